@@ -144,6 +144,8 @@ def _coerce(hint: Any, value: Any, where: str, default: Any = None) -> Any:
         if value not in arguments:
             raise CoreError(f"'{where}' cannot be {value!r}.", closest(str(value), [str(a) for a in arguments]))
         return value
+    if isinstance(value, str) and hasattr(hint, "from_text"):
+        return hint.from_text(value, where)
     if dataclasses.is_dataclass(hint):
         base = default if isinstance(default, hint) else None  # type: ignore[arg-type]
         return value if isinstance(value, hint) else from_mapping(hint, value, f"{where}.", base)  # type: ignore[arg-type]

@@ -98,7 +98,9 @@ def _candidates(image: U8) -> F64:
     import cv2
 
     parameters = cv2.aruco.DetectorParameters()
-    parameters.adaptiveThreshWinSizeMin = parameters.adaptiveThreshWinSizeMax = max(int(max(image.shape) * _WINDOW) | 1, 5)
+    parameters.adaptiveThreshWinSizeMin = parameters.adaptiveThreshWinSizeMax = max(
+        int(max(image.shape) * _WINDOW) | 1, 5
+    )
     parameters.detectInvertedMarker = True
     # OpenCV returns the quadrilaterals that are no marker of the dictionary, which has only one here.
     family = cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_7X7_50)
@@ -106,7 +108,7 @@ def _candidates(image: U8) -> F64:
     accepted, _, rejected = cv2.aruco.ArucoDetector(one, parameters).detectMarkers(image)
     quads = np.array([np.reshape(q, (4, 2)) for q in (*accepted, *rejected)], np.float64).reshape(-1, 4, 2)
     sides = np.linalg.norm(quads - np.roll(quads, 1, axis=1), axis=-1)
-    return quads[sides.min(-1, initial=np.inf) >= _LEAST_SIDE_PX]
+    return np.asarray(quads[sides.min(-1, initial=np.inf) >= _LEAST_SIDE_PX])
 
 
 def _parted(image: U8) -> U8:
@@ -170,7 +172,7 @@ def _packed(bits: np.ndarray) -> bytes:
 
 @functools.cache
 def _tables() -> _Tables:
-    """Dictionary, number, quarter turns and mirroring by the bits of a marker, by the number of bits along a side."""
+    """Map bits along a side, and then the bits of a marker, to dictionary, number, quarter turns and mirroring."""
     import cv2
 
     tables: _Tables = {}
@@ -189,7 +191,7 @@ def _tables() -> _Tables:
 
 
 def families() -> tuple[str, ...]:
-    """Return the dictionaries that are part of no other: the smaller ones of a size are the beginning of the largest."""
+    """Return the dictionaries that are part of no other: the smaller ones of a size begin the largest."""
     return tuple(n for n in DICTIONARIES if n.endswith("_1000") or not n.rsplit("_", 1)[1].isdigit())
 
 

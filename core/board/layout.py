@@ -38,15 +38,15 @@ class Layout:
 
     def places(self, number: I64) -> I64:
         """Return column and row (n, 2) of markers; rows count from the one that begins at `phase`."""
-        return _places(self.ordering, np.array([self.columns]), np.array([self.phase]), number)[0]
+        return np.asarray(_places(self.ordering, np.array([self.columns]), np.array([self.phase]), number)[0])
 
 
 def fit_layouts(number: I64, quads_px: F64) -> list[tuple[Layout, float, float]]:
     """Fit all layouts that the numbers of the markers allow.
 
-    The corner of a marker at column and row (x, y) is H ((x, y) + s d), with d = (-1/2 or 1/2) per axis and s the side of a
-    marker as a share of the distance between neighbours. H and the products of s with its first two columns are found
-    linearly (a direct linear transform with 15 unknowns).
+    The corner of a marker at column and row (x, y) is H ((x, y) + s d), with d = (-1/2 or 1/2) per axis and s the side
+    of a marker as a share of the distance between neighbours. H and the products of s with its first two columns are
+    found linearly (a direct linear transform with 15 unknowns).
 
     Args:
         number: (n,) numbers of the markers in one image.
@@ -78,7 +78,11 @@ def fit_layouts(number: I64, quads_px: F64) -> list[tuple[Layout, float, float]]
         residual = residual * max(float(np.abs(quads_px - middle).max()), 1e-9) / side
         good = np.flatnonzero(residual < _MAX_RESIDUAL)
         out += [
-            (Layout(ordering=ordering, columns=int(columns[i]), phase=int(phase[i])), float(residual[i]), float(share[i]))
+            (
+                Layout(ordering=ordering, columns=int(columns[i]), phase=int(phase[i])),
+                float(residual[i]),
+                float(share[i]),
+            )
             for i in good
         ]
     out.sort(key=lambda fitted: fitted[1])

@@ -18,6 +18,7 @@ DICTIONARIES = (
     "DICT_ARUCO_MIP_36h12",
     *(f"DICT_APRILTAG_{name}" for name in ("16h5", "25h9", "36h10", "36h11")),
 )
+_SQUARE_MM, _MARKER_SHARE = 40.0, 0.75
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,14 +29,15 @@ class Board:
     outer corner of the first square (charuco), its inner corner (chessboard) or the first marker's first corner.
 
     Attributes:
-        kind: Pattern of the board: "charuco", "chessboard", "markers" for a grid of ArUco or AprilTag markers, which may
-            be a single one, "aprilgrid" for Kalibr's grid of AprilTags, numbered from the bottom and joined by small
-            squares, or "auto" to recognise everything but the size in the images.
+        kind: Pattern of the board: "charuco", "chessboard", "markers" for a grid of ArUco or AprilTag markers, which
+            may be a single one, "aprilgrid" for Kalibr's grid of AprilTags, numbered from the bottom and joined by
+            small squares, or "auto" to recognise everything but the size in the images.
         columns: Number of squares or markers per row.
         rows: Number of squares or markers per column.
-        square_mm: Side of a square; for markers, the distance between the same edges of neighbouring markers. With
-            "auto", 0 if unknown.
-        marker_mm: Side of a marker; unused by chessboards. With "auto", 0 to measure it in the images.
+        square_mm: Side of a square; for markers, the distance between the same edges of neighbouring markers. If
+            omitted 40, or unknown for "auto".
+        marker_mm: Side of a marker; unused by chessboards. If omitted three quarters of a square, or measured in the
+            images for "auto".
         dictionary: Name of the marker dictionary in OpenCV.
         first_id: Number of the first marker.
         legacy: ChArUco pattern of OpenCV before 4.6, which begins with a white square if the number of rows is even.
@@ -49,8 +51,8 @@ class Board:
     kind: BoardKind = "charuco"
     columns: int = 7
     rows: int = 5
-    square_mm: float = 40.0
-    marker_mm: float = 30.0
+    square_mm: float = 0.0
+    marker_mm: float = 0.0
     dictionary: str = "DICT_4X4_100"
     first_id: int = 0
     legacy: bool = False
@@ -61,8 +63,14 @@ class Board:
     def __post_init__(self) -> None:
         if self.kind == "auto":
             if not 0 <= self.square_mm < 10_000:
-                raise CoreError(f"A square of {self.square_mm:g} mm is not possible.", "Measure a printed square in mm.")
+                raise CoreError(
+                    f"A square of {self.square_mm:g} mm is not possible.", "Measure a printed square in mm."
+                )
             return
+        if not self.square_mm:
+            object.__setattr__(self, "square_mm", _SQUARE_MM)
+        if not self.marker_mm:
+            object.__setattr__(self, "marker_mm", _MARKER_SHARE * self.square_mm)
         least = 1 if self.is_grid else 3
         if min(self.columns, self.rows) < least or max(self.columns, self.rows) > 60:
             raise CoreError(
@@ -93,6 +101,17 @@ class Board:
                 f" {self.first_id + self.n_markers - 1}.",
                 "Choose a larger dictionary or a smaller board.",
             )
+
+    @classmethod
+    def from_text(cls, text: str, where: str) -> Board:
+        """Return the board of a setting that is a single word: "auto".
+
+        Raises:
+            CoreError: Another word.
+        """
+        if text != "auto":
+            raise CoreError(f"'{where}' cannot be {text!r}.", f"Write auto, or settings such as {where}.kind=charuco.")
+        return cls(kind="auto")
 
     @property
     def is_grid(self) -> bool:
@@ -184,17 +203,22 @@ class Board:
     def title(self) -> str:
         """Short description for lists and findings."""
         if self.kind == "auto":
-            return f"board to be recognised, {self.square_mm:g} mm squares" if self.square_mm else "board to be recognised"
-        size = f"{self.columns} x {self.rows}"
+            return f"{self.pattern_title}, {self.square_mm:g} mm squares" if self.square_mm else self.pattern_title
         sides = f", {self.back} back {self.thickness_mm:g} mm behind" if self.back in ("mirrored", "numbered") else ""
+        size = f"{self.marker_mm:g} mm markers" if self.is_grid else f"{self.square_mm:g} mm squares"
+        return f"{self.pattern_title}, {size}{sides}"
+
+    @property
+    def pattern_title(self) -> str:
+        """Short description without sizes."""
+        if self.kind == "auto":
+            return "board recognised in the images"
+        names = {"charuco": "ChArUco", "chessboard": "chessboard", "markers": "marker grid", "aprilgrid": "AprilGrid"}
+        text = f"{names[self.kind]} {self.columns} x {self.rows}"
         if self.kind == "chessboard":
-            return f"chessboard {size}, {self.square_mm:g} mm squares"
-        first = f" from {self.first_id}" if self.first_id else ""
-        look = (", inverted" if self.inverted else "") + (", legacy pattern" if self.legacy else "")
-        if self.is_grid:
-            name = "AprilGrid" if self.kind == "aprilgrid" else "grid"
-            return f"{name} {size}, {self.dictionary} markers of {self.marker_mm:g} mm{first}{look}{sides}"
-        return f"ChArUco {size}, {self.square_mm:g} mm squares, {self.dictionary}{first}{look}{sides}"
+            return text
+        text += f", {self.dictionary}" + (f" from {self.first_id}" if self.first_id else "")
+        return text + (", inverted" if self.inverted else "") + (", legacy pattern" if self.legacy else "")
 
     def pattern(self) -> Any:
         """Return OpenCV's board of one side, with markers numbered from 0.

@@ -19,6 +19,7 @@ _MOST_FITTED = 24  # markers of an image that the layout is fitted to: all order
 _LEAST_IMAGES = 2  # with the same layout, unless there are fewer images
 _LEAST_SINGLE = 3  # images with the same single marker, which one texture alone resembles now and then
 _CHESSBOARD_PX = 960  # longer side of the image in which a chessboard is searched (as in `core.board.detect`)
+_STRIDE, _PLAIN = 5, 6  # every fifth image first; images with the same chessboard after which the search ends
 _WHOLE_SHARE = 0.2  # of the images with a chessboard that must show all of it
 _SQUARE_SPREAD = 0.25  # standard deviation within a square of a chessboard, as a share of its contrast
 _LEAST_CONTRAST = 20.0  # grey levels between dark and light squares
@@ -68,9 +69,7 @@ def recognize_board(images: Sequence[U8], square_mm: float = 40.0) -> Recognized
         The board; None if no board is recognised with certainty.
     """
     markers = [decode_markers(image) for image in images]
-    return (
-        _marker_board(markers, square_mm) or _single_marker(markers, square_mm) or _chessboard(images, square_mm)
-    )
+    return _marker_board(markers, square_mm) or _single_marker(markers, square_mm) or _chessboard(images, square_mm)
 
 
 def _marker_board(markers: Sequence[dict[MarkerStyle, StyledMarkers]], square_mm: float) -> RecognizedBoard | None:
@@ -87,8 +86,8 @@ def _marker_board(markers: Sequence[dict[MarkerStyle, StyledMarkers]], square_mm
                 continue
             layout, _, share = layouts[0]
             key = _Key(family=style.family, border=style.border, inverted=style.inverted, layout=layout)
-            seen = _Sighting(image=image, mirrored=style.mirrored, number=found.number, share=share)
-            sightings[key].append(seen)
+            sighting = _Sighting(image=image, mirrored=style.mirrored, number=found.number, share=share)
+            sightings[key].append(sighting)
     enough = {k: v for k, v in sightings.items() if len({s.image for s in v}) >= min(_LEAST_IMAGES, len(markers))}
     for key, seen in sorted(enough.items(), key=lambda item: -sum(len(s.number) for s in item[1])):
         board = _board(key, seen, square_mm)
@@ -162,7 +161,9 @@ def _single_marker(markers: Sequence[dict[MarkerStyle, StyledMarkers]], square_m
     if not seen:
         return None
     # A mirrored marker may look like another one: the one with the smaller number is meant.
-    (family, inverted, number), sides = max(seen.items(), key=lambda item: (len(item[1][False] | item[1][True]), -item[0][2]))
+    (family, inverted, number), sides = max(
+        seen.items(), key=lambda item: (len(item[1][False] | item[1][True]), -item[0][2])
+    )
     images = sides[False] | sides[True]
     if len(images) < _LEAST_SINGLE or 2 * len(images) < len(shown):
         return None
@@ -180,8 +181,17 @@ def _single_marker(markers: Sequence[dict[MarkerStyle, StyledMarkers]], square_m
 
 
 def _chessboard(images: Sequence[U8], square_mm: float) -> RecognizedBoard | None:
-    sizes = {i: size for i, image in enumerate(images) if (size := _chessboard_size(image)) is not None}
-    counts = Counter(sizes.values())
+    sizes: dict[int, tuple[int, int]] = {}
+    counts: Counter[tuple[int, int]] = Counter()
+    # From all parts of the sequence, until it is plain.
+    order = [i for begin in range(_STRIDE) for i in range(begin, len(images), _STRIDE)]
+    for i in order:
+        size = _chessboard_size(images[i])
+        if size is not None:
+            sizes[i] = size
+            counts[size] += 1
+            if counts[size] >= _PLAIN:
+                break
     least = max(min(_LEAST_IMAGES, len(images)), _WHOLE_SHARE * len(sizes))
     whole = [size for size, count in counts.items() if count >= least]
     if not whole:

@@ -129,6 +129,12 @@ def open_source(address: str, options: SourceOptions, sources: Registry[SourceKi
     raise CoreError(f"There is no camera at '{without_passwords(address)}'.", f"Use an address such as {examples}.")
 
 
+def is_simulated(address: str, sources: Registry[SourceKind] = SOURCES) -> bool:
+    """Return whether an address is that of a simulated camera."""
+    kind = next((kind for kind in map(sources.get, sources) if kind.accepts(address)), None)
+    return kind is not None and kind.simulated
+
+
 def discover_cameras(*, simulated: bool = False, sources: Registry[SourceKind] = SOURCES) -> list[FoundCamera]:
     """Return the cameras that are available now, of all kinds.
 

@@ -194,12 +194,12 @@ class CheckRigParams:
 
     Attributes:
         take: Take of the calibration board.
-        board: Calibration board in the take.
+        board: Calibration board in the take, or "auto"; null uses the session's board, or recognises it.
         rate_hz: Maximum number of frames per second in which the board is detected.
     """
 
     take: str
-    board: Board = field(default_factory=Board)
+    board: Board | None = None
     rate_hz: float = 10.0
 
 
@@ -209,7 +209,7 @@ class SetWorldParams:
 
     Attributes:
         floor_take: Take of the board lying on the floor; its first corner becomes the origin.
-        board: Calibration board in the floor take.
+        board: Calibration board in the floor take, or "auto"; null uses the session's board, or recognises it.
         feet_take: Take of people whose feet define the floor.
         poses: 3D result of the feet take: "baseline" or the name of a training run.
         floor_points_mm: Three floor points as nine numbers in current world coordinates: the new origin, a point on
@@ -223,7 +223,7 @@ class SetWorldParams:
     """
 
     floor_take: str = ""
-    board: Board = field(default_factory=Board)
+    board: Board | None = None
     feet_take: str = ""
     poses: str = "baseline"
     floor_points_mm: tuple[float, ...] = ()
@@ -241,12 +241,12 @@ class BoardSheetParams:
 
     Attributes:
         path: File to write: .pdf to print at true size, with a ruler, or .png to show on a screen.
-        board: Calibration board to draw.
+        board: Calibration board to draw; null draws the session's board, or a ChArUco board of 7 x 5 squares.
         paper: Paper size; "auto" takes the smallest size that holds the board.
     """
 
     path: str
-    board: Board = field(default_factory=Board)
+    board: Board | None = None
     paper: Literal["auto", "a4", "a3", "a2", "a1", "a0", "letter", "tabloid"] = "auto"
 
 

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 
 from core.calibration.board.live import BoardWatch, WatchSummary
-from core.calibration.board.session_board import session_board
+from core.calibration.board.session_board import board_to_print, save_session_board, session_board
 from core.capture.recorder import Recorder, read_frame_times
 from core.capture.ring import ImageRing
-from core.capture.source import Source, SourceOptions, open_source, parse_camera
+from core.capture.source import Source, SourceOptions, is_simulated, open_source, parse_camera
 from core.clock import SYSTEM_CLOCK, Clock
 from core.errors import CoreError
 from core.pipelines.params import RecordParams
@@ -59,7 +59,10 @@ def run_record(
         interrupted, owner = left
         return _finish(session, params, interrupted, owner.cameras, reporter, 0.0)
     addresses = _addresses(params.cameras)
-    board = params.board or session_board(session)
+    board = session_board(session, params.board)
+    if board.kind == "auto" and all(is_simulated(address) for address in addresses.values()):
+        board = board_to_print(session, params.board)
+        save_session_board(session, board)  # what they film is known
     folder: TakeLayout | None = None
     if not params.preview_only:
         name = free_take_name(session, params.name)

@@ -144,7 +144,7 @@ def test_boards_too_large_for_a_sheet_are_refused(tmp_path: Path) -> None:
     ("wrong", "message"),
     [
         ({"columns": 2}, "not possible"),
-        ({"square_mm": 0}, "not possible"),
+        ({"square_mm": -5}, "not possible"),
         ({"marker_mm": 40}, "do not fit"),
         ({"dictionary": "DICT_9X9_1"}, "Unknown marker dictionary"),
         ({"columns": 30, "rows": 30, "dictionary": "DICT_4X4_50"}, "has 50 markers"),

@@ -37,8 +37,20 @@ def film(
     fps: int = 10,
     time_offset_s: Sequence[float] = (),
     static: bool = False,
+    mirrored: Sequence[str] = (),
 ) -> list[Path]:
-    """Write one video per camera; the board is moved around, or lies on the floor if `static`."""
+    """Write one video per camera; the board is moved around, or lies on the floor if `static`.
+
+    Args:
+        rig: Cameras.
+        folder: Folder of the videos.
+        board: Board.
+        seconds: Length of the videos.
+        fps: Frames per second.
+        time_offset_s: Time offset of each camera.
+        static: Whether the board lies on the floor.
+        mirrored: Cameras whose videos are mirrored.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     sheet = render_board(board)
     motion = board_motion(rig, np.random.default_rng(4), seconds, speed_mm=350, room_mm=450)
@@ -50,7 +62,11 @@ def film(
         if static:  # face up, its x axis along the world's
             at, R = np.tile((0.0, 0.0, 0.0), (len(times), 1)), np.tile(np.diag([1.0, -1, -1]), (len(times), 1, 1))
         path = folder / f"{each.name}.mp4"
-        _write(path, [draw_board(sheet, board, each, a, r) for a, r in zip(at, R, strict=True)], fps)
+        turn = -1 if each.name in mirrored else 1
+        images = [
+            np.ascontiguousarray(draw_board(sheet, board, each, a, r)[:, ::turn]) for a, r in zip(at, R, strict=True)
+        ]
+        _write(path, images, fps)
         paths.append(path)
     return paths
 

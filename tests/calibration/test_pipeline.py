@@ -154,7 +154,7 @@ def test_long_takes_are_searched_in_bursts() -> None:
 
 def test_a_wrong_board_is_reported(session: Session) -> None:
     params = {"take": "wave", "calibration": {"board": FIELDS | {"dictionary": "DICT_6X6_50"}}}
-    with pytest.raises(CoreError, match="not found"):
+    with pytest.raises(CoreError, match="dictionary is DICT_4X4_50, not DICT_6X6_50"):
         verb("calibrate")(session, params, session.new_run("calibrate"), NullReporter())
 
 

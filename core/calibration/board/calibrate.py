@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from core.calibration.board.config import CalibrateConfig
 from core.calibration.board.cross_validation import Prediction
 from core.calibration.board.initial.extrinsics import BoardPoses, PairGraph
 from core.calibration.board.initial.intrinsics import IntrinsicsFit
+from core.calibration.board.mirrored import mirrored_cameras
 from core.calibration.board.selection import Model, fit, fit_everything, select
 from core.calibration.board.setup import InitialRig, Setup, initial_rig, make_setup, unconnected
 from core.calibration.checks import fold_share
@@ -34,6 +36,7 @@ class BoardCalibration:
         rig: All cameras in the order of the observations; those that could not be calibrated have no pose. World
             coordinates are those of the best connected camera until a floor is set.
         missing: Reasons by camera why it has no pose.
+        mirrored: Cameras whose videos are mirrored; if these are all, the whole rig is a mirror image.
         seen: Observations.
         images: Observations by image, as they were adjusted.
         poses: Poses of the board in single images.
@@ -49,6 +52,7 @@ class BoardCalibration:
 
     rig: CameraRig
     missing: Mapping[str, str]
+    mirrored: tuple[str, ...]
     seen: BoardObservations
     images: BoardImages
     poses: BoardPoses
@@ -91,7 +95,8 @@ def calibrate_board(
     if not len(seen):
         raise CoreError(
             f"The board was not found in {seen.source or 'the recording'}: {seen.board.title}.",
-            "Compare the board's settings (columns, rows, dictionary, inverted, legacy) with the print.",
+            "Compare its settings (kind, columns, rows, dictionary, first_id, inverted, legacy) with the print, or set"
+            " board.kind=auto.",
         )
 
     def progress(done: int) -> None:
@@ -100,6 +105,11 @@ def calibrate_board(
 
     progress(0)
     setup, fits, reasons = make_setup(seen, config, known or {}, intrinsics_views)
+    mirrored = mirrored_cameras(setup)
+    if 0 < len(mirrored) < len(np.unique(seen.view)):
+        seen = seen.where(~np.isin(seen.view, [seen.cameras.index(name) for name in mirrored]))
+        setup = dataclasses.replace(setup, seen=seen)
+        reasons |= dict.fromkeys(mirrored, "Its video is mirrored.")
     progress(1)
     start = initial_rig(setup)
     reasons |= unconnected(setup, start, reasons)
@@ -123,6 +133,7 @@ def calibrate_board(
     return BoardCalibration(
         rig=rig,
         missing=reasons,
+        mirrored=mirrored,
         seen=seen,
         images=start.images,
         poses=start.poses,

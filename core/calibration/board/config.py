@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from core.board.pattern import Board
@@ -15,7 +15,8 @@ class CalibrateConfig:
     """Settings of a calibration from a board.
 
     Attributes:
-        board: Calibration board; the default stands for the session's board, if it has one.
+        board: Calibration board, or "auto" to recognise it in the images; null uses the session's board, or recognises
+            it if the session has none. The size of its squares (`board.square_mm`) has to be measured on the print.
         distortion_model: Distortion model to fit; "auto" keeps that of known intrinsics, otherwise pinhole.
         fixed_intrinsics: Use the intrinsics of the session's rig where it has any, instead of fitting them.
         time_offset: Estimate a time offset per camera; kept if it lowers the held-out error.
@@ -26,7 +27,7 @@ class CalibrateConfig:
         between: Names of the two cameras of `distance_mm`.
     """
 
-    board: Board = field(default_factory=Board)
+    board: Board | None = None
     distortion_model: DistortionChoice = "auto"
     fixed_intrinsics: bool = False
     time_offset: bool = True

@@ -11,10 +11,12 @@ import numpy as np
 from core.board.detect import BoardDetector
 from core.board.observations import merge_detections
 from core.board.pattern import Board
+from core.board.recognize import recognize_board
 from core.calibration.board.guidance import next_to_show
 from core.calibration.board.initial.intrinsics import Coverage, coverage
 from core.types.arrays import F64, I64, U8
 
+_EVERY, _LOOKED_AT = 5, 8  # while the board is unknown, every fifth image is kept until it is looked for in eight
 _MAX_FRAMES = 400  # kept in memory; later ones replace the oldest
 
 
@@ -37,13 +39,16 @@ class BoardWatch:
     """Detects a board in the images of several cameras, frame set by frame set.
 
     Args:
-        board: The board.
+        board: The board; one of the kind "auto" is recognised in the images, every few frame sets.
         sizes_px: Width and height by camera, where known; other cameras are added with their first image.
     """
 
     def __init__(self, board: Board, sizes_px: Mapping[str, tuple[int, int]] | None = None) -> None:
-        self._board, self._sizes = board, dict(sizes_px or {})
-        self._detector = BoardDetector(board)
+        self._sizes = dict(sizes_px or {})
+        self._board: Board | None = None if board.kind == "auto" else board
+        self._detector: BoardDetector | None = None if self._board is None else BoardDetector(self._board)
+        self._unknown: list[U8] = []
+        self._searched = 0
         self._detections: dict[tuple[int, int], tuple[I64, F64]] = {}
         self._frames = 0
 
@@ -63,18 +68,34 @@ class BoardWatch:
         for v, name in enumerate(self._sizes):
             self._detections.pop((v, frame), None)
             if name in images:
-                point, xy_px = self._detector.find(np.asarray(cv2.cvtColor(images[name], cv2.COLOR_RGB2GRAY), np.uint8))
+                gray = np.asarray(cv2.cvtColor(images[name], cv2.COLOR_RGB2GRAY), np.uint8)
+                if self._detector is None:
+                    self._recognize(gray)
+                    continue
+                point, xy_px = self._detector.find(gray)
                 if len(point):
                     corners[name] = xy_px
                     self._detections[v, frame] = (point, xy_px)
         self._frames += 1
         return corners
 
+    def _recognize(self, gray: U8) -> None:
+        """Recognise the board in the images so far, once there are enough new ones."""
+        self._searched += 1
+        if self._searched % _EVERY == 0:
+            self._unknown.append(gray)
+        if len(self._unknown) < _LOOKED_AT:
+            return
+        found = recognize_board(self._unknown)
+        self._unknown.clear()
+        if found is not None:
+            self._board, self._detector = found.board, BoardDetector(found.board)
+
     def summary(self) -> WatchSummary:
         """Summarise the detections so far."""
         names, count = tuple(self._sizes), max(min(self._frames, _MAX_FRAMES), 1)
         observations = merge_detections(
-            self._board,
+            self._board or Board(),
             names,
             list(self._sizes.values()),
             np.repeat(np.arange(count, dtype=float)[:, None], len(names), 1),

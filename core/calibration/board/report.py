@@ -17,6 +17,7 @@ import numpy as np
 
 from core.board.observations import BoardObservations
 from core.calibration.board.adjustment.state import INTRINSICS, POSE, TIME_OFFSET
+from core.calibration.board.board_check import MIRRORED_REMEDY
 from core.calibration.board.calibrate import BoardCalibration
 from core.calibration.board.metrics import Quality, quick_loco_px
 from core.calibration.checks import Finding, FindingLevel
@@ -56,6 +57,7 @@ BOARD_CHECKS = frozenset(
         "connection",
         "time_offset",
         "outliers",
+        "mirrored",
     )
 )
 """Checks of findings that come from the images of a board alone: they hold in any world coordinates.
@@ -98,6 +100,7 @@ def assess_board(
     findings += _rescaled(rig, before)
     findings += _changed_intrinsics(rig, known or {})
     if calibration is not None:
+        findings += _mirrored(calibration)
         findings += _missing(calibration)
         findings += _certainty(calibration)
         findings += _views(quality, calibration)
@@ -305,8 +308,33 @@ def _changed_intrinsics(rig: CameraRig, known: Mapping[str, Camera]) -> Iterator
             )
 
 
+def _mirrored(calibration: BoardCalibration) -> Iterator[Finding]:
+    """Report mirrored videos, as webcam programs make them for selfies."""
+    mirrored, board = calibration.mirrored, calibration.seen.board
+    if set(mirrored) >= set(calibration.posed):
+        yield Finding(
+            check="mirrored",
+            level="warning" if board.back == "mirrored" else "error",
+            message="All videos are mirrored: every camera sees the board only as in a mirror, so the rig is a mirror"
+            " image, and left and right of all people are exchanged.",
+            remedy=f"{MIRRORED_REMEDY} If all cameras saw only the mirrored back of the board, show them its front.",
+        )
+        return
+    for name in mirrored:
+        yield Finding(
+            check="mirrored",
+            level="error",
+            message=f"The video of {name} is mirrored: it sees the board only as in a mirror, and its images agree with"
+            " those of the other cameras only when turned back. It was left out.",
+            remedy=MIRRORED_REMEDY,
+            camera=name,
+        )
+
+
 def _missing(calibration: BoardCalibration) -> Iterator[Finding]:
     for name, reason in calibration.missing.items():
+        if name in calibration.mirrored:
+            continue
         yield Finding(
             check="calibrated",
             level="error",

@@ -109,6 +109,11 @@ class DemoSource:
         """Do nothing: there is no hardware to release."""
 
 
+def _drawable(board: Board | None) -> Board:
+    """Return a board that can be drawn: the default one where none is known."""
+    return Board() if board is None or board.kind == "auto" else board
+
+
 class DemoKind:
     """The simulated cameras; see `core.capture.source.SourceKind`."""
 
@@ -131,7 +136,7 @@ class DemoKind:
         Raises:
             CoreError: No simulated camera has this name.
         """
-        cameras, name = demo_cameras(options.board or Board()), address.partition(":")[2]
+        cameras, name = demo_cameras(_drawable(options.board)), address.partition(":")[2]
         if name not in cameras.rig.names:
             raise CoreError(f"There is no camera at '{address}'.", f"Demo cameras: {', '.join(cameras.rig.names)}.")
         return DemoSource(cameras, cameras.rig[name], options)

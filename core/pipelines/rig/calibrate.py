@@ -10,6 +10,7 @@ import numpy as np
 
 from core.board.pattern import Board
 from core.calibration.board.adjustment.state import TIME_OFFSET
+from core.calibration.board.board_check import CheckedBoard, WrongBoardError, check_board, mirrored_findings
 from core.calibration.board.calibrate import BoardCalibration, calibrate_board
 from core.calibration.board.cross_validation import save_residuals
 from core.calibration.board.detect_take import detect_board, measure_marker
@@ -29,7 +30,7 @@ from core.pipelines.params import CalibrateParams, CheckRigParams
 from core.pipelines.rig.adopt import adopt_rig
 from core.pipelines.rig.world import floor_from_take
 from core.progress import Reporter
-from core.session import RunLayout, Session
+from core.session import RunLayout, Session, Take
 from core.session.calibrations import free_calibration
 from core.types.arrays import F64
 from core.types.camera import CameraRig
@@ -44,20 +45,22 @@ def run_calibrate(session: Session, params: CalibrateParams, run: RunLayout, rep
         Cameras, missing cameras, level, verdict, findings, metrics, and where everything is stored.
 
     Raises:
-        CoreError: The take does not exist or shows no board, or no two cameras can be connected.
+        CoreError: The take does not exist, shows no board or another one than the given one, or no two cameras can be
+            connected.
         CancelledError: The reporter asked to stop.
     """
     take = session.take(params.take)
-    config = dataclasses.replace(params.calibration, board=session_board(session, params.calibration.board))
+    checked = _checked(take, session_board(session, params.calibration.board), run, reporter)
+    config, board = params.calibration, checked.board
     former = session.rig
-    seen = detect_board(take, config.board, reporter, rate_hz=config.rate_hz, max_frames=config.max_frames)
+    seen = detect_board(take, board, reporter, rate_hz=config.rate_hz, max_frames=config.max_frames)
     intrinsics_views = [
-        detect_board(session.take(name), config.board, reporter, rate_hz=config.rate_hz, max_frames=config.max_frames)
+        detect_board(session.take(name), board, reporter, rate_hz=config.rate_hz, max_frames=config.max_frames)
         for name in params.intrinsics_takes
     ]
     known = {c.name: c.replace(R=None, t_mm=None) for c in former} if former is not None else {}
     solved = calibrate_board(seen, config, reporter, known=known, intrinsics_views=intrinsics_views)
-    world, note = _world(session, params.floor_take, config.board, solved, former, reporter)
+    world, note = _world(session, params.floor_take, board, solved, former, reporter)
     rig = dataclasses.replace(
         world.rig(solved.rig),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -75,10 +78,11 @@ def run_calibrate(session: Session, params: CalibrateParams, run: RunLayout, rep
         before=former,
         known=known,
     )
+    findings += mirrored_findings(checked)
     findings.append(_floor_finding(rig, note))
     for text in solved.notes:
         reporter.note(text)
-    details = _details(rig, quality, config.board, solved)
+    details = _details(rig, quality, board, solved)
     folder = free_calibration(session)
     seen.save(folder.observations)
     save_residuals(folder.residuals, quality.prediction, len(seen))
@@ -86,7 +90,7 @@ def run_calibrate(session: Session, params: CalibrateParams, run: RunLayout, rep
     if params.adopt:
         details["folder"] = folder.name
         found, backup = adopt_rig(session, rig, run, reporter, more=findings, details=details, board=seen, kept=folder)
-        save_session_board(session, config.board)
+        save_session_board(session, board)
     else:
         found, backup = check_session_rig(session, rig, board=seen).with_findings(findings), ""
     report = {"digest": rig.digest, "source": rig.source, "created": rig.created} | found.to_mapping() | details
@@ -115,7 +119,7 @@ def run_check_rig(session: Session, params: CheckRigParams, run: RunLayout, repo
     rig, take = session.rig, session.take(params.take)
     if rig is None:
         raise CoreError("The session has no rig.", "Calibrate, or import a rig, first.")
-    board = session_board(session, params.board)
+    board = _checked(take, session_board(session, params.board), run, reporter).board
     seen = detect_board(take, board, reporter, rate_hz=params.rate_hz)
     if not len(seen):
         raise CoreError(f"The board was not found in {take.name}.", "Compare the board's settings with the print.")
@@ -133,6 +137,15 @@ def run_check_rig(session: Session, params: CheckRigParams, run: RunLayout, repo
         "findings": [to_mapping(f) for f in found.findings],
         "loco_median_px": report["quality"]["loco_median_px"],
     }
+
+
+def _checked(take: Take, given: Board, run: RunLayout, reporter: Reporter) -> CheckedBoard:
+    """Return the board to detect; where the take shows another one, the window offers that of the run's report."""
+    try:
+        return check_board(take, given, reporter)
+    except WrongBoardError as error:
+        write_json(run.report, {"board": to_mapping(error.board)})
+        raise
 
 
 def _details(rig: CameraRig, quality: Quality, board: Board, solved: BoardCalibration) -> dict[str, Any]:

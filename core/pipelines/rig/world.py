@@ -10,8 +10,9 @@ import numpy as np
 
 from core.board.pattern import Board
 from core.board.sheet import save_sheet
+from core.calibration.board.board_check import check_board
 from core.calibration.board.detect_take import detect_board
-from core.calibration.board.session_board import save_session_board, session_board
+from core.calibration.board.session_board import board_to_print, save_session_board, session_board
 from core.calibration.board.static_board import static_board_pose
 from core.calibration.floor_points import world_from_floor
 from core.calibration.world import (
@@ -76,7 +77,7 @@ def run_board_sheet(session: Session, params: BoardSheetParams, run: RunLayout, 
     Raises:
         CoreError: A path that ends neither in .pdf nor in .png, or a board larger than the paper.
     """
-    board = session_board(session, params.board)
+    board = board_to_print(session, params.board)
     files = save_sheet(board, Path(params.path).expanduser(), params.paper)
     save_session_board(session, board)
     reporter.note(f"Print at 100 % without fitting to the page, and measure the ruler: {board.title}.")
@@ -137,6 +138,8 @@ def floor_from_take(
     session: Session, take: str, board: Board, rig: CameraRig, reporter: Reporter
 ) -> tuple[Similarity, str]:
     """Return the change to the world coordinates of a board on the floor, and a sentence on it."""
+    if board.kind == "auto":
+        board = check_board(session.take(take), board, reporter).board
     seen = detect_board(session.take(take), board, reporter, rate_hz=2.0)
     if not len(seen):
         raise CoreError(f"The board was not found in take {take}.", "Check the board's settings against the print.")

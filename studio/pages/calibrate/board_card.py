@@ -34,13 +34,16 @@ class BoardCard(Card):
         self.tools.addWidget(self.videos)
         self.form = BoardForm()
         self.form.edited.connect(self._edited)
+        self._stored: Board | None = None
         self.body.addWidget(self.form)
         self.body.addStretch(1)
 
     def show_board(self, board: Board) -> None:
-        """Show the board that was used or edited last, unless an invalid one is being edited."""
-        if not self.form.problem and board != self.form.board:
+        """Show the board that was used or edited last, unless the same one is being edited."""
+        if board != self._stored:
+            self._stored = board
             self.form.show_board(board)
 
     def _edited(self) -> None:
-        self.board_edited.emit(self.form.board)
+        self._stored = self.form.board
+        self.board_edited.emit(self._stored)

@@ -8,20 +8,30 @@ from typing import get_args
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QGridLayout, QWidget
 
-from core.board.pattern import DICTIONARIES, Back, Board, BoardKind
+from core.board.pattern import DICTIONARIES, Back, Board
 from core.errors import CoreError
 from studio.theme import GRID_PX
 from studio.widgets.choice import Choice
 from studio.widgets.number_field import NumberField
 from studio.widgets.text import make_label, set_role
 
-_KINDS: dict[str, str] = {"charuco": "ChArUco", "chessboard": "Chessboard", "markers": "Marker grid"}
+_KINDS: dict[str, str] = {
+    "auto": "Auto-detect",
+    "charuco": "ChArUco",
+    "chessboard": "Chessboard",
+    "markers": "Marker grid",
+    "aprilgrid": "AprilGrid",
+}
+_AUTO_NOTE = (
+    "The pattern is recognised in the images. Measure one square of the print, or the distance between markers."
+)
 _BACKS: dict[str, str] = {
     "auto": "Auto-detect",
     "none": "Blank",
     "mirrored": "Mirrored front",
     "numbered": "Continued IDs",
 }
+_NO_SIZE = ("The size of the squares is not known.", "Measure one on the print, and enter it in mm.")
 
 
 class BoardForm(QWidget):
@@ -37,7 +47,7 @@ class BoardForm(QWidget):
         super().__init__(parent)
         self.kind, self.dictionary, self.back = Choice(), Choice(), Choice()
         for box, texts, choices in (
-            (self.kind, _KINDS, get_args(BoardKind)),
+            (self.kind, _KINDS, tuple(_KINDS)),
             (self.back, _BACKS, get_args(Back)),
             (self.dictionary, {d: d.removeprefix("DICT_") for d in DICTIONARIES}, DICTIONARIES),
         ):
@@ -50,8 +60,8 @@ class BoardForm(QWidget):
         for field, low, high in (
             (self.columns, 1, 60),
             (self.rows, 1, 60),
-            (self.square, 0.5, 5000),
-            (self.marker, 0.5, 5000),
+            (self.square, 0, 5000),
+            (self.marker, 0, 5000),
             (self.thickness, 0, 400),
         ):
             field.setRange(low, high)
@@ -59,6 +69,7 @@ class BoardForm(QWidget):
         self.inverted.setToolTip("Black and white are swapped: white markers on black squares")
         self.legacy = QCheckBox("Legacy pattern")
         self.legacy.setToolTip("ChArUco layout of OpenCV before version 4.6")
+        self._note = make_label(_AUTO_NOTE, "small")
         self._problem = make_label("", "small")
         self._problem.hide()
         self._lay_out()
@@ -79,6 +90,10 @@ class BoardForm(QWidget):
             CoreError: The board is invalid.
         """
         kind = self.kind.currentData()
+        if kind == "auto":
+            return Board(kind="auto", square_mm=self.square.value())
+        if not self.square.value():
+            raise CoreError(*_NO_SIZE)
         return dataclasses.replace(
             self._shown,
             kind=kind,
@@ -89,7 +104,7 @@ class BoardForm(QWidget):
             dictionary=self.dictionary.currentData(),
             legacy=self.legacy.isChecked(),
             inverted=self.inverted.isChecked(),
-            back="none" if kind == "chessboard" else self.back.currentData(),
+            back="none" if kind in ("chessboard", "aprilgrid") else self.back.currentData(),
             thickness_mm=self.thickness.value(),
         )
 
@@ -97,10 +112,11 @@ class BoardForm(QWidget):
     def problem(self) -> str:
         """Why the board is invalid; empty if it is valid."""
         try:
-            _ = self.board
+            if self.board.square_mm:
+                return ""
+            raise CoreError(*_NO_SIZE)
         except CoreError as error:
             return f"{error.message} {error.hint}"
-        return ""
 
     def show_board(self, board: Board) -> None:
         """Show a board in the fields."""
@@ -143,22 +159,34 @@ class BoardForm(QWidget):
             grid.setColumnStretch(column, 1)
         grid.addWidget(self.inverted, 4, 0, 1, 2)
         grid.addWidget(self.legacy, 4, 2, 1, 2)
-        grid.addWidget(self._problem, 5, 0, 1, 4)
+        grid.addWidget(self._note, 5, 0, 1, 4)
+        grid.addWidget(self._problem, 6, 0, 1, 4)
 
     def _changed(self) -> None:
         self._update_fields()
         if not self.problem:
             self._shown = self.board
+            self.marker.show_value(self._shown.marker_mm)
             self.edited.emit()
 
     def _update_fields(self) -> None:
         """Hide the fields that this kind of board does not have, and show why the board is invalid."""
         kind = self.kind.currentData()
-        for field in (self.dictionary, self.marker, self.back, self.thickness):
+        shown = {
+            self.columns: kind != "auto",
+            self.rows: kind != "auto",
+            self.dictionary: kind not in ("auto", "chessboard"),
+            self.marker: kind not in ("auto", "chessboard"),
+            self.back: kind in ("charuco", "markers"),
+            self.thickness: kind in ("charuco", "markers"),
+        }
+        for field, visible in shown.items():
             for widget in (field, self._captions[field]):
-                widget.setVisible(kind != "chessboard")
+                widget.setVisible(visible)
+        self.inverted.setVisible(kind != "auto")
         self.legacy.setVisible(kind == "charuco")
-        self._captions[self.square].setText("Spacing" if kind == "markers" else "Square")
+        self._note.setVisible(kind == "auto")
+        self._captions[self.square].setText("Spacing" if kind in ("markers", "aprilgrid") else "Square")
         problem = self.problem
         self._problem.setText(problem)
         self._problem.setVisible(bool(problem))

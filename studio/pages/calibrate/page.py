@@ -263,6 +263,7 @@ class CalibratePage(StepPage):
         self.live_card.stop_requested.connect(self._stop_recording)
         self.solve_card = SolveCard()
         self.solve_card.calibrate_requested.connect(self.calibrate)
+        self.solve_card.board_chosen.connect(self._save_board)
         self.people_card = PeopleCard()
         self.people_card.requested.connect(self._calibrate_from_people)
         self.calibrations = CalibrationsCard()
@@ -405,6 +406,8 @@ class CalibratePage(StepPage):
         self._jobs_changed()
         if job.verb == "record" and job.result.get("take"):
             self.solve_card.select_take(str(job.result["take"]))
+        if job.verb == "calibrate" and job.failure is not None:
+            self.solve_card.offer_board(job.failure.message, presenter.board_shown(job.job.folder))
         if job.verb in _SOLVES and job.state == "finished":
             self.refresh()  # the steps follow the rig before the session tells all pages
             self.steps.show_panel("check")

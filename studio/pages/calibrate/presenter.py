@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from PySide6.QtGui import QImage
 from core.board.pattern import Board
 from core.calibration.board.config import CalibrateConfig
 from core.calibration.checks import PEOPLE_FIT
+from core.config import from_mapping
 from core.errors import CoreError
 from core.files import read_json
 from core.geometry.accuracy import AccuracyMap
@@ -21,7 +23,7 @@ from core.geometry.overlay import floor_grid_px, poles_px
 from core.geometry.resize import at_size
 from core.rig_io.exporters import EXPORTERS
 from core.rig_io.importers import rig_suffixes
-from core.session import Session, Take
+from core.session import RunLayout, Session, Take
 from core.session.footage.sources import STREAM_SUFFIXES, VIDEO_SUFFIXES
 from core.types import Camera, CameraRig
 from core.types.arrays import F64
@@ -89,6 +91,17 @@ def camera_rows(rig: CameraRig, metrics: BoardResults | None = None) -> list[tup
 def calibrate_config(board: Board) -> CalibrateConfig:
     """Return the settings of the Calibrate button: defaults, with this board."""
     return CalibrateConfig(board=board)
+
+
+def board_shown(run: Path) -> Board | None:
+    """Return the board that a take showed instead of the given one, from the folder of the calibration that failed."""
+    path = RunLayout(run).report
+    if not path.exists():
+        return None
+    try:
+        return from_mapping(Board, read_json(path)["board"])
+    except (CoreError, KeyError, TypeError):
+        return None
 
 
 def import_filter() -> str:

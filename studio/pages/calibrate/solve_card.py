@@ -5,6 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QWidget
 
+from core.board.pattern import Board
 from studio.theme import GRID_PX
 from studio.widgets.buttons import ReasonButton, button
 from studio.widgets.card import Card
@@ -19,9 +20,11 @@ class SolveCard(Card):
 
     Signals:
         calibrate_requested: Name of the take, and of the take for the intrinsics, which may be empty.
+        board_chosen: `Board` that a take shows, instead of the one in the form.
     """
 
     calibrate_requested = Signal(str, str)
+    board_chosen = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("From a board", "Intrinsics, poses and time offsets of all cameras.", parent)
@@ -42,6 +45,13 @@ class SolveCard(Card):
         self.advice = make_label("", "muted")
         self.advice.hide()
         self.body.addWidget(self.advice)
+        self.wrong_board = make_label("", "bad")
+        self.use_board = button("", "normal", "check")
+        self.use_board.clicked.connect(self._use_board)
+        self._offered: Board | None = None
+        self.body.addWidget(self.wrong_board)
+        self.body.addWidget(self.use_board, 0, Qt.AlignmentFlag.AlignLeft)
+        self.offer_board("", None)
         foot = QHBoxLayout()
         foot.addStretch(1)
         foot.addWidget(self.go, 0, Qt.AlignmentFlag.AlignRight)
@@ -75,6 +85,20 @@ class SolveCard(Card):
         self.advice.setText(f"Next: {advice}" if advice else "")
         self.advice.setVisible(bool(advice))
 
+    def offer_board(self, message: str, board: Board | None) -> None:
+        """Say that a take shows another board, and offer it; None hides the offer."""
+        self._offered = board
+        self.wrong_board.setText(message)
+        self.use_board.setText("" if board is None else f"Use {board.pattern_title}")
+        for widget in (self.wrong_board, self.use_board):
+            widget.setVisible(board is not None)
+
+    def _use_board(self) -> None:
+        board = self._offered
+        self.offer_board("", None)
+        self.board_chosen.emit(board)
+
     def _request_calibration(self) -> None:
+        self.offer_board("", None)
         other = self.intrinsics_take.currentText()
         self.calibrate_requested.emit(self.take.currentText(), "" if other == _SAME_TAKE else other)
