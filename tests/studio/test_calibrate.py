@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QWidget
 
 from core.board.pattern import Board
+from core.calibration.board.session_board import save_session_board
 from core.config import from_mapping
 from core.files import read_yaml
 from core.session import Session
@@ -58,19 +60,6 @@ def retype(qtbot: object, field: QWidget, text: str) -> None:
     qtbot.keyClick(field, Qt.Key.Key_Return)  # type: ignore[attr-defined]
 
 
-def fill_in(qtbot: object, form: BoardForm) -> None:
-    """Type the board of the videos into the form."""
-    for field, number in (
-        (form.columns, BOARD.columns),
-        (form.rows, BOARD.rows),
-        (form.square, BOARD.square_mm),
-        (form.marker, BOARD.marker_mm),
-    ):
-        retype(qtbot, field, f"{number:g}")
-    form.dictionary.setCurrentIndex(form.dictionary.findData(BOARD.dictionary))
-    form.dictionary.activated.emit(form.dictionary.currentIndex())
-
-
 def test_board_videos_become_a_rig_and_every_change_can_be_undone(
     window: MainWindow, qtbot, tmp_path: Path, videos: tuple[str, ...], ended: Ended
 ) -> None:
@@ -81,17 +70,21 @@ def test_board_videos_become_a_rig_and_every_change_can_be_undone(
     page.start_videos(videos)
     ended(window.state)
     assert session_of(window).take(session_of(window).take_names()[0]).manifest.kind == "board"
-    assert page.solve_card.go.push.isEnabled()
+    assert "size of the squares" in page.solve_card.go.reason  # the only thing that the images do not show
     page.steps.show_panel("cameras")
-    fill_in(qtbot, page.board_card.form)
-    kept = from_mapping(Board, read_yaml(session_of(window).layout.board))
-    assert (kept.columns, kept.square_mm, kept.dictionary) == (BOARD.columns, BOARD.square_mm, BOARD.dictionary)
+    assert not page.board_card.form.columns.isVisible()
+    retype(qtbot, page.board_card.form.square, f"{BOARD.square_mm:g}")
+    assert from_mapping(Board, read_yaml(session_of(window).layout.board)) == Board(kind="auto", square_mm=120)
+    assert page.solve_card.go.push.isEnabled()
 
     page.steps.show_panel("solve")
     click(qtbot, page.solve_card.go.push)
     assert "running" in page.solve_card.go.reason
     ended(window.state)
     assert page.solve_card.go.push.isEnabled()
+    kept = from_mapping(Board, read_yaml(session_of(window).layout.board))
+    assert (kept.kind, kept.columns, kept.rows, kept.square_mm) == ("charuco", BOARD.columns, BOARD.rows, 120)
+    assert page.board_card.form.board == kept
     rig = session_of(window).require_rig()
     assert len(rig) == 3
     assert all(c.posed for c in rig)
@@ -164,6 +157,27 @@ def test_board_videos_become_a_rig_and_every_change_can_be_undone(
     page.start_export(str(tmp_path / "rig.toml"), "anipose")
     ended(window.state)
     assert (tmp_path / "rig.toml").exists()
+
+
+def test_the_board_of_the_images_is_offered_instead_of_a_wrong_one(
+    window: MainWindow, qtbot, tmp_path: Path, videos: tuple[str, ...], ended: Ended
+) -> None:
+    window.create_session(tmp_path / "other")
+    page = window.pages["calibrate"]
+    window.show_page("calibrate")
+    page.start_videos(videos)
+    ended(window.state)
+    save_session_board(session_of(window), dataclasses.replace(BOARD, dictionary="DICT_6X6_50"))
+    page.refresh()
+    page.steps.show_panel("solve")
+    assert not page.solve_card.use_board.isVisible()
+    click(qtbot, page.solve_card.go.push)
+    ended(window.state)
+    assert "dictionary is DICT_4X4_50, not DICT_6X6_50" in page.solve_card.wrong_board.text()
+    click(qtbot, page.solve_card.use_board)
+    assert not page.solve_card.use_board.isVisible()
+    assert from_mapping(Board, read_yaml(session_of(window).layout.board)) == BOARD
+    assert page.board_card.form.board == BOARD
 
 
 def test_an_invalid_board_is_reported_at_once(dressed: QApplication, qtbot) -> None:

@@ -172,7 +172,7 @@ class BoardForm(QWidget):
     def _update_fields(self) -> None:
         """Hide the fields that this kind of board does not have, and show why the board is invalid."""
         kind = self.kind.currentData()
-        shown = {
+        shown: dict[Choice | NumberField, bool] = {
             self.columns: kind != "auto",
             self.rows: kind != "auto",
             self.dictionary: kind not in ("auto", "chessboard"),
@@ -181,8 +181,8 @@ class BoardForm(QWidget):
             self.thickness: kind in ("charuco", "markers"),
         }
         for field, visible in shown.items():
-            for widget in (field, self._captions[field]):
-                widget.setVisible(visible)
+            field.setVisible(visible)
+            self._captions[field].setVisible(visible)
         self.inverted.setVisible(kind != "auto")
         self.legacy.setVisible(kind == "charuco")
         self._note.setVisible(kind == "auto")

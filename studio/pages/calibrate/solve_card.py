@@ -46,7 +46,7 @@ class SolveCard(Card):
         self.advice.hide()
         self.body.addWidget(self.advice)
         self.wrong_board = make_label("", "bad")
-        self.use_board = button("", "normal", "check")
+        self.use_board = button("", "normal", "check-circle")
         self.use_board.clicked.connect(self._use_board)
         self._offered: Board | None = None
         self.body.addWidget(self.wrong_board)
