@@ -120,6 +120,7 @@ def calibrate_board(
         )
     progress(2)
     selected, notes = select(setup, start, reporter)
+    notes = [*setup.notes, *notes]
     progress(3)
     setup, solution = _unfold(setup, start, selected.model, fit_everything(setup, start, selected))
     if setup.stiffened:

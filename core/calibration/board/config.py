@@ -17,7 +17,8 @@ class CalibrateConfig:
     Attributes:
         board: Calibration board, or "auto" to recognise it in the images; null uses the session's board, or recognises
             it if the session has none. The size of its squares (`board.square_mm`) has to be measured on the print.
-        distortion_model: Distortion model to fit; "auto" keeps that of known intrinsics, otherwise pinhole.
+        distortion_model: Distortion model to fit; "auto" takes that of known intrinsics or pinhole, unless the
+            other one predicts left-out images clearly better.
         fixed_intrinsics: Use the intrinsics of the session's rig where it has any, instead of fitting them.
         time_offset: Estimate a time offset per camera; kept if it lowers the held-out error.
         refine: Refine the intrinsics together with the poses; kept if it lowers the held-out error.

@@ -21,8 +21,9 @@ from core.calibration.board.initial.extrinsics import (
 )
 from core.calibration.board.initial.initialization import frame_period_s
 from core.calibration.board.initial.intrinsics import LEAST_IMAGES, IntrinsicsFit, fit_intrinsics, intrinsics_prior
+from core.calibration.board.initial.lens import fit_either_lens
 from core.geometry.intrinsics import N_INTRINSICS, intrinsics_of
-from core.types.camera import Camera, DistortionModel
+from core.types.camera import Camera
 
 # Standard deviations of given intrinsics (judgement): focal length and principal point in px at 1280 px width, and
 # distortion coefficients.
@@ -43,6 +44,7 @@ class Setup:
         self_calibrated: (V,) bool, whether the intrinsics come from these very observations.
         config: Settings.
         stiffened: Cameras whose prior of the distortion was tightened.
+        notes: Choices of distortion models, as sentences.
     """
 
     seen: BoardObservations
@@ -53,6 +55,7 @@ class Setup:
     self_calibrated: np.ndarray
     config: CalibrateConfig
     stiffened: frozenset[int] = frozenset()
+    notes: tuple[str, ...] = ()
 
     def with_stiffer_distortion(self, views: Sequence[int]) -> Setup:
         """Return the setup with a tighter prior of the radial distortion of some cameras."""
@@ -97,10 +100,17 @@ def make_setup(
         The setup, the fits by camera, and the reasons by camera why there are no intrinsics.
     """
     fits: dict[str, IntrinsicsFit] = {}
+    notes: dict[str, str] = {}
     for source in (seen, *intrinsics_views):  # a camera's own recording takes precedence over the common one
-        for model in ("pinhole", "fisheye"):
-            names = [n for n in source.cameras if n in seen.cameras and _model(config, known.get(n)) == model]
-            fits |= fit_intrinsics(source, names, model) if names else {}
+        names = [name for name in source.cameras if name in seen.cameras]
+        if config.distortion_model != "auto":
+            fits |= fit_intrinsics(source, names, config.distortion_model)
+            names = []
+        for name in names:
+            usual = known[name].distortion_model if name in known else "pinhole"
+            fit, note = fit_either_lens(source, name, usual)
+            if fit is not None:
+                fits[name], notes[name] = fit, note
         if source is seen:
             from_here = dict(fits)
     reasons: dict[str, str] = {}
@@ -140,15 +150,9 @@ def make_setup(
         noise_px=nominal_noise_px(seen.sizes_px),
         self_calibrated=self_calibrated,
         config=config,
+        notes=tuple(note for note in notes.values() if note),
     )
     return setup, fits, reasons
-
-
-def _model(config: CalibrateConfig, known: Camera | None) -> DistortionModel:
-    """Return the distortion model to fit."""
-    if config.distortion_model != "auto":
-        return config.distortion_model
-    return "pinhole" if known is None else known.distortion_model
 
 
 def initial_rig(setup: Setup) -> InitialRig:

@@ -165,6 +165,28 @@ def fit_intrinsics(
 
 def _fit_camera(images: BoardImages, initial: Camera, period_s: float, noise_px: float) -> IntrinsicsFit | None:
     """Adjust one camera's intrinsics and the trajectory of the board in its camera coordinates."""
+    solution, information, count = _adjusted(images, initial, period_s, noise_px, free=True)
+    return _checked(initial, solution, information, count)
+
+
+def reprojection_px(images: BoardImages, camera: Camera, period_s: float) -> F64:
+    """Return the residuals (N, 2) of one camera's points, with fixed intrinsics and the board's best poses.
+
+    Args:
+        images: Observations by this camera.
+        camera: Camera with its intrinsics.
+        period_s: Median time between frames.
+    """
+    own = dataclasses.replace(images, view=np.zeros(len(images), np.int64))
+    noise_px = nominal_noise_px(np.array([camera.size_px]))
+    residual_px = _adjusted(own, camera, period_s, noise_px, free=False)[0].residual_px
+    return np.asarray(residual_px[np.isfinite(residual_px[..., 0])])
+
+
+def _adjusted(
+    images: BoardImages, initial: Camera, period_s: float, noise_px: float, *, free: bool
+) -> tuple[BoardSolution, F64, int]:
+    """Return the adjusted camera and trajectory, the information of the prior, and the number of images."""
     poses = board_poses(images, [initial])
     images, poses = images.where(poses.known), poses.where(poses.known)
     mean, information = intrinsics_prior(initial.size_px, initial.distortion_model, float(initial.K[0, 0]))
@@ -176,20 +198,20 @@ def _fit_camera(images: BoardImages, initial: Camera, period_s: float, noise_px:
         t_mm=np.zeros((1, 3)),
         time_offset_s=np.zeros(1),
     )
-    free = np.zeros((1, N_UNKNOWNS), bool)
-    free[:, INTRINSICS.start + SOLVED] = True
+    unknown = np.zeros((1, N_UNKNOWNS), bool)
+    unknown[:, INTRINSICS.start + SOLVED] = free
     trajectory = initial_trajectory(period_s, images, poses, cameras)
     solution = adjust_board(
         images,
         cameras,
         trajectory,
-        free,
+        unknown,
         prior,
         noise_px=noise_px,
         motion=_NO_MOTION_PRIOR,
         tolerance=_TOLERANCE,
     )
-    return _checked(initial, solution, information, len(images))
+    return solution, information, len(images)
 
 
 def _checked(initial: Camera, solution: BoardSolution, prior: F64, images: int) -> IntrinsicsFit | None:

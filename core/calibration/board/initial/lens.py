@@ -1,0 +1,63 @@
+"""Choose the distortion model of a camera by the images that its fit has not seen."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.board.observations import BoardObservations
+from core.calibration.board.adjustment.state import BoardImages, nominal_noise_px
+from core.calibration.board.initial.initialization import frame_period_s
+from core.calibration.board.initial.intrinsics import IntrinsicsFit, fit_intrinsics, reprojection_px
+from core.types.camera import DistortionModel
+
+_BLOCKS = 8  # of images, in order of time; even ones are predicted by fits to odd ones, and the reverse
+_BETTER = 0.9  # factor on the error below which the other model is preferred; both have as many coefficients
+_LARGEST_NOISE = 30.0  # residual, in units of the nominal noise, from which on a point counts no more
+
+
+def fit_either_lens(
+    seen: BoardObservations, name: str, usual: DistortionModel = "pinhole"
+) -> tuple[IntrinsicsFit | None, str]:
+    """Fit the usual distortion model to one camera's images, or the other one where it predicts left-out images better.
+
+    Args:
+        seen: Observations.
+        name: Camera.
+        usual: Model that is kept unless the other one is clearly better.
+
+    Returns:
+        The fit, None if neither model can be fitted; and a note where the other model is preferred.
+    """
+    other: DistortionModel = "fisheye" if usual == "pinhole" else "pinhole"
+    kept, tried = (fit_intrinsics(seen, [name], model).get(name) for model in (usual, other))
+    if kept is None or tried is None:
+        return kept or tried, "" if tried is None else f"Only the {other} model fits the lens of {name}."
+    if tried.rmse_px > _BETTER * kept.rmse_px:
+        return kept, ""
+    errors = [_held_out_px(seen, name, model) for model in (usual, other)]
+    if not errors[1] < _BETTER * errors[0]:
+        return kept, ""
+    return tried, (
+        f"{name} is given the {other} model: it predicts left-out images to {errors[1]:.2f} px, the {usual} model to"
+        f" {errors[0]:.2f} px."
+    )
+
+
+def _held_out_px(seen: BoardObservations, name: str, model: DistortionModel) -> float:
+    """Return the root mean square error of images predicted by fits to others; infinite where there is no fit."""
+    v = seen.cameras.index(name)
+    own = seen.where(seen.view == v)
+    frames = np.unique(own.frame)
+    if len(frames) < _BLOCKS:
+        return np.inf
+    block = np.searchsorted(np.linspace(0, len(frames), _BLOCKS + 1)[1:], np.searchsorted(frames, own.frame), "right")
+    limit = _LARGEST_NOISE * nominal_noise_px(seen.sizes_px[v : v + 1])
+    squared = []
+    for side in (0, 1):
+        fit = fit_intrinsics(own.where(block % 2 == side), [name], model).get(name)
+        if fit is None:
+            return np.inf
+        images = BoardImages.of(own.where(block % 2 != side))
+        residual_px = reprojection_px(images, fit.camera, frame_period_s(seen))
+        squared.append(np.minimum((residual_px**2).sum(-1), limit**2))
+    return float(np.sqrt(np.concatenate(squared).mean()))
