@@ -76,7 +76,7 @@ _IGNORED = re.compile(
     r"created|port|rotationcount|exposure|ignore|adjusted|metadata|version|schema|units?|lengthunit|nbcamera|cameragroup|"
     r"imagepath|images?|imagenames?|framerate|fps|essential(matrix)?|fundamental(matrix)?|binning[xy]?|roi|header|"
     r"filepath|filename|file|cameraangle[xy]|aabbscale|aabb|"
-    r"framename|frameid|panel|node|type|digest|source|floorguessed|world2cam|logger|disparitytodepth\w*|"
+    r"verifiedresolutions|framename|frameid|panel|node|type|digest|source|floorguessed|world2cam|logger|disparitytodepth\w*|"
     r"valid(pix)?roi\d?|serialization|aspectratio|skipped|comment|description|timestamp"
 )
 _LIKE_DISTORTION = re.compile(

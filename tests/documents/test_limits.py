@@ -202,9 +202,8 @@ def test_damaged_hdf5_is_refused(tmp_path: Path) -> None:
 
 def test_pickles_that_never_end_or_take_all_memory_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "p.pkl"
-    nested = b"\x80\x02)q\x00" + b"h\x00h\x00\x86q\x00" * 60
     programs = {
-        "key": b"\x80\x02}" + nested[2:] + b"K\x01s.",
+        "key": b"\x80\x02})q\x00" + b"h\x00\x86q\x00" * 60 + b"K\x01s.",  # 2**60 parts, of which each has a hash
         "memo": b"\x80\x02r\xff\xff\xff\xff.",
         "stack": b"\x80\x020000.",
         "integer": pickle.dumps(1 << 4000),
@@ -219,7 +218,7 @@ def test_pickles_that_never_end_or_take_all_memory_are_refused(tmp_path: Path) -
         if name == "text":
             assert len(read_pickle(path)) == 3
             continue
-        with pytest.raises(CoreError, match=r"p\.pkl.*byte"):
+        with pytest.raises(CoreError, match=r"a key is a tuple" if name == "key" else r"p\.pkl.*byte"):
             read_pickle(path)
 
 

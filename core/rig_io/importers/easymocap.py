@@ -51,7 +51,7 @@ def _check_names(table: Mapping[str, Any], path: Path) -> None:
     if not isinstance(names, list):
         raise invalid_file(path, "it has no list of names")
     numbers = {_number(key.partition("_")[2]) for key in table if key.startswith(("K_", "T_"))}
-    for name in map(text, names):
+    for name in (text(name)[:80] for name in names):
         if _number(name) not in numbers:
             raise invalid_file(path, f"it lists camera {name} but has neither K_{name} nor T_{name}")
 
