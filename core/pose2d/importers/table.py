@@ -22,9 +22,16 @@ _PART = r"x|y|z|score|scores|confidence|conf|likelihood|visibility|vis|v|prob|p|
 _AFTER = re.compile(rf"^(.+?)[\s._:/\-(\[]*\b({_PART})[)\]]?$|^(.+?)_({_PART})$", re.IGNORECASE)
 _BEFORE = re.compile(rf"^({_PART})[\s._:/\-]*(\d+)$|^({_PART})[\s._:/\-]+(.+)$", re.IGNORECASE)
 _KINDS = {"x": "x", "y": "y", "z": "z", "presence": "presence"}
-_FRAME = ("frame", "frame_idx", "frame_index", "frame_number", "frame_id", "image", "image_id", "image_index", "index")
+_FRAME = (
+    *("frame", "frame_idx", "frame_index", "frame_number", "frame_num", "frame_nr", "frame_no", "frame_id", "image"),
+    *("image_id", "image_index", "index"),
+)
 _PERSON = ("track", "person", "person_id", "track_id", "individual", "id", "pose", "pose_index")
-_JOINT = ("landmark", "landmark_name", "landmark_id", "landmark_index", "joint", "joint_name", "keypoint", "bodypart")
+_JOINT = (
+    *("landmark", "landmark_name", "landmark_id", "landmark_index", "joint", "joint_name", "keypoint", "bodypart"),
+    *("body_part", "part", "name"),
+)
+_UNIT = re.compile(r"[\s._]*[(\[]?(px|pixels?)[)\]]?$", re.IGNORECASE)
 _SCORE = ("visibility", "score", "confidence", "likelihood", "v", "c", "p")
 
 
@@ -58,6 +65,7 @@ def _columns(header: Sequence[str]) -> _Columns:
 
 def _coordinate(name: str) -> tuple[str, str] | None:
     """Return joint and kind of a column; None for any other column."""
+    name = _UNIT.sub("", name)
     match = _BEFORE.match(name) or _AFTER.match(name)
     if match is None:
         return None
