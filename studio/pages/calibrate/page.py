@@ -367,7 +367,7 @@ class CalibratePage(StepPage):
     def _calibrate_from_people(self, mode: Literal["new", "repair"]) -> None:
         take = self._state.take
         if take is not None and take.estimators():
-            params = CalibratePeopleParams(take=take.name, estimator=take.estimators()[0], mode=mode)
+            params = CalibratePeopleParams(take=take.name, mode=mode)
             title = "Repair cameras" if mode == "repair" else "Re-solve all cameras"
             self._start("calibrate-people", params, f"{title} from people in {take.name}")
 

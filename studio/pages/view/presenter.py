@@ -85,6 +85,7 @@ class ViewPresenter:
         self._take_notice: Notice | None = None
         self._sequences: dict[str, tuple[int, Pose3DSequence]] = {}
         self._poses2d: dict[str, Pose2D] | None = None
+        self._estimator = ""
         self._floor_px: dict[str, tuple[F64, ...]] = {}
         self._volume_px: dict[str, tuple[F64, ...]] = {}
 
@@ -105,6 +106,9 @@ class ViewPresenter:
         poses, ghost = self._read(self.result), self._read(self.comparison)
         if poses is not None:
             ghost = self._follow_rig(poses, ghost)
+        estimator = str(poses.provenance.get("estimator", "")) if poses is not None else ""
+        if estimator != self._estimator:  # detections are those that the result was made from
+            self._estimator, self._poses2d = estimator, None
         self._build_data(poses, ghost)
         self.people = PeopleSummary.of(poses) if poses is not None else None
         self.evaluation = self._read_evaluation()
@@ -390,7 +394,8 @@ class ViewPresenter:
         if self.take is None or not self.has_detections:
             return {}
         try:
-            return self.take.poses2d(self.take.estimators()[0], self._rig)
+            known = self.take.estimators()
+            return self.take.poses2d(self._estimator if self._estimator in known else known[0], self._rig)
         except CoreError as error:
             self.notice = self.notice or Notice(heading=error.message, remedy=error.hint)
             return {}
