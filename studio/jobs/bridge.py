@@ -15,7 +15,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from core.config import to_mapping
 from core.errors import CoreError
 from core.jobs import Job, JobSpec, Metric, process_of, reap
-from core.session import Session
+from core.session import RunLayout, Session
 from studio.jobs.tracked import TrackedJob
 
 TICK_MS = 200
@@ -161,7 +161,7 @@ class JobBridge(QObject):
             tracked = TrackedJob(Job(folder))
         except CoreError:
             return  # a run with a damaged job file is skipped; its results are found without it
-        if tracked.job.spec.parent:
+        if tracked.job.spec.parent or _is_named_as_step(folder):
             return  # a step of another job, which reports it
         for _ in range(2):  # the second poll tells a dead worker from one that is only silent
             for event in tracked.job.poll():
@@ -183,3 +183,9 @@ class JobBridge(QObject):
         if not tracked.active:
             self.ended.emit(tracked)
             self.active_changed.emit()
+
+
+def _is_named_as_step(folder: Path) -> bool:
+    """Return whether a folder is the training of a job of all steps, as earlier versions named it."""
+    parent = folder.name.removesuffix("-train")
+    return parent != folder.name and RunLayout(folder.parent / parent).job.is_file()

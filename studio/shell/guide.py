@@ -41,6 +41,7 @@ class GuideDialog(Dialog):
                 row += 1
         self._add(grid, row, "folder", "Files", _FILES)
         self.body.addLayout(grid)
+        self.body.addStretch(1)
         self.foot.addStretch(1)
         close = button("Close", "primary")
         close.clicked.connect(self.accept)

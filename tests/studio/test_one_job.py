@@ -158,6 +158,9 @@ def test_a_job_of_all_steps_shows_its_step_and_is_listed_once(
         Progressed(done=1, total=2, text="Training on the footage"),
     )
     _running(sample_session, process, "train", parent=run.name)
+    former = sample_session.layout.run(f"{run.name}-train")  # as earlier versions named it
+    former.root.mkdir()
+    JobSpec(verb="train").save(former.root)
     state.set_session(sample_session)
     qtbot.wait(1000)  # the rest of the history is read a run at a time
     (job,) = state.jobs.jobs

@@ -37,16 +37,16 @@ class Plot:
 _POSE = ("loss", "heatmap", "joint", "anchor", "consistency", "attention", "planes", "backbone")
 LOSS_NAMES = {
     "loss": "all together",
-    "heatmap": "images agree with the 2D poses",
-    "joint": "people agree with the 2D poses",
-    "anchor": "people stay near triangulated ones",
-    "consistency": "two views of a frame agree",
-    "attention": "weight of uncertain pixels",
-    "planes": "projections of the volume",
-    "backbone": "2D joints of the image network",
-    "synthetic": "synthetic people are found",
+    "heatmap": "joints in the images",
+    "joint": "joints of people",
+    "anchor": "near triangulation",
+    "consistency": "agreement of versions",
+    "attention": "pixel weights",
+    "planes": "volume from three sides",
+    "backbone": "image network",
+    "synthetic": "synthetic people",
 }
-"""What each part of a loss asks for, in the legends."""
+"""What each part of a loss is about, in the legends; short, as a legend has the width of its plot."""
 PLOTS = (
     Plot(
         title="2D error on held-out frames",

@@ -64,9 +64,8 @@ def training_outcome(job: TrackedJob | None) -> str:
     took = f"Trained in {duration_text(60 * float(minutes))}." if minutes is not None else "Trained."
     if not px:
         return f"{took} Nothing was held out to measure it on."
-    if len(px) == 1 or min(px) >= px[0]:
-        text = f"{took} The 2D error on held-out frames stayed at {px[0]:.1f} px"
-    else:
-        text = f"{took} The 2D error on held-out frames fell from {px[0]:.1f} to {min(px):.1f} px"
+    first, best = f"{px[0]:.1f}", f"{min(px):.1f}"
+    change = f"stayed at {first} px" if first == best else f"fell from {first} to {best} px"
+    text = f"{took} The 2D error on held-out frames {change}"
     beside = f"; triangulation: {triangulated[-1]:.1f} px" if triangulated else ""
     return f"{text}{beside}. Evaluate compares the methods joint by joint."
