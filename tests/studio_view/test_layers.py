@@ -16,6 +16,7 @@ from core.session import Session
 from core.synthetic.rigs import ring_rig
 from core.types import PANOPTIC15, CameraRig, CaptureVolume, Pose3DSequence, SyntheticRange
 from studio.theme import DARK, LIGHT
+from studio.viewport.camera import ViewerCamera
 from studio.viewport.layers import table
 from studio.viewport.layers.accuracy import SHOW_ACCURACY, AccuracyLayer
 from studio.viewport.layers.cameras import CameraLayer
@@ -137,6 +138,35 @@ def test_the_floor_covers_all_cameras_and_people(data: SceneData, rig: CameraRig
     assert (places.min(0) >= data.floor_low_m).all()
     assert (places.max(0) <= data.floor_high_m).all()
     assert (np.subtract(data.floor_high_m, data.floor_low_m) < 30).all()
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 10.0])
+def test_axes_and_image_planes_fit_the_size_of_the_rig(rig: CameraRig, scale: float) -> None:
+    small = CameraRig(cameras=tuple(c.replace(t_mm=scale * c.t_mm) for c in rig))
+    data = SceneData.build(small)
+    size_mm = float(np.ptp(data.camera_centre_mm[:, :2], axis=0).max())
+    layer = build_scene_layers(data, 0.0, ViewOptions(), PALETTE).layers["floor"]
+    assert layer.axis_mm <= max(0.25 * size_mm, 60) and layer.axis_mm <= 700
+    depth_mm = np.linalg.norm(data.image_corner_mm.mean(1) - data.camera_centre_mm, axis=-1)
+    assert (depth_mm < 0.3 * size_mm).all()
+
+
+def test_everything_fits_between_what_lies_over_the_view(data: SceneData) -> None:
+    """The projection of the viewer, written out: a pinhole that looks at its centre."""
+    width, height, top, bottom = 640, 400, 70, 60
+    camera = ViewerCamera()
+    for view in ("perspective", "top", "front", "side"):
+        camera.set_view(view)
+        camera.fit(data.extent_mm, (width, height), (top, bottom))
+        right, up, forward = camera._axes()
+        seen = data.extent_mm - np.array(camera.center)
+        per_mm = height / camera.scale_factor
+        if camera.fov:
+            distance = camera.scale_factor / 2 / np.tan(np.radians(camera.fov) / 2)
+            per_mm = per_mm * distance / (distance + seen @ forward)
+        x, y = width / 2 + seen @ right * per_mm, height / 2 - seen @ up * per_mm
+        assert x.min() >= 0 and x.max() <= width, view
+        assert y.min() >= top and y.max() <= height - bottom, view
 
 
 def test_no_camera_blocks_the_initial_view(data: SceneData) -> None:
