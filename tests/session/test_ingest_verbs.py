@@ -93,6 +93,29 @@ def test_up_and_units_reach_the_importer(session: Session, tmp_path: Path) -> No
     assert run(session, "import-rig", path=path, units="m")["level"] == "error"
 
 
+def test_what_a_file_means_is_reported_and_stays_when_the_world_changes(session: Session, tmp_path: Path) -> None:
+    """Poses stored camera to world, and a part of the lens that is not understood."""
+    cameras = {}
+    for c in ring_rig(4):
+        R, centre = c.pose[0].T.tolist(), (c.centre_mm / 1000).tolist()
+        cameras[c.name] = {"K": c.K.tolist(), "R": R, "T": centre, "size": list(c.size_px), "xi": 1.2}
+    path = tmp_path / "cameras.json"
+    path.write_text(json.dumps(cameras))
+
+    def checks() -> set[str]:
+        return {f["check"] for f in read_json(session.layout.rig_report)["findings"] if f["level"] == "error"}
+
+    reporter = RecordingReporter()
+    assert run(session, "import-rig", reporter, path=str(path))["level"] == "error"
+    assert checks() == {"file", "poses"}
+    warnings = " ".join(text for text, level in reporter.notes if level == "warning")
+    assert "'xi' of cam01" in warnings and "--set pose_is=camera_to_world" in warnings
+    run(session, "import-rig", path=str(path), pose_is="camera_to_world")
+    assert checks() == {"file"}
+    run(session, "set-world", quarter_turns=1)
+    assert checks() == {"file"}
+
+
 def test_image_sizes_missing_from_a_format_come_from_the_takes(session: Session, tmp_path: Path) -> None:
     videos = [str(write_video(tmp_path / f"{n}.mp4", n=3)) for n in ("0", "1")]
     run(session, "import-take", videos=videos)

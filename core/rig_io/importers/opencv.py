@@ -21,6 +21,7 @@ from core.rig_io.raw import MAX_RIG_BYTES, MM_PER, RawRig, RigImporter, invalid_
 
 _SUFFIXES = (".yml", ".yaml", ".json", ".xml")
 _MAX_FOLDER_FILES = 1000
+_MAX_CAMERA_BYTES = 1 << 20  # of a file with one camera among others
 
 
 def _recognises(path: Path, content: str) -> bool:
@@ -64,7 +65,8 @@ def _read(path: Path) -> RawRig:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and p.is_file())
+    files = (p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and p.is_file())
+    return sorted(p for p in files if p.stat().st_size < _MAX_CAMERA_BYTES)
 
 
 def _with_sibling(path: Path) -> list[Path]:
