@@ -49,6 +49,7 @@ class _Video:
     times_s: F64
     began: datetime | None
     notes: tuple[str, ...]
+    lost: int = 0
 
 
 def ingest_videos(
@@ -287,6 +288,7 @@ def _examine(path: Path) -> _Video:
             times_s=times_s,
             began=video.began,
             notes=tuple(notes),
+            lost=video.n_frames + video.missing - whole,
         )
 
 
@@ -298,7 +300,9 @@ def _with_table(sources: dict[str, _Video], table: Path | None) -> tuple[dict[st
     if path is None or (table is None and not path.is_file()):
         return sources, ""
     try:
-        times = read_times_table(path, {name: (s.path.stem, len(s.times_s)) for name, s in sources.items()})
+        times = read_times_table(
+            path, {n: (s.path.stem, len(s.times_s), len(s.times_s) + s.lost) for n, s in sources.items()}
+        )
     except CoreError as error:
         if table is not None:
             raise

@@ -20,18 +20,19 @@ _COLUMNS = ("cam_id", "frame_time")
 _ORDER = ("frame_index", "sync_index")
 
 
-def read_times_table(path: Path, cameras: Mapping[str, tuple[str, int]]) -> dict[str, F64]:
+def read_times_table(path: Path, cameras: Mapping[str, tuple[str, int, int]]) -> dict[str, F64]:
     """Read a table with one row per image: cam_id, frame_index or sync_index, and frame_time in s.
 
     Args:
         path: The table.
-        cameras: Stem of the video file and number of its images, by camera name.
+        cameras: Stem of the video file, number of its usable images, and number with those at its end that are lost,
+            by camera name.
 
     Returns:
         (n,) increasing image times in s by camera name, from the earliest one.
 
     Raises:
-        CoreError: The table is missing, damaged, or lacks times of a video's images.
+        CoreError: The table is missing or damaged, or has another number of times than a video has images.
     """
     remedy = "It needs columns cam_id, frame_index (or sync_index) and frame_time, and a row per image."
     rows: dict[str, dict[int, float]] = {}
@@ -46,7 +47,7 @@ def read_times_table(path: Path, cameras: Mapping[str, tuple[str, int]]) -> dict
                 rows.setdefault(row["cam_id"].strip(), {})[int(row[order])] = float(row["frame_time"])
     except (ValueError, TypeError, AttributeError, csv.Error) as error:
         raise CoreError(f"{path.name} is damaged: {error}.", remedy) from error
-    times = {name: _times(path, name, _rows_of(rows, name, stem), n) for name, (stem, n) in cameras.items()}
+    times = {name: _times(path, name, _rows_of(rows, name, stem), n, all_) for name, (stem, n, all_) in cameras.items()}
     start = min(t[0] for t in times.values())
     return {name: t - start for name, t in times.items()}
 
@@ -60,14 +61,14 @@ def _rows_of(rows: Mapping[str, dict[int, float]], name: str, stem: str) -> dict
     return next((row for key, row in rows.items() if number and key.lstrip("0") == number.lstrip("0")), {})
 
 
-def _times(path: Path, name: str, rows: Mapping[int, float], n_frames: int) -> F64:
+def _times(path: Path, name: str, rows: Mapping[int, float], n_frames: int, n_all: int) -> F64:
     """Return the (n,) times of one camera's images."""
     remedy = "Use the table that was written with these videos."
     if not rows:
         raise CoreError(f"{path.name} has no rows for camera {name}.", remedy)
     numbers = np.array(sorted(rows))
     # Some recorders also number images that were not kept, or do not start at 0: only the order counts.
-    if len(numbers) < n_frames:
+    if len(numbers) not in (n_frames, n_all):
         raise CoreError(f"{path.name} has {len(numbers)} times for {name}, whose video has {n_frames} images.", remedy)
     times = np.array([rows[int(number)] for number in numbers[:n_frames]])
     if not np.isfinite(times).all() or (np.diff(times) <= 0).any():

@@ -162,20 +162,20 @@ def test_recorded_times_are_read_and_wrong_ones_refused(tmp_path: Path) -> None:
     table = tmp_path / "timestamps.csv"
     rows = [(s, c, s, 100.0 + s / 10 + 0.01 * c) for s in range(5) for c in (0, 1)]
     table.write_text("sync_index,cam_id,frame_index,frame_time\n" + "\n".join(",".join(map(str, r)) for r in rows))
-    times = read_times_table(table, {"left": ("cam_0", 5), "cam_1": ("cam_1", 5)})
+    times = read_times_table(table, {"left": ("cam_0", 5, 5), "cam_1": ("cam_1", 5, 5)})
     assert times["left"] == pytest.approx(np.arange(5) / 10)
     assert times["cam_1"] == pytest.approx(np.arange(5) / 10 + 0.01)
     with pytest.raises(CoreError, match="no rows"):
-        read_times_table(table, {"c": ("other", 5)})
+        read_times_table(table, {"c": ("other", 5, 5)})
     with pytest.raises(CoreError, match="has 5 times"):
-        read_times_table(table, {"cam_0": ("cam_0", 9)})
+        read_times_table(table, {"cam_0": ("cam_0", 9, 9)})
     for text, message in (("a,b\n1,2\n", "not a table"), ("cam_id,frame_index,frame_time\n0,x,1\n", "damaged")):
         table.write_text(text)
         with pytest.raises(CoreError, match=message):
-            read_times_table(table, {"cam_0": ("cam_0", 1)})
+            read_times_table(table, {"cam_0": ("cam_0", 1, 1)})
     table.write_text("cam_id,frame_index,frame_time\n0,0,2\n0,1,1\n")
     with pytest.raises(CoreError, match="do not increase"):
-        read_times_table(table, {"cam_0": ("cam_0", 2)})
+        read_times_table(table, {"cam_0": ("cam_0", 2, 2)})
 
 
 @pytest.mark.parametrize(

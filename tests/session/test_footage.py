@@ -167,3 +167,15 @@ def test_whole_milliseconds_are_not_taken_for_the_rate(session: Session, tmp_pat
     assert take.manifest.fps == 60 and not warnings
     assert {camera.fps for camera in take.manifest.cameras} == {60}
     np.testing.assert_allclose(np.diff(take.timeline().time_s), 1 / 60, atol=1e-8)
+
+
+def test_a_table_of_times_with_other_counts_is_refused(session: Session, tmp_path: Path) -> None:
+    for camera in ("cam01", "cam02"):
+        write_video(tmp_path / "in" / f"{camera}.mp4", n=10)
+    table = tmp_path / "in" / "timestamps.csv"
+    rows = [f"{camera},{n},{0.1 * n}" for camera in ("cam01", "cam02") for n in range(12)]
+    table.write_text("\n".join(["cam_id,frame_index,frame_time", *rows]))
+    with pytest.raises(CoreError, match="12 times for cam01, whose video has 10 images"):
+        ingest(session, tmp_path / "in", table=table)
+    _, warnings = ingest(session, tmp_path / "in")
+    assert "was not used" in warnings[0] and "12 times" in warnings[0]
