@@ -298,7 +298,7 @@ def unread_fields(camera: str, found: Mapping[str, Any]) -> list[Unread]:
         Unread(
             camera=camera,
             key=str(key)[:60],
-            level="error" if unread_distortion(key, value) else "warning" if unread_numbers(value) else "ok",
+            level="error" if unread_distortion(str(key), value) else "warning" if unread_numbers(value) else "ok",
         )
         for key, value in found.items()
     ]

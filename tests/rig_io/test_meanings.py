@@ -446,7 +446,7 @@ def _kalibr_pixels(table: dict[str, Any], rays: np.ndarray) -> np.ndarray:
 def test_a_broken_chain_of_kalibr_leaves_cameras_unposed(tmp_path: Path) -> None:
     path = foreign_layouts.kalibr(tmp_path / "camchain.yaml", foreign.truth())
     text = path.read_text()
-    path.write_text(text.replace("T_cn_cnm1", "T_other", 1))
+    path.write_text(text.replace("T_cn_cnm1", "T_other", 1).replace("rostopic", "7", 1))
     found = import_rig_file(path)
     assert [c.posed for c in found.rig] == [True, False, False, False]
     assert any("T_other" in f.message for f in found.findings)
