@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
@@ -13,7 +14,9 @@ from core.session import BASELINE, Session
 from core.session.volume import ActiveVolume, active_volume, set_volume
 from core.training.presets import preset
 from core.types import VolumeSettings
+from studio.background import Background
 
+_FEW_TAKES = 4
 _ONE_GESTURE_S = 0.8
 """Changes of one value within this time are undone together, as when a spin box counts up."""
 
@@ -43,6 +46,7 @@ class VolumeState(QObject):
         self._spacing_mm = preset("quick").model.root.spacing_mm
         self._key: object = None
         self._cached: ActiveVolume | CoreError | None = None
+        self._background = Background(self)
 
     def attach(self, session: Session | None) -> None:
         """Switch to another session and clear the undo stack."""
@@ -56,10 +60,10 @@ class VolumeState(QObject):
             self.changed.emit()
 
     def current(self) -> ActiveVolume:
-        """Return the current capture volume.
+        """Return the current capture volume; one of many takes is derived in the background.
 
         Raises:
-            CoreError: There is none; the message says why.
+            CoreError: There is none, or none yet; the message says why.
         """
         session = self._session
         if session is None:
@@ -69,10 +73,24 @@ class VolumeState(QObject):
         files += [path for t in takes for path in (session.layout.take(t).manifest, _baseline(session, t))]
         key = (session.root, takes, self._spacing_mm, tuple(map(_modified_ns, files)))
         if key != self._key or self._cached is None:
-            self._key, self._cached = key, _read(session, takes, self._spacing_mm)
+            self._key = key
+            if len(takes) <= _FEW_TAKES:
+                self._cached = _read(session, takes, self._spacing_mm)
+            else:
+                self._cached = CoreError(
+                    f"The capture volume is being derived from {len(takes)} takes.", "It is shown once it is known."
+                )
+                self._background.drop()
+                task = partial(_read, session, takes, self._spacing_mm)
+                self._background.run(task, partial(self._derived, key))
         if isinstance(self._cached, CoreError):
             raise self._cached
         return self._cached
+
+    def _derived(self, key: object, volume: ActiveVolume | CoreError) -> None:
+        if key == self._key:
+            self._cached = volume
+            self.changed.emit()
 
     def set(self, chosen: VolumeSettings, value_name: str) -> None:
         """Set the session's capture volume.

@@ -8,11 +8,15 @@ import shutil
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from core.errors import CoreError
 from core.session import Session
 from core.session.video import VideoReader
+from core.session.volume import active_volume
 from studio.main_window import MainWindow
+from studio.state.app_state import AppState
 from studio.widgets.images.image_view import first_thumbnail
 
 
@@ -79,3 +83,14 @@ def test_a_thumbnail_is_stored_until_the_video_changes(sample_session: Session) 
     assert stored.stat().st_mtime_ns > written
     stored.write_bytes(b"no image")
     assert first_thumbnail(take, "cam01").size() == image.size()
+
+
+def test_the_volume_of_many_takes_is_derived_in_the_background(state: AppState, qtbot, many: Session) -> None:
+    expected = active_volume(many, many.take_names(), state.volume._spacing_mm)
+    state.set_session(many)
+    derived = qtbot.waitSignal(state.volume.changed, timeout=20_000)
+    with derived, pytest.raises(CoreError, match="being derived from 12 takes"):
+        state.volume.current()
+    np.testing.assert_array_equal(state.volume.current().volume.centre_mm, expected.volume.centre_mm)
+    with qtbot.assertNotEmitted(state.volume.changed, wait=100):  # known from now on
+        state.volume.current()
