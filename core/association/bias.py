@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from core.association.config import AssociationConfig
-from core.association.robust import gather_members, triangulate_matched
-from core.association.views import TakeViews
+from core.association.robust import gather_sampled, triangulate_matched
+from core.association.views import StreamedViews, TakeViews
 from core.geometry.accuracy import pixel_scale
 from core.types.arrays import F64, I64
 from core.types.camera import CameraRig
@@ -25,6 +26,7 @@ _LARGE_PX, _SIMILAR = 10.0, 0.7  # Bias that is worth a warning; share of the la
 _CERTAIN = 2.0  # Standard errors that a bias must exceed.
 _MAX_RESIDUALS = 5000  # Residuals a camera that are looked at: a median needs no more.
 _MIN_RESIDUALS, _MIN_JOINTS = 5, 5  # Fewest residuals of a joint, and joints of a camera, whose bias is known.
+W = TypeVar("W", TakeViews, StreamedViews)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -68,7 +70,7 @@ class CameraBiases:
         return {self.rig.names[v]: np.round(self.median_px[v], 2).tolist() for v in known}
 
 
-def camera_biases(views: TakeViews, members: I64) -> CameraBiases:
+def camera_biases(views: TakeViews | StreamedViews, members: I64) -> CameraBiases:
     """Compute the bias of each camera of three or more.
 
     Args:
@@ -81,7 +83,7 @@ def camera_biases(views: TakeViews, members: I64) -> CameraBiases:
     t, p = np.nonzero((members >= 0).sum(-1) >= 3)
     if len(t):
         step = -(-len(t) * J // _MAX_RESIDUALS)
-        matched = gather_members(views, t[::step, None], members[t[::step], p[::step]][:, None])  # (N, 1, V, J, ...)
+        matched = gather_sampled(views, t[::step], members[t[::step], p[::step]])  # (N, 1, V, J, ...)
         for v in range(V):
             weight = matched.weight.copy()
             weight[:, :, v] = 0.0
@@ -92,7 +94,7 @@ def camera_biases(views: TakeViews, members: I64) -> CameraBiases:
     return CameraBiases(rig=geometry.rig, median_px=median, error_px=error)
 
 
-def widen_gates(views: TakeViews, biases: CameraBiases, config: AssociationConfig) -> TakeViews:
+def widen_gates(views: W, biases: CameraBiases, config: AssociationConfig) -> W:
     """Return the views with gates that allow for the biases of the cameras; the same views if none needs it."""
     beyond = np.maximum(biases.certain_px - _FREE_PX, 0.0)
     if not beyond.any():

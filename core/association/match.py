@@ -31,13 +31,13 @@ from core.association.support import (
     intersect_members,
     joint_agreement,
 )
-from core.association.views import TakeViews, ViewGeometry, stack_views
+from core.association.views import StreamedViews, TakeViews, ViewGeometry
 from core.config import to_mapping
 from core.geometry import inside, intersect_rays, project
 from core.progress import Reporter, StageReporter, check
 from core.types.arrays import F64, I64
 from core.types.camera import CameraRig
-from core.types.pose2d import Pose2D
+from core.types.pose2d import Pose2D, StoredPose2D
 from core.types.pose3d import Pose3DSequence
 from core.types.skeleton import Skeleton
 
@@ -111,7 +111,7 @@ class FrameAssociator:
 
 def associate_take(
     rig: CameraRig,
-    poses2d: Mapping[str, Pose2D],
+    poses2d: Mapping[str, Pose2D | StoredPose2D],
     time_s: F64,
     config: AssociationConfig,
     reporter: Reporter,
@@ -134,7 +134,7 @@ def associate_take(
     Raises:
         CoreError: The 2D poses do not match the rig or each other.
     """
-    views = stack_views(rig, poses2d, config)
+    views = StreamedViews.build(rig, poses2d, config)
     members = match_take(views, time_s, config, StageReporter(reporter, 0.0, 0.5))
     biases = camera_biases(views, members)
     widened = widen_gates(views, biases, config)
@@ -159,17 +159,18 @@ def associate_take(
     )
 
 
-def match_take(views: TakeViews, time_s: F64, config: AssociationConfig, reporter: Reporter) -> I64:
+def match_take(views: TakeViews | StreamedViews, time_s: F64, config: AssociationConfig, reporter: Reporter) -> I64:
     """Return the detection column (T, P, V) of every person of every frame in every view, -1 where there is none."""
     associator = FrameAssociator(views.geometry, config)
     frames: list[I64] = []
-    for start in range(0, len(views), _BLOCK_FRAMES):
-        check(reporter)
-        reporter.progress(start, len(views), _MATCHING)
-        block = slice(start, start + _BLOCK_FRAMES)
-        collected = collect_detections(views.geometry, views.ideal[block], views.weight[block], config)
-        for now_s, detections in zip(time_s[block].tolist(), collected, strict=True):
-            frames.append(associator.update_collected(now_s, detections))
+    for of_block, part in views.blocks():
+        for start in range(0, len(part), _BLOCK_FRAMES):
+            check(reporter)
+            reporter.progress(of_block.start + start, len(views), _MATCHING)
+            block = slice(start, start + _BLOCK_FRAMES)
+            collected = collect_detections(part.geometry, part.ideal[block], part.weight[block], config)
+            for now_s, detections in zip(time_s[of_block][block].tolist(), collected, strict=True):
+                frames.append(associator.update_collected(now_s, detections))
     reporter.progress(len(views), len(views), _MATCHING)
     n_people = max((len(f) for f in frames), default=0)
     out = np.full((len(frames), n_people, len(views.geometry)), -1, np.int64)

@@ -14,12 +14,12 @@ Coordinates are arrays of their own, (V, N), because sums over axes of length 2 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from core.association.views import TakeViews, ViewGeometry
-from core.types.arrays import F64, I64
+from core.association.views import StreamedViews, TakeViews, ViewGeometry
+from core.types.arrays import F32, F64, I64, read_only
 from core.types.skeleton import Skeleton
 
 _CHUNK = 2048  # Points per batch: its arrays stay in the cache.
@@ -51,8 +51,17 @@ class TriangulatedPeople:
 
     xyz_mm: F64
     score: F64
-    covariance_mm2: F64
+    covariance_mm2: F32
     inlier: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Solution:
+    """Some people, with covariances that are still to be scaled, and the sums that give the scale."""
+
+    people: TriangulatedPeople
+    squared_px2: float
+    dof: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -94,18 +103,37 @@ class _Projected:
     dy: F64
 
 
-def triangulate_people(views: TakeViews, members: I64) -> TriangulatedPeople:
+def triangulate_people(views: TakeViews | StreamedViews, members: I64) -> TriangulatedPeople:
     """Triangulate the joints of matched people.
 
     Args:
         views: All detections.
         members: (T, P, V) detection column of each person in each view, -1 for none.
     """
+    T, P, V = members.shape
+    J = len(views.geometry.skeleton)
+    xyz, score = np.full((T, P, J, 3), np.nan), np.zeros((T, P, J))
+    # In single precision: of all results, covariances are the largest and need the fewest digits.
+    covariance, inlier = np.full((T, P, J, 3, 3), np.nan, np.float32), np.zeros((T, P, V, J), bool)
+    squared_px2, dof = 0.0, 0
+    for block, part in views.blocks():
+        solution = _triangulate_block(part, members[block])
+        people = solution.people
+        xyz[block], score[block], inlier[block] = people.xyz_mm, people.score, people.inlier
+        covariance[block] = people.covariance_mm2
+        squared_px2, dof = squared_px2 + solution.squared_px2, dof + solution.dof
+    covariance *= np.float32(squared_px2 / dof) if dof else np.float32(np.nan)
+    arrays = [read_only(array) for array in (xyz, score, covariance, inlier)]
+    return TriangulatedPeople(xyz_mm=arrays[0], score=arrays[1], covariance_mm2=arrays[2], inlier=arrays[3])
+
+
+def _triangulate_block(views: TakeViews, members: I64) -> _Solution:
+    """Triangulate the people of a block of frames; their covariances are those of residuals of a pixel."""
     geometry = views.geometry
     frames = np.broadcast_to(np.arange(len(members))[:, None], members.shape[:2])
     matched = gather_members(views, frames, members)
-    people = triangulate_matched(geometry, matched)
-    exchanged = _exchanged_sides(geometry, people.xyz_mm, matched)
+    solution = _solve(geometry, matched)
+    exchanged = _exchanged_sides(geometry, solution.people.xyz_mm, matched)
     if exchanged.any():
         mirror = list(geometry.skeleton.mirror)
         matched = MatchedJoints(
@@ -113,8 +141,30 @@ def triangulate_people(views: TakeViews, members: I64) -> TriangulatedPeople:
             weight=np.where(exchanged, matched.weight[:, :, :, mirror], matched.weight),
             focal_px=np.where(exchanged, matched.focal_px[:, :, :, mirror], matched.focal_px),
         )
-        people = triangulate_matched(geometry, matched)
-    return people
+        solution = _solve(geometry, matched)
+    return solution
+
+
+def gather_sampled(views: TakeViews | StreamedViews, frames: I64, members: I64) -> MatchedJoints:
+    """Return the matched detections of some people.
+
+    Args:
+        views: All detections.
+        frames: (N,) frame of each person, in ascending order.
+        members: (N, V) detection column in each view, -1 for none.
+
+    Returns:
+        Joints with the shapes (N, 1, V, J, ...).
+    """
+    parts = []
+    for block, part in views.blocks():
+        rows = slice(*np.searchsorted(frames, (block.start, block.stop)).tolist())
+        parts.append(gather_members(part, frames[rows, None] - block.start, members[rows, None]))
+    return MatchedJoints(
+        ideal=np.concatenate([part.ideal for part in parts]),
+        weight=np.concatenate([part.weight for part in parts]),
+        focal_px=np.concatenate([part.focal_px for part in parts]),
+    )
 
 
 def gather_members(views: TakeViews, frames: I64, members: I64) -> MatchedJoints:
@@ -135,6 +185,13 @@ def gather_members(views: TakeViews, frames: I64, members: I64) -> MatchedJoints
 
 
 def triangulate_matched(geometry: ViewGeometry, matched: MatchedJoints) -> TriangulatedPeople:
+    """Triangulate all joints of all people."""
+    solution = _solve(geometry, matched)
+    variance = np.float32(solution.squared_px2 / solution.dof) if solution.dof else np.float32(np.nan)
+    return replace(solution.people, covariance_mm2=solution.people.covariance_mm2 * variance)
+
+
+def _solve(geometry: ViewGeometry, matched: MatchedJoints) -> _Solution:
     """Triangulate all joints of all people, in batches."""
     T, P, V, J = matched.weight.shape
     rays, n = _by_view(matched), T * P * J
@@ -161,13 +218,16 @@ def triangulate_matched(geometry: ViewGeometry, matched: MatchedJoints) -> Trian
     n_seen, n_used = (rays.weight > 0).sum(0), inlier.sum(0)
     mean = np.where(inlier, rays.weight, 0.0).sum(0) / np.maximum(n_used, 1)
     score = np.where(solved, np.clip(mean * n_used / np.maximum(n_seen, 1), _MIN_SCORE, 1.0), 0.0)
-    covariance = _covariance(information, squared, np.where(inlier, rays.weight, 0.0), solved)
-    return TriangulatedPeople(
+    people = TriangulatedPeople(
         xyz_mm=xyz.T.reshape(T, P, J, 3),
         score=score.reshape(T, P, J),
-        covariance_mm2=covariance.reshape(T, P, J, 3, 3),
+        covariance_mm2=_covariance(information, solved).reshape(T, P, J, 3, 3),
         inlier=np.moveaxis(inlier.reshape(V, T, P, J), 0, 2),
     )
+    # The residuals of n views have 2n - 3 degrees of freedom; the variance divides by their sum over all points.
+    n_weighted = (np.where(inlier, rays.weight, 0.0) > 0).sum(0)
+    dof = int(np.maximum(2 * n_weighted - 3, 0).sum())
+    return _Solution(people=people, squared_px2=float(squared[solved].sum()), dof=dof)
 
 
 def _by_view(matched: MatchedJoints) -> _Rays:
@@ -321,23 +381,17 @@ def _information(geometry: ViewGeometry, point: F64, rays: _Rays) -> tuple[F64, 
     return normal, (weight * (at.dx * at.dx + at.dy * at.dy)).sum(0)
 
 
-def _covariance(information: F64, squared: F64, weight: F64, solved: np.ndarray) -> F64:
-    """Return the inverse Hessians (N, 3, 3), scaled by the pixel variance over all points.
+def _covariance(information: F64, solved: np.ndarray) -> F32:
+    """Return the inverse Hessians (N, 3, 3): covariances, up to the variance of the pixels of all points.
 
-    The residuals of n views have 2n - 3 degrees of freedom; the variance divides by their sum over all points.
+    Weights are relative to their mean, so that the factor between them and the Hessian cancels out.
     """
-    n = (weight > 0).sum(0)
-    out = np.full((len(solved), 3, 3), np.nan)
-    dof = np.maximum(2 * n - 3, 0).sum()
-    if not dof:
-        return out
-    # Weights are relative to their mean, so that the factor between them and the Hessian cancels out.
-    variance_px2 = float(squared[solved].sum() / dof)
+    out = np.full((len(solved), 3, 3), np.nan, np.float32)
     cofactors, det = _cofactors(information)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         good = solved & (det > 0)
-        inverse = variance_px2 * np.stack([cofactors[i] for i in (0, 1, 2, 1, 3, 4, 2, 4, 5)], -1) / det[:, None]
-    out[good] = inverse[good].reshape(-1, 3, 3)
+        inverse = np.stack([cofactors[i] for i in (0, 1, 2, 1, 3, 4, 2, 4, 5)], -1) / det[:, None]
+        out[good] = inverse[good].reshape(-1, 3, 3)
     return out
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,10 +14,11 @@ from core.geometry.accuracy import pixel_scale
 from core.geometry.projection import local_focal_px
 from core.types.arrays import F64
 from core.types.camera import CameraRig
-from core.types.pose2d import Pose2D
+from core.types.pose2d import Pose2D, StoredPose2D
 from core.types.skeleton import Skeleton
 
 _MIN_DEPTH_MM = 1.0
+_BLOCK_FRAMES = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -103,6 +104,56 @@ class TakeViews:
     def __len__(self) -> int:
         return len(self.weight)
 
+    def blocks(self) -> Iterator[tuple[slice, TakeViews]]:
+        """Yield consecutive blocks of frames."""
+        for block in _blocks(len(self)):
+            yield (
+                block,
+                replace(self, ideal=self.ideal[block], weight=self.weight[block], focal_px=self.focal_px[block]),
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StreamedViews:
+    """Detections of a take that are stacked a block of frames at a time, so that a long take fits into memory.
+
+    Attributes:
+        geometry: The V cameras.
+        poses2d: Detections by camera name, or in a file.
+        config: Settings.
+    """
+
+    geometry: ViewGeometry
+    poses2d: Mapping[str, Pose2D | StoredPose2D]
+    config: AssociationConfig
+
+    @classmethod
+    def build(
+        cls, rig: CameraRig, poses2d: Mapping[str, Pose2D | StoredPose2D], config: AssociationConfig
+    ) -> StreamedViews:
+        """Check the detections of all cameras of a rig, and return them.
+
+        Raises:
+            CoreError: As `stack_views`.
+        """
+        first = _check(rig, poses2d)
+        return cls(geometry=ViewGeometry.build(rig, first.skeleton, config), poses2d=poses2d, config=config)
+
+    def __len__(self) -> int:
+        return self.poses2d[self.geometry.rig.names[0]].n_frames
+
+    def blocks(self) -> Iterator[tuple[slice, TakeViews]]:
+        """Yield consecutive blocks of frames."""
+        for block in _blocks(len(self)):
+            rows = np.arange(block.start, block.stop)
+            poses2d = {name: self.poses2d[name].select(rows) for name in self.geometry.rig.names}
+            yield block, replace(stack_views(self.geometry.rig, poses2d, self.config), geometry=self.geometry)
+
+
+def _blocks(n_frames: int) -> Iterator[slice]:
+    for start in range(0, n_frames, _BLOCK_FRAMES):
+        yield slice(start, min(start + _BLOCK_FRAMES, n_frames))
+
 
 def stack_views(rig: CameraRig, poses2d: Mapping[str, Pose2D], config: AssociationConfig) -> TakeViews:
     """Stack the detections of all cameras of a rig.
@@ -110,20 +161,8 @@ def stack_views(rig: CameraRig, poses2d: Mapping[str, Pose2D], config: Associati
     Raises:
         CoreError: A camera has no 2D poses, skeletons or lengths differ, or there are fewer than two cameras.
     """
-    missing = [name for name in rig.names if name not in poses2d]
-    if missing:
-        raise CoreError(f"There are no 2D poses of camera {missing[0]}.", "Run pose2d on the take again.")
-    if len(rig) < 2:
-        raise CoreError("Triangulation needs at least two cameras.", "Use a rig and a take with two cameras or more.")
+    first = _check(rig, poses2d)
     views = [poses2d[name] for name in rig.names]
-    first = views[0]
-    for pose in views:
-        if pose.skeleton.name != first.skeleton.name or pose.n_frames != first.n_frames:
-            raise CoreError(
-                f"2D poses of {pose.camera} ({pose.skeleton.name}, {pose.n_frames} frames) do not match those of "
-                f"{first.camera} ({first.skeleton.name}, {first.n_frames} frames).",
-                "Run pose2d on the take again with one estimator.",
-            )
     n_columns = max(1, *(pose.xy_px.shape[1] for pose in views))
     xy = np.stack([_pad(np.asarray(p.xy_px, float), n_columns, np.nan) for p in views], axis=1)
     weight = np.stack([_pad(np.asarray(p.score, float), n_columns, 0.0) for p in views], axis=1)
@@ -142,3 +181,22 @@ def _pad(values: F64, n_columns: int, fill: float) -> F64:
     out = np.full((values.shape[0], n_columns, *values.shape[2:]), fill)
     out[:, : values.shape[1]] = values
     return out
+
+
+def _check(rig: CameraRig, poses2d: Mapping[str, Pose2D | StoredPose2D]) -> Pose2D | StoredPose2D:
+    """Return the detections of the first camera, if those of all cameras match."""
+    missing = [name for name in rig.names if name not in poses2d]
+    if missing:
+        raise CoreError(f"There are no 2D poses of camera {missing[0]}.", "Run pose2d on the take again.")
+    if len(rig) < 2:
+        raise CoreError("Triangulation needs at least two cameras.", "Use a rig and a take with two cameras or more.")
+    views = [poses2d[name] for name in rig.names]
+    first = views[0]
+    for pose in views:
+        if pose.skeleton.name != first.skeleton.name or pose.n_frames != first.n_frames:
+            raise CoreError(
+                f"2D poses of {pose.camera} ({pose.skeleton.name}, {pose.n_frames} frames) do not match those of "
+                f"{first.camera} ({first.skeleton.name}, {first.n_frames} frames).",
+                "Run pose2d on the take again with one estimator.",
+            )
+    return first

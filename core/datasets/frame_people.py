@@ -64,7 +64,8 @@ class FramePeople:
         """
         people = associate_take(rig, poses2d, time_s, association, reporter)
         assert people.covariance_mm2 is not None  # association gives them
-        return cls(people.xyz_mm, people.score, people.covariance_mm2).converted(people.skeleton, skeleton)
+        covariance = np.asarray(people.covariance_mm2, np.float64)
+        return cls(people.xyz_mm, people.score, covariance).converted(people.skeleton, skeleton)
 
     @classmethod
     def of(cls, people: PosePredictions, frames: int) -> FramePeople:

@@ -56,7 +56,7 @@ class Similarity:
         """Return 3D poses with their covariances in new coordinates."""
         covariance = poses.covariance_mm2
         if covariance is not None:
-            covariance = self.scale**2 * (self.R @ covariance @ self.R.T)
+            covariance = np.asarray(self.scale**2 * (self.R @ covariance @ self.R.T), np.float32)
         return dataclasses.replace(poses, xyz_mm=self.points(poses.xyz_mm), covariance_mm2=covariance)
 
     def points(self, xyz_mm: F64) -> F64:

@@ -17,9 +17,10 @@ from core.capture.ring import ImageRing
 from core.capture.source import Source, SourceOptions, is_simulated, open_source, parse_camera
 from core.clock import SYSTEM_CLOCK, Clock
 from core.errors import CoreError
+from core.files import read_json, write_json
 from core.pipelines.params import RecordParams
 from core.progress import Reporter
-from core.session import RunLayout, Session, TakeLayout
+from core.session import RunLayout, Session, Take, TakeLayout
 from core.session.incoming import discard, find_recording, free_take_name, reserve
 from core.session.ingest import ingest_recording
 from core.types.arrays import F64, U8
@@ -58,6 +59,9 @@ def run_record(
         reporter.note("The recording was interrupted. Its images are recovered.")
         interrupted, owner = left
         return _finish(session, params, interrupted, owner.cameras, reporter, 0.0)
+    if run.recorded.is_file() and (name := str(read_json(run.recorded))) in session.take_names():
+        reporter.note(f"The recording had ended: its take is {name}.")
+        return _result(session.take(name), 0.0)
     addresses = _addresses(params.cameras)
     board = session_board(session, params.board)
     if board.kind == "auto" and all(is_simulated(address) for address in addresses.values()):
@@ -67,6 +71,7 @@ def run_record(
     if not params.preview_only:
         name = free_take_name(session, params.name)
         folder = reserve(session, name, run=run.name, cameras=tuple(addresses))
+        write_json(run.recorded, name)
     with clock.member():
         opener = partial(_open, start_ns=clock.now_ns(), clock=clock, board=board)
         recorder = Recorder(addresses, folder, opener, clock)
@@ -223,7 +228,10 @@ def _finish(
 ) -> dict[str, Any]:
     """Make the take of the files in a recording's folder."""
     times_ns = {name: read_frame_times(folder.frame_times(name)) for name in cameras}
-    take = ingest_recording(session, folder, times_ns, params.kind, reporter)
+    return _result(ingest_recording(session, folder, times_ns, params.kind, reporter), seconds)
+
+
+def _result(take: Take, seconds: float) -> dict[str, Any]:
     images = {camera.name: camera.n_frames for camera in take.manifest.cameras}
     return {"take": take.name, "seconds": round(seconds, 1), "images": images}
 

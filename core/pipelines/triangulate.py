@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,8 @@ from core import __version__
 from core.association.bias import RIG_WARNING
 from core.calibration.people.check import check_people
 from core.calibration.session_check import report_people_fit
-from core.evaluation.compare import coverage_masks, error_metrics
+from core.evaluation.fit import median_reprojection_px
 from core.evaluation.identity import identity_metrics, people_per_frame
-from core.evaluation.loco import collect_observations, reprojection_errors
 from core.pipelines.params import TriangulateParams
 from core.pipelines.rig.sync import compare_take
 from core.pose2d.choice import choose_poses2d
@@ -40,10 +41,13 @@ def run_triangulate(session: Session, params: TriangulateParams, run: RunLayout,
     take = session.take(params.take)
     rig = session.rig_for(take)
     estimator = choose_poses2d([take], params.estimator, reporter)
-    inputs, poses2d = input_digests(take, estimator, rig), take.poses2d(estimator, rig)
+    inputs = input_digests(take, estimator, rig)
     time_s = take.timeline().time_s
     triangulator = Triangulator(association=params.association, tracking=params.tracking)
-    sequence = triangulator.reconstruct(rig, poses2d, time_s, StageReporter(reporter, 0.0, 0.5))
+    with tempfile.TemporaryDirectory() as folder:
+        poses2d = take.stored_poses2d(estimator, rig, Path(folder))
+        sequence = triangulator.reconstruct(rig, poses2d, time_s, StageReporter(reporter, 0.0, 0.5))
+    del poses2d
     biased, comparing = str(sequence.provenance.get(RIG_WARNING, "")), StageReporter(reporter, 0.5, 0.5)
     comparison = compare_take(take, estimator, rig, biased, comparing)
     if message := outdated_second_look(session, take, estimator):
@@ -56,9 +60,7 @@ def run_triangulate(session: Session, params: TriangulateParams, run: RunLayout,
     }
     sequence = dataclasses.replace(sequence, provenance=provenance)
     sequence.save(take.layout.poses3d(BASELINE))
-    observations = collect_observations(poses2d, rig.names, np.arange(len(time_s)))
-    errors = reprojection_errors(rig, observations, sequence, time_s)
-    median = error_metrics(errors, coverage_masks(errors)).median_px
+    median = median_reprojection_px(take, estimator, rig, sequence)
     note_discarded(sequence, params.tracking, reporter)
     _warn(rig, sequence, reporter)
     if comparison.message:

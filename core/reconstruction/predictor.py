@@ -251,7 +251,7 @@ class Predictor:
             xyz_mm=xyz,
             score=score,
             person_ids=tuple(int(i) for i in tracked.ids),
-            covariance_mm2=covariance,
+            covariance_mm2=np.asarray(covariance, np.float32),
             provenance={
                 **method,
                 DISCARDED: tracked.discarded,
@@ -389,7 +389,7 @@ class OnlinePredictor:
         if self._associator is None:
             self._associator = FrameAssociator(ViewGeometry.build(self._rig, skeleton, config), config)
         people = triangulate_people(views, self._associator.update(time_s, views)[None])
-        found = FramePeople(people.xyz_mm, people.score, people.covariance_mm2)
+        found = FramePeople(people.xyz_mm, people.score, np.asarray(people.covariance_mm2, np.float64))
         return found.converted(skeleton, self._predictor.networks.skeleton)
 
 

@@ -5,7 +5,6 @@ The result of `Triangulator.reconstruct` is the baseline of a take.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -25,9 +24,9 @@ from core.tracking.plausible import implausible_joints
 from core.tracking.smooth import smooth
 from core.tracking.track import DISCARDED, gather_tracks, track_people
 from core.tracking.tracker import PeopleFrame, Tracker
-from core.types.arrays import F64
+from core.types.arrays import F64, read_only
 from core.types.camera import CameraRig
-from core.types.pose2d import Pose2D
+from core.types.pose2d import Pose2D, StoredPose2D
 from core.types.pose3d import Pose3DSequence
 from core.types.skeleton import Skeleton
 
@@ -65,7 +64,7 @@ class Triangulator:
     def reconstruct(
         self,
         rig: CameraRig,
-        poses2d: Mapping[str, Pose2D],
+        poses2d: Mapping[str, Pose2D | StoredPose2D],
         time_s: F64,
         reporter: Reporter,
         *,
@@ -82,19 +81,24 @@ class Triangulator:
         error_mm = person_error_mm(rig, people.xyz_mm, people.covariance_mm2)
         tracked = track_people(time_s, people.xyz_mm, people.score, people.skeleton, self.tracking, error_mm)
         error_mm = gather_tracks(error_mm, tracked.source, missing=0.0)
+        implausible = implausible_joints(time_s, tracked.xyz_mm, people.skeleton, self.tracking, error_mm)
+        # In place: a long take fits into memory once, but not several times.
+        xyz_mm, score = tracked.xyz_mm, tracked.score
+        xyz_mm[implausible], score[implausible] = np.nan, 0.0
         covariance = None
         if people.covariance_mm2 is not None:
-            covariance = gather_tracks(people.covariance_mm2, tracked.source)
-        implausible = implausible_joints(time_s, tracked.xyz_mm, people.skeleton, self.tracking, error_mm)
+            covariance = read_only(gather_tracks(people.covariance_mm2, tracked.source))
         config = {"association": to_mapping(self.association), "tracking": to_mapping(self.tracking)}
-        sequence = dataclasses.replace(
-            people,
-            xyz_mm=np.where(implausible[..., None], np.nan, tracked.xyz_mm),
-            score=np.where(implausible, 0.0, tracked.score),
+        sequence = Pose3DSequence(
+            skeleton=people.skeleton,
+            time_s=people.time_s,
+            xyz_mm=read_only(xyz_mm),
+            score=read_only(score),
             person_ids=tuple(tracked.ids.tolist()),
             covariance_mm2=covariance,
             provenance={**people.provenance, "config": config, DISCARDED: tracked.discarded},
         )
+        del people
         return smooth(sequence, self.tracking)
 
     def online(self, rig: CameraRig, skeleton: Skeleton) -> OnlineTriangulator:

@@ -74,6 +74,11 @@ class RunLayout:
         """Report of the job."""
         return self.root / "report.json"
 
+    @property
+    def recorded(self) -> Path:
+        """Name of the take that a recording makes."""
+        return self.root / "take.json"
+
     def step(self, verb: str) -> RunLayout:
         """Return the folder of one step of a job that chains several."""
         return RunLayout(self.root / "steps" / safe_name(verb))

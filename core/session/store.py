@@ -17,11 +17,11 @@ from core.files import read_once, read_yaml, write_yaml
 from core.geometry.resize import at_size
 from core.jobs.lock import locked
 from core.jobs.spec import JOB_FILE, JobSpec
-from core.session.align import align_poses2d
+from core.session.align import align_poses2d, exposure_times
 from core.session.layout import RunLayout, SessionLayout, TakeLayout
 from core.session.timeline import Timeline
 from core.types.camera import Camera, CameraRig
-from core.types.pose2d import Pose2D
+from core.types.pose2d import Pose2D, StoredPose2D
 from core.types.pose3d import Pose3DSequence
 from core.types.volume import VolumeSettings
 
@@ -177,21 +177,53 @@ class Take:
         content = read_yaml(file)
         return content if isinstance(content, dict) else {}
 
-    def poses2d(self, estimator: str, rig: CameraRig | None = None, *, first_pass: bool = False) -> dict[str, Pose2D]:
+    def poses2d(
+        self,
+        estimator: str,
+        rig: CameraRig | None = None,
+        *,
+        first_pass: bool = False,
+        cameras: Sequence[str] | None = None,
+    ) -> dict[str, Pose2D]:
         """Read 2D poses by camera name; a dropped image has no detections.
 
         Args:
             estimator: Name of the estimator.
             rig: Cameras whose time offsets are compensated, see `align_poses2d`; None for the poses as estimated.
             first_pass: As in `poses2d_files`.
+            cameras: Cameras to read; None for all.
 
         Raises:
             CoreError: There are no complete 2D poses of this estimator, or a file is damaged.
         """
         poses2d = {
-            name: Pose2D.load(path) for name, path in self.poses2d_files(estimator, first_pass=first_pass).items()
+            name: Pose2D.load(path)
+            for name, path in self.poses2d_files(estimator, first_pass=first_pass).items()
+            if cameras is None or name in cameras
         }
         return poses2d if rig is None else align_poses2d(poses2d, self.timeline(), rig)
+
+    def stored_poses2d(self, estimator: str, rig: CameraRig, folder: Path) -> dict[str, Pose2D | StoredPose2D]:
+        """Return 2D poses as `poses2d` does, in a form that takes little memory where no time offset is compensated.
+
+        Args:
+            estimator: Name of the estimator.
+            rig: Cameras whose time offsets are compensated.
+            folder: Folder for temporary files, which has to last as long as the poses.
+
+        Raises:
+            CoreError: There are no complete 2D poses of this estimator, or a file is damaged.
+        """
+        moved = [name for name in exposure_times(self.timeline(), rig) if name in self.cameras]
+        files = self.poses2d_files(estimator)
+        return {
+            **self.poses2d(estimator, rig, cameras=moved),
+            **{
+                name: StoredPose2D.unpack(path, folder / f"{number}")
+                for number, (name, path) in enumerate(files.items())
+                if name not in moved
+            },
+        }
 
     def poses3d_runs(self) -> list[str]:
         """Return the names of the runs with 3D poses of this take, the baseline first."""

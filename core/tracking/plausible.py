@@ -33,6 +33,14 @@ def implausible_joints(
         (T, P, J) bool.
     """
     slack = slack_mm(np.zeros(xyz_mm.shape[:2]) if error_mm is None else error_mm)
+    out = np.zeros(xyz_mm.shape[:-1], bool)
+    for p in range(xyz_mm.shape[1]):  # People are independent, and all of them together take much memory.
+        one = slice(p, p + 1)
+        out[:, one] = _implausible(time_s, xyz_mm[:, one], skeleton, config, slack[:, one])
+    return out
+
+
+def _implausible(time_s: F64, xyz_mm: F64, skeleton: Skeleton, config: TrackingConfig, slack: F64) -> np.ndarray:
     implausible = np.asarray(_stretched(xyz_mm, skeleton, config, slack) | _jumping(time_s, xyz_mm, config, slack))
     # A second pass: joints that were plausible only by bones to joints that are removed now.
     rest = np.where(implausible[..., None], np.nan, xyz_mm)

@@ -12,7 +12,7 @@ import numpy as np
 
 from core.config import to_mapping
 from core.tracking.config import TrackingConfig
-from core.types.arrays import F64
+from core.types.arrays import F32, F64
 from core.types.pose3d import Pose3DSequence
 
 _SPEED_CUTOFF_HZ = 1.0
@@ -66,7 +66,7 @@ def _gain(cutoff_hz: F64 | float, step_s: F64) -> F64:
     return np.asarray(1 / (1 + 1 / (2 * np.pi * cutoff_hz * step_s)))
 
 
-def rts(time_s: F64, values: F64, covariance_mm2: F64 | None, config: TrackingConfig) -> F64:
+def rts(time_s: F64, values: F64, covariance_mm2: F64 | F32 | None, config: TrackingConfig) -> F64:
     """Apply a Rauch-Tung-Striebel smoother (AIAA Journal 3(8), 1965): a Kalman filter and a backward pass.
 
     The state of each coordinate is position and velocity; the process noise is white acceleration (Bar-Shalom, Li and
@@ -112,7 +112,7 @@ def rts(time_s: F64, values: F64, covariance_mm2: F64 | None, config: TrackingCo
     return np.where(known, state[..., 0], np.nan)
 
 
-def _noise(values: F64, covariance_mm2: F64 | None, config: TrackingConfig) -> F64:
+def _noise(values: F64, covariance_mm2: F64 | F32 | None, config: TrackingConfig) -> F64:
     """Return the variance (T, ..., 3) of each measured coordinate in mm2, at least 1."""
     default = np.full(values.shape, config.rts_noise_mm**2)
     if covariance_mm2 is None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,10 +20,11 @@ from core.tracking.config import TrackingConfig
 from core.tracking.exchange import exchange_identities
 from core.tracking.stitch import Tracklet, stitch_tracklets
 from core.tracking.tracker import TIME_EPS_S, PeopleFrame, PersonTrack, Tracker
-from core.types.arrays import F64, I64
+from core.types.arrays import F32, F64, I64
 from core.types.pose3d import Pose3DSequence
 from core.types.skeleton import Skeleton
 
+V = TypeVar("V", F64, F32)
 DISCARDED = "discarded_people"
 """Key of a sequence's provenance: number of people who were seen too briefly."""
 _LEAST_JOINTS = 0.5  # Share of its joints by which a single pose of a movement is a person.
@@ -124,7 +126,7 @@ def note_discarded(sequence: Pose3DSequence, config: TrackingConfig, reporter: R
         )
 
 
-def gather_tracks(values: F64, source: I64, missing: float = np.nan) -> F64:
+def gather_tracks(values: V, source: I64, missing: float = np.nan) -> V:
     """Reorder values (T, P, ...) of input columns to one column per person (T, Q, ...).
 
     Args:
@@ -133,8 +135,8 @@ def gather_tracks(values: F64, source: I64, missing: float = np.nan) -> F64:
         missing: Value where a person is missing.
     """
     if not source.shape[1]:
-        return np.zeros((len(source), 0, *values.shape[2:]))
-    picked = values[np.arange(len(source))[:, None], source]
+        return np.zeros((len(source), 0, *values.shape[2:]), values.dtype)
+    picked: V = values[np.arange(len(source))[:, None], source]
     picked[source < 0] = missing
     return picked
 

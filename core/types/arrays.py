@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ F64 = NDArray[np.float64]
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
 I64 = NDArray[np.int64]
+S = TypeVar("S", bound=np.generic)
 
 
 def frozen(
@@ -25,7 +26,7 @@ def frozen(
     allow_nan: bool = False,
     sizes: dict[str, int] | None = None,
 ) -> NDArray[Any]:
-    """Return a validated, contiguous, read-only copy of an array.
+    """Return a validated, contiguous, read-only copy of an array; the array itself if it is one (see `read_only`).
 
     Args:
         value: Array or nested sequence.
@@ -39,7 +40,7 @@ def frozen(
         CoreError: Another shape, or a value that is not finite.
     """
     try:
-        array = np.array(value, dtype=dtype, order="C")
+        array = value if _is_frozen(value, dtype) else np.array(value, dtype=dtype, order="C")
     except (TypeError, ValueError) as error:
         raise CoreError(f"{what} is not an array of numbers: {error}.", "Check the file it was read from.") from error
     sizes = {} if sizes is None else sizes
@@ -59,3 +60,15 @@ def frozen(
             )
     array.setflags(write=False)
     return array
+
+
+def read_only(array: NDArray[S]) -> NDArray[S]:
+    """Make an array read-only that nobody else holds, so that it is frozen without a copy; return it."""
+    array.setflags(write=False)
+    return array
+
+
+def _is_frozen(value: Any, dtype: type[np.generic]) -> bool:
+    if not isinstance(value, np.ndarray) or type(value) is not np.ndarray or value.base is not None:
+        return False
+    return value.dtype == dtype and value.flags.c_contiguous and not value.flags.writeable

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from core.disk import replacing
+from core.disk import replacing, saying_why
 from core.errors import CoreError
 from core.types.arrays import F32, frozen
 from core.types.skeleton import Skeleton, skeleton
+
+_ARRAYS = ("xy_px", "score", "box_px")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -93,3 +96,50 @@ class Pose2D:
             raise CoreError(
                 f"{path} does not contain 2D poses: {error}.", "Delete it and run the 2D pose estimator again."
             ) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPose2D:
+    """Detections of one camera that are read from the disk by frames, so that a long take fits into memory.
+
+    Attributes:
+        camera: Camera name.
+        skeleton: Joint set.
+        n_frames: Number of frames T.
+        folder: Folder with the uncompressed arrays, which belongs to the caller.
+    """
+
+    camera: str
+    skeleton: Skeleton
+    n_frames: int
+    folder: Path
+
+    @classmethod
+    def unpack(cls, path: Path, folder: Path) -> StoredPose2D:
+        """Unpack a file written by `Pose2D.save` into a new folder.
+
+        Raises:
+            CoreError: A missing, truncated or different file.
+            DiskError: The folder cannot be written.
+        """
+        with saying_why(folder):
+            folder.mkdir()
+            try:
+                with np.load(path, allow_pickle=False) as data:
+                    camera, joints = str(data["camera"]), skeleton(str(data["skeleton"]))
+                with zipfile.ZipFile(path) as packed:
+                    for name in _ARRAYS:
+                        packed.extract(f"{name}.npy", folder)
+                n_frames = len(np.load(folder / "xy_px.npy", mmap_mode="r"))
+            except (zipfile.BadZipFile, KeyError, ValueError, EOFError, FileNotFoundError) as error:
+                raise CoreError(
+                    f"{path} does not contain 2D poses: {error}.", "Delete it and run the 2D pose estimator again."
+                ) from error
+        stored = cls(camera=camera, skeleton=joints, n_frames=n_frames, folder=folder)
+        stored.select(np.arange(min(1, n_frames)))
+        return stored
+
+    def select(self, frames: np.ndarray) -> Pose2D:
+        """Return the frames (F,), by index."""
+        arrays = {name: np.load(self.folder / f"{name}.npy", mmap_mode="r")[frames] for name in _ARRAYS}
+        return Pose2D(camera=self.camera, skeleton=self.skeleton, **arrays)

@@ -12,12 +12,13 @@ import numpy as np
 
 from core.disk import replacing
 from core.errors import CoreError
-from core.hdf5 import surviving_file
-from core.types.arrays import F64, frozen
+from core.hdf5 import SurvivingFile, surviving_file
+from core.types.arrays import F32, F64, frozen, read_only
 from core.types.rate import frame_rate
 from core.types.skeleton import SKELETONS, Skeleton, skeleton
 
 POSES_SCHEMA = 1
+_BLOCK_FRAMES = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,7 +40,7 @@ class Pose3DSequence:
     xyz_mm: F64
     score: F64
     person_ids: tuple[int, ...]
-    covariance_mm2: F64 | None = None
+    covariance_mm2: F32 | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -58,7 +59,7 @@ class Pose3DSequence:
             set_(
                 self,
                 "covariance_mm2",
-                frozen(self.covariance_mm2, shape, "3D poses: covariance", allow_nan=True, sizes=sizes),
+                frozen(self.covariance_mm2, shape, "3D poses: covariance", np.float32, allow_nan=True, sizes=sizes),
             )
 
     @property
@@ -78,17 +79,17 @@ class Pose3DSequence:
         with replacing(path) as temporary, surviving_file(temporary) as disk, h5netcdf.File(disk, "w") as file:
             T, P, J, _ = self.xyz_mm.shape
             file.dimensions = {"time": T, "space": 3, "keypoints": J, "individuals": P}
-            _write(file, "time", ("time",), self.time_s, units="s")
+            _write(file, "time", ("time",), self.time_s, disk, units="s")
             _write_text(file, "space", ("space",), ["x", "y", "z"])
             _write_text(file, "keypoints", ("keypoints",), list(self.skeleton.joints))
             _write_text(file, "individuals", ("individuals",), [f"person_{i}" for i in self.person_ids])
             dims = ("time", "space", "keypoints", "individuals")
-            _write(file, "position", dims, self.xyz_mm.transpose(0, 3, 2, 1), units="mm")
-            _write(file, "confidence", ("time", "keypoints", "individuals"), self.score.transpose(0, 2, 1))
+            _write(file, "position", dims, self.xyz_mm.transpose(0, 3, 2, 1), disk, units="mm")
+            _write(file, "confidence", ("time", "keypoints", "individuals"), self.score.transpose(0, 2, 1), disk)
             if self.covariance_mm2 is not None:
                 file.dimensions["space_2"] = 3
                 cov_dims = ("time", "space", "space_2", "keypoints", "individuals")
-                _write(file, "covariance", cov_dims, self.covariance_mm2.transpose(0, 3, 4, 2, 1), units="mm2")
+                _write(file, "covariance", cov_dims, self.covariance_mm2.transpose(0, 3, 4, 2, 1), disk, units="mm2")
             file.attrs["ds_type"] = "poses"
             file.attrs["source_software"] = "SelfPose Studio"
             file.attrs["time_unit"] = "seconds"
@@ -138,10 +139,10 @@ class Pose3DSequence:
                 return cls(
                     skeleton=skeleton(name) if name in SKELETONS else _unknown(name, path),
                     time_s=file["time"][...],
-                    xyz_mm=np.asarray(file["position"][...]).transpose(0, 3, 2, 1),
-                    score=np.asarray(file["confidence"][...]).transpose(0, 2, 1),
+                    xyz_mm=_read(file["position"], (0, 3, 2, 1), np.float64),
+                    score=_read(file["confidence"], (0, 2, 1), np.float64),
                     person_ids=tuple(int(i) for i in np.atleast_1d(file.attrs["person_ids"])),
-                    covariance_mm2=None if covariance is None else np.asarray(covariance[...]).transpose(0, 4, 3, 1, 2),
+                    covariance_mm2=None if covariance is None else _read(covariance, (0, 4, 3, 1, 2), np.float32),
                     provenance=json.loads(file.attrs["provenance"]),
                 )
         except CoreError:
@@ -154,11 +155,24 @@ def _unknown(name: str, path: Path) -> Skeleton:
     raise CoreError(f"{path} uses the unknown skeleton '{name}'.", "Update the program, or compute the poses again.")
 
 
-def _write(file: Any, name: str, dims: tuple[str, ...], values: F64, units: str = "") -> None:
+def _write(
+    file: Any, name: str, dims: tuple[str, ...], values: F64 | F32, disk: SurvivingFile, units: str = ""
+) -> None:
+    """Write a variable in blocks of frames: a transposed array would be copied as a whole."""
     variable = file.create_variable(name, dims, values.dtype)
-    variable[...] = values
+    for start in range(0, len(values), _BLOCK_FRAMES):
+        variable[start : start + _BLOCK_FRAMES] = values[start : start + _BLOCK_FRAMES]
+        disk.check()
     if units:
         variable.attrs["units"] = units
+
+
+def _read(variable: Any, axes: tuple[int, ...], dtype: type[np.generic]) -> Any:
+    """Read a variable with another order of axes, in blocks of frames, as an array that can be frozen as it is."""
+    out = np.empty([variable.shape[axis] for axis in axes], dtype)
+    for start in range(0, len(out), _BLOCK_FRAMES):
+        out[start : start + _BLOCK_FRAMES] = variable[start : start + _BLOCK_FRAMES].transpose(axes)
+    return read_only(out)
 
 
 def _write_text(file: Any, name: str, dims: tuple[str, ...], values: list[str]) -> None:
