@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -14,6 +14,7 @@ from core.registry import Registry
 from core.types import Pose3DSequence
 from core.types.arrays import F64
 
+_BLOCK_FRAMES = 1000
 Content = Literal["points", "rotations", "mesh"]
 """Part of a 3D result: joint positions, joint rotations, or a body surface."""
 Units = Literal["mm", "cm", "m"]
@@ -188,6 +189,12 @@ def to_file_coordinates(xyz_mm: F64, options: ExportOptions) -> F64:
     rotated = np.stack([x, z, -y] if options.up == "y" else [x, y, z], axis=-1)
     # Adding zero turns -0.0 into 0.0, which some readers print as "-0".
     return np.asarray(rotated / MM_PER[options.units] + 0.0)
+
+
+def frames_in_file_coordinates(poses: Pose3DSequence, options: ExportOptions) -> Iterator[F64]:
+    """Yield the points (P, J, 3) of each frame in the units and axes of a file, converted a block at a time."""
+    for start in range(0, len(poses.xyz_mm), _BLOCK_FRAMES):
+        yield from to_file_coordinates(poses.xyz_mm[start : start + _BLOCK_FRAMES], options)
 
 
 def frame_rate_hz(poses: Pose3DSequence) -> float:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from core.disk import replacing
-from core.export.exporter import DECIMALS, Content, ExportOptions, Origin, Units, UpAxis, to_file_coordinates
+from core.export.exporter import DECIMALS, Content, ExportOptions, Origin, Units, UpAxis, frames_in_file_coordinates
 from core.files import write_json
 from core.types import Pose3DSequence
 
@@ -38,16 +38,17 @@ class CsvExporter:
     def write(self, poses: Pose3DSequence, stem: Path, options: ExportOptions, origin: Origin) -> list[Path]:
         """Write the table, and its origin as a JSON file of the same name."""
         path, sidecar = stem.with_name(f"{stem.name}.csv"), stem.with_name(f"{stem.name}.origin.json")
-        xyz, joints = to_file_coordinates(poses.xyz_mm, options), poses.skeleton.joints
+        joints, present = poses.skeleton.joints, poses.present
         number = f"%.{DECIMALS[options.units]}f"
         with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             rows = csv.writer(file, lineterminator="\n")
             rows.writerow(["frame", "time_s", "person", "joint", *(f"{a}_{options.units}" for a in "xyz"), "score"])
-            for t, p in np.argwhere(poses.present):
-                time, person = f"{poses.time_s[t]:.6f}", poses.person_ids[p]
-                for joint, point, score in zip(joints, xyz[t, p].tolist(), poses.score[t, p].tolist(), strict=True):
-                    cells = [number % c for c in point] if not math.isnan(point[0]) else ["", "", ""]
-                    rows.writerow([t, time, person, joint, *cells, f"{score:.4f}"])
+            for t, xyz in enumerate(frames_in_file_coordinates(poses, options)):
+                for p in np.flatnonzero(present[t]):
+                    time, person = f"{poses.time_s[t]:.6f}", poses.person_ids[p]
+                    for joint, point, score in zip(joints, xyz[p].tolist(), poses.score[t, p].tolist(), strict=True):
+                        cells = [number % c for c in point] if not math.isnan(point[0]) else ["", "", ""]
+                        rows.writerow([t, time, person, joint, *cells, f"{score:.4f}"])
         write_json(
             sidecar,
             {

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from core.disk import replacing
-from core.export.exporter import DECIMALS, Content, ExportOptions, Origin, Units, UpAxis, to_file_coordinates
+from core.export.exporter import DECIMALS, Content, ExportOptions, Origin, Units, UpAxis, frames_in_file_coordinates
 from core.types import Pose3DSequence
 
 SCHEMA = "selfpose-studio/poses3d"
@@ -49,18 +49,21 @@ class JsonExporter:
         """Write one file, one line per frame."""
         path = stem.with_name(f"{stem.name}.json")
         head = json.dumps(_head(poses, options, origin), indent=2, allow_nan=False)
-        xyz = np.round(to_file_coordinates(poses.xyz_mm, options), DECIMALS[options.units])
+        present, decimals = poses.present, DECIMALS[options.units]
         with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
             # One line per frame: readable, and a long take is never held in memory as one string.
             file.write(head.removesuffix("\n}") + ',\n  "frames": [\n')
-            for t, time_s in enumerate(poses.time_s.tolist()):
+            for t, xyz in enumerate(frames_in_file_coordinates(poses, options)):
+                time_s = float(poses.time_s[t])
                 people = [
                     {
                         "id": poses.person_ids[p],
-                        "xyz": [None if math.isnan(point[0]) else point for point in xyz[t, p].tolist()],
+                        "xyz": [
+                            None if math.isnan(point[0]) else point for point in np.round(xyz[p], decimals).tolist()
+                        ],
                         "score": np.round(poses.score[t, p], 4).tolist(),
                     }
-                    for p in np.flatnonzero(poses.present[t])
+                    for p in np.flatnonzero(present[t])
                 ]
                 line = json.dumps({"time_s": round(time_s, 6), "people": people}, allow_nan=False)
                 file.write(f"    {line}{',' if t + 1 < len(poses.time_s) else ''}\n")

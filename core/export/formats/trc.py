@@ -46,13 +46,12 @@ class TrcExporter:
 
     def write(self, poses: Pose3DSequence, stem: Path, options: ExportOptions, origin: Origin) -> list[Path]:
         """Write one file per person that is present in any frame."""
-        xyz = to_file_coordinates(poses.xyz_mm, options)
-        paths = []
+        present, paths = poses.present, []
         for column, person_id in enumerate(poses.person_ids):
-            if not poses.present[:, column].any():
+            if not present[:, column].any():
                 continue
             path = stem.with_name(f"{stem.name}_{person_label(person_id)}.trc")
-            _write_person(path, xyz[:, column], poses, options)
+            _write_person(path, to_file_coordinates(poses.xyz_mm[:, column], options), poses, options)
             paths.append(path)
         return paths
 

@@ -6,6 +6,8 @@ import dataclasses
 import math
 from typing import Any
 
+import numpy as np
+
 from core.calibration.people.compare import RigComparison, compare_cameras
 from core.calibration.session_check import report_people_fit
 from core.config import to_mapping
@@ -19,6 +21,7 @@ from core.session.align import image_times_s
 from core.session.inputs import UPDATE
 from core.types.camera import CameraRig
 
+_MOST_FRAMES = 3000  # in which cameras are compared: more say nothing new, and do not fit into memory
 _LARGEST_MS = 3_600_000.0
 
 
@@ -75,8 +78,23 @@ def compare_take(
 ) -> RigComparison:
     """Compare the cameras of a take by the people in it; see `compare_cameras`."""
     # A second look follows the rig: only the first pass tells how the cameras stand.
-    poses2d = take.poses2d(estimator, first_pass=True)
-    return compare_cameras(rig, poses2d, image_times_s(take.timeline()), biased, reporter, thorough=thorough)
+    rows = _busiest_rows(take, estimator)
+    poses2d = {
+        name: take.poses2d(estimator, first_pass=True, cameras=[name])[name].select(rows) for name in take.cameras
+    }
+    times_s = {name: times[rows] for name, times in image_times_s(take.timeline()).items()}
+    return compare_cameras(rig, poses2d, times_s, biased, reporter, thorough=thorough)
+
+
+def _busiest_rows(take: Take, estimator: str) -> np.ndarray:
+    """Return consecutive frames, at most `_MOST_FRAMES`, in which the most people were detected."""
+    n_frames = take.manifest.n_frames
+    if n_frames <= _MOST_FRAMES:
+        return np.arange(n_frames)
+    people = sum(take.poses2d(estimator, first_pass=True, cameras=[name])[name].present.sum(1) for name in take.cameras)
+    total = np.concatenate([[0], np.cumsum(people)])
+    first = int((total[_MOST_FRAMES:] - total[:-_MOST_FRAMES]).argmax())
+    return np.arange(first, first + _MOST_FRAMES)
 
 
 def set_time_offsets(take: Take, time_offset_s: dict[str, float]) -> None:
