@@ -117,7 +117,7 @@ def test_rig_is_imported_through_the_dialog_and_shown(window: MainWindow, qtbot,
     page = window.pages["calibrate"]
     assert page.steps.current == "cameras" and not page.steps.is_available("check")
     assert page.banner.level == "info" and "No calibration yet" in page.banner.sentence.text()
-    assert "Record the board" in page.solve_card.go.reason
+    assert "size of the squares" in page.solve_card.go.reason
     assert not page.export_button.isEnabled()
     dialog = page.ask_about(resource("sample", "Calib.qca.txt"))
     assert isinstance(dialog, ImportRigDialog)
@@ -243,6 +243,7 @@ def test_videos_are_imported_through_the_dialog(opened: MainWindow, qtbot, ended
     _click(qtbot, dialog.go)
     ended(opened.state)
     assert _session(opened).take("two_people_again").cameras == ("cam01", "cam02")
+    qtbot.waitUntil(lambda: any(c.take.name == "two_people_again" for c in page.takes), timeout=20_000)
     card = next(c for c in page.takes if c.take.name == "two_people_again")
     _click(qtbot, card.select)
     assert opened.state.take_name == "two_people_again"
