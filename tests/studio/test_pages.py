@@ -141,6 +141,8 @@ def test_rig_is_imported_through_the_dialog_and_shown(window: MainWindow, qtbot,
 @pytest.mark.slow
 def test_images_load_with_the_floor_overlay_and_can_be_enlarged(opened: MainWindow, qtbot) -> None:
     opened.show_page("calibrate")
+    world = opened.pages["calibrate"].world_card
+    assert world.points.isEnabled() and not world.floor.isEnabled()  # floor points need no take of a board
     opened.pages["calibrate"].check.panels.show_panel("images")
     tiles = opened.pages["calibrate"].check.overlay.images.tiles
     assert [t.caption for t in tiles] == ["cam01", "cam02", "cam03", "cam04"]

@@ -242,7 +242,9 @@ class CalibratePage(StepPage):
         if rig is None:
             return
         self.check.show_rig(session, rig, take, None if verdict is None else verdict[1], metrics)
-        self.world_card.show_rig(rig, takes, poses3d=bool(take and take.poses3d_runs()))
+        self.world_card.show_rig(
+            rig, takes, footage=bool(session.take_names()), poses3d=bool(take and take.poses3d_runs())
+        )
         self.overlay.show_take(session, rig, take)
 
     def _prepare(self) -> None:

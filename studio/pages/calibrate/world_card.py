@@ -97,12 +97,13 @@ class WorldCard(Card):
         for box in (self.first, self.second):
             box.activated.connect(self._show_distance)
 
-    def show_rig(self, rig: CameraRig, takes: list[str], *, poses3d: bool) -> None:
+    def show_rig(self, rig: CameraRig, takes: list[str], *, footage: bool, poses3d: bool) -> None:
         """Show a rig and enable the buttons whose inputs exist.
 
         Args:
             rig: Rig of the session.
             takes: Names of takes that may show a board on the floor.
+            footage: Whether the session has any take, in whose images floor points can be clicked.
             poses3d: Whether the selected take has 3D poses.
         """
         self._rig = rig
@@ -115,7 +116,7 @@ class WorldCard(Card):
         self.feet.setEnabled(poses3d)
         self.feet.setToolTip(_FEET_TIP if poses3d else "Run Triangulate on the Train page first")
         self.scale.setEnabled(len(posed) >= 2)
-        self.points.setEnabled(len(posed) >= 2 and bool(takes))
+        self.points.setEnabled(len(posed) >= 2 and footage)
         self.points.setToolTip(_POINTS_TIP if self.points.isEnabled() else "Needs two calibrated cameras and a take")
         self._show_distance()
 
