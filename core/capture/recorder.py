@@ -21,7 +21,9 @@ from core.capture.images import as_video_frame
 from core.capture.source import Source
 from core.capture.synchronizer import Synchronizer
 from core.clock import SYSTEM_CLOCK, Clock
+from core.disk import disk_error
 from core.errors import CoreError
+from core.passwords import without_passwords
 from core.session.layout import TakeLayout
 from core.types.frame import Frame, FrameSet
 
@@ -150,7 +152,12 @@ class Recorder:
         except CoreError as error:
             camera.problem = f"{error.message} {error.hint}"
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            camera.problem = f"{name} cannot be recorded: {error}. Check the disk."
+            explained = disk_error(error)
+            camera.problem = (
+                f"{name} cannot be recorded: {without_passwords(str(error))}. Check the disk."
+                if explained is None
+                else f"{name} ended. {explained} What was recorded until then is kept."
+            )
 
     def _keep(self, sets: list[FrameSet]) -> None:
         self._frame_set = sets[-1] if sets else self._frame_set

@@ -377,9 +377,10 @@ def copy_videos(videos: Mapping[str, Path], incoming: TakeLayout, reporter: Repo
     """
     total = sum(path.stat().st_size for path in videos.values())
     free = shutil.disk_usage(incoming.root).free
-    if free < total + _SPARE_BYTES:
+    needed = total + _SPARE_BYTES
+    if free < needed:
         raise CoreError(
-            f"The videos need {total / 1e9:.1f} GB; {free / 1e9:.1f} GB are free on {incoming.root.anchor}.",
+            f"The videos need {needed / 1e6:,.0f} MB; {free / 1e6:,.0f} MB are free for {incoming.root}.",
             "Free some space, or keep the session on another disk.",
         )
     done, files = 0, {}
