@@ -88,7 +88,7 @@ def test_late_cameras_are_told_from_moved_ones() -> None:
 
 
 @slow
-@pytest.mark.parametrize(("scene", "seed"), [("pair", 1), ("few", 2), ("group", 3)])
+@pytest.mark.parametrize(("scene", "seed"), [("pair", 1), ("few", 2), ("group", 3), ("random", 4)])
 def test_right_rigs_raise_no_alarm(scene: str, seed: int) -> None:
     """Detections with measured errors of a real estimator, occlusion, false people and exchanged limbs."""
     rig = build_scene(scene, seed, 2).rig
@@ -202,6 +202,21 @@ def test_offsets_of_rig_and_take_add_up(tmp_path) -> None:
     aligned = take.poses2d("exact", constant)["cam01"].xy_px[10:]
     truth = project(rig[0], strollers(np.arange(10, 40) / 30, 400.0))
     assert np.nanmedian(np.linalg.norm(aligned - truth, axis=-1)) < 2.0
+
+
+@slow
+def test_two_cameras_that_did_not_start_together_are_synchronised(tmp_path) -> None:
+    rig = ring_rig(2)
+    session = session_of(tmp_path, rig)
+    late_take(session, rig, {"cam02": 0.4}, 90, 900.0)
+    result, _ = triangulated(session)
+    comparison = result["rig_comparison"]
+    assert comparison["action"] == "sync"
+    assert "started 0.40 s" in comparison["message"]
+    run_sync(session, SyncParams(take="walk", estimator="exact"), session.new_run("sync"), NullReporter())
+    offset = session.take("walk").time_offset_s
+    assert offset.get("cam02", 0.0) - offset.get("cam01", 0.0) == pytest.approx(-0.4, abs=0.004)
+    assert triangulated(session)[0]["rig_comparison"]["message"] == ""
 
 
 def test_people_who_stand_still_show_no_offset() -> None:

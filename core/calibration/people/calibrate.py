@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.calibration.checks import Finding
-from core.calibration.people.bundle import POSE, TIME_OFFSET, CameraPoses, PeopleSolution, TrackAssignment
+from core.calibration.people.bundle import N_UNKNOWNS, POSE, TIME_OFFSET, CameraPoses, PeopleSolution, TrackAssignment
 from core.calibration.people.change import describe_change, fit_change, smallest_change
 from core.calibration.people.check import check_people
 from core.calibration.people.config import DEFAULT_STATURE_MM, PeopleConfig
@@ -166,6 +166,29 @@ def repair_smallest(work: PeopleRegistration, rig: CameraRig, time_offset_s: F64
         moved=tuple(n for v, n in enumerate(rig.names) if change.free[v, POSE].any()),
         late=tuple(n for v, n in enumerate(rig.names) if change.free[v, TIME_OFFSET]),
     )
+
+
+def shift_in_time(work: PeopleRegistration, rig: CameraRig, time_offset_s: F64) -> PeopleCalibration:
+    """Change time offsets only, of two or more cameras that all have a pose.
+
+    Args:
+        work: The recording.
+        rig: Rig before the change.
+        time_offset_s: (V,) time offsets to the interval of images; they are refined where they differ from the rig's.
+
+    Raises:
+        CoreError: The cameras agree on no person.
+        CancelledError: The reporter was cancelled.
+    """
+    old = work.rig_poses()
+    free = np.zeros((len(rig), N_UNKNOWNS), bool)
+    free[:, TIME_OFFSET] = late = time_offset_s != old.time_offset_s
+    start, given = dataclasses.replace(old, time_offset_s=time_offset_s), np.zeros(len(rig), bool)
+    joints, person, solution = fit_change(work, old, start, free, work.at_s, given=given)
+    note = describe_change(rig.names, free, given, solution.poses, old)
+    comparison = _compare(work, old, solution.poses)
+    result = _changed(work, rig, late, joints, person, solution, note, comparison)
+    return dataclasses.replace(result, late=tuple(n for v, n in enumerate(rig.names) if late[v]))
 
 
 def _register_moved(

@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 
 from core.calibration.checks import PEOPLE_FIT, Finding
-from core.calibration.people.calibrate import PeopleCalibration, repair_smallest
+from core.calibration.people.calibrate import PeopleCalibration, repair_smallest, shift_in_time
 from core.calibration.people.config import PeopleConfig
 from core.calibration.people.registration import PeopleRegistration
-from core.calibration.people.time_search import TimeOffsets, search_time_offsets
+from core.calibration.people.time_search import TimeOffsets, is_certain, search_time_offsets
 from core.errors import CoreError
 from core.progress import Reporter
 from core.types.arrays import F64
@@ -21,6 +21,7 @@ from core.types.pose2d import Pose2D
 
 RepairAction = Literal["", "sync", "calibrate-people"]
 _LOW_SHARE = 0.7  # of the agreement of the best camera, below which a camera is suspected
+_LEAST_OFFSET_S = 0.004  # that is worth a word
 _LARGE_OFFSET_S = 0.1  # that comes from the start of a recording rather than from a camera
 
 
@@ -84,10 +85,11 @@ def compare_cameras(
     *,
     thorough: bool = False,
 ) -> RigComparison:
-    """Compare three or more posed cameras by the people they see.
+    """Compare two or more posed cameras by the people they see.
 
     A repair of the rig is tried where something is suspicious: a bias, a better time offset, or a camera that agrees
-    with the others less than they do. Whether it is a gain is decided on held-out frames.
+    with the others less than they do. Whether it is a gain is decided on held-out frames. Where three cameras see too
+    little together for that, or where there are two, time offsets count that both halves of the recording show.
 
     Args:
         rig: Cameras of the take.
@@ -100,7 +102,7 @@ def compare_cameras(
     Raises:
         CancelledError: The reporter was cancelled.
     """
-    if len(rig) < 3 or not all(camera.posed for camera in rig):
+    if len(rig) < 2 or not all(camera.posed for camera in rig):
         return ALL_FIT
     try:
         work = PeopleRegistration.of(rig, poses2d, time_s, PeopleConfig(), reporter)
@@ -108,10 +110,13 @@ def compare_cameras(
         offsets = search_time_offsets(work.tracks, start, work.at_s, work.tolerance_px, reporter)
         if not (thorough or biased or _suspicious(offsets, start.time_offset_s)):
             return ALL_FIT
-        found = repair_smallest(work, rig, offsets.time_offset_s)
+        found = repair_smallest(work, rig, offsets.time_offset_s) if len(rig) > 2 else None
+        args = work.tracks, start, work.at_s, work.tolerance_px, reporter
+        if (found is None or not (found.moved or found.late)) and is_certain(offsets, *args):
+            found = shift_in_time(work, rig, offsets.time_offset_s)
     except CoreError:  # too few people to compare the cameras by
         return RigComparison(message=biased, time_offset_s={}, loco_px={})
-    return _assess(rig, found, biased)
+    return ALL_FIT if found is None else _assess(rig, found, biased)
 
 
 def _suspicious(offsets: TimeOffsets, present_s: F64) -> bool:
@@ -122,23 +127,28 @@ def _suspicious(offsets: TimeOffsets, present_s: F64) -> bool:
 
 def _assess(rig: CameraRig, found: PeopleCalibration, biased: str) -> RigComparison:
     """Return what a repair says on the cameras."""
-    names = tuple(n for n in rig.names if n in found.moved or n in found.late)
+    late_s = {n: found.rig[n].time_offset_s - rig[n].time_offset_s for n in found.late}
+    late_s = {n: s for n, s in late_s.items() if abs(s) >= _LEAST_OFFSET_S or n in found.moved}
+    names = tuple(n for n in rig.names if n in found.moved or n in late_s)
     if not names:
         if not biased:
             return ALL_FIT
         message = f"{biased} No movement and no time offset of a camera explains it."
         remedy = "Check the intrinsics, and the 2D poses on the View page."
         return RigComparison(message=message, remedy=remedy, time_offset_s={}, loco_px=found.loco_px)
-    late_s = {n: found.rig[n].time_offset_s - rig[n].time_offset_s for n in found.late}
     action: RepairAction = "calibrate-people"
     if not found.moved or max(map(abs, late_s.values()), default=0.0) > _LARGE_OFFSET_S:
         action = "sync"
-    before, after = ({n: pair[i] for n, pair in found.loco_px.items()} for i in (0, 1))
+    pairs = {n: found.loco_px.get(n, (np.nan, np.nan)) for n in rig.names}
+    before, after = ({n: pair[i] for n, pair in pairs.items()} for i in (0, 1))
     rest = [before[n] for n in rig.names if n not in names and np.isfinite(before[n])]
-    against = f" against {np.median(rest):.0f} px" if rest else ""
+    # An error of one camera spoils what the others are predicted from.
+    typical = float(np.median(rest)) if rest else np.inf
+    against = f" against {typical:.0f} px" if typical < min(before[n] for n in names) else ""
+    seen = f": {_numbers(names, before)}{against}" if found.loco_px else ""
     message = (
-        f"{_listed(names)} {'does' if len(names) == 1 else 'do'} not fit what the other cameras see: "
-        f"{_numbers(names, before)}{against}. {_reasons(rig, found, late_s)}"
+        f"{_listed(names)} {'does' if len(names) == 1 else 'do'} not fit what the other cameras see{seen}. "
+        f"{_reasons(rig, found, late_s)}"
     )
     wrong = [f for f in found.findings if f.level == "error" and not (action == "sync" and f.check == "time_offset")]
     if wrong:
@@ -147,7 +157,7 @@ def _assess(rig: CameraRig, found: PeopleCalibration, biased: str) -> RigCompari
             cameras=names, message=message, remedy=wrong[0].remedy, time_offset_s={}, loco_px=found.loco_px
         )
     does = "Synchronise the take with sync" if action == "sync" else "Repair the rig with calibrate-people"
-    remedy = f"{does}: that is expected to leave {_numbers(names, after)}."
+    remedy = f"{does}: that is expected to leave {_numbers(names, after)}." if found.loco_px else f"{does}."
     return RigComparison(
         cameras=names, message=message, remedy=remedy, action=action, time_offset_s=late_s, loco_px=dict(found.loco_px)
     )

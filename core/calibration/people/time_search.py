@@ -28,6 +28,7 @@ _LEAST_SHARED = 0.25  # of the frames, which must have people in both cameras fo
 _LEAST_GAIN = 0.005  # of the mean agreement of a joint, below which the cameras are left as they are
 _MARGIN = 0.002  # of the sum over pairs, which a step of the search must gain
 _ROUNDS = 20
+_CERTAIN_STEPS, _SAME_STEPS = 2.5, 1.5  # images: least offset that two halves can prove, and their largest difference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -85,6 +86,33 @@ def search_time_offsets(
         time_offset_s=poses.time_offset_s + step * found,
         agreement=np.where(count > 0, total / np.maximum(count, 1), np.nan),
     )
+
+
+def is_certain(
+    found: TimeOffsets, tracks: tuple[Tracks, ...], poses: CameraPoses, at_s: F64, tolerance_px: F64, reporter: Reporter
+) -> bool:
+    """Return whether either half of the recording alone shows the same offsets, which are larger than an image or two.
+
+    Args:
+        found: Offsets of the whole recording.
+        tracks: As in `search_time_offsets`; so are the others.
+        poses: Poses of the rig.
+        at_s: (M,) times of the frames.
+        tolerance_px: (V,) largest error of an inlier joint.
+        reporter: Checked for cancellation.
+    """
+    change = found.time_offset_s - poses.time_offset_s
+    step = max(float(np.median(np.concatenate([np.diff(t.time_s) for t in tracks]))), _LEAST_STEP_S)
+    if np.abs(change).max() < _CERTAIN_STEPS * step:
+        return False
+    late = np.abs(change) > 0
+    for half in np.array_split(at_s, 2):
+        again = search_time_offsets(tracks, poses, half, tolerance_px, reporter).time_offset_s - poses.time_offset_s
+        difference = again - change
+        difference -= np.median(difference)  # only differences show
+        if not again.any() or np.abs(difference[late]).max() > _SAME_STEPS * step:
+            return False
+    return True
 
 
 def _compact(tracks: Tracks) -> F64:
