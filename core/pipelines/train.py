@@ -80,7 +80,7 @@ def _train(
                 "Start a new one, or use the former calibration again: 'calibrations' lists them.",
             )
         world = world_of_training(session, run)
-        rig = rig if world is None else world.rig(rig)
+        rig = rig if world is None else CameraRig.load(run.rig)
     with group.rank_zero_first():
         chosen = pinned_volume(session, params.takes, config, run, reporter)
     config = with_volume(config, chosen)

@@ -16,10 +16,14 @@ from walking import store_poses2d, walking_session
 
 from core.calibration.world import rotate_quarters
 from core.cli import main
-from core.errors import CoreError
+from core.datasets.config import SplitConfig
+from core.errors import CancelledError, CoreError
 from core.files import read_json, write_yaml
 from core.geometry.so3 import exp
+from core.models.config import HeatmapConfig, ModelConfig, PoseNetConfig, RootNetConfig, VolumeNetConfig
+from core.pipelines.params import TrainParams
 from core.pipelines.rig.adopt import move_world, use_calibration
+from core.pipelines.train import run_train
 from core.pipelines.verbs import verb
 from core.progress import RecordingReporter
 from core.session import BASELINE, Session
@@ -28,6 +32,8 @@ from core.session.inputs import outdated_training, save_training_inputs, world_o
 from core.session.moving import replace_rig
 from core.session.status import session_status
 from core.session.volume import active_volume
+from core.training.config import TrainConfig
+from core.training.stages.config import PoseStageConfig, PoseSyntheticStageConfig, RootStageConfig
 from core.types import CameraRig
 
 
@@ -177,3 +183,47 @@ def test_a_result_carries_the_rig_that_made_it_though_another_came_meanwhile(ses
 
     run(session, "triangulate", Meanwhile(), take="walk")
     assert states(session)["triangulate"] == "outdated"
+
+
+@pytest.mark.slow
+def test_a_training_resumes_in_its_own_world_coordinates_and_refuses_another_rig(session: Session) -> None:
+    class Stops(RecordingReporter):
+        """Reporter that cancels at the first metric of the training."""
+
+        def cancelled(self) -> bool:
+            return bool(self.metrics)
+
+    params = TrainParams(takes=("walk",), training=tiny_training())
+    model = session.new_run("train")
+    with pytest.raises(CancelledError):
+        run_train(session, params, model, Stops())
+    before = CameraRig.load(model.rig).digest
+    former = move_world(session, rotate_quarters("z", 1), "Rotated.")
+    run_train(session, params, model, RecordingReporter())
+    assert CameraRig.load(model.rig).digest == before
+    assert outdated_training(session, model) == ()
+    repair(session)
+    run(session, "update", takes=["walk"])
+    with pytest.raises(CoreError, match="cannot be resumed") as caught:
+        run_train(session, params, model, RecordingReporter())
+    assert "'calibrations'" in caught.value.hint
+    use_calibration(session, former.kept.name)
+    assert outdated_training(session, model) == ()
+
+
+def tiny_training() -> TrainConfig:
+    """Return settings that train in seconds."""
+    net = VolumeNetConfig(width=0.25, front_kernel=3)
+    return TrainConfig(
+        device="cpu",
+        model=ModelConfig(
+            heatmap=HeatmapConfig(long_side_px=64, sigma_px=1.5),
+            root=RootNetConfig(net=net, spacing_mm=400.0),
+            pose=PoseNetConfig(net=net, voxels=16),
+        ),
+        split=SplitConfig(share=0.34, blocks=1, guard_s=0.0),
+        root=RootStageConfig(steps=2, batch=1),
+        pose_synthetic=PoseSyntheticStageConfig(steps=2, batch=1),
+        pose=PoseStageConfig(steps=2, batch=1),
+        measure_frames=1,
+    )
