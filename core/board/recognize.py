@@ -69,7 +69,7 @@ def recognize_board(images: Sequence[U8], square_mm: float = 40.0) -> Recognized
         The board; None if no board is recognised with certainty.
     """
     markers = [decode_markers(image) for image in images]
-    return _marker_board(markers, square_mm) or _single_marker(markers, square_mm) or _chessboard(images, square_mm)
+    return _marker_board(markers, square_mm) or _chessboard(images, square_mm) or _single_marker(markers, square_mm)
 
 
 def _marker_board(markers: Sequence[dict[MarkerStyle, StyledMarkers]], square_mm: float) -> RecognizedBoard | None:

@@ -95,6 +95,15 @@ def test_a_chessboard_that_is_whole_in_some_images_only_is_recognised() -> None:
     assert found is not None and alike(found.board) == alike(board)
 
 
+def test_a_marker_on_the_wall_is_not_taken_for_the_board() -> None:
+    board = BOARDS["chessboard"]
+    images = photographs(board)
+    for image in images:
+        image[5:65, 5:65] = cv2.resize(render_board(BOARDS["one marker"]), (60, 60), interpolation=cv2.INTER_AREA)
+    found = recognize_board(images)
+    assert found is not None and alike(found.board) == alike(board)
+
+
 def test_both_sides_of_a_board_are_one_board() -> None:
     board = Board(columns=6, rows=4, back="numbered", thickness_mm=5)
     back = dataclasses.replace(board, back="none", first_id=board.markers_per_side, dictionary="DICT_4X4_100")
