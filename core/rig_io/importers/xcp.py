@@ -82,7 +82,7 @@ def _camera(tag: ElementTree.Element, path: Path, notes: list[str]) -> tuple[Cam
     width, height = _attribute(tag, "SENSOR_SIZE", 2, path)
     aspect = _attribute(tag, "PIXEL_ASPECT_RATIO", 1, path, [1.0])[0]
     focal = _attribute(key_frame, "FOCAL_LENGTH", 1, path)[0]
-    if not (0 < focal < 1e9 and 0.01 < aspect < 100 and 1 <= width < 1e5 and 1 <= height < 1e5):
+    if not (1e-3 < focal < 1e9 and 0.01 < aspect < 100 and 1 <= width < 1e5 and 1 <= height < 1e5):
         raise invalid_file(path, f"camera {name}: the focal length, aspect ratio or sensor size is out of range")
     size_px = (round(width), round(height))
     intrinsics = _intrinsics(key_frame, focal, aspect, path)
