@@ -1,6 +1,7 @@
 """Install what is missing and open the window on the embedded sample.
 
-Without a display, or with --headless, the same workflow runs in the terminal.
+Without a display, or with --headless, the same workflow runs in the terminal. Two cameras of the sample have moved
+since its calibration: the run says which, repairs the rig from the people, and ends with a measured comparison.
 """
 
 from __future__ import annotations
