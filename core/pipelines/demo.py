@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import tempfile
 from pathlib import Path
 
 import platformdirs
 
-from core import NAME
+from core import NAME, __version__
 from core.errors import CoreError
 from core.files import read_yaml, resource
 from core.pipelines.ingest import run_import_rig, run_import_take
-from core.pipelines.params import ImportRigParams, ImportTakeParams, TriangulateParams
+from core.pipelines.params import ImportRigParams, ImportTakeParams
 from core.progress import NullReporter, Reporter, StageReporter
-from core.session import RunLayout, Session, SessionLayout
+from core.reconstruction.triangulated import Triangulator
+from core.session import BASELINE, RunLayout, Session, SessionLayout
+from core.session.inputs import input_digests
 
 DEMO_NAME = "Two people"
 DEMO_TAKE = "two_people"
@@ -81,11 +84,12 @@ def _fill(temporary: Path, reporter: Reporter) -> None:
 
 
 def _triangulate(temporary: Path) -> None:
-    """Triangulate the embedded 2D poses. They are first-pass poses; `pose2d` estimates them again with all it has."""
-    from core.pipelines.triangulate import run_triangulate  # lazy: needed once, when the sample is created
-
+    """Triangulate the embedded first-pass 2D poses; the cameras are not compared, which takes a minute."""
     session = Session.open(temporary / _SESSION)
+    take, rig = session.take(DEMO_TAKE), session.require_rig()
     estimator = read_yaml(resource("sample", "poses2d", "estimator.yaml"))["estimator"]
-    target = session.take(DEMO_TAKE).layout.poses2d_manifest(estimator).parent
-    shutil.copytree(resource("sample", "poses2d"), target)
-    run_triangulate(session, TriangulateParams(take=DEMO_TAKE), RunLayout(temporary / "run"), NullReporter())
+    shutil.copytree(resource("sample", "poses2d"), take.layout.poses2d_manifest(estimator).parent)
+    sequence = Triangulator().reconstruct(rig, take.poses2d(estimator, rig), take.timeline().time_s, NullReporter())
+    made_with = {**input_digests(take, estimator, rig).to_provenance(), "code_version": __version__}
+    sequence = dataclasses.replace(sequence, provenance={**sequence.provenance, **made_with})
+    sequence.save(take.layout.poses3d(BASELINE))
