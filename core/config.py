@@ -106,8 +106,8 @@ def with_overrides(config: C, overrides: Sequence[str]) -> C:
             if empty
             else parse_yaml(text, f"--set {dotted}", "Write it as name=value, for example training.steps=500.")
         )
-        if partial:
-            values = to_mapping(from_mapping(type(config), values))  # with the defaults of the group
+        if partial or isinstance(level[last], str):  # a group with its defaults, or the word that stands for one
+            values = to_mapping(from_mapping(type(config), values))
     return from_mapping(type(config), values)
 
 

@@ -179,5 +179,7 @@ def test_auto_can_be_given_as_a_word_or_as_a_kind() -> None:
     assert with_overrides(params, ["calibration.board=auto"]).calibration.board == UNKNOWN_BOARD
     sized = with_overrides(params, ["calibration.board.kind=auto", "calibration.board.square_mm=54"])
     assert sized.calibration.board == Board(kind="auto", square_mm=54)
+    word = with_overrides(params, ["calibration.board=auto", "calibration.board.square_mm=54"])
+    assert word == sized
     with pytest.raises(CoreError, match="cannot be 'charuco'"):
         with_overrides(params, ["calibration.board=charuco"])
