@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-import tempfile
 from pathlib import Path
 
 import platformdirs
 
 from core import NAME, __version__
+from core.disk import saying_why, temporary_in
 from core.errors import CoreError
 from core.files import read_yaml, resource
 from core.pipelines.ingest import run_import_rig, run_import_take
@@ -52,11 +52,10 @@ def create_demo(root: Path, reporter: Reporter | None = None, *, result: bool = 
         return Session.open(root)
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise CoreError(f"{root} exists and is not empty.", "Choose a new folder for the sample session.")
-    try:
+    with saying_why(root.parent):
         root.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
-    except OSError as error:
-        raise CoreError(f"Cannot write to {root.parent}: {error.strerror}.", "Choose a writable folder.") from error
+        temporary = temporary_in(root.parent)  # swept by the next attempt, should this one be killed
+        temporary.mkdir()
     try:
         _fill(temporary, reporter)
         if result:

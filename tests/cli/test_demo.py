@@ -27,7 +27,7 @@ def test_an_existing_session_is_opened_and_other_folders_are_refused(tmp_path: P
     (tmp_path / "full" / "file").touch()
     with pytest.raises(CoreError, match="not empty"):
         create_demo(tmp_path / "full")
-    with pytest.raises(CoreError, match="Cannot write to"):
+    with pytest.raises(CoreError, match="cannot be written"):
         create_demo(tmp_path / "full" / "file" / "demo")
 
 
