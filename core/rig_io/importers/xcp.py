@@ -87,6 +87,9 @@ def _camera(tag: ElementTree.Element, path: Path, notes: list[str]) -> tuple[Cam
     size_px = (round(width), round(height))
     intrinsics = _intrinsics(key_frame, focal, aspect, path)
     hint = "The coefficients must be those of Vicon's model, with the radius in pixels."
+    largest = (np.abs(intrinsics.principal_px).max(), np.abs(intrinsics.centre).max(), np.abs(intrinsics.radial).max())
+    if max(largest[0] / 1e6, largest[1] / 1e3, largest[2] / 1e12) > 1:
+        raise invalid_file(path, f"camera {name}: the principal point or the distortion is out of range", hint)
     if intrinsics.folds(size_px):
         raise invalid_file(path, f"camera {name}: the distortion folds inside the image", hint)
     K, distortion, error = opencv_intrinsics(intrinsics, size_px)
