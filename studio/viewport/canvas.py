@@ -22,7 +22,7 @@ from studio.viewport.palette import rgba
 from studio.viewport.scene import SceneLayers
 from studio.widgets.frame_ticker import FrameTicker
 
-_TURN_DEG, _TURN_S = 25.0, 24.0
+_TURN_DEG, _TURN_S = 15.0, 20.0
 """Largest angle and period of the slow turn: the people stay between the cameras that would hide them."""
 
 
