@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ _MAX_RATIO = 1100  # of the size of an array and of its file: no compression tha
 _MAX_NAMES = 10_000
 _NUMBERS = "biuf"
 _REFERENCE_BYTES = 16
+_HEAP = b"GCOL\x01\0\0\0"
 
 
 class Hdf5Document:
@@ -64,6 +66,7 @@ class Hdf5Document:
         if h5py.check_string_dtype(data.dtype) is None or data.size > _MAX_NAMES:
             raise bad_document(self.where, f"{name} is not a list of names")
         _check_lengths(data, Path(self._file.filename), self.where)
+        _check_heaps(Path(self._file.filename), self.where)
         found = np.atleast_1d(np.asarray(self._read(data, name), dtype=object)).ravel()
         return [t.decode(errors="replace") if isinstance(t, bytes) else str(t) for t in found]
 
@@ -118,6 +121,29 @@ def _check_lengths(data: Any, path: Path, where: str) -> None:
     lengths = np.frombuffer(references[: len(references) // _REFERENCE_BYTES * _REFERENCE_BYTES], "<u4")[::4]
     if (lengths > path.stat().st_size).any():
         raise bad_document(where, f"{data.name} claims texts of {int(lengths.max()):,} bytes, more than the file has")
+
+
+def _check_heaps(path: Path, where: str) -> None:
+    """Raise CoreError if the objects of a heap of texts do not fill it: the library would look for the next for ever.
+
+    A heap begins with a signature, a version, three zeros and its size in eight bytes; an object with its index in two
+    bytes, six others, and its size in eight. Object 0 is the rest, header included (HDF5 File Format Specification 3.0,
+    III.E).
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        start = content.find(_HEAP)
+        while start >= 0:
+            end, at = start + int.from_bytes(content[start + 8 : start + 16], "little"), start + 16
+            intact = at <= end <= len(content)
+            while intact and at + 16 <= end:
+                index = int.from_bytes(content[at : at + 2], "little")
+                size = int.from_bytes(content[at + 8 : at + 16], "little")
+                step = 16 + (size + 7) // 8 * 8 if index else size
+                intact = step >= 16 and at + step <= end
+                at += step
+            if not intact:
+                raise bad_document(where, "the heap of its texts is damaged")
+            start = content.find(_HEAP, end)
 
 
 @contextmanager

@@ -249,3 +249,18 @@ def test_hdf5_texts_cannot_claim_gigabytes(tmp_path: Path) -> None:
     path.write_bytes(bytes(data))
     with open_hdf5(path) as document, pytest.raises(CoreError, match="claims texts of 4,294,967,295 bytes"):
         document.texts("names")
+
+
+@pytest.mark.parametrize("place", [8, 16 + 8], ids=["of the heap", "of an object"])
+def test_a_damaged_heap_of_texts_is_refused_and_not_searched_for_ever(tmp_path: Path, place: int) -> None:
+    path = tmp_path / "names.h5"
+    with h5py.File(path, "w") as file:
+        file["names"] = np.array(["nose", "neck"], dtype=h5py.string_dtype())
+    with open_hdf5(path) as document:
+        assert document.texts("names") == ["nose", "neck"]
+    content = bytearray(path.read_bytes())
+    at = content.index(b"GCOL") + place
+    content[at : at + 8] = bytes(8)
+    path.write_bytes(content)
+    with open_hdf5(path) as document, pytest.raises(CoreError, match="heap"):
+        document.texts("names")
