@@ -316,8 +316,8 @@ def against_truth(program: Program, session: Path, shift: int = 0) -> tuple[str,
     truth = np.load(program.common / "truth_mm.npy")
     try:
         poses = Session.open(session).take("t").poses3d("baseline")
-    except CoreError as error:
-        return f"no poses: {error}", False
+    except CoreError as fault:
+        return f"no poses: {fault}", False
     both = float((poses.present.sum(1) == 2).mean())
     n = min(len(poses.time_s), len(truth))
     distance = np.nanmean(

@@ -198,7 +198,8 @@ def test_a_verb_leaves_the_same_run_folder_as_the_worker(
     written = json.loads(path.read_text())
     assert (written["units"], written["up"]) == ("m", "y")
     assert written["origin"]["rig"] == session.require_rig().digest
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [path.name], "options override the file"
+    manifest = path.with_suffix(".export.json")
+    assert set((tmp_path / "out").iterdir()) == {path, manifest}, "options override the file"
 
     (run,) = session.runs()
     assert read_yaml(run.config)["take"] == "two_people", "the only take of the session was filled in"

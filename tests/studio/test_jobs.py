@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from PySide6.QtCore import Qt
 from core.jobs import Failed, Finished, Job, JobSpec, Metric, Noted, Progressed, Started
 from core.jobs.events import encode
 from core.jobs.spec import EVENTS_FILE
-from core.pipelines.params import ExportParams, ImportRigParams, Pose2DParams
+from core.pipelines.params import BoardSheetParams, ExportParams, Pose2DParams
 from core.session import Session
 from studio.jobs.panel import JobDetails
 from studio.jobs.text import duration_text, outcome_text, progress_text
@@ -55,16 +56,14 @@ def test_an_expected_failure_shows_message_remedy_and_log(
 
 @pytest.mark.slow
 def test_an_unexpected_failure_shows_its_traceback(
-    window: MainWindow, qtbot, sample_session: Session, ended: Ended
+    window: MainWindow, sample_session: Session, ended: Ended, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    broken = tmp_path / "packages" / "reportlab"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise RuntimeError('a package that is installed in part')\n")
+    monkeypatch.setenv("PYTHONPATH", str(broken.parent), prepend=os.pathsep)
     window.open_path(sample_session.root)
-    # Folders take the place of files, which no code expects.
-    take = sample_session.take("two_people")
-    take.layout.poses3d_root.mkdir()
-    take.layout.poses3d_root.joinpath("baseline.nc").mkdir()
-    sample_session.layout.rig.unlink()
-    sample_session.layout.rig.mkdir()
-    tracked = window.state.jobs.start(sample_session, "import-rig", ImportRigParams(path=str(_sample_rig())))
+    tracked = window.state.jobs.start(sample_session, "board-sheet", BoardSheetParams(path=str(tmp_path / "a.pdf")))
     ended(window.state)
     assert tracked.failure is not None
     assert tracked.failure.trace
