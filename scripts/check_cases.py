@@ -306,7 +306,7 @@ def _fisheye(program: Program) -> Iterator[Outcome]:
     yield Outcome("fisheye is chosen, or the misfit is said", got, error < _CALIBRATION_MM or says(text, "fisheye"))
 
 
-def against_truth(program: Program, session: Path, shift: int = 0) -> tuple[str, bool]:
+def against_truth(program: Program, session: Path) -> tuple[str, bool]:
     """Return how the triangulated take compares with the exact people, and whether it is right."""
     import numpy as np
 

@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 
 from core.cli import main
-from core.datasets.config import SplitConfig
 from core.errors import CancelledError
 from core.files import read_json, read_yaml
 from core.models.checkpoint import Checkpoint
-from core.models.config import HeatmapConfig, ModelConfig, PoseNetConfig, RootNetConfig, VolumeNetConfig
 from core.pipelines.params import RunParams
 from core.pipelines.run import run_pipeline
 from core.progress import RecordingReporter
@@ -19,34 +17,16 @@ from core.session import BASELINE, Session
 from core.session.status import trained_runs
 from core.session.volume import set_volume
 from core.training import presets
-from core.training.config import TrainConfig
-from core.training.stages.config import PoseStageConfig, PoseSyntheticStageConfig, RootStageConfig
 from core.types import VolumeSettings
+from tests.tiny_training import tiny_training
 
 FRAMES = 6
-
-
-def tiny() -> TrainConfig:
-    net = VolumeNetConfig(width=0.25, front_kernel=3)
-    return TrainConfig(
-        device="cpu",
-        model=ModelConfig(
-            heatmap=HeatmapConfig(long_side_px=64, sigma_px=1.5),
-            root=RootNetConfig(net=net, spacing_mm=400.0),
-            pose=PoseNetConfig(net=net, voxels=16),
-        ),
-        split=SplitConfig(share=0.34, blocks=1, guard_s=0.0),
-        root=RootStageConfig(steps=2, batch=1),
-        pose_synthetic=PoseSyntheticStageConfig(steps=2, batch=1),
-        pose=PoseStageConfig(steps=2, batch=1),
-        measure_frames=1,
-    )
 
 
 @pytest.fixture
 def session(short_session: Session, monkeypatch: pytest.MonkeyPatch) -> Session:
     """A session with a few frames of the sample, and a preset that trains in seconds."""
-    monkeypatch.setitem(presets.PRESETS, "tiny", tiny)
+    monkeypatch.setitem(presets.PRESETS, "tiny", tiny_training)
     return short_session
 
 

@@ -16,11 +16,9 @@ from walking import store_poses2d, walking_session
 
 from core.calibration.world import rotate_quarters
 from core.cli import main
-from core.datasets.config import SplitConfig
 from core.errors import CancelledError, CoreError
 from core.files import read_json, write_yaml
 from core.geometry.so3 import exp
-from core.models.config import HeatmapConfig, ModelConfig, PoseNetConfig, RootNetConfig, VolumeNetConfig
 from core.pipelines.params import TrainParams
 from core.pipelines.rig.adopt import move_world, use_calibration
 from core.pipelines.train import run_train
@@ -32,9 +30,8 @@ from core.session.inputs import outdated_training, save_training_inputs, world_o
 from core.session.moving import replace_rig
 from core.session.status import session_status
 from core.session.volume import active_volume
-from core.training.config import TrainConfig
-from core.training.stages.config import PoseStageConfig, PoseSyntheticStageConfig, RootStageConfig
 from core.types import CameraRig
+from tests.tiny_training import tiny_training
 
 
 @pytest.fixture
@@ -209,21 +206,3 @@ def test_a_training_resumes_in_its_own_world_coordinates_and_refuses_another_rig
     assert "'calibrations'" in caught.value.hint
     use_calibration(session, former.kept.name)
     assert outdated_training(session, model) == ()
-
-
-def tiny_training() -> TrainConfig:
-    """Return settings that train in seconds."""
-    net = VolumeNetConfig(width=0.25, front_kernel=3)
-    return TrainConfig(
-        device="cpu",
-        model=ModelConfig(
-            heatmap=HeatmapConfig(long_side_px=64, sigma_px=1.5),
-            root=RootNetConfig(net=net, spacing_mm=400.0),
-            pose=PoseNetConfig(net=net, voxels=16),
-        ),
-        split=SplitConfig(share=0.34, blocks=1, guard_s=0.0),
-        root=RootStageConfig(steps=2, batch=1),
-        pose_synthetic=PoseSyntheticStageConfig(steps=2, batch=1),
-        pose=PoseStageConfig(steps=2, batch=1),
-        measure_frames=1,
-    )
