@@ -39,6 +39,9 @@ class SourceOptions:
 class Source(Protocol):
     """A running camera, used by one thread.
 
+    A source may offer more: an attribute `damaged`, the number of images that were skipped because they were damaged
+    (`damaged_images`), and the controls of `core.capture.controls.Controllable`.
+
     Attributes:
         size_px: Width and height in px.
         fps: Announced frame rate; 0 if unknown.
@@ -144,6 +147,11 @@ def discover_cameras(*, simulated: bool = False, sources: Registry[SourceKind] =
     """
     kinds = map(sources.get, sources)
     return [camera for kind in kinds if kind.simulated == simulated for camera in kind.discover()]
+
+
+def damaged_images(source: Source) -> int:
+    """Return how many damaged images a source has skipped."""
+    return int(getattr(source, "damaged", 0))
 
 
 def parse_camera(text: str) -> tuple[str, str]:

@@ -41,6 +41,8 @@ class Frame:
         time_ns: Recorded time in ns, on a clock that all cameras of a recording share.
         data: The image, decoded on first access.
         packet: The encoded packet as the camera sent it (`av.Packet`); None where there is none.
+        source_time_ns: Time of the image on the camera's own clock in ns, from any origin; None where it has none.
+        sequence: Number that the camera or its driver gave the image; a gap is a drop. None where it gives none.
     """
 
     camera: str
@@ -48,6 +50,8 @@ class Frame:
     time_ns: int
     data: ImageData
     packet: Any = None
+    source_time_ns: int | None = None
+    sequence: int | None = None
 
     @property
     def image(self) -> U8:
