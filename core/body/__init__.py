@@ -1,0 +1,1 @@
+"""Body models: shape, skinning and joints of people as meshes."""

@@ -1,0 +1,159 @@
+"""A body model: a mesh that a shape vector deforms and that the rotations of its joints pose (linear blend skinning).
+
+Body coordinates are those of SMPL (Loper et al. 2015), in mm: x to the person's left, y up, z forward, origin near the
+pelvis, T pose at rest. Plain linear blend skinning has no blend shapes that depend on the pose.
+
+Legend: P person, V vertex, F face, J joint, K keypoint, B shape component.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from core.errors import CoreError
+from core.types.arrays import F32, F64, I64, frozen
+
+BODY_TO_WORLD: F64 = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+"""Rotation from body coordinates to world coordinates (z up) of a person who faces along world x."""
+
+
+class RestBodies(NamedTuple):
+    """Shaped bodies in the T pose, body coordinates.
+
+    Attributes:
+        vertices_mm: (P, V, 3).
+        joints_mm: (P, J, 3).
+        keypoints_mm: (P, K, 3).
+    """
+
+    vertices_mm: F32
+    joints_mm: F64
+    keypoints_mm: F64
+
+
+class BoneTransforms(NamedTuple):
+    """Rigid transforms from rest to world coordinates, x' = R x + t, one per bone; a bone has the index of its joint.
+
+    Attributes:
+        R: (P, J, 3, 3).
+        t_mm: (P, J, 3).
+    """
+
+    R: F64
+    t_mm: F64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BodyModel:
+    """A skinned mesh with linear shape components.
+
+    Attributes:
+        name: Name of the shape space; shape vectors of different spaces are not interchangeable.
+        joints: (J,) joint names.
+        parents: (J,) index of the parent joint, smaller than the joint's own; -1 for the root, which is joint 0.
+        template_mm: (V, 3) vertices of the mean shape in the T pose.
+        faces: (F, 3) vertex indices, counter-clockwise seen from outside.
+        shape_dirs_mm: (V, 3, B) displacement per unit of each shape component.
+        weights: (V, J) skinning weights; rows sum to 1.
+        joint_template_mm: (J, 3) joints of the mean shape.
+        joint_dirs_mm: (J, 3, B) displacement of joints per unit of each shape component.
+        keypoints: (K,) names of the surface and joint points that 2D estimators return.
+        keypoint_template_mm: (K, 3) keypoints of the mean shape in the T pose.
+        keypoint_dirs_mm: (K, 3, B) displacement of keypoints per unit of each shape component.
+        keypoint_bones: (K,) joint index of the bone that each keypoint moves with.
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    parents: I64
+    template_mm: F32
+    faces: I64
+    shape_dirs_mm: F32
+    weights: F32
+    joint_template_mm: F64
+    joint_dirs_mm: F64
+    keypoints: tuple[str, ...]
+    keypoint_template_mm: F64
+    keypoint_dirs_mm: F64
+    keypoint_bones: I64
+
+    def __post_init__(self) -> None:
+        sizes = {"J": len(self.joints), "K": len(self.keypoints)}
+        for name, shape, dtype in (
+            ("parents", ("J",), np.int64),
+            ("template_mm", ("V", 3), np.float32),
+            ("faces", ("F", 3), np.int64),
+            ("shape_dirs_mm", ("V", 3, "B"), np.float32),
+            ("weights", ("V", "J"), np.float32),
+            ("joint_template_mm", ("J", 3), np.float64),
+            ("joint_dirs_mm", ("J", 3, "B"), np.float64),
+            ("keypoint_template_mm", ("K", 3), np.float64),
+            ("keypoint_dirs_mm", ("K", 3, "B"), np.float64),
+            ("keypoint_bones", ("K",), np.int64),
+        ):
+            value = frozen(getattr(self, name), shape, f"body model {self.name}: {name}", dtype, sizes=sizes)
+            object.__setattr__(self, name, value)
+        tree = self.parents[0] == -1 and ((self.parents[1:] >= 0) & (self.parents[1:] < np.arange(1, sizes["J"]))).all()
+        indices = (self.faces, sizes["V"]), (self.keypoint_bones, sizes["J"])
+        if not tree or any(((array < 0) | (array >= count)).any() for array, count in indices):
+            raise CoreError(
+                f"Body model {self.name}: the joints are not a tree, or an index is out of range.",
+                "Get the file again from its source.",
+            )
+        if not np.allclose(self.weights.sum(1), 1, atol=1e-3):
+            raise CoreError(
+                f"Body model {self.name}: skinning weights do not sum to 1.", "Get the file again from its source."
+            )
+
+    @property
+    def n_shape(self) -> int:
+        """Number B of shape components."""
+        return int(self.shape_dirs_mm.shape[2])
+
+    def rest(self, betas: F64) -> RestBodies:
+        """Return the bodies of shape vectors (P, B), in units of standard deviations."""
+        return RestBodies(
+            self.template_mm + np.tensordot(np.asarray(betas, np.float32), self.shape_dirs_mm, (1, 2)),
+            self.joint_template_mm + np.tensordot(betas, self.joint_dirs_mm, (1, 2)),
+            self.keypoint_template_mm + np.tensordot(betas, self.keypoint_dirs_mm, (1, 2)),
+        )
+
+    def transforms(self, rest_joints_mm: F64, rotations: F64, pelvis_mm: F64) -> BoneTransforms:
+        """Return the transforms of all bones.
+
+        Args:
+            rest_joints_mm: (P, J, 3) joints at rest.
+            rotations: (P, J, 3, 3) rotation of each joint relative to its parent; that of the root from body to world
+                coordinates, `BODY_TO_WORLD` for a person who stands upright.
+            pelvis_mm: (P, 3) position of the root joint in world coordinates.
+        """
+        R = np.empty(rotations.shape)
+        position = np.empty(rest_joints_mm.shape)
+        R[:, 0], position[:, 0] = rotations[:, 0], pelvis_mm
+        for joint, parent in enumerate(self.parents[1:], start=1):  # A joint needs its parent's result.
+            R[:, joint] = R[:, parent] @ rotations[:, joint]
+            bone = rest_joints_mm[:, joint] - rest_joints_mm[:, parent]
+            position[:, joint] = position[:, parent] + (R[:, parent] @ bone[..., None])[..., 0]
+        return BoneTransforms(R, position - (R @ rest_joints_mm[..., None])[..., 0])
+
+    def skin(self, rest_vertices_mm: F32, bones: BoneTransforms) -> tuple[F32, F32]:
+        """Return the posed vertices (P, V, 3), mm, and the rotation (P, V, 3, 3) that each was blended with."""
+        P, V = rest_vertices_mm.shape[:2]
+        affine = np.concatenate([bones.R, bones.t_mm[..., None]], -1).astype(np.float32)
+        blended = np.matmul(self.weights, affine.reshape(P, len(self.joints), 12)).reshape(P, V, 3, 4)
+        x, y, z = (rest_vertices_mm[..., None, axis] for axis in range(3))
+        columns = (blended[..., axis] for axis in range(4))  # Sums of columns: much faster than small products.
+        a, b, c, t = columns
+        return a * x + b * y + c * z + t, blended[..., :3]
+
+    def posed_joints(self, rest_joints_mm: F64, bones: BoneTransforms) -> F64:
+        """Return the joints (P, J, 3) in world coordinates, mm."""
+        return np.asarray((bones.R @ rest_joints_mm[..., None])[..., 0] + bones.t_mm)
+
+    def posed_keypoints(self, rest_keypoints_mm: F64, bones: BoneTransforms) -> F64:
+        """Return the keypoints (P, K, 3) in world coordinates, mm."""
+        R, t_mm = bones.R[:, self.keypoint_bones], bones.t_mm[:, self.keypoint_bones]
+        return np.asarray((R @ rest_keypoints_mm[..., None])[..., 0] + t_mm)

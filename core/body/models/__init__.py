@@ -1,0 +1,1 @@
+"""Body models that can be loaded."""
