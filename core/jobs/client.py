@@ -15,6 +15,7 @@ from typing import Literal
 import psutil
 
 from core.errors import CoreError
+from core.jobs.commands import COMMANDS_FILE
 from core.jobs.events import Cancelled, Event, Failed, Finished, Started, decode
 from core.jobs.lock import require_free
 from core.jobs.spec import CANCEL_FILE, EVENTS_FILE, LOG_FILE, PROCESS_FILE, JobSpec, read_process, write_process
@@ -51,7 +52,6 @@ class Job:
             CoreError: The process could not be started.
         """
         spec.save(folder)
-        (folder / CANCEL_FILE).unlink(missing_ok=True)
         job = cls(folder)
         job.restart()
         return job
@@ -63,7 +63,8 @@ class Job:
             CoreError: The process could not be started.
         """
         require_free(self.folder, f"Run {self.folder.name}")
-        (self.folder / CANCEL_FILE).unlink(missing_ok=True)
+        for name in (CANCEL_FILE, COMMANDS_FILE):  # they were meant for the worker before
+            (self.folder / name).unlink(missing_ok=True)
         flags = {} if sys.platform == "win32" else {"start_new_session": True}
         if sys.platform == "win32":
             flags["creationflags"] = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
