@@ -12,6 +12,7 @@ from typing import Protocol
 import av
 
 from core.board.pattern import Board
+from core.capture.modes import CameraMode
 from core.clock import SYSTEM_CLOCK, Clock
 from core.errors import CoreError
 from core.passwords import without_passwords
@@ -70,10 +71,12 @@ class FoundCamera:
     Attributes:
         address: Address for `open_source`.
         title: Name for people.
+        modes: Modes that its address can choose; empty where they are not known.
     """
 
     address: str
     title: str
+    modes: tuple[CameraMode, ...] = ()
 
 
 class SourceKind(Protocol):

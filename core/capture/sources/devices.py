@@ -8,11 +8,13 @@ from typing import Any
 import av
 import av.error
 
+from core.capture.modes import ModeRequest, split_mode
 from core.capture.source import FoundCamera, Source, SourceOptions
 from core.capture.sources.ffmpeg import FFmpegSource
 from core.errors import CoreError
 
 _PLATFORMS = {"v4l2": "linux", "dshow": "win32", "avfoundation": "darwin"}
+_USUAL_FPS = "30"
 
 
 class DeviceCameras:
@@ -27,33 +29,52 @@ class DeviceCameras:
         return address.partition(":")[0].lower() in _PLATFORMS
 
     def discover(self) -> list[FoundCamera]:
-        """Return the plugged-in cameras."""
+        """Return the plugged-in cameras; on Linux with their modes and with names that survive a reboot."""
         api = next((api for api, platform in _PLATFORMS.items() if sys.platform.startswith(platform)), "")
-        if not api:
-            return []
-        try:
-            devices: Any = av.enumerate_input_devices(api)
-        except (AttributeError, av.error.FFmpegError, OSError, ValueError):
-            return []
-        return [
-            FoundCamera(address=f"{api}:{device.name}", title=str(getattr(device, "description", "") or device.name))
-            for device in devices
-            if "video" in getattr(device, "media_types", ["video"])
-        ]
+        if api == "v4l2":
+            from core.capture.sources.linux_devices import discover_linux
+
+            return discover_linux()
+        return _listed_by_ffmpeg(api) if api else []
 
     def open(self, address: str, options: SourceOptions) -> Source:
-        """Start a device, with MJPEG rather than raw images where it offers both."""
+        """Start a device, in the mode that its address chooses."""
         api, _, name = address.partition(":")
         api = api.lower()
         if not sys.platform.startswith(_PLATFORMS[api]):
             raise CoreError(f"This system has no {api} cameras.", "Choose a camera found on this computer.")
-        target = f"video={name}" if api == "dshow" else name
+        name, request = split_mode(name)
         if api == "v4l2":
-            try:
-                return FFmpegSource(target, options, container=api, ffmpeg={"input_format": "mjpeg"})
-            except CoreError:
-                pass  # the camera offers raw images only, or fails again below with the same reason
-        return FFmpegSource(target, options, container=api)
+            from core.capture.sources.linux_devices import V4l2Source
+
+            return V4l2Source(name, request, options)
+        target = f"video={name}" if api == "dshow" else name
+        return FFmpegSource(target, options, container=api, ffmpeg=_ffmpeg_options(api, request))
+
+
+def _ffmpeg_options(api: str, request: ModeRequest) -> dict[str, str]:
+    """Return FFmpeg's options for a mode; AVFoundation refuses cameras without a rate that they have."""
+    chosen: dict[str, str] = {"rtbufsize": "256M"} if api == "dshow" else {"framerate": _USUAL_FPS}
+    if request.size_px is not None:
+        chosen["video_size"] = f"{request.size_px[0]}x{request.size_px[1]}"
+    if request.fps is not None:
+        chosen["framerate"] = f"{request.fps:g}"
+    if request.format is not None:
+        chosen["vcodec" if request.format == "mjpeg" and api == "dshow" else "pixel_format"] = request.format
+    return chosen
+
+
+def _listed_by_ffmpeg(api: str) -> list[FoundCamera]:
+    """Return the cameras that FFmpeg lists; it names no modes."""
+    try:
+        devices: Any = av.enumerate_input_devices(api)
+    except (AttributeError, av.error.FFmpegError, OSError, ValueError):
+        return []
+    return [
+        FoundCamera(address=f"{api}:{device.name}", title=str(getattr(device, "description", "") or device.name))
+        for device in devices
+        if "video" in getattr(device, "media_types", ["video"])
+    ]
 
 
 KIND = DeviceCameras()

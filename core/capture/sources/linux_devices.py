@@ -1,0 +1,242 @@
+"""Plugged-in cameras on Linux: stable addresses, and the source that reads them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import time
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import av
+import av.error
+
+from core.capture.controls import Control
+from core.capture.images import VideoImage
+from core.capture.jpeg import jpeg_size
+from core.capture.modes import CameraMode, ModeRequest, best_mode
+from core.capture.source import FoundCamera, SourceOptions
+from core.capture.sources.v4l2 import V4l2Device, V4l2Image
+from core.errors import CoreError
+from core.types.frame import Frame
+
+OPEN_S, READ_S = 8.0, 5.0
+"""Longest wait for the first image and for the next one."""
+
+_POLL_S = 0.5
+_MAX_AGE_NS = 10 * 10**9
+_LINKS = Path("/dev/v4l")
+
+
+class V4l2Source:
+    """A camera of this computer; see `core.capture.source.Source` and `core.capture.controls.Controllable`.
+
+    Images carry the time that the kernel gave them and the driver's number.
+
+    Args:
+        address: Device file, or the text that the kernel names the camera's place on the bus by.
+        request: Wanted mode.
+        options: Shared settings of the recording.
+
+    Raises:
+        CoreError: The camera cannot be opened, has no such mode, or sends no image.
+    """
+
+    template: av.VideoStream | None = None
+
+    def __init__(self, address: str, request: ModeRequest, options: SourceOptions) -> None:
+        self._shown, self._options = f"v4l2:{address}", options
+        self.damaged = 0
+        try:
+            self._device = V4l2Device(_device_file(address))
+        except OSError as error:
+            raise CoreError(f"{self._shown} cannot be opened: {_reason(error)}.", _hint(error)) from error
+        self._container: av.container.InputContainer | None = None
+        try:
+            modes = self._device.modes()
+            if not modes:
+                raise CoreError(
+                    f"{self._shown} offers no format that can be read.", "Choose another device file of it."
+                )
+            self._mode = self._device.configure(best_mode(modes, request, self._shown))
+            self._device.start()
+            self._decoder = _decoder(self._mode)
+            self._pending = self._first_image()
+        except OSError as error:
+            self.close()
+            raise CoreError(f"{self._shown} cannot be started: {_reason(error)}.", _hint(error)) from error
+        except CoreError:
+            self.close()
+            raise
+        self.size_px, self.fps = self._mode.size_px, self._mode.fps
+
+    @property
+    def mode(self) -> CameraMode:
+        """Mode in which the camera runs."""
+        return self._mode
+
+    def frames(self) -> Iterator[Frame]:
+        """See `Source.frames`."""
+        index, last_ns = 0, -1
+        pending: V4l2Image | None = self._pending
+        while True:
+            image, pending = pending or self._next(READ_S), None
+            time_ns = self._time_ns(image)
+            if time_ns <= last_ns:
+                continue
+            last_ns = time_ns
+            packet = av.Packet(image.data)
+            packet.is_keyframe = True
+            yield Frame(
+                camera=self._options.camera,
+                index=index,
+                time_ns=time_ns,
+                data=VideoImage(partial(self._decode, packet)),
+                packet=packet if self.template is not None else None,
+                source_time_ns=image.time_ns,
+                sequence=image.sequence,
+            )
+            index += 1
+
+    def controls(self) -> tuple[Control, ...]:
+        """See `Controllable.controls`."""
+        return self._device.controls()
+
+    def set_control(self, name: str, value: float | None) -> Control:
+        """See `Controllable.set_control`."""
+        return self._device.set_control(name, value)
+
+    def close(self) -> None:
+        """See `Source.close`."""
+        self._device.close()
+        if self._container is not None:
+            self._container.close()
+
+    def _first_image(self) -> V4l2Image:
+        """Wait for an image; one of MJPEG is also what recordings take their stream's parameters from."""
+        image = self._next(OPEN_S)
+        if self._mode.format == "mjpeg":
+            container = self._container = av.open(io.BytesIO(image.data), mode="r", format="mjpeg")
+            self.template = container.streams.video[0]
+        return image
+
+    def _next(self, timeout_s: float) -> V4l2Image:
+        """Return the next whole image."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            try:
+                image = self._device.read(_POLL_S)
+            except (OSError, ValueError) as error:
+                raise CoreError(f"{self._shown} was lost: {_reason(error)}.", "Plug it in again.") from error
+            if image is None:
+                continue
+            if not image.damaged and self._whole(image.data):
+                return image
+            self.damaged += 1
+        raise CoreError(
+            f"{self._shown} sent no image for {timeout_s:.0f} s.",
+            "Plug it in again; connect fewer cameras to one hub, or choose a smaller mode.",
+        )
+
+    def _whole(self, data: bytes) -> bool:
+        if self._mode.format == "mjpeg":
+            return jpeg_size(data) == self._mode.size_px
+        return len(data) >= self._device.bytes_per_line * self._mode.size_px[1]
+
+    def _time_ns(self, image: V4l2Image) -> int:
+        """Return the kernel's time of an image on the shared clock; the time of arrival if it has none."""
+        now_ns, kernel_ns = self._options.clock.now_ns(), time.monotonic_ns()
+        if image.time_ns is None or not 0 <= kernel_ns - image.time_ns < _MAX_AGE_NS:
+            return now_ns
+        return image.time_ns + now_ns - kernel_ns
+
+    def _decode(self, packet: av.Packet) -> av.VideoFrame:
+        try:
+            image: av.VideoFrame = self._decoder.decode(packet)[0]
+        except (av.error.FFmpegError, IndexError) as error:
+            raise CoreError(f"{self._shown} sent a damaged image.", "Check its cable.") from error
+        return image
+
+
+def discover_linux() -> list[FoundCamera]:
+    """Return the cameras that are plugged in, with their modes."""
+    found: list[tuple[Path, V4l2Device, tuple[CameraMode, ...]]] = []
+    for file in sorted(Path("/dev").glob("video*"), key=lambda path: (len(path.name), path.name)):
+        try:
+            with contextlib.closing(V4l2Device(str(file))) as device:
+                if modes := tuple(device.modes()):
+                    found.append((file, device, modes))
+        except OSError:
+            continue  # a node for metadata or output, or one that belongs to another user
+    serials = {file: _serial(file) for file, *_ in found}
+    counts, buses = Counter(serials.values()), Counter(device.bus for _, device, _ in found)
+    cameras = []
+    for file, device, modes in found:
+        place = _link("by-path", file) or (device.bus if buses[device.bus] == 1 else str(file))
+        # Equal cameras without a serial number share one link by identity; it may belong to the other after a reboot.
+        named = _link("by-id", file) if serials[file] and counts[serials[file]] == 1 else ""
+        cameras.append(
+            FoundCamera(address=f"v4l2:{named or place}", title=f"{device.name} ({device.bus})", modes=modes)
+        )
+    return cameras
+
+
+def _device_file(address: str) -> str:
+    """Return the device file of an address.
+
+    Raises:
+        OSError: No camera is plugged in there.
+    """
+    if address.startswith("/"):
+        return address
+    for file in sorted(Path("/dev").glob("video*")):
+        with contextlib.suppress(OSError), contextlib.closing(V4l2Device(str(file))) as device:
+            if device.bus == address:
+                return str(file)
+    raise FileNotFoundError(errno.ENOENT, "no camera is plugged in there")
+
+
+def _link(folder: str, file: Path) -> str:
+    """Return udev's stable link to a device file; empty if there is none."""
+    with contextlib.suppress(OSError):
+        for link in sorted((_LINKS / folder).iterdir()):
+            if link.resolve() == file:
+                return str(link)
+    return ""
+
+
+def _serial(file: Path) -> str:
+    """Return what identifies the USB device of a device file; empty if it has no serial number."""
+    usb = Path("/sys/class/video4linux") / file.name / "device" / ".."
+    with contextlib.suppress(OSError):
+        return "/".join(
+            (usb / name).read_text(encoding="ascii").strip() for name in ("idVendor", "idProduct", "serial")
+        )
+    return ""
+
+
+def _decoder(mode: CameraMode) -> av.VideoCodecContext:
+    context = av.CodecContext.create("mjpeg" if mode.format == "mjpeg" else "rawvideo", "r")
+    assert isinstance(context, av.VideoCodecContext)
+    if mode.format != "mjpeg":
+        context.width, context.height = mode.size_px
+        context.pix_fmt = mode.format
+    return context
+
+
+def _reason(error: Exception) -> str:
+    text = str(getattr(error, "strerror", "") or error)
+    return text[:1].lower() + text[1:]
+
+
+def _hint(error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return "Add your user to the group 'video', and log in again."
+    if error.errno == errno.EBUSY:
+        return "Close other programs that use the camera."
+    if error.errno == errno.ENOSPC:
+        return "The USB bus is full: choose a smaller mode or MJPEG, or use another controller."
+    return "Check that it is plugged in, and its address."
