@@ -170,8 +170,8 @@ class CalibratePeopleParams:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SyncParams:
-    """Settings of `sync`. Without offsets, they are found by the people whom three or more cameras see.
+class CertifyParams:
+    """Settings of `certify`. Without offsets, they are found by the people whom three or more cameras see.
 
     Attributes:
         take: Take whose cameras did not start together.

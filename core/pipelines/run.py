@@ -16,12 +16,12 @@ from core.files import read_json
 from core.jobs import Event, Job, JobSpec, Metric, Noted, Progressed, execute
 from core.pipelines.params import (
     CalibratePeopleParams,
+    CertifyParams,
     EvaluateParams,
     ExportParams,
     InferParams,
     Pose2DParams,
     RunParams,
-    SyncParams,
     TrainParams,
     TriangulateParams,
 )
@@ -92,8 +92,8 @@ class _Pipeline:
         while action and len(changes) < _MOST_REPAIRS:
             check(self.reporter)
             settings = (
-                SyncParams(take=take, estimator=estimator)
-                if action == "sync"
+                CertifyParams(take=take, estimator=estimator)
+                if action == "certify"
                 else CalibratePeopleParams(take=take, estimator=estimator, mode="repair")
             )
             try:

@@ -135,7 +135,7 @@ def _request(take: Take, model: ModelCard, rig: CameraRig) -> dict[str, Any]:
         "revision": REVISION,
         "network": sha256(weights_file()),
         "rig": rig.digest,
-        **({"time_offset_s": take.time_offset_s} if take.time_offset_s else {}),
+        **({"time_offset_s": take.clock_errors} if take.clock_errors else {}),
         "triangulator": to_mapping(Triangulator()),
         "first_pass": take.poses2d_manifest(model.name)["request"],
     }

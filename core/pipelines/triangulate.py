@@ -16,7 +16,7 @@ from core.calibration.session_check import report_people_fit
 from core.evaluation.fit import median_reprojection_px
 from core.evaluation.identity import identity_metrics, people_per_frame
 from core.pipelines.params import TriangulateParams
-from core.pipelines.rig.sync import compare_take
+from core.pipelines.rig.certify import compare_take
 from core.pose2d.choice import choose_poses2d
 from core.progress import Reporter, StageReporter
 from core.reconstruction.triangulated import Triangulator

@@ -120,11 +120,11 @@ VERBS = {
             "core.pipelines.rig.calibrate_people:run_calibrate_people",
         ),
         Verb(
-            "sync",
+            "certify",
             "calibration",
             "Set the time offsets of cameras that did not start together, from people or by hand",
-            params.SyncParams,
-            "core.pipelines.rig.sync:run_sync",
+            params.CertifyParams,
+            "core.pipelines.rig.certify:run_certify",
         ),
         Verb(
             "import-rig",

@@ -1,8 +1,8 @@
 """Compensation of cameras' time offsets in 2D poses.
 
 An image with time stamp t was taken at t - `time_offset_s`, the sum of the offset in the rig, which is the same for all
-takes, and of that in the take. People move in between, so a camera's 2D poses are interpolated to the frames of the
-take before views are combined.
+takes, and of the error of the camera's clock in the take: its offset, its drift and images that it dropped. People move
+in between, so a camera's 2D poses are interpolated to the frames of the take before views are combined.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def align_poses2d(poses2d: Mapping[str, Pose2D], timeline: Timeline, rig: Camera
 
     Args:
         poses2d: 2D poses by camera, with T as in the timeline.
-        timeline: Timeline of the take, with its time offsets.
+        timeline: Timeline of the take, with the errors of its clocks.
         rig: Cameras with their time offsets.
     """
     exposure_s = exposure_times(timeline, rig)
@@ -65,8 +65,11 @@ def exposure_times(timeline: Timeline, rig: CameraRig) -> dict[str, F64]:
         timeline: Timeline of a take.
         rig: Cameras with their time offsets.
     """
-    of_take = dict(zip(timeline.cameras, timeline.time_offset_s or np.zeros(len(timeline.cameras)), strict=True))
-    shifted = [c for c in rig if abs(c.time_offset_s + of_take.get(c.name, 0.0)) > _MIN_OFFSET_S and c.name in of_take]
+    error_s = np.zeros((1, len(timeline.cameras))) if timeline.clock_error_s is None else timeline.clock_error_s
+    of_take = dict(zip(timeline.cameras, error_s.T, strict=True))
+    shifted = [
+        c for c in rig if c.name in of_take and np.abs(c.time_offset_s + of_take[c.name]).max(initial=0) > _MIN_OFFSET_S
+    ]
     # Recorded times count from a start that all cameras share, frames from the first frame.
     taken_s = image_times_s(timeline) if shifted else {}
     return {c.name: taken_s[c.name] - c.time_offset_s for c in shifted}
@@ -75,7 +78,7 @@ def exposure_times(timeline: Timeline, rig: CameraRig) -> dict[str, F64]:
 def image_times_s(timeline: Timeline) -> dict[str, F64]:
     """Return the times (T,) in s of each camera's images by name, from the first frame; NaN for dropped ones.
 
-    They are recorded times, less the time offsets of the take; those of the rig are not considered.
+    They are recorded times, less the errors of the clocks in the take; time offsets of the rig are not considered.
     """
     start = float(np.nanmedian(timeline.recorded_time_s - timeline.time_s[:, None]))
     return {name: timeline.frame_time_s[:, v] - start for v, name in enumerate(timeline.cameras)}

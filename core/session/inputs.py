@@ -31,15 +31,15 @@ class InputDigests:
 
     Attributes:
         estimator: Name of the 2D poses.
-        poses2d: Digest of the 2D poses of all cameras, and of their time offsets in the take.
+        poses2d: Digest of the 2D poses of all cameras, and of the errors of their clocks in the take.
         rig: Digest of the rig, as stored by the methods themselves.
-        time_offset_s: Time offsets in the take, by name of the camera.
+        clock_errors: Errors of the clocks in the take, by name of the camera.
     """
 
     estimator: str
     poses2d: str
     rig: str
-    time_offset_s: Mapping[str, float]
+    clock_errors: Mapping[str, float | list[float]]
 
     def to_provenance(self) -> dict[str, Any]:
         """Return the entries of a new result's provenance; the time tells it from an earlier one of the same inputs."""
@@ -48,7 +48,7 @@ class InputDigests:
             "rig": self.rig,
             "estimator": self.estimator,
             "poses2d": self.poses2d,
-            "time_offset_s": dict(self.time_offset_s),
+            "time_offset_s": dict(self.clock_errors),
             "made": made,
         }
 
@@ -68,7 +68,7 @@ def input_digests(take: Take, estimator: str, rig: CameraRig) -> InputDigests:
         estimator=estimator,
         poses2d=_poses2d_digest(take, estimator),
         rig=rig.digest,
-        time_offset_s=take.time_offset_s,
+        clock_errors=take.clock_errors,
     )
 
 
@@ -102,7 +102,7 @@ def outdated_inputs(session: Session, take: Take, provenance: Mapping[str, Any])
             messages.append(f"The 2D poses of {estimator}, from which these 3D poses were made, are gone.")
         else:
             if changed:
-                shifted = provenance.get("time_offset_s", {}) != take.time_offset_s
+                shifted = provenance.get("time_offset_s", {}) != take.clock_errors
                 which = "time offsets of the cameras" if shifted else f"2D poses of {estimator}"
                 messages.append(f"The {which} have changed since these 3D poses were made.")
     return tuple(messages)
@@ -146,7 +146,7 @@ def outdated_second_look(session: Session, take: Take, estimator: str) -> str:
     request = second_look.get("request", {})
     if request.get("rig") != _rig_digest(session, take):
         return f"The calibration has changed since the second look at the 2D poses of {estimator}."
-    if request.get("time_offset_s", {}) != take.time_offset_s:
+    if request.get("time_offset_s", {}) != take.clock_errors:
         return f"The time offsets of the cameras have changed since the second look at the 2D poses of {estimator}."
     return ""
 
@@ -272,7 +272,7 @@ def _rig_digest(session: Session, take: Take) -> str:
 def _poses2d_digest(take: Take, estimator: str) -> str:
     files = take.poses2d_files(estimator).values()
     try:
-        offsets = "".join(f"{name}{s}" for name, s in take.time_offset_s.items())
+        offsets = "".join(f"{name}{s}" for name, s in take.clock_errors.items())
         return hashlib.sha256(("".join(read_once(file, sha256) for file in files) + offsets).encode()).hexdigest()[:16]
     except OSError as error:
         raise CoreError(f"2D poses of {estimator} cannot be read: {error}.", "Estimate 2D poses again.") from error

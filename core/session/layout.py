@@ -110,6 +110,11 @@ class TakeLayout:
         return self.root / "timestamps.csv"
 
     @property
+    def sync(self) -> Path:
+        """Sync certificate of the take."""
+        return self.root / "sync.yaml"
+
+    @property
     def owner(self) -> Path:
         """Process that makes the take; absent once the take is complete."""
         return self.root / "owner.json"

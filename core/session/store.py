@@ -18,6 +18,7 @@ from core.geometry.resize import at_size
 from core.jobs.lock import locked
 from core.jobs.spec import JOB_FILE, JobSpec
 from core.session.align import align_poses2d, exposure_times
+from core.session.clocks import CameraClock, DroppedImages
 from core.session.layout import RunLayout, SessionLayout, TakeLayout
 from core.session.timeline import Timeline
 from core.types.camera import Camera, CameraRig
@@ -41,7 +42,9 @@ class TakeCamera:
         n_frames: Number of usable images in the video.
         fps: Frame rate of the video.
         rotation_deg: Clockwise rotation of the stored images to show them upright: 0, 90, 180 or 270.
-        time_offset_s: Time offset of the camera in this take, besides that in the rig, s.
+        time_offset_s: Time offset of the camera at the start of this take, besides that in the rig, s.
+        time_drift_ppm: Drift of the camera's clock in this take; positive for a clock that runs fast.
+        drops: Images that the camera dropped although its recorded times do not show it.
     """
 
     name: str
@@ -51,6 +54,15 @@ class TakeCamera:
     fps: float
     rotation_deg: int = 0
     time_offset_s: float = 0.0
+    time_drift_ppm: float = 0.0
+    drops: tuple[DroppedImages, ...] = ()
+
+    @property
+    def clock(self) -> CameraClock:
+        """Error of its recorded times."""
+        return CameraClock(
+            offset_s=self.time_offset_s, drift_ppm=self.time_drift_ppm, drops=self.drops, period_s=1 / self.fps
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,9 +130,9 @@ class Take:
         return tuple(c.name for c in self.manifest.cameras)
 
     @property
-    def time_offset_s(self) -> dict[str, float]:
-        """Time offsets in this take of the cameras that have one, s, by name."""
-        return {c.name: c.time_offset_s for c in self.manifest.cameras if c.time_offset_s}
+    def clock_errors(self) -> dict[str, float | list[float]]:
+        """Errors of the clocks in this take by camera, see `CameraClock.value`; exact clocks are left out."""
+        return {c.name: c.clock.value for c in self.manifest.cameras if not c.clock.exact}
 
     def camera(self, name: str) -> TakeCamera:
         """Return a camera of the take.
@@ -138,13 +150,13 @@ class Take:
         return self.layout.root / Path(self.camera(camera).file).name
 
     def timeline(self) -> Timeline:
-        """Read the timeline of the take, with the time offsets of its cameras.
+        """Read the timeline of the take, with the errors of its cameras' clocks.
 
         Raises:
             CoreError: The file is missing or damaged.
         """
         timeline = Timeline.load(self.layout.timestamps, self.cameras, self.manifest.n_frames)
-        return timeline.with_time_offsets([camera.time_offset_s for camera in self.manifest.cameras])
+        return timeline.with_clocks([camera.clock for camera in self.manifest.cameras])
 
     def estimators(self) -> list[str]:
         """Return the names of the estimators whose 2D poses are complete."""

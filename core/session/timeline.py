@@ -13,6 +13,7 @@ import numpy as np
 
 from core.errors import CoreError
 from core.files import read_text, write_text
+from core.session.clocks import CameraClock
 from core.types.arrays import F64, I64, frozen
 
 
@@ -24,16 +25,16 @@ class Timeline:
         cameras: (V,) camera names.
         time_s: (T,) increasing times in s from the start of the take.
         frame_index: (T, V) image number in the camera's video, -1 where the camera dropped the frame.
-        frame_time_s: (T, V) recorded time of that image in s, less the time offset of the camera in this take; NaN
+        frame_time_s: (T, V) recorded time of that image in s, less the error of the camera's clock in this take; NaN
             where dropped.
-        time_offset_s: (V,) time offset of each camera in this take, besides that in the rig; empty if there is none.
+        clock_error_s: (T, V) error of each camera's clock, besides the time offset in the rig; None if there is none.
     """
 
     cameras: tuple[str, ...]
     time_s: F64
     frame_index: I64
     frame_time_s: F64
-    time_offset_s: tuple[float, ...] = ()
+    clock_error_s: F64 | None = None
 
     def __post_init__(self) -> None:
         sizes, set_ = {"V": len(self.cameras)}, object.__setattr__
@@ -44,6 +45,8 @@ class Timeline:
             "frame_time_s",
             frozen(self.frame_time_s, ("T", "V"), "timeline: frame_time_s", allow_nan=True, sizes=sizes),
         )
+        if self.clock_error_s is not None:
+            set_(self, "clock_error_s", frozen(self.clock_error_s, ("T", "V"), "timeline: clock_error_s", sizes=sizes))
         if (np.diff(self.time_s) <= 0).any():
             raise CoreError("The frame times of the take do not increase.", "Import the videos again.")
 
@@ -53,13 +56,16 @@ class Timeline:
     @property
     def recorded_time_s(self) -> F64:
         """(T, V) recorded time of each image, as the camera or its file has it."""
-        return self.frame_time_s + np.asarray(self.time_offset_s) if self.time_offset_s else self.frame_time_s
+        return self.frame_time_s if self.clock_error_s is None else self.frame_time_s + self.clock_error_s
 
-    def with_time_offsets(self, time_offset_s: Sequence[float]) -> Timeline:
-        """Return the same images with other time offsets (V,) of the cameras."""
-        offsets = tuple(float(s) for s in time_offset_s)
-        corrected = self.recorded_time_s - np.asarray(offsets)
-        return dataclasses.replace(self, frame_time_s=corrected, time_offset_s=offsets if any(offsets) else ())
+    def with_clocks(self, clocks: Sequence[CameraClock]) -> Timeline:
+        """Return the same images with other errors of the cameras' clocks (V,)."""
+        recorded = self.recorded_time_s
+        if all(clock.exact for clock in clocks):
+            return dataclasses.replace(self, frame_time_s=recorded, clock_error_s=None)
+        errors = [clock.error_s(recorded[:, v], self.frame_index[:, v]) for v, clock in enumerate(clocks)]
+        error = np.nan_to_num(np.stack(errors, axis=1))
+        return dataclasses.replace(self, frame_time_s=recorded - error, clock_error_s=error)
 
     def save(self, path: Path) -> None:
         """Write `timestamps.csv`, one row per image with its recorded time, with the columns of caliscope."""

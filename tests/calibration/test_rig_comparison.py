@@ -18,8 +18,8 @@ from core.calibration.people.time_search import TimeOffsets, search_time_offsets
 from core.errors import CoreError
 from core.geometry import project
 from core.geometry.so3 import exp
-from core.pipelines.params import SyncParams
-from core.pipelines.rig.sync import run_sync
+from core.pipelines.params import CertifyParams
+from core.pipelines.rig.certify import run_certify
 from core.progress import NullReporter
 from core.session.align import image_times_s, nearest_rows, shown_timeline
 from core.session.inputs import input_digests
@@ -80,7 +80,7 @@ def test_late_cameras_are_told_from_moved_ones() -> None:
     rig = ring_rig(4)
     scene = record_people(rig, people=2, seed=8, seconds=10.0, time_offset_s=(0.0, -0.6, 0.0, 0.213))
     found = compare_cameras(rig, scene.poses2d, scene.time_s, "", NullReporter())
-    assert found.action == "sync"
+    assert found.action == "certify"
     assert found.message.startswith("cam02 and cam04 do not fit what the other cameras see: ")
     assert "cam02 started 0.60 s late. cam04 started 0.21 s early." in found.message
     assert found.time_offset_s == pytest.approx({"cam02": -0.6, "cam04": 0.213}, abs=0.006)
@@ -127,17 +127,19 @@ def test_a_late_camera_is_named_and_synchronised(tmp_path, late_s, frames: int, 
     take = late_take(session, rig, late_s, frames, speed_mm_s)
     result, reporter = triangulated(session)
     wrong_mm, comparison = error_mm(session, speed_mm_s), result["rig_comparison"]
-    assert comparison["action"] == "sync"
+    assert comparison["action"] == "certify"
     assert set(comparison["time_offset_ms"]) == set(late_s)
     (warning,) = [text for text, level in reporter.notes if level == "warning" and "do" in text and "fit" in text]
     for name, s in late_s.items():
         assert name in warning
         assert f"started {abs(s):.2f} s {'late' if s > 0 else 'early'}" in warning
     report = json.loads(session.layout.rig_report.read_text())
-    assert report["people_fit"]["action"] == "sync"
+    assert report["people_fit"]["action"] == "certify"
     before = input_digests(take, "exact", rig)
 
-    done = run_sync(session, SyncParams(take="walk", estimator="exact"), session.new_run("sync"), NullReporter())
+    done = run_certify(
+        session, CertifyParams(take="walk", estimator="exact"), session.new_run("certify"), NullReporter()
+    )
     take = session.take("walk")
     offsets = {c.name: c.time_offset_s for c in take.manifest.cameras}
     assert offsets == pytest.approx({n: -late_s.get(n, 0.0) for n in rig.names}, abs=0.003)
@@ -149,9 +151,9 @@ def test_a_late_camera_is_named_and_synchronised(tmp_path, late_s, frames: int, 
     assert error_mm(session, speed_mm_s) < 6.0 < wrong_mm
     assert not [f for f in json.loads(session.layout.rig_report.read_text())["findings"] if f["check"] == "people_fit"]
 
-    again = SyncParams(take="walk", estimator="exact")
+    again = CertifyParams(take="walk", estimator="exact")
     with pytest.raises(CoreError, match="show no time offset"):
-        run_sync(session, again, session.new_run("sync"), NullReporter())
+        run_certify(session, again, session.new_run("certify"), NullReporter())
 
 
 def test_given_offsets_are_set_removed_and_checked(tmp_path) -> None:
@@ -160,8 +162,8 @@ def test_given_offsets_are_set_removed_and_checked(tmp_path) -> None:
     late_take(session, rig, {"cam01": 0.2}, 40, 400.0)
 
     def sync(*offsets: str, reset: bool = False) -> dict[str, float]:
-        params = SyncParams(take="walk", estimator="exact", time_offset_ms=offsets, reset=reset)
-        run_sync(session, params, session.new_run("sync"), NullReporter())
+        params = CertifyParams(take="walk", estimator="exact", time_offset_ms=offsets, reset=reset)
+        run_certify(session, params, session.new_run("certify"), NullReporter())
         return {c.name: c.time_offset_s for c in session.take("walk").manifest.cameras}
 
     recorded = session.take("walk").layout.timestamps.read_bytes()
@@ -195,8 +197,8 @@ def test_offsets_of_rig_and_take_add_up(tmp_path) -> None:
     constant = CameraRig(cameras=(rig[0].replace(time_offset_s=0.03), *rig.cameras[1:]))
     session = session_of(tmp_path, constant)
     take = late_take(session, rig, {"cam01": 0.2 - 0.03}, 40, 400.0)
-    params = SyncParams(take="walk", estimator="exact", time_offset_ms=("cam01=-200",))
-    run_sync(session, params, session.new_run("sync"), NullReporter())
+    params = CertifyParams(take="walk", estimator="exact", time_offset_ms=("cam01=-200",))
+    run_certify(session, params, session.new_run("certify"), NullReporter())
     take = session.take("walk")
     assert image_times_s(take.timeline())["cam01"][0] == pytest.approx(0.2)
     aligned = take.poses2d("exact", constant)["cam01"].xy_px[10:]
@@ -211,10 +213,10 @@ def test_two_cameras_that_did_not_start_together_are_synchronised(tmp_path) -> N
     late_take(session, rig, {"cam02": 0.4}, 90, 900.0)
     result, _ = triangulated(session)
     comparison = result["rig_comparison"]
-    assert comparison["action"] == "sync"
+    assert comparison["action"] == "certify"
     assert "started 0.40 s" in comparison["message"]
-    run_sync(session, SyncParams(take="walk", estimator="exact"), session.new_run("sync"), NullReporter())
-    offset = session.take("walk").time_offset_s
+    run_certify(session, CertifyParams(take="walk", estimator="exact"), session.new_run("certify"), NullReporter())
+    offset = session.take("walk").clock_errors
     assert offset.get("cam02", 0.0) - offset.get("cam01", 0.0) == pytest.approx(-0.4, abs=0.004)
     assert triangulated(session)[0]["rig_comparison"]["message"] == ""
 

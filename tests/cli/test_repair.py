@@ -50,11 +50,11 @@ def test_run_offers_the_repair_and_makes_it_where_asked(tmp_path: Path) -> None:
     notes = [text for text, _ in run(session, repair_rig=False).notes]
     assert sum("run --repair-rig" in text for text in notes) == 1
     assert session.layout.rig.read_bytes() == before
-    assert session.take("walk").time_offset_s == {}
+    assert session.take("walk").clock_errors == {}
     wrong_mm = error_mm(session, SPEED_MM_S)
 
     reporter = run(session, repair_rig=True)
-    assert session.take("walk").time_offset_s == {"cam01": pytest.approx(-0.5, abs=0.005)}
+    assert session.take("walk").clock_errors == {"cam01": pytest.approx(-0.5, abs=0.005)}
     R, _ = session.require_rig()[2].pose
     assert np.degrees(angle_rad(R @ truth[2].pose[0].T)) < 0.15
     assert session.take("walk").poses3d(BASELINE).provenance["rig_warning"] == ""

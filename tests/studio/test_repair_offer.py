@@ -28,7 +28,7 @@ def test_a_late_camera_is_synchronised_by_the_button_of_the_banner(
     late_take(session, rig, {"cam01": 0.2}, 40, 400.0)
     triangulated(session)
     assert session_status(session).steps["rig"].reason == (
-        "4 calibrated cameras. The people in walk do not fit cam01: run 'sync'."
+        "4 calibrated cameras. The people in walk do not fit cam01: run 'certify'."
     )
     window.open_path(session.root)
     assert "cam01 does not fit what the other cameras see" in window.pages["view"].presenter.notice.heading
@@ -37,12 +37,12 @@ def test_a_late_camera_is_synchronised_by_the_button_of_the_banner(
     page.steps.show_panel("check")
     assert "cam01 does not fit what the other cameras see" in page.banner.sentence.text()
     assert page.banner.push.text() == "Synchronise cameras"
-    assert page.banner.push.toolTip().startswith("Synchronise the take with sync: that is expected to leave ")
+    assert page.banner.push.toolTip().startswith("Synchronise the take with certify: that is expected to leave ")
     page.steps.show_panel("world")
     assert page.banner.push.text() == "Show findings"
     qtbot.mouseClick(page.banner.push, Qt.MouseButton.LeftButton)
     assert page.steps.current == "check"
     qtbot.mouseClick(page.banner.push, Qt.MouseButton.LeftButton)
     ended(window.state)
-    assert session.take("walk").time_offset_s == {"cam01": pytest.approx(-0.2, abs=0.003)}
+    assert session.take("walk").clock_errors == {"cam01": pytest.approx(-0.2, abs=0.003)}
     assert not page.banner.push.isVisible(), "nothing is offered until the people are compared again"

@@ -19,7 +19,7 @@ from core.types.arrays import F64
 from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
 
-RepairAction = Literal["", "sync", "calibrate-people"]
+RepairAction = Literal["", "certify", "calibrate-people"]
 _LOW_SHARE = 0.7  # of the agreement of the best camera, below which a camera is suspected
 _LEAST_OFFSET_S = 0.004  # that is worth a word
 _LARGE_OFFSET_S = 0.1  # that comes from the start of a recording rather than from a camera
@@ -138,7 +138,7 @@ def _assess(rig: CameraRig, found: PeopleCalibration, biased: str) -> RigCompari
         return RigComparison(message=message, remedy=remedy, time_offset_s={}, loco_px=found.loco_px)
     action: RepairAction = "calibrate-people"
     if not found.moved or max(map(abs, late_s.values()), default=0.0) > _LARGE_OFFSET_S:
-        action = "sync"
+        action = "certify"
     pairs = {n: found.loco_px.get(n, (np.nan, np.nan)) for n in rig.names}
     before, after = ({n: pair[i] for n, pair in pairs.items()} for i in (0, 1))
     rest = [before[n] for n in rig.names if n not in names and np.isfinite(before[n])]
@@ -150,13 +150,13 @@ def _assess(rig: CameraRig, found: PeopleCalibration, biased: str) -> RigCompari
         f"{_listed(names)} {'does' if len(names) == 1 else 'do'} not fit what the other cameras see{seen}. "
         f"{_reasons(rig, found, late_s)}"
     )
-    wrong = [f for f in found.findings if f.level == "error" and not (action == "sync" and f.check == "time_offset")]
+    wrong = [f for f in found.findings if f.level == "error" and not (action == "certify" and f.check == "time_offset")]
     if wrong:
         message += f" No repair from these people can be right: {wrong[0].message}"
         return RigComparison(
             cameras=names, message=message, remedy=wrong[0].remedy, time_offset_s={}, loco_px=found.loco_px
         )
-    does = "Synchronise the take with sync" if action == "sync" else "Repair the rig with calibrate-people"
+    does = "Synchronise the take with certify" if action == "certify" else "Repair the rig with calibrate-people"
     remedy = f"{does}: that is expected to leave {_numbers(names, after)}." if found.loco_px else f"{does}."
     return RigComparison(
         cameras=names, message=message, remedy=remedy, action=action, time_offset_s=late_s, loco_px=dict(found.loco_px)

@@ -207,8 +207,8 @@ def _time_offsets(m: PeopleMetrics) -> Iterator[Finding]:
                 check="time_offset",
                 level="error",
                 message=f"{name} would be {1e3 * abs(offset - typical):.0f} ms off the other cameras.",
-                remedy="If its recording started at another time, synchronise the take with sync; else check that this "
-                "camera sees the same people.",
+                remedy="If its recording started at another time, synchronise the take with certify; else check that "
+                "this camera sees the same people.",
                 camera=name,
             )
         elif sd > _MAX_TIME_OFFSET_SD_S:

@@ -18,7 +18,7 @@ PAGE = PageSpec(
     verbs=(
         "calibrate",
         "calibrate-people",
-        "sync",
+        "certify",
         "check-rig",
         "set-world",
         "board-sheet",

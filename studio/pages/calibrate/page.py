@@ -18,12 +18,12 @@ from core.pipelines.params import (
     BoardSheetParams,
     CalibrateParams,
     CalibratePeopleParams,
+    CertifyParams,
     ExportRigParams,
     ImportRigParams,
     ImportTakeParams,
     RecordParams,
     SetWorldParams,
-    SyncParams,
 )
 from core.session import Session
 from core.session.calibrations import kept_calibrations
@@ -331,9 +331,9 @@ class CalibratePage(StepPage):
             self._repair(self._offer)
 
     def _repair(self, offer: RepairOffer) -> None:
-        if offer.verb == "sync":
+        if offer.verb == "certify":
             self._start(
-                "sync", SyncParams(take=offer.take, estimator=offer.estimator), f"{offer.title} of {offer.take}"
+                "certify", CertifyParams(take=offer.take, estimator=offer.estimator), f"{offer.title} of {offer.take}"
             )
         else:
             params = CalibratePeopleParams(take=offer.take, estimator=offer.estimator, mode="repair")

@@ -69,7 +69,7 @@ class RepairOffer:
     """Repair that the people in a take ask for.
 
     Attributes:
-        verb: "sync" or "calibrate-people".
+        verb: "certify" or "calibrate-people".
         take: The take.
         estimator: Name of its 2D poses.
         title: Text of the button.
@@ -170,7 +170,7 @@ def load_offer(session: Session) -> RepairOffer | None:
         return None  # the banner reports the damage
     if not isinstance(fit, Mapping) or fit.get("take") not in session.take_names():
         return None
-    titles = {"sync": "Synchronise cameras", "calibrate-people": "Repair cameras"}
+    titles = {"certify": "Synchronise cameras", "calibrate-people": "Repair cameras"}
     verb = str(fit.get("action"))
     if verb not in titles:
         return None

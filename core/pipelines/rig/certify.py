@@ -1,4 +1,4 @@
-"""Verb `sync`: time offsets of the cameras in one take, found by the people in it or given."""
+"""Verb `certify`: time offsets of the cameras in one take, found by the people in it or given."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.calibration.session_check import report_people_fit
 from core.config import to_mapping
 from core.errors import CoreError
 from core.files import write_json, write_yaml
-from core.pipelines.params import SyncParams
+from core.pipelines.params import CertifyParams
 from core.pose2d.choice import choose_poses2d
 from core.progress import Reporter
 from core.session import RunLayout, Session, Take
@@ -25,7 +25,7 @@ _MOST_FRAMES = 3000  # in which cameras are compared: more say nothing new, and 
 _LARGEST_MS = 3_600_000.0
 
 
-def run_sync(session: Session, params: SyncParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
+def run_certify(session: Session, params: CertifyParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
     """Set the time offsets of the cameras of a take, which are stored in the take; no image and no pose is changed.
 
     Returns:
@@ -48,7 +48,7 @@ def run_sync(session: Session, params: SyncParams, run: RunLayout, reporter: Rep
     else:
         estimator = choose_poses2d([take], params.estimator, reporter)
         comparison = compare_take(take, estimator, session.rig_for(take), "", reporter, thorough=True)
-        if comparison.action != "sync":
+        if comparison.action != "certify":
             raise CoreError(
                 comparison.message or f"The people in {take.name} show no time offset of a camera.",
                 comparison.remedy or "Give the offsets yourself if you know them: --time-offset-ms CAMERA=MS.",

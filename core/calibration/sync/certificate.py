@@ -1,0 +1,179 @@
+"""The sync certificate of a take, and its file `sync.yaml`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from core.config import from_mapping, to_mapping
+from core.errors import CoreError
+from core.files import read_yaml, write_yaml
+from core.session.clocks import CameraClock, DroppedImages
+
+CERTIFICATE_SCHEMA = 1
+SyncMethod = Literal["board", "people", "flash", "given"]
+LEAST_OFFSET_S, LEAST_DRIFT_PPM = 0.001, 1.0  # below which a clock is called right
+SIGNIFICANCE = 3.0  # standard errors from zero at which an offset or a drift is used
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundDrop:
+    """Images that are missing although the recorded times run on.
+
+    Attributes:
+        image: Number in the video of the first image after them.
+        count: Number of missing images.
+        earliest: Smallest number that `image` can have.
+        latest: Largest number that `image` can have.
+    """
+
+    image: int
+    count: int
+    earliest: int
+    latest: int
+
+    @property
+    def exact(self) -> bool:
+        """Whether the place is certain."""
+        return self.earliest == self.latest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockReport:
+    """What the recorded times of one camera say.
+
+    Attributes:
+        start_s: Time of its first image, from that of the earliest camera.
+        fps: Frame rate.
+        missing: Number of images that are missing by gaps in the recorded times.
+        drift_ppm: Drift of the camera's own clock from the one that all share; null if the camera has none.
+    """
+
+    start_s: float
+    fps: float
+    missing: int = 0
+    drift_ppm: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraSync:
+    """What the images of one camera say, and its clock beside it.
+
+    Attributes:
+        name: Name of the camera.
+        offset_s: Recorded time minus true time at the start of the take; null if not measured. Besides the time offset
+            in the rig where a rig was used.
+        offset_sd_s: Standard error of the offset.
+        drift_ppm: Rate of the recorded times minus that of most cameras; null if not measured.
+        drift_sd_ppm: Standard error of the drift.
+        drops: Missing images that the recorded times do not show; null if not measured.
+        clock: What the recorded times say.
+        reason: Why something was not measured; empty if all was.
+    """
+
+    name: str
+    offset_s: float | None = None
+    offset_sd_s: float | None = None
+    drift_ppm: float | None = None
+    drift_sd_ppm: float | None = None
+    drops: tuple[FoundDrop, ...] | None = None
+    clock: ClockReport
+    reason: str = ""
+
+    def used(self, period_s: float, *, least_offset_s: float = LEAST_OFFSET_S) -> CameraClock:
+        """Return the error of the clock as it is used: what is not significant counts as zero.
+
+        Args:
+            period_s: Time between two images.
+            least_offset_s: Smallest offset that is used.
+        """
+        offset = _significant(self.offset_s, self.offset_sd_s, least_offset_s)
+        drift = _significant(self.drift_ppm, self.drift_sd_ppm, LEAST_DRIFT_PPM)
+        drops = tuple(DroppedImages(image=d.image, count=d.count) for d in self.drops or ())
+        return CameraClock(offset_s=round(offset, 6), drift_ppm=round(drift, 2), drops=drops, period_s=period_s)
+
+
+def _significant(value: float | None, sd: float | None, least: float) -> float:
+    if value is None or abs(value) < max(least, SIGNIFICANCE * (sd or 0.0)):
+        return 0.0
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncCertificate:
+    """Offsets, drifts and drops of the cameras of a take, measured in its images.
+
+    Attributes:
+        take: Name of the take.
+        method: What was seen in the images.
+        made: Time of the measurement, ISO 8601.
+        summary: Sentence for people.
+        cameras: Cameras of the take, in its order.
+        notes: Further remarks, a sentence each.
+        schema: Version of the file format.
+    """
+
+    take: str
+    method: SyncMethod
+    made: str
+    summary: str
+    cameras: tuple[CameraSync, ...]
+    notes: tuple[str, ...] = ()
+    schema: int = CERTIFICATE_SCHEMA
+
+    @property
+    def measured(self) -> bool:
+        """Whether the offset of two cameras or more was measured."""
+        return sum(c.offset_s is not None for c in self.cameras) >= 2
+
+    @property
+    def good(self) -> bool:
+        """Whether all cameras were measured and none lost images, ran at another rate or was late."""
+        return all(c.offset_s is not None and c.used(0.0).exact for c in self.cameras)
+
+    def save(self, path: Path) -> None:
+        """Write the file."""
+        write_yaml(path, to_mapping(self))
+
+    @classmethod
+    def load(cls, path: Path) -> SyncCertificate:
+        """Read what `save` wrote.
+
+        Raises:
+            CoreError: The file is damaged, or written by a newer version.
+        """
+        values: Any = read_yaml(path)
+        if isinstance(values, dict) and isinstance(n := values.get("schema"), int) and n > CERTIFICATE_SCHEMA:
+            raise CoreError(f"{path} was written by a newer version.", "Update the program.")
+        return from_mapping(cls, values, "sync.")
+
+
+def summarise(cameras: Sequence[CameraSync]) -> str:
+    """Return the sentence for people: "4 cameras within 2.1 ms; cam03 ran 38 ppm fast; cam02 lost 3 images."."""
+    measured = [c for c in cameras if c.offset_s is not None]
+    if len(measured) < 2:
+        reasons = dict.fromkeys(c.reason for c in cameras if c.reason)
+        return f"The cameras' synchronisation was not measured. {' '.join(reasons)}".strip()
+    parts = []
+    offsets = {c.name: c.offset_s or 0.0 for c in measured}
+    late = [c for c in measured if c.used(0.0).offset_s]
+    rest = [offsets[c.name] for c in measured if c not in late]
+    spread = 1e3 * float(np.ptp(rest)) if len(rest) > 1 else 0.0
+    error = 1e3 * max(c.offset_sd_s or 0.0 for c in measured)
+    if len(rest) > 1:
+        parts.append(f"{len(rest)} cameras within {max(spread, error):.1f} ms")
+    for c in late:
+        ahead = 1e3 * offsets[c.name]
+        parts.append(f"the times of {c.name} are {abs(ahead):.1f} ms {'ahead' if ahead > 0 else 'behind'}")
+    for c in measured:
+        if drift := c.used(0.0).drift_ppm:
+            parts.append(f"{c.name} ran {abs(drift):.0f} ppm {'fast' if drift > 0 else 'slow'}")
+        if c.drops:
+            lost = sum(d.count for d in c.drops)
+            parts.append(f"{c.name} lost {lost} image{'s' if lost > 1 else ''}")
+    parts += [f"{c.name} not measured" for c in cameras if c.offset_s is None]
+    return "; ".join(parts) + "."
