@@ -212,9 +212,10 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Ask about running jobs, then release threads and OpenGL and save the window's geometry."""
-        if self.state.jobs.active and not self._confirm_close():
+        if self.state.jobs.why_not() and not self._confirm_close():
             event.ignore()
             return
+        self.state.cameras.release()
         self.state.jobs.detach()
         self.state.undo.clear()  # otherwise it emits a signal while it is being deleted
         self.sample.shut_down()
@@ -367,7 +368,7 @@ class MainWindow(QMainWindow):
         show_error_dialog(CoreError(reason, "Choose it again when nothing stands in its way."), self)
 
     def _job_added(self, tracked: TrackedJob) -> None:
-        if tracked.active and self.width() >= _OPEN_JOBS_FROM_PX:
+        if tracked.active and not tracked.watching and self.width() >= _OPEN_JOBS_FROM_PX:
             self._show_jobs(True)
 
     def _job_ended(self, tracked: TrackedJob) -> None:

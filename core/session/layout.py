@@ -254,6 +254,11 @@ class SessionLayout:
         return self.root / "rig.toml"
 
     @property
+    def cameras(self) -> Path:
+        """Cameras to record with, and the names of all that the session has had."""
+        return self.root / "cameras.yaml"
+
+    @property
     def volume(self) -> Path:
         """Capture volume set by the user; absent while it is derived."""
         return self.root / "volume.yaml"

@@ -33,7 +33,7 @@ class JobBridge(QObject):
         changed: A `TrackedJob` has new events or another state.
         measured: A `TrackedJob` and the list of its new `Metric` events.
         ended: A `TrackedJob` ended while the window was open; its results may be on disk.
-        active_changed: Other jobs run than before.
+        active_changed: Other jobs run than before, or cameras that were watched are recorded.
         cleared: The list was cleared, as another session is open.
     """
 
@@ -59,8 +59,11 @@ class JobBridge(QObject):
         return [j for j in self.jobs if j.active]
 
     def why_not(self) -> str:
-        """Return why no job can be started, since two would write the same files; empty if one can."""
-        running = next(iter(self.active), None)
+        """Return why no job can be started, since two would write the same files; empty if one can.
+
+        Cameras that are only watched stand in nobody's way.
+        """
+        running = next((job for job in self.active if not job.watching), None)
         return f"“{running.title}” is running." if running else ""
 
     def start(self, session: Session, verb: str, params: Any, title: str = "") -> TrackedJob:
@@ -171,7 +174,7 @@ class JobBridge(QObject):
         self.measured.emit(tracked, list(tracked.metrics))
 
     def _poll(self, tracked: TrackedJob) -> None:
-        before = tracked.state
+        before, watched = tracked.state, tracked.watching
         events = tracked.job.poll()
         for event in events:
             tracked.apply(event)
@@ -182,6 +185,7 @@ class JobBridge(QObject):
             self.measured.emit(tracked, metrics)
         if not tracked.active:
             self.ended.emit(tracked)
+        if not tracked.active or tracked.watching != watched:
             self.active_changed.emit()
 
 

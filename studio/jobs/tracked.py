@@ -23,6 +23,7 @@ class TrackedJob:
         text: Current stage.
         time_left_s: Remaining time of the stage; None while unknown.
         step: Verb of the current step, its number and the number of steps of a job that chains several; else None.
+        status: Facts that the job published last, such as the state of running cameras.
         notes: Notes for the user, in order.
         metrics: Metrics, in order.
         failure: Failure, if the job failed.
@@ -37,6 +38,7 @@ class TrackedJob:
     text: str = ""
     time_left_s: float | None = None
     step: tuple[str, int, int] | None = None
+    status: dict[str, Any] = field(default_factory=dict)
     notes: list[Noted] = field(default_factory=list)
     metrics: list[Metric] = field(default_factory=list)
     failure: Failed | None = None
@@ -77,6 +79,13 @@ class TrackedJob:
         return not self.job.ended
 
     @property
+    def watching(self) -> bool:
+        """Whether the job only shows cameras, so that it changes nothing in the session."""
+        if not self.active or self.verb != "record" or not self.job.spec.params.get("preview_only"):
+            return False
+        return self.status.get("state", "watching") == "watching" and not self.status.get("saving")
+
+    @property
     def resumable(self) -> bool:
         """Whether the job can be started again, since it ended without a result."""
         return self.state in ("failed", "cancelled", "lost")
@@ -93,9 +102,11 @@ class TrackedJob:
             case Started():
                 self.started_s, self.ended_s = event.time, None
                 self.failure, self.fraction, self.text, self.cancel_requested_s = None, None, "", None
-                self.step = None
+                self.step, self.status = None, {}
             case StatusChanged(values={"step": str(verb), "number": int(number), "steps": int(steps)}):
                 self.step = verb, number, steps
+            case StatusChanged():
+                self.status = dict(event.values)
             case Progressed():
                 self.fraction = min(1.0, event.done / event.total) if event.total > 0 else None
                 self.text, self.time_left_s = event.text, event.time_left_s

@@ -16,6 +16,7 @@ from studio.jobs.bridge import JobBridge
 from studio.jobs.tracked import TrackedJob
 from studio.settings import SettingsStore
 from studio.state.bin import BinState
+from studio.state.cameras import LiveCameras
 from studio.state.rig import RigState
 from studio.state.volume import VolumeState
 
@@ -34,6 +35,7 @@ class AppState(QObject):
         volume: Capture volume of the open session.
         bin: Deleting and renaming of takes, results and jobs.
         rig: Changes of the rig.
+        cameras: Cameras to record with.
         comparison_name: Name of the 3D result that the selected one is compared with; empty for none.
 
     Signals:
@@ -62,6 +64,7 @@ class AppState(QObject):
         self.bin = BinState(self.undo, self)
         self.bin.changed.connect(self._bin_changed)
         self.bin.take_renamed.connect(self._take_renamed)
+        self.cameras = LiveCameras(self.jobs, self.settings, self)
         self._session: Session | None = None
         self._take_name = ""
         self._poses_name = ""
@@ -104,6 +107,7 @@ class AppState(QObject):
         self.jobs.attach(session)
         self.volume.attach(session)
         self.rig.attach(session)
+        self.cameras.attach(session)
         self._select_what_exists()
         # The session last: the window then shows a page, which by that time knows all that it has to read.
         for signal in (self.take_changed, self.poses_changed, self.status_changed, self.session_changed):

@@ -154,24 +154,17 @@ class CalibratePage(StepPage):
         params = CalibrateParams(take=take, intrinsics_takes=intrinsics_takes, calibration=config)
         self._start("calibrate", params, f"Calibrate from {take}")
 
-    def start_cameras(self, cameras: tuple[str, ...], record: bool) -> None:
-        """Start live cameras as a job that runs until it is cancelled.
+    def start_cameras(self, record: bool) -> None:
+        """Start the cameras, which run until they are stopped.
 
         Args:
-            cameras: Addresses of the cameras.
-            record: Whether to record a take, or only to preview.
+            record: Whether to record a take of the board, or only to show the cameras.
         """
-        if self._recording() is None:
-            params = RecordParams(cameras=cameras, preview_only=not record, board=self.board_card.form.board)
-            self._start("record", params, "Record board" if record else "Preview cameras")
-
-    def _stop_recording(self) -> None:
-        job = self._recording()
-        if job is not None:
-            self._state.jobs.cancel(job)
-
-    def _recording(self) -> TrackedJob | None:
-        return next((job for job in self._state.jobs.active if job.verb == "record"), None)
+        board = self.board_card.form.board
+        if record:
+            self._state.cameras.record(RecordParams(cameras=(), board=board), "Record board")
+        else:
+            self._state.cameras.watch(board)
 
     def import_videos(self) -> None:
         """Ask for videos of the board and import them as a take."""
@@ -260,9 +253,8 @@ class CalibratePage(StepPage):
         self.board_card.import_requested.connect(self.import_videos)
         self.board_card.sheet_requested.connect(self.save_sheet)
         self.board_card.board_edited.connect(self._save_board)
-        self.live_card = LiveCard(self._state.settings)
+        self.live_card = LiveCard(self._state.cameras)
         self.live_card.start_requested.connect(self.start_cameras)
-        self.live_card.stop_requested.connect(self._stop_recording)
         self.solve_card = SolveCard()
         self.solve_card.calibrate_requested.connect(self.calibrate)
         self.solve_card.board_chosen.connect(self._save_board)
@@ -415,8 +407,6 @@ class CalibratePage(StepPage):
             self.steps.show_panel("check")
 
     def _jobs_changed(self) -> None:
-        recording = self._recording()
-        self.live_card.follow(None if recording is None else recording.job.folder)
         session = self._state.session
         if session is not None:
             self._show_takes(results.board_takes(session))

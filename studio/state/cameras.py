@@ -1,0 +1,219 @@
+"""Cameras of the open session: which ones are used, which ones were found, and the job that runs them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from core.board.pattern import Board
+from core.capture.session_cameras import SessionCameras, read_cameras, save_cameras
+from core.capture.source import FoundCamera, discover_cameras, parse_camera
+from core.errors import CoreError
+from core.pipelines.params import RecordParams
+from core.session import Session
+from studio.background import Background
+from studio.jobs.bridge import JobBridge
+from studio.jobs.tracked import TrackedJob
+from studio.settings import SettingsStore
+from studio.state.live_status import LiveStatus, live_status
+
+_SEARCH_MS = 8000
+_PREVIEW_HZ = 15.0
+
+
+class LiveCameras(QObject):
+    """Cameras of the open session, shared by the pages that show them.
+
+    One job runs them, whether they are watched or recorded. Watched ones stop when another job starts, to leave it the
+    machine.
+
+    Args:
+        jobs: Jobs of the session.
+        settings: Store of the cameras of the last session, with which a new one begins.
+        parent: Owner.
+
+    Signals:
+        changed: Other cameras are used, or others were found.
+        job_changed: The cameras were started or have stopped.
+        status_changed: New `LiveStatus` of the running cameras.
+        failed: A `CoreError`.
+    """
+
+    changed = Signal()
+    job_changed = Signal()
+    status_changed = Signal(object)
+    failed = Signal(object)
+
+    def __init__(self, jobs: JobBridge, settings: SettingsStore, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._jobs, self._settings = jobs, settings
+        self._session: Session | None = None
+        self._cameras = SessionCameras()
+        self.found: tuple[FoundCamera, ...] = ()
+        self.searched = False
+        """Whether the present search has found out what there is."""
+        self._job: TrackedJob | None = None
+        self._status: LiveStatus | None = None
+        self._pending: tuple[RecordParams, str] | None = None
+        self._background = Background(self)
+        self._search_timer = QTimer(self)
+        self._search_timer.setInterval(_SEARCH_MS)
+        self._search_timer.timeout.connect(self._search)
+        jobs.active_changed.connect(self._jobs_changed)
+        jobs.changed.connect(self._job_has_news)
+        jobs.added.connect(self._job_added)
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Cameras in use, each as "name=address"."""
+        return self._cameras.used
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the cameras in use."""
+        return tuple(parse_camera(one)[0] for one in self.cameras)
+
+    @property
+    def job(self) -> TrackedJob | None:
+        """Job that runs the cameras; None while they are off."""
+        return self._job
+
+    @property
+    def running(self) -> bool:
+        """Whether the cameras run, or are about to."""
+        return self._job is not None or self._pending is not None
+
+    @property
+    def status(self) -> LiveStatus | None:
+        """State of the running cameras; None until they publish one."""
+        return self._status
+
+    def attach(self, session: Session | None) -> None:
+        """Switch to the cameras of another session; those of a new session are the last ones that were used."""
+        self.search(False)
+        self._session, self._pending = session, None
+        stored = None if session is None else read_cameras(session)
+        self._cameras = stored or SessionCameras().with_added(self._settings.value.cameras)
+        self.changed.emit()
+
+    def search(self, on: bool) -> None:
+        """Look for cameras in the background, again and again, or no more."""
+        if on != self._search_timer.isActive():
+            self.searched = False
+        if not on:
+            self._search_timer.stop()
+            self._background.drop()
+        elif not self._search_timer.isActive():
+            self._search_timer.start()
+            self._search()
+
+    def add(self, addresses: Iterable[str]) -> None:
+        """Use further cameras, given as an address or as "name=address"."""
+        rig = None
+        if self._session is not None and self._session.layout.rig.exists():
+            try:
+                rig = self._session.rig
+            except CoreError:
+                rig = None  # the page that shows the rig reports the damage
+        self._use(self._cameras.with_added(addresses, () if rig is None else rig.names))
+
+    def add_demo(self) -> None:
+        """Use the simulated cameras."""
+        self.add(camera.address for camera in discover_cameras(simulated=True))
+
+    def remove(self, name: str) -> None:
+        """Use a camera no longer."""
+        self._use(self._cameras.without(name))
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a camera another name."""
+        try:
+            self._use(self._cameras.renamed(old, new))
+        except CoreError as error:
+            self.failed.emit(error)
+
+    def watch(self, board: Board | None = None) -> None:
+        """Show the cameras without recording."""
+        params = RecordParams(cameras=self.cameras, preview_only=True, board=board, preview_hz=_PREVIEW_HZ)
+        self._run(params, "Cameras")
+
+    def record(self, params: RecordParams, title: str) -> None:
+        """Record a take from the cameras in use, whether or not they are watched already."""
+        self._run(dataclasses.replace(params, cameras=self.cameras, preview_hz=_PREVIEW_HZ), title)
+
+    def stop(self) -> None:
+        """Stop the cameras; a recording becomes a take."""
+        self._pending = None
+        if self._job is not None and self._job.cancel_requested_s is None:
+            self._jobs.cancel(self._job)
+
+    def release(self) -> None:
+        """Stop cameras that are only watched: nobody would see them."""
+        if self._job is not None and self._job.watching:
+            self.stop()
+
+    def _run(self, params: RecordParams, title: str) -> None:
+        if self._session is None or not params.cameras:
+            return
+        if self._job is not None and self._job.watching:
+            self._pending = params, title
+            if self._job.cancel_requested_s is None:
+                self._jobs.cancel(self._job)
+            return
+        try:
+            self._jobs.start(self._session, "record", params, title)
+        except CoreError as error:
+            self.failed.emit(error)
+
+    def _use(self, cameras: SessionCameras) -> None:
+        if cameras == self._cameras:
+            return
+        self._cameras = cameras
+        try:
+            self._settings.update(cameras=cameras.used)
+            if self._session is not None:
+                save_cameras(self._session, cameras)
+        except CoreError as error:
+            self.failed.emit(error)
+        self.changed.emit()
+        if self._job is not None and self._job.watching:
+            if self.cameras:
+                self.watch()
+            else:
+                self.stop()
+
+    def _search(self) -> None:
+        if not self._background.busy:
+            self._background.run(discover_cameras, self._searched, self.failed.emit)
+
+    def _searched(self, found: list[FoundCamera]) -> None:
+        if not self.searched or tuple(found) != self.found:
+            self.searched, self.found = True, tuple(found)
+            self.changed.emit()
+
+    def _job_added(self, job: TrackedJob) -> None:
+        if self._job is not None and self._job.watching and job.active and job.verb != "record":
+            self.stop()  # it leaves the machine to the other job
+
+    def _jobs_changed(self) -> None:
+        job = next((job for job in self._jobs.active if job.verb == "record"), None)
+        if job is not self._job:
+            self._job, self._status = job, None
+            self.job_changed.emit()
+        if job is None and self._pending is not None:
+            # Later: this is called while the bridge goes through its jobs.
+            QTimer.singleShot(0, self._run_pending)
+
+    def _run_pending(self) -> None:
+        if self._pending is not None and self._job is None:
+            pending, self._pending = self._pending, None
+            self._run(*pending)
+            self.job_changed.emit()
+
+    def _job_has_news(self, job: TrackedJob) -> None:
+        if job is self._job and job.status:
+            self._status = live_status(job.status) or self._status
+            if self._status is not None:
+                self.status_changed.emit(self._status)

@@ -1,0 +1,150 @@
+"""State of running cameras, as their job reports it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from core.capture.controls import Control
+from core.config import from_mapping
+from core.errors import CoreError
+from core.types.arrays import I64
+
+CameraPhase = Literal["starting", "running", "lost", "ended"]
+TakePhase = Literal["watching", "countdown", "recording"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LiveCamera:
+    """Current state of a camera.
+
+    Attributes:
+        phase: Whether it runs.
+        problem: Why it does not run; empty if it does.
+        size_px: Width and height of its images; None until it runs.
+        frames: Number of images so far.
+        fps: Measured frame rate.
+        dropped: Number of images of the take, or since the start, that it should have delivered and did not.
+        damaged: Number of images that could not be decoded.
+        lost: Number of images of the take that could not be stored in time.
+        skew_ms: Time of its latest image against the frame set; None while unknown.
+        drift_ppm: Drift of its clock; None while unknown.
+        codec: Form in which its images are stored; empty while unknown.
+        controls: Controls that it offers.
+        cells: Number of board points seen in each part of the image so far.
+        share: Share of the image that the board has covered, 0 to 1.
+        ring: Name of its ring of live images; empty until there is one.
+    """
+
+    phase: CameraPhase
+    problem: str
+    size_px: tuple[int, int] | None
+    frames: int
+    fps: float
+    dropped: int
+    damaged: int
+    lost: int
+    skew_ms: float | None
+    drift_ppm: float | None
+    codec: str
+    controls: tuple[Control, ...]
+    cells: I64
+    share: float
+    ring: str
+
+    @property
+    def missing(self) -> int:
+        """Number of images that are missing for any reason."""
+        return self.dropped + self.damaged + self.lost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LiveStatus:
+    """Current state of all cameras and of the take.
+
+    Attributes:
+        phase: Whether a take is being recorded.
+        take: Name of the take that is recorded or counted down to; empty for none.
+        takes: Names of the takes that these cameras have made since they were started.
+        saving: Names of takes whose recording has ended and that are being completed.
+        seconds: Length of the take so far, or of watching.
+        countdown_s: Time until the take begins.
+        markers: Number of markers of the take.
+        disk_minutes: Minutes of recording for which the disk has room; None while unknown.
+        live: Whether live 3D runs.
+        advice: How to move the board next.
+        cameras: State by camera name.
+    """
+
+    phase: TakePhase
+    take: str
+    takes: tuple[str, ...]
+    saving: tuple[str, ...]
+    seconds: float
+    countdown_s: float
+    markers: int
+    disk_minutes: float | None
+    live: bool
+    advice: str
+    cameras: dict[str, LiveCamera]
+
+    @property
+    def missing(self) -> int:
+        """Number of images of all cameras that are missing for any reason."""
+        return sum(camera.missing for camera in self.cameras.values())
+
+    @property
+    def skew_ms(self) -> float | None:
+        """Latest minus earliest image of the frame set; None while unknown."""
+        skews = [camera.skew_ms for camera in self.cameras.values() if camera.skew_ms is not None]
+        return max(skews) - min(skews) if len(skews) > 1 else None
+
+
+def live_status(values: Mapping[str, Any]) -> LiveStatus | None:
+    """Return the state in the values of a status event; None if they are damaged or of another version."""
+    try:
+        phase = values.get("state", "watching")
+        return LiveStatus(
+            phase=phase if phase in get_args(TakePhase) else "watching",
+            take=str(values.get("take", "")),
+            takes=tuple(map(str, values.get("takes", ()))),
+            saving=tuple(map(str, values.get("saving", ()))),
+            seconds=float(values["seconds"]),
+            countdown_s=float(values.get("countdown_s") or 0.0),
+            markers=len(values.get("markers", ())),
+            disk_minutes=_number(values.get("disk_minutes")),
+            live=bool(values.get("live")),
+            advice=str(values["advice"]),
+            cameras={name: _camera(camera) for name, camera in values["cameras"].items()},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, CoreError):
+        return None
+
+
+def _camera(values: Mapping[str, Any]) -> LiveCamera:
+    size, problem = values["size_px"], str(values["problem"])
+    phase = values.get("state", "")
+    return LiveCamera(
+        phase=phase if phase in get_args(CameraPhase) else "ended" if problem else "running" if size else "starting",
+        problem=problem,
+        size_px=(int(size[0]), int(size[1])) if size else None,
+        frames=int(values["frames"]),
+        fps=float(values["fps"]),
+        dropped=int(values["dropped"]),
+        damaged=int(values.get("damaged", 0)),
+        lost=int(values.get("lost", 0)),
+        skew_ms=_number(values.get("skew_ms")),
+        drift_ppm=_number(values.get("drift_ppm")),
+        codec=str(values.get("codec") or ""),
+        controls=tuple(from_mapping(Control, one) for one in values.get("controls", ())),
+        cells=np.asarray(values["cells"], np.int64).reshape(len(values["cells"]), -1),
+        share=float(values["share"]),
+        ring=str(values["ring"]),
+    )
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None

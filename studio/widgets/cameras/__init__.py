@@ -1,0 +1,1 @@
+"""Widgets of live cameras: their images, facts and controls."""
