@@ -24,6 +24,7 @@ class Control:
         step: Distance between neighbouring values; 0 if any value is possible.
         automatic: True while the camera chooses the value itself; None where it never does.
         unit: Unit of the values: "us" for exposure, "K" for white balance, "dB" or empty where the camera names none.
+        choices: Names of the values 0, 1 and so on; empty where the value is a quantity.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Control:
     step: float
     automatic: bool | None = None
     unit: str = ""
+    choices: tuple[str, ...] = ()
 
 
 @runtime_checkable

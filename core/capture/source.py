@@ -111,6 +111,7 @@ SOURCES: Registry[SourceKind] = Registry(
     {
         "network": "core.capture.sources.network:KIND",
         "device": "core.capture.sources.devices:KIND",
+        "genicam": "core.capture.sources.genicam:KIND",
         "demo": "core.capture.sources.demo:KIND",
         "file": "core.capture.sources.files:KIND",
     },

@@ -91,14 +91,15 @@ def test_every_listed_kind_fulfils_the_contract(name: str) -> None:
     for found in kind.discover():
         assert isinstance(found, FoundCamera) and found.title and kind.accepts(found.address)
     assert not kind.accepts("nowhere") and not kind.accepts("")
+    absent = {"network": "rtsp://127.0.0.1:9/x", "device": "v4l2:/dev/video99", "genicam": "genicam:nobody"}
     with pytest.raises(CoreError) as refused:
-        kind.open({"network": "rtsp://127.0.0.1:9/x", "device": "v4l2:/dev/video99"}.get(name, "demo:cam77"), options())
+        kind.open(absent.get(name, "demo:cam77"), options())
     assert refused.value.hint
 
 
 def test_each_address_belongs_to_one_kind(video: Path) -> None:
     addresses = ("rtsp://host/a", "http://host/b", "v4l2:/dev/video0", "dshow:Cam", "avfoundation:0", "demo:cam01")
-    for address in (*addresses, str(video)):
+    for address in (*addresses, "genicam:4711", str(video)):
         assert sum(kind.accepts(address) for kind in map(SOURCES.get, SOURCES)) == 1, address
 
 

@@ -1,0 +1,214 @@
+"""One running industrial camera."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+import av
+
+from core.capture.controls import Control
+from core.capture.images import VideoImage
+from core.capture.source import SourceOptions
+from core.capture.sources.genicam.clock import BlockNumbers, Latch, LatchedClock
+from core.capture.sources.genicam.controls import CameraControls
+from core.capture.sources.genicam.images import require_readable, video_frame
+from core.errors import CoreError
+from core.types.frame import Frame
+
+if TYPE_CHECKING:
+    import viva_genicam as vg
+
+_WAIT_MS = 500
+_SILENT_NS = 5_000_000_000
+_TICK_FREQUENCY_AT = 0x93C  # bootstrap register of GigE Vision
+_CLOCK_FEATURES = (
+    ("TimestampLatch", "TimestampLatchValue"),
+    ("GevTimestampControlLatch", "GevTimestampValue"),
+    ("TimestampLatch", "GevTimestampValue"),
+    ("TimestampLatch", "Timestamp"),
+)
+
+
+class GenicamSource:
+    """A GigE Vision or USB3 Vision camera; see `core.capture.source.Source` and `core.capture.controls.Controllable`.
+
+    Blocks that lost packets are skipped; the gap in `Frame.sequence` tells which.
+
+    Args:
+        camera: The connected camera; the source closes it.
+        title: Its name for people.
+        options: Shared settings of the recording.
+
+    Raises:
+        CoreError: Its stream cannot be opened, or its pixel format is not supported.
+    """
+
+    template: av.VideoStream | None = None
+
+    def __init__(self, camera: vg.Camera, title: str, options: SourceOptions) -> None:
+        import viva_genicam as vg
+
+        self.damaged = 0
+        self._camera, self._title, self._options = camera, title, options
+        self._closed, self._running = threading.Event(), False
+        try:
+            self.size_px = (camera.get_integer("Width"), camera.get_integer("Height"))
+            require_readable(title, camera.get("PixelFormat"))
+            self._controls = CameraControls(camera, title)
+            self.fps = self._controls.frame_rate()
+            self._tick_ns = 1e9 / _tick_frequency(camera)
+            self._clock = LatchedClock(self._latch())
+            self._stream = self._opened_stream()
+        except vg.GenicamError as error:
+            camera.close()
+            raise refused(title, error) from error
+        except CoreError:
+            camera.close()
+            raise
+
+    def frames(self) -> Iterator[Frame]:
+        """See `Source.frames`."""
+        import viva_genicam as vg
+
+        clock, numbers, index = self._options.clock, BlockNumbers(), 0
+        try:
+            self._camera.acquisition_start()
+            self._running = True
+            while (block := self._next()) is not None:
+                arrival_ns, number = clock.now_ns(), numbers.number(block.block_id)
+                if not block.is_complete:
+                    self.damaged += 1
+                    continue
+                ticks = self._ticks(block)
+                source_ns = None if ticks is None else round(ticks * self._tick_ns)
+                yield Frame(
+                    camera=self._options.camera,
+                    index=index,
+                    time_ns=self._clock.time_ns(source_ns, arrival_ns),
+                    data=VideoImage(partial(video_frame, block)),
+                    source_time_ns=source_ns,
+                    sequence=number,
+                )
+                index += 1
+        except vg.GenicamError as error:
+            if not self._closed.is_set():
+                raise CoreError(
+                    f"The connection to {self._title} was lost: {error}.", "Check its power, cable and network."
+                ) from error
+
+    def controls(self) -> tuple[Control, ...]:
+        """See `Controllable.controls`."""
+        return self._controls.read()
+
+    def set_control(self, name: str, value: float | None) -> Control:
+        """See `Controllable.set_control`."""
+        return self._controls.set(name, value, self._paused)
+
+    def close(self) -> None:
+        """See `Source.close`; may be called from any thread."""
+        import viva_genicam as vg
+
+        self._closed.set()
+        with contextlib.suppress(vg.GenicamError):  # it may be gone
+            self._camera.acquisition_stop()
+        self._stream.close()
+        self._camera.close()
+
+    def _opened_stream(self) -> vg.FrameStream:
+        """Open the stream with the largest packets that the way to the camera passes."""
+        import viva_genicam as vg
+
+        try:
+            return self._camera.stream(deliver_incomplete=True, auto_packet_size=True)
+        except vg.GenicamError:
+            return self._camera.stream(deliver_incomplete=True)  # a camera with packets of a fixed size
+
+    def _next(self) -> vg.Frame | None:
+        """Return the next block; None once the source is closed or the camera has ended.
+
+        Raises:
+            GenicamError: The camera does not answer any more.
+            CoreError: It answers, but sends nothing although nothing has to trigger it.
+        """
+        import viva_genicam as vg
+
+        now_ns = self._options.clock.now_ns
+        begin_ns = now_ns()
+        while not self._closed.is_set():
+            asked_ns = now_ns()
+            try:
+                return self._stream.next_frame(_WAIT_MS)
+            except vg.TransportError:
+                if now_ns() - asked_ns < _WAIT_MS * 500_000:
+                    raise  # not for want of images
+            self._camera.read_register(0, 4)  # fails if it is gone
+            if now_ns() - begin_ns > _SILENT_NS and not self._controls.triggered():
+                raise CoreError(
+                    f"{self._title} answers, but sends no images.",
+                    "Let the firewall pass UDP from the camera, and close other programs that use it.",
+                )
+        return None
+
+    def _ticks(self, block: vg.Frame) -> int | None:
+        """Return a block's time on the camera's clock: its own, or that of its chunk data."""
+        if block.ts_dev or not block.chunks:
+            return block.ts_dev or None
+        time = self._camera.chunk_features(block).get("ChunkTimestamp")
+        return int(time) if isinstance(time, str) and time.isdigit() else None
+
+    def _latch(self) -> Latch | None:
+        """Return a function that reads the camera's clock, for `LatchedClock`."""
+        known = set(self._camera.nodes())
+        for command, feature in _CLOCK_FEATURES:
+            if {command, feature} <= known:
+                return partial(self._read_clock, command, feature)
+        return None
+
+    def _read_clock(self, command: str, feature: str) -> tuple[int, int, int] | None:
+        import viva_genicam as vg
+
+        try:
+            before_ns = self._options.clock.now_ns()
+            self._camera.execute(command, wait=False)
+            after_ns = self._options.clock.now_ns()
+            self._camera.invalidate(feature)
+            return before_ns, after_ns, round(self._camera.get_integer(feature) * self._tick_ns)
+        except vg.GenicamError:
+            return None
+
+    @contextlib.contextmanager
+    def _paused(self) -> Iterator[None]:
+        """Stop the camera while a feature is written that it locks while it runs."""
+        if self._running:
+            self._camera.acquisition_stop()
+        try:
+            yield
+        finally:
+            if self._running:
+                self._camera.acquisition_start()
+
+
+def refused(title: str, error: Exception) -> CoreError:
+    """Return the error that says why a camera cannot be opened."""
+    return CoreError(
+        f"{title} cannot be opened: {error}.",
+        "Close other programs that use it. Its address must be of the same network as the computer's.",
+    )
+
+
+def _tick_frequency(camera: vg.Camera) -> int:
+    """Return the ticks per second of a camera's time stamps."""
+    import viva_genicam as vg
+
+    if camera.transport != "gige":
+        return 1_000_000_000  # USB3 Vision: nanoseconds
+    try:
+        if "GevTimestampTickFrequency" in camera.nodes():
+            return camera.get_integer("GevTimestampTickFrequency") or 1_000_000_000
+        return int.from_bytes(camera.read_register(_TICK_FREQUENCY_AT, 8), "big") or 1_000_000_000
+    except vg.GenicamError:
+        return 1_000_000_000
