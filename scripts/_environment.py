@@ -39,6 +39,8 @@ _WINDOW_LIBRARIES = {
 }
 """Libraries that Qt and OpenGL load on Linux, with the Debian packages that contain them."""
 
+_TEST_PROGRAMS = {"Xvfb": "xvfb", "arv-fake-gv-camera-0.8": "aravis-tools"}
+
 
 class SetupError(Exception):
     """The environment cannot be created; the message says what to do."""
@@ -99,8 +101,7 @@ def _missing_system_packages(base: str, *, window: bool, virtual_display: bool) 
     if not sys.platform.startswith("linux"):
         return []
     missing = [package for library, package in _WINDOW_LIBRARIES.items() if window and not _loads(library)]
-    if virtual_display and shutil.which("Xvfb") is None:
-        missing.append("xvfb")
+    missing += [package for program, package in _TEST_PROGRAMS.items() if virtual_display and not shutil.which(program)]
     if not _VENV.exists() and subprocess.run([base, "-c", "import ensurepip"], capture_output=True).returncode:
         missing.append(f"python{_version(base)}-venv")
     return missing
@@ -110,7 +111,7 @@ def _install_system_packages(packages: list[str]) -> None:
     if not packages:
         return
     command = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
-    reason = "The window needs system libraries (OpenGL, fonts, keyboard, X11) and the tests a virtual display"
+    reason = "The window needs system libraries (OpenGL, fonts, keyboard, X11), the tests a display and a fake camera"
     if shutil.which("apt-get") is None:
         print(f"{reason}. Missing, by Debian name: {' '.join(packages)}.\nInstall them with your package manager.")
     elif hasattr(os, "geteuid") and os.geteuid() == 0:

@@ -32,13 +32,36 @@ def sole_fake() -> Iterator[None]:
         yield
 
 
-def start_aravis(lost_per_mille: int = 0) -> subprocess.Popen:
+def start_aravis(*options: str) -> subprocess.Popen:
     """Start Aravis' fake camera; skips the test where it is not installed."""
     program = shutil.which(ARAVIS)
     if program is None:
         pytest.skip(f"{ARAVIS} (Debian: aravis-tools) is not installed")
-    return subprocess.Popen(
-        [program, "-i", "127.0.0.1", "-s", ARAVIS_SERIAL, "-r", str(lost_per_mille)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+    command = [program, "-i", "127.0.0.1", "-s", ARAVIS_SERIAL, *options]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def enumeration(name: str, address: int, *entries: str) -> str:
+    """Return GenICam's description of a choice that is kept in the memory of Aravis' camera."""
+    values = "".join(f'<EnumEntry Name="{e}"><Value>{i}</Value></EnumEntry>' for i, e in enumerate(entries))
+    return f'<Enumeration Name="{name}">{values}<pValue>{name}Reg</pValue></Enumeration>' + _register(name, address)
+
+
+def integer(name: str, address: int) -> str:
+    """Return GenICam's description of a signed number in its memory."""
+    return f'<Integer Name="{name}"><pValue>{name}Reg</pValue></Integer>' + _register(name, address)
+
+
+def selected_float(name: str, address: int, selector: str) -> str:
+    """Return GenICam's description of a number in its memory, one for each entry of a selector."""
+    return (
+        f'<FloatReg Name="{name}"><Address>{address:#x}</Address><pIndex Offset="8">{selector}Reg</pIndex>'
+        "<Length>8</Length><AccessMode>RW</AccessMode><pPort>Device</pPort><Endianess>BigEndian</Endianess></FloatReg>"
+    )
+
+
+def _register(name: str, address: int) -> str:
+    return (
+        f'<IntReg Name="{name}Reg"><Address>{address:#x}</Address><Length>4</Length><AccessMode>RW</AccessMode>'
+        "<pPort>Device</pPort><Sign>Signed</Sign><Endianess>BigEndian</Endianess></IntReg>"
     )

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,12 +18,21 @@ from viva_genicam.testing import FakeGigeCamera, FakeU3vCamera
 from core.capture.controls import controls_of, set_control
 from core.capture.images import VideoImage
 from core.capture.source import FoundCamera, Source, SourceOptions, damaged_images, discover_cameras, open_source
+from core.capture.sources.genicam.beat import ActionKeys, TriggerBeat, Triggered, broadcast_address
 from core.capture.sources.genicam.clock import BlockNumbers, LatchedClock
 from core.capture.sources.genicam.images import require_readable, video_frame
 from core.capture.sources.genicam.source import GenicamSource
 from core.errors import CoreError
 from core.types.frame import Frame
-from tests.capture.fake_cameras import ARAVIS_SERIAL, SERIAL, sole_fake, start_aravis
+from tests.capture.fake_cameras import (
+    ARAVIS_SERIAL,
+    SERIAL,
+    enumeration,
+    integer,
+    selected_float,
+    sole_fake,
+    start_aravis,
+)
 
 OPTIONS = SourceOptions(camera="left", start_ns=0)
 PACKETS = 3  # of a block of 64x48 bytes on the loopback interface: leader, payload, trailer
@@ -81,7 +91,10 @@ def test_controls_are_read_back() -> None:
     with FakeGigeCamera(width=64, height=48) as fake:
         source = opened("GenICam:127.0.0.1")
         controls = {control.name: control for control in controls_of(source)}
-        assert set(controls) == {"exposure", "gain", "frame_rate", "trigger"} and controls["exposure"].unit == "us"
+        assert (
+            set(controls) == {"exposure", "gain", "frame_rate", "trigger", "time_stamps"}
+            and controls["exposure"].unit == "us"
+        )
         assert controls["trigger"].choices == ("free run", "Line1", "Software") and controls["trigger"].value == 0
         assert set_control(source, "exposure", 2500).value == 2500
         assert struct.unpack(">d", fake.peek(fake.REGISTERS["ExposureTime"], 8)) == (2500,)  # it has arrived
@@ -99,6 +112,105 @@ def test_controls_are_read_back() -> None:
                 set_control(source, name, value)
             assert says in refused.value.hint
         source.close()
+
+
+@pytest.mark.slow
+def test_the_computer_triggers_cameras_that_wait_for_it() -> None:
+    with start_aravis() as camera:
+        try:
+            source = opened(f"genicam:{ARAVIS_SERIAL}")
+            set_control(source, "frame_rate", 40)
+            names = next(control.choices for control in controls_of(source) if control.name == "trigger")
+            assert set_control(source, "trigger", names.index("Software")).value == names.index("Software")
+            frames = source.frames()
+            assert len(list(islice(frames, 10))) == 10
+            set_control(source, "trigger", names.index("Line0"))  # no pulse comes, and it goes on waiting
+            set_control(source, "trigger", 0)
+            assert len(list(islice(frames, 5))) == 5
+            source.close()
+        finally:
+            camera.kill()
+
+
+@pytest.mark.slow
+def test_white_balance_ptp_and_actions_of_a_camera_that_has_them(tmp_path: Path) -> None:
+    with start_aravis() as camera:
+        with vg.connect_gige(found_aravis()) as plain:
+            description = plain.xml
+        camera.kill()
+    entry = '<EnumEntry Name="Software" NameSpace="Standard">'
+    assert "<!-- Port -->" in description and entry in description
+    description = description.replace(entry, '<EnumEntry Name="Action1"><Value>2</Value></EnumEntry>' + entry)
+    more = [
+        enumeration("BalanceWhiteAuto", 0x1000, "Off", "Continuous"),
+        enumeration("BalanceRatioSelector", 0x1004, "Red", "Blue"),
+        selected_float("BalanceRatio", 0x1010, "BalanceRatioSelector"),
+        '<Boolean Name="PtpEnable"><pValue>PtpEnabledReg</pValue></Boolean>' + integer("PtpEnabled", 0x1020),
+        enumeration("PtpStatus", 0x1024, "Listening", "Slave", "Master"),
+        integer("PtpOffsetFromMaster", 0x1028),
+        *(integer(f"Action{name}", 0x1030 + 4 * i) for i, name in enumerate(("DeviceKey", "GroupKey", "GroupMask"))),
+    ]
+    (tmp_path / "more.xml").write_text(description.replace("<!-- Port -->", "".join(more)), encoding="utf-8")
+    with start_aravis("-g", str(tmp_path / "more.xml")) as process:
+        try:
+            camera = vg.connect_gige(found_aravis())
+            source = GenicamSource(camera, "fake", OPTIONS, "127.0.0.1")
+            for name, value in (("white_balance_red", 1.5), ("white_balance_blue", 2.25)):
+                camera.write_register(0x1000, (1).to_bytes(4, "big"))
+                assert set_control(source, name, value).automatic is False
+            assert struct.unpack(">dd", camera.read_register(0x1010, 16)) == (1.5, 2.25)
+            assert set_control(source, "white_balance_red", None).automatic
+            assert set_control(source, "ptp", 1).value == 1 and camera.read_register(0x1020)[-1] == 1
+            camera.write_register(0x1024, (1).to_bytes(4, "big"))
+            camera.write_register(0x1028, (-120).to_bytes(4, "big", signed=True))
+            shown = {control.name: control for control in source.controls()}
+            assert shown["ptp_status"].choices == ("slave",)
+            assert (shown["ptp_offset"].value, shown["ptp_offset"].unit) == (-120, "ns")
+            with pytest.raises(CoreError, match="only reports ptp_offset"):
+                set_control(source, "ptp_offset", 0)
+            frames = source.frames()
+            next(frames)
+            action = shown["trigger"].choices.index("Action1")
+            assert set_control(source, "trigger", action).value == action
+            assert struct.unpack(">3i", camera.read_register(0x1030, 12)) == (0x5350, 1, 1)
+            set_control(source, "trigger", 0)
+            next(frames)
+            source.close()
+        finally:
+            process.kill()
+
+
+def found_aravis() -> vg.GigeDeviceInfo:
+    """Return Aravis' fake camera as soon as it answers."""
+    while True:
+        for info in vg.discover(timeout_ms=100, all=True):
+            if info.manufacturer == "Aravis":
+                return info
+
+
+def test_action_commands_go_out_at_the_rate_of_the_slowest_camera() -> None:
+    beat, due = TriggerBeat(), list[int]()
+
+    def ticks(time_ns: int) -> int:
+        due.append(time_ns)
+        return time_ns
+
+    def wait_for(count: int) -> None:
+        while fake.actions() < count:
+            time.sleep(0.005)
+
+    with FakeGigeCamera(64, 48) as fake:
+        keys = ActionKeys(device=fake.DEVICE_KEY, group=fake.GROUP_KEY, mask=fake.GROUP_MASK)
+        beat.join("fast", Triggered(fps=100, destination=fake.ip, keys=keys, ticks=ticks))
+        wait_for(8)
+        assert abs(len(due) - fake.actions()) <= 1 and np.diff(due).min() >= 10_000_000  # scheduled ahead, once each
+        beat.join("slow", Triggered(fps=50, destination=fake.ip, keys=keys))  # not aligned: both act at once
+        begun = len(due) + 1
+        wait_for(fake.actions() + 5)
+        assert np.diff(due[begun:]).min() >= 20_000_000
+        beat.leave("fast")
+        beat.leave("slow")
+    assert broadcast_address("127.0.0.1") == "127.0.0.1"
 
 
 @pytest.mark.slow

@@ -89,7 +89,7 @@ def test_missing_libraries_are_reported_as_debian_packages(
     monkeypatch.setattr(environment, "_loads", lambda library: library != "libEGL.so.1")
     monkeypatch.setattr(environment.shutil, "which", lambda name: None)
     found = environment._missing_system_packages(sys.executable, window=True, virtual_display=True)
-    assert found == ["libegl1", "xvfb"]
+    assert found == ["libegl1", "xvfb", "aravis-tools"]
     assert environment._missing_system_packages(sys.executable, window=False, virtual_display=False) == []
 
 

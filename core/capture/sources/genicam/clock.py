@@ -68,6 +68,13 @@ class LatchedClock:
         """Whether times come from the camera's clock as it was read, not from arrivals."""
         return self._offset is not None
 
+    def camera_ns(self, time_ns: int) -> int | None:
+        """Return the camera's clock at a time on the shared clock; None where it was not latched."""
+        if self._offset is None:
+            return None
+        read_ns, offset_ns = self._offset
+        return time_ns - offset_ns - round(self._rate * (time_ns - offset_ns - read_ns))
+
     def time_ns(self, source_ns: int | None, arrival_ns: int) -> int:
         """Return the time of an image on the shared clock; times increase strictly.
 

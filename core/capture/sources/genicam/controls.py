@@ -9,12 +9,14 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from core.capture.controls import EXPOSURE, GAIN, Control
+from core.capture.sources.genicam.beat import ActionKeys
 from core.errors import CoreError
 
 if TYPE_CHECKING:
     import viva_genicam as vg
 
-FRAME_RATE, TRIGGER, PTP = "frame_rate", "trigger", "ptp"
+FRAME_RATE, TRIGGER = "frame_rate", "trigger"
+PTP, PTP_STATUS, PTP_OFFSET = "ptp", "ptp_status", "ptp_offset"
 _FREE_RUN = "free run"
 _OFF, _ON = "off", "on"
 _RED, _BLUE = "white_balance_red", "white_balance_blue"
@@ -35,8 +37,16 @@ _AUTOMATIC = {
 }
 _UNITS = {EXPOSURE: "us", FRAME_RATE: "Hz"}
 _RESULTING = ("ResultingFrameRate", "AcquisitionResultingFrameRate", "ResultingFrameRateAbs")
-_PTP = ("PtpEnable", "GevIEEE1588")
-_MAX_RATE_HZ = 1000.0  # where the camera does not say
+_PTP = {
+    PTP: ("PtpEnable", "GevIEEE1588"),
+    PTP_STATUS: ("PtpStatus", "GevIEEE1588Status"),
+    PTP_OFFSET: ("PtpOffsetFromMaster", "GevIEEE1588OffsetFromMaster"),
+}
+_PTP_LATCH = ("PtpDataSetLatch", "GevIEEE1588DataSetLatch")
+_ALIGNED = ("Slave", "Master")
+_USUAL_RATE_HZ = 30.0
+_MAX_RATE_HZ = 1000.0
+_MOST = 1e6  # of values whose range the camera does not tell
 _TRIGGERED = "FrameStart"
 
 Pause = Callable[[], AbstractContextManager[None]]
@@ -55,14 +65,12 @@ class CameraControls:
         self._camera, self._title = camera, title
         self._lock = threading.RLock()  # selectors choose what the next access means
         known = set(camera.nodes())
-        self._values = {
-            name: found
-            for name, features in _VALUES.items()
-            if (found := next((f for f in features if f in known), ""))
-        }
+        self._values, self._ptp = (
+            {name: found for name, features in table.items() if (found := _first(features, known))}
+            for table in (_VALUES, _PTP)
+        )
         self._automatic = {name: feature for name, feature in _AUTOMATIC.items() if feature in known}
-        self._resulting = next((feature for feature in _RESULTING if feature in known), "")
-        self._ptp = next((feature for feature in _PTP if feature in known), "")
+        self._resulting, self._ptp_latch = _first(_RESULTING, known), _first(_PTP_LATCH, known)
         self._sources = self._trigger_sources() if {"TriggerMode", "TriggerSource"} <= known else ()
         self._selects = "TriggerSelector" in known
 
@@ -71,21 +79,46 @@ class CameraControls:
         import viva_genicam as vg
 
         with contextlib.suppress(vg.GenicamError, KeyError):
-            if not self.triggered():
+            if not self.trigger():
                 return float(self._state(self._resulting or self._values[FRAME_RATE]).value or 0)
         return 0.0
 
-    def triggered(self) -> bool:
-        """Return whether each image has to be triggered."""
+    def wanted_rate(self) -> float:
+        """Return the frame rate that is set; 30 where none is."""
+        import viva_genicam as vg
+
+        with contextlib.suppress(vg.GenicamError, KeyError):
+            return float(self._state(self._values[FRAME_RATE]).value or _USUAL_RATE_HZ)
+        return _USUAL_RATE_HZ
+
+    def trigger(self) -> str:
+        """Return the source of the trigger that each image waits for, such as "Line1"; empty in free run."""
         with self._lock:
-            return bool(self._sources) and self._trigger().value != 0
+            chosen = self._trigger() if self._sources else None
+        return "" if chosen is None or not chosen.value else chosen.choices[round(chosen.value)]
+
+    def aligned(self) -> bool:
+        """Return whether PTP aligns the camera's clock with that of others."""
+        import viva_genicam as vg
+
+        with contextlib.suppress(vg.GenicamError, KeyError):
+            return str(self._state(self._ptp[PTP_STATUS]).value) in _ALIGNED
+        return False
+
+    def configure_action(self, source: str, keys: ActionKeys) -> None:
+        """Have a trigger source such as "Action1" obey action commands with these keys."""
+        if "ActionSelector" in self._camera.nodes():
+            self._camera.set_integer("ActionSelector", int("".join(filter(str.isdigit, source)) or 0))
+        self._camera.set_integer("ActionDeviceKey", keys.device)
+        self._camera.set_integer("ActionGroupKey", keys.group)
+        self._camera.set_integer("ActionGroupMask", keys.mask)
 
     def read(self) -> tuple[Control, ...]:
         """Return all controls that the camera offers now."""
         import viva_genicam as vg
 
         out = []
-        for name in (*self._values, *([TRIGGER] if self._sources else []), *([PTP] if self._ptp else [])):
+        for name in (*self._values, *([TRIGGER] if self._sources else []), *self._ptp):
             with self._lock, contextlib.suppress(vg.GenicamError, _NotOffered):
                 out.append(self._read(name))
         return tuple(out)
@@ -105,6 +138,8 @@ class CameraControls:
             raise CoreError(f"{self._title} has no control '{name}' now.", f"It offers: {offered}.") from error
         if value is None and before.automatic is None:
             raise CoreError(f"{self._title} does not choose {name} itself.", "Give a value.")
+        if before.minimum == before.maximum:
+            raise CoreError(f"{self._title} only reports {name}.", "Choose another control.")
         if value is not None and not before.minimum <= value <= before.maximum:
             raise CoreError(
                 f"{name} of {self._title} cannot be {value:g}.", f"Choose {before.minimum:g} to {before.maximum:g}."
@@ -122,8 +157,8 @@ class CameraControls:
     def _read(self, name: str) -> Control:
         if name == TRIGGER and self._sources:
             return self._trigger()
-        if name == PTP and self._ptp:
-            return _choice(PTP, (_OFF, _ON), int(bool(self._state(self._ptp).value)))
+        if name in self._ptp:
+            return self._read_ptp(name)
         if name in _SELECTED:
             self._camera.set_enum("BalanceRatioSelector", _SELECTED[name])
         state = self._state(self._values[name])
@@ -131,22 +166,38 @@ class CameraControls:
             return Control(name=name, value=0, minimum=0, maximum=_MAX_RATE_HZ, step=0, automatic=True, unit="Hz")
         if not state.is_available or not isinstance(state.value, int | float):
             raise _NotOffered
-        span = state.range
+        value, span = float(state.value), state.range
+        if span is None:  # the camera does not say
+            least, most, step = (value, value, 0.0) if state.access == "RO" else (0.0, max(_MOST, value), 0.0)
+        else:
+            least, most, step = span.min, span.max, span.inc or 0.0
         return Control(
             name=name,
-            value=float(state.value),
-            minimum=span.min if span is not None else float(state.value),
-            maximum=span.max if span is not None else float(state.value),
-            step=span.inc or 0.0 if span is not None else 0.0,
+            value=value,
+            minimum=least,
+            maximum=most,
+            step=step,
             automatic=self._is_automatic(name),
             unit=_UNITS.get(name, state.unit or ""),
         )
+
+    def _read_ptp(self, name: str) -> Control:
+        if name == PTP:
+            return choice(PTP, (_OFF, _ON), int(bool(self._state(self._ptp[PTP]).value)))
+        if self._ptp_latch:
+            self._camera.execute(self._ptp_latch, wait=False)
+        value = self._state(self._ptp[name]).value
+        if name == PTP_STATUS:
+            return choice(PTP_STATUS, (str(value).lower(),), 0)
+        if not isinstance(value, int | float):
+            raise _NotOffered
+        return Control(name=name, value=value, minimum=value, maximum=value, step=0, unit="ns")
 
     def _write(self, name: str, value: float | None) -> None:
         if name == TRIGGER:
             self._write_trigger(round(value or 0))
         elif name == PTP:
-            self._camera.set_bool(self._ptp, bool(value))
+            self._camera.set_bool(self._ptp[PTP], bool(value))
         elif name == FRAME_RATE:
             if value is None:
                 self._camera.disable_frame_rate()
@@ -181,9 +232,9 @@ class CameraControls:
         if self._selects:
             self._camera.set_enum("TriggerSelector", _TRIGGERED)
         if self._state("TriggerMode").value != "On":
-            return _choice(TRIGGER, names, 0)
+            return choice(TRIGGER, names, 0)
         source = str(self._state("TriggerSource").value)
-        return _choice(TRIGGER, names, names.index(source) if source in names else 1)
+        return choice(TRIGGER, names, names.index(source) if source in names else 1)
 
     def _write_trigger(self, choice: int) -> None:
         if choice:
@@ -208,5 +259,11 @@ class _NotOffered(Exception):
     """A control that the camera does not offer at the moment."""
 
 
-def _choice(name: str, choices: tuple[str, ...], chosen: int) -> Control:
+def _first(features: tuple[str, ...], known: set[str]) -> str:
+    """Return the first of the features that the camera has; empty if it has none."""
+    return next((feature for feature in features if feature in known), "")
+
+
+def choice(name: str, choices: tuple[str, ...], chosen: int) -> Control:
+    """Return the state of a control whose values have names; with a single one it is a fact that cannot be set."""
     return Control(name=name, value=chosen, minimum=0, maximum=len(choices) - 1, step=1, choices=choices)

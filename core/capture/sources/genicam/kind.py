@@ -74,7 +74,7 @@ class GenicamCameras:
             devices = self._search(0.0 if attempt else _FRESH_S)
             for device in devices:
                 if name.lower() in (known.lower() for known in device.names):
-                    return GenicamSource(_connected(device), device.title, options)
+                    return GenicamSource(_connected(device), device.title, options, getattr(device.info, "ip", ""))
         found = ", ".join(device.names[0] for device in devices)
         raise CoreError(
             f"No industrial camera answers to '{name}'.",

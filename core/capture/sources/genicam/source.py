@@ -13,8 +13,9 @@ import av
 from core.capture.controls import Control
 from core.capture.images import VideoImage
 from core.capture.source import SourceOptions
+from core.capture.sources.genicam.beat import BEAT, ActionKeys, Triggered, broadcast_address
 from core.capture.sources.genicam.clock import BlockNumbers, Latch, LatchedClock
-from core.capture.sources.genicam.controls import CameraControls
+from core.capture.sources.genicam.controls import CameraControls, choice
 from core.capture.sources.genicam.images import require_readable, video_frame
 from core.errors import CoreError
 from core.types.frame import Frame
@@ -42,6 +43,7 @@ class GenicamSource:
         camera: The connected camera; the source closes it.
         title: Its name for people.
         options: Shared settings of the recording.
+        ip: Its address; empty on USB.
 
     Raises:
         CoreError: Its stream cannot be opened, or its pixel format is not supported.
@@ -49,10 +51,11 @@ class GenicamSource:
 
     template: av.VideoStream | None = None
 
-    def __init__(self, camera: vg.Camera, title: str, options: SourceOptions) -> None:
+    def __init__(self, camera: vg.Camera, title: str, options: SourceOptions, ip: str = "") -> None:
         import viva_genicam as vg
 
         self.damaged = 0
+        self._ip, self._aligned = ip, False
         self._camera, self._title, self._options = camera, title, options
         self._closed, self._running = threading.Event(), False
         try:
@@ -78,6 +81,7 @@ class GenicamSource:
         try:
             self._camera.acquisition_start()
             self._running = True
+            self._follow_trigger()
             while (block := self._next()) is not None:
                 arrival_ns, number = clock.now_ns(), numbers.number(block.block_id)
                 if not block.is_complete:
@@ -102,17 +106,23 @@ class GenicamSource:
 
     def controls(self) -> tuple[Control, ...]:
         """See `Controllable.controls`."""
-        return self._controls.read()
+        self._aligned = self._controls.aligned()
+        stamps = choice("time_stamps", ("camera's clock" if self._clock.latched else "arrival",), 0)
+        return (*self._controls.read(), stamps)
 
     def set_control(self, name: str, value: float | None) -> Control:
         """See `Controllable.set_control`."""
-        return self._controls.set(name, value, self._paused)
+        control = self._controls.set(name, value, self._paused)
+        if self._running:
+            self._follow_trigger()
+        return control
 
     def close(self) -> None:
         """See `Source.close`; may be called from any thread."""
         import viva_genicam as vg
 
         self._closed.set()
+        BEAT.leave(self)
         with contextlib.suppress(vg.GenicamError):  # it may be gone
             self._camera.acquisition_stop()
         self._stream.close()
@@ -146,12 +156,30 @@ class GenicamSource:
                 if now_ns() - asked_ns < _WAIT_MS * 500_000:
                     raise  # not for want of images
             self._camera.read_register(0, 4)  # fails if it is gone
-            if now_ns() - begin_ns > _SILENT_NS and not self._controls.triggered():
+            if now_ns() - begin_ns > _SILENT_NS and not self._controls.trigger():
                 raise CoreError(
                     f"{self._title} answers, but sends no images.",
                     "Let the firewall pass UDP from the camera, and close other programs that use it.",
                 )
         return None
+
+    def _follow_trigger(self) -> None:
+        """Have the computer trigger the camera if that is what it waits for."""
+        source, fps = self._controls.trigger(), self._controls.wanted_rate()
+        if source == "Software":
+            BEAT.join(self, Triggered(fps=fps, fire=self._camera.trigger_software))
+        elif source.startswith("Action") and self._ip:
+            keys = ActionKeys()
+            self._controls.configure_action(source, keys)
+            self._aligned = self._controls.aligned()
+            destination = broadcast_address(self._ip)
+            BEAT.join(self, Triggered(fps=fps, destination=destination, keys=keys, ticks=self._camera_ticks))
+        else:
+            BEAT.leave(self)
+
+    def _camera_ticks(self, time_ns: int) -> int | None:
+        camera_ns = self._clock.camera_ns(time_ns) if self._aligned else None
+        return None if camera_ns is None else round(camera_ns / self._tick_ns)
 
     def _ticks(self, block: vg.Frame) -> int | None:
         """Return a block's time on the camera's clock: its own, or that of its chunk data."""
