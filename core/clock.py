@@ -11,7 +11,13 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """A monotonic clock that threads can sleep on."""
+    """A monotonic clock that threads can sleep on.
+
+    Attributes:
+        waits: True if its time stands still while a member works, so that nothing can come too late.
+    """
+
+    waits: bool
 
     def now_ns(self) -> int:
         """Return the current time in nanoseconds."""
@@ -25,6 +31,8 @@ class Clock(Protocol):
 
 class SystemClock:
     """The computer's monotonic clock."""
+
+    waits = False
 
     def now_ns(self) -> int:
         """Return the current time in nanoseconds."""
@@ -51,6 +59,8 @@ class SimulatedClock:
     Args:
         start_ns: Time at the beginning.
     """
+
+    waits = True
 
     def __init__(self, start_ns: int = 1_000_000_000) -> None:
         self._now_ns = start_ns

@@ -1,103 +1,87 @@
-"""Recording of several cameras at once: one thread per camera, packets stored as they arrive.
-
-Files are written so that a crash costs the last images only: Matroska in short clusters, and one line per image in a
-table of times.
-"""
+"""Several cameras at once: two threads each, one that reads and one that stores, and their frame sets."""
 
 from __future__ import annotations
 
 import contextlib
-import csv
+import os
+import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from fractions import Fraction
+import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TextIO
 
-import av
+import numpy as np
 
-from core.capture.images import as_video_frame
-from core.capture.source import Source
+from core.capture.camera import CameraState, Opener, RunningCamera
+from core.capture.store import CameraStore, StoreState
 from core.capture.synchronizer import Synchronizer
 from core.clock import SYSTEM_CLOCK, Clock
-from core.disk import disk_error
-from core.errors import CoreError
-from core.passwords import without_passwords
 from core.session.layout import TakeLayout
 from core.types.frame import Frame, FrameSet
 
-Opener = Callable[[str, str], Source]
-"""Starts a camera, given its name and address."""
-
-_CONTAINER = {"flush_packets": "1", "cluster_time_limit": "500"}  # ms of video that a crash may cost
-_TICK = Fraction(1, 1_000_000)
-_MATROSKA_TICK = 1000  # in units of _TICK
-_JPEG_QUALITY = "3"  # of images that have to be encoded; about 0.15 bytes per pixel
 _JOIN_S = 0.02
 _MAX_FRAMES = 32  # per camera that wait for their frame set; 100 MB of decoded 1080p images
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class CameraState:
-    """State of a running camera.
-
-    Attributes:
-        size_px: Width and height in px; None until it runs.
-        frames: Number of frames so far.
-        first_ns: Time of the first frame.
-        last_ns: Time of the latest frame.
-        latest: The latest frame, for previews.
-        problem: Reason why it does not run; empty if it does.
-        ended: True once it sends no more frames.
-    """
-
-    size_px: tuple[int, int] | None = None
-    frames: int = 0
-    first_ns: int = 0
-    last_ns: int = 0
-    latest: Frame | None = field(default=None, repr=False)
-    problem: str = ""
-    ended: bool = False
-
-    @property
-    def fps(self) -> float:
-        """Measured frame rate."""
-        return (self.frames - 1) * 1e9 / (self.last_ns - self.first_ns) if self.last_ns > self.first_ns else 0.0
+_SYNC_EVERY_S = 0.5  # of what a loss of power may cost
 
 
 class Recorder:
-    """Runs cameras until it is stopped, and stores what they send.
+    """Runs cameras until it is closed, and stores what they send during takes.
 
     Args:
         addresses: Address by camera name.
-        folder: Folder of the take that is being made; None to watch only.
         opener: Starts a camera.
         clock: Clock that the sources use.
+        pre_roll_s: Seconds before the start of a take that it contains.
+        folder: Folder of a take that begins with the first image; None to begin one later.
     """
 
     def __init__(
-        self, addresses: Mapping[str, str], folder: TakeLayout | None, opener: Opener, clock: Clock = SYSTEM_CLOCK
+        self,
+        addresses: Mapping[str, str],
+        opener: Opener,
+        clock: Clock = SYSTEM_CLOCK,
+        *,
+        pre_roll_s: float = 0.0,
+        folder: TakeLayout | None = None,
     ) -> None:
-        self.cameras = {name: CameraState() for name in addresses}
-        self._folder, self._opener, self._clock = folder, opener, clock
+        self._clock = clock
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._synchronizer = Synchronizer(tuple(addresses), max_frames=_MAX_FRAMES)
         self._frame_set: FrameSet | None = None
-        self._threads = [
-            threading.Thread(target=self._run, args=(name, address), name=f"camera {name}", daemon=True)
+        self._notes: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._stores = {n: CameraStore(n, pre_roll_s, clock.waits, self._notes.put) for n in addresses}
+        self._readers = {
+            name: RunningCamera(
+                name, address, opener, clock, self._stores[name], self._push, self._notes.put, self._stop
+            )
             for name, address in addresses.items()
+        }
+        self._syncing: _Syncing | None = None
+        if folder is not None:
+            self.begin(folder, 0)
+        self._ready = threading.Barrier(len(addresses) + 1)
+        self._threads = [
+            threading.Thread(target=self._run, args=(name,), name=f"camera {name}", daemon=True) for name in addresses
         ]
-        self._ready = threading.Barrier(len(self._threads) + 1)
         for thread in self._threads:
             thread.start()
         self._ready.wait()
 
     @property
+    def cameras(self) -> dict[str, CameraState]:
+        """State of each camera by name."""
+        return {name: reader.state for name, reader in self._readers.items()}
+
+    @property
+    def stores(self) -> dict[str, StoreState]:
+        """State of the storage of each camera by name."""
+        return {name: store.state for name, store in self._stores.items()}
+
+    @property
     def ended(self) -> bool:
-        """Whether all cameras have ended."""
-        return all(camera.ended for camera in self.cameras.values())
+        """Whether no camera sends images: each has ended, or never sent one and says why."""
+        return all(c.ended or (c.problem and not c.frames) for c in self.cameras.values())
 
     @property
     def frame_set(self) -> FrameSet | None:
@@ -106,127 +90,111 @@ class Recorder:
 
     @property
     def dropped(self) -> dict[str, int]:
-        """Number of frame sets that each camera is missing from."""
+        """Number of images that each camera dropped, by its own count, or else by the frame sets without one."""
         with self._lock:
-            return self._synchronizer.dropped
+            missing = self._synchronizer.dropped
+        return {n: missing[n] if c.skipped is None else c.skipped for n, c in self.cameras.items()}
 
     @property
     def silent(self) -> tuple[str, ...]:
         """Running cameras that have stopped sending frames."""
         with self._lock:
-            return self._synchronizer.silent
+            silent = self._synchronizer.silent
+        return tuple(name for name in silent if self._readers[name].state.phase == "running")
+
+    @property
+    def skew_ms(self) -> dict[str, float]:
+        """Time of each camera's image minus the median of all in the latest frame set, ms."""
+        if (latest := self._frame_set) is None:
+            return {}
+        middle = float(np.median([frame.time_ns for frame in latest.frames.values()]))
+        return {name: (frame.time_ns - middle) / 1e6 for name, frame in latest.frames.items()}
+
+    def notes(self) -> list[str]:
+        """Return the warnings since the last call."""
+        notes = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                notes.append(self._notes.get_nowait())
+        return notes
+
+    def set_control(self, camera: str, control: str, value: float | None) -> bool:
+        """Set a control with the camera's next image; return False if there is no such camera."""
+        if (reader := self._readers.get(camera)) is None:
+            return False
+        reader.request_control(control, value)
+        return True
+
+    def begin(self, folder: TakeLayout, since_ns: int) -> None:
+        """Begin to store a take; the one before has to be ended.
+
+        Args:
+            folder: Folder of the take.
+            since_ns: Time of its start.
+        """
+        for store in self._stores.values():
+            store.begin(folder, since_ns)
+        self._syncing = _Syncing(folder.root)
+
+    def end(self) -> list[threading.Event]:
+        """End the take; its files are complete once all events are set."""
+        syncing, self._syncing = self._syncing, None
+        return [store.end() for store in self._stores.values()] + ([] if syncing is None else [syncing.stop()])
 
     def stop(self, timeout_s: float = 15.0) -> None:
-        """End all cameras and close their files."""
+        """End all cameras; what they have sent is still to be stored."""
         self._stop.set()
         deadline_ns = self._clock.now_ns() + round(timeout_s * 1e9)
         while any(thread.is_alive() for thread in self._threads) and self._clock.now_ns() < deadline_ns:
             self._clock.sleep(_JOIN_S)
 
-    def _run(self, name: str, address: str) -> None:
+    def close(self, timeout_s: float = 15.0) -> None:
+        """End all cameras, and complete the files of the take."""
+        self.stop(timeout_s)
+        self.end()
+        for store in self._stores.values():
+            store.close()
+        deadline = time.monotonic() + timeout_s
+        while not all(store.closed for store in self._stores.values()) and time.monotonic() < deadline:
+            time.sleep(_JOIN_S)
+
+    def _run(self, name: str) -> None:
         with self._clock.member():
             self._ready.wait()
             try:
-                self._record(name, address)
+                self._readers[name].run()
             finally:
+                self._readers[name].state.phase = "ended"
                 with self._lock:
                     self._keep(self._synchronizer.end(name))
-                self.cameras[name].ended = True
 
-    def _record(self, name: str, address: str) -> None:
-        camera = self.cameras[name]
-        try:
-            with contextlib.closing(self._opener(name, address)) as source:
-                camera.size_px = source.size_px
-                with _writer(self._folder, name, source) as write:
-                    for frame in source.frames():
-                        if self._stop.is_set():  # it was asked to stop while it waited for this frame
-                            break
-                        write(frame)
-                        camera.first_ns = camera.first_ns or frame.time_ns
-                        camera.frames, camera.last_ns, camera.latest = camera.frames + 1, frame.time_ns, frame
-                        with self._lock:
-                            self._keep(self._synchronizer.push(frame))
-                        if self._stop.is_set():
-                            break
-        except CoreError as error:
-            camera.problem = f"{error.message} {error.hint}"
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            explained = disk_error(error)
-            camera.problem = (
-                f"{name} cannot be recorded: {without_passwords(str(error))}. Check the disk."
-                if explained is None
-                else f"{name} ended. {explained} What was recorded until then is kept."
-            )
+    def _push(self, frame: Frame) -> None:
+        with self._lock:
+            self._keep(self._synchronizer.push(frame))
 
     def _keep(self, sets: list[FrameSet]) -> None:
         self._frame_set = sets[-1] if sets else self._frame_set
 
 
-@contextlib.contextmanager
-def _writer(folder: TakeLayout | None, name: str, source: Source) -> Iterator[Callable[[Frame], None]]:
-    if folder is None:
-        yield lambda frame: None
-        return
-    with (
-        av.open(str(folder.video(name)), "w", container_options=_CONTAINER) as container,
-        folder.frame_times(name).open("w", encoding="utf-8", buffering=1) as times,
-    ):
-        yield _Writer(container, times, source).write
+class _Syncing:
+    """A thread that makes the system write the files in a folder to the disk, which may take long."""
 
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._stop, self._done = folder, threading.Event(), threading.Event()
+        threading.Thread(target=self._run, name="sync", daemon=True).start()
 
-class _Writer:
-    """One camera's video and the table of its image times."""
+    def stop(self) -> threading.Event:
+        """End; the event is set once no file is open any more."""
+        self._stop.set()
+        return self._done
 
-    def __init__(self, container: av.container.OutputContainer, times: TextIO, source: Source) -> None:
-        self._container, self._times, self._count, self._start_ns = container, times, 0, 0
-        self._last_pts = -_MATROSKA_TICK
-        self._copied = source.template is not None
-        if source.template is not None:
-            self._stream = container.add_stream_from_template(source.template)
-        else:
-            self._stream = container.add_stream("mjpeg", options={"qscale": _JPEG_QUALITY})
-            self._stream.width, self._stream.height = source.size_px
-            self._stream.pix_fmt, self._stream.time_base = "yuvj420p", _TICK
-            self._stream.codec_context.time_base = _TICK  # the default, of 24 fps, refuses images that follow faster
-
-    def write(self, frame: Frame) -> None:
-        """Store an image; skips those before the first key frame, and those without a packet of their own."""
-        if self._copied and (frame.packet is None or (not self._count and not frame.packet.is_keyframe)):
-            return
-        self._start_ns = self._start_ns or frame.time_ns
-        # Matroska rounds to milliseconds; images of a burst would share a time stamp, and readers would drop them.
-        pts = round((frame.time_ns - self._start_ns) / 1e6) * _MATROSKA_TICK
-        pts = self._last_pts = max(pts, self._last_pts + _MATROSKA_TICK)
-        if self._copied:
-            packet = frame.packet
-            packet.stream, packet.time_base = self._stream, _TICK
-            packet.pts = packet.dts = pts
-            self._container.mux(packet)
-        else:
-            image = as_video_frame(frame).reformat(format="yuvj420p")
-            image.pts, image.time_base = pts, _TICK
-            self._container.mux(self._stream.encode(image))
-        self._times.write(f"{self._count},{frame.time_ns}\n")
-        self._count += 1
-
-
-def read_frame_times(path: Path) -> list[int]:
-    """Read the times of one camera's images, as far as they were written.
-
-    Args:
-        path: Table with an image index and a time in ns per line.
-
-    Returns:
-        Increasing times in ns; empty if there is no table.
-    """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.reader(file) if len(row) == 2 and row[0].isdigit() and row[1].isdigit()]
-    except FileNotFoundError:
-        return []
-    times: list[int] = []
-    for _, text in rows:
-        # Two images with one time stamp stay two images.
-        times.append(max(int(text), times[-1] + 1000) if times else int(text))
-    return times
+    def _run(self) -> None:
+        while not self._stop.wait(_SYNC_EVERY_S):
+            for path in [*self._folder.glob("*.mkv"), *self._folder.glob("*.times.csv")]:
+                with contextlib.suppress(OSError):  # the writer says what is wrong with the disk
+                    handle = os.open(path, os.O_RDWR)
+                    try:
+                        os.fsync(handle)
+                    finally:
+                        os.close(handle)
+        self._done.set()

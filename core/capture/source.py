@@ -54,10 +54,10 @@ class Source(Protocol):
     template: av.VideoStream | None
 
     def frames(self) -> Iterator[Frame]:
-        """Yield frames as they arrive, with increasing times, until the camera ends or is closed.
+        """Yield frames as they arrive, with increasing times, to the end of a file.
 
         Raises:
-            CoreError: The connection was lost.
+            CoreError: The connection was lost, or the camera has ended; it will be opened again.
         """
 
     def close(self) -> None:

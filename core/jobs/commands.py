@@ -90,12 +90,12 @@ class SetControl:
     Attributes:
         camera: Name of the camera.
         control: Name of the control.
-        value: New value.
+        value: New value; null lets the camera choose it.
     """
 
     camera: str
     control: str
-    value: float
+    value: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -111,6 +111,8 @@ class RecordParams:
             avfoundation:…, the path of a video, or demo:cam01 to demo:cam04 for simulated cameras.
         name: Name of the new take. If omitted, the first free name is used.
         kind: Content of the recording: a calibration board, a board lying on the floor, or people in motion.
+        note: Note that is stored with the take.
+        countdown_s: Time in seconds before the recording begins.
         duration_s: Duration of the recording in seconds; 0 records until the job is stopped.
         preview_only: Show the cameras without recording a take.
         board: Calibration board to detect in the previews; null uses the board of the session.
@@ -120,10 +122,12 @@ class RecordParams:
     cameras: tuple[str, ...]
     name: str = ""
     kind: TakeKind = "board"
+    note: str = ""
+    countdown_s: float = 0.0
     duration_s: float = 0.0
     preview_only: bool = False
     board: Board | None = None
-    preview_hz: float = 5.0
+    preview_hz: float = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,239 +1,405 @@
-"""Verb `record`: make a take from running cameras, and watch a board in them meanwhile."""
+"""Verb `record`: run cameras, show them, and make takes of them.
+
+On the command line the take begins at once and the job ends with it. In the window the job watches, and commands start
+and stop takes; `core.jobs.commands` lists them, and the values of the `status` events.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from functools import partial
 from typing import Any
 
 import av
-import cv2
-import numpy as np
 
 from core.calibration.board.live import BoardWatch, WatchSummary
 from core.calibration.board.session_board import board_to_print, save_session_board, session_board
-from core.capture.recorder import Recorder, read_frame_times
-from core.capture.ring import ImageRing
+from core.capture.camera import Opener
+from core.capture.previews import Previews
+from core.capture.recorder import Recorder
 from core.capture.source import Source, SourceOptions, is_simulated, open_source, parse_camera
+from core.capture.takes import TakeMaker, room_bytes, save_recording
 from core.clock import SYSTEM_CLOCK, Clock
+from core.config import to_mapping
 from core.errors import CoreError
 from core.files import read_json, write_json
+from core.jobs.commands import AddMarker, Command, CommandReader, SetControl, StartTake, StopTake
 from core.pipelines.params import RecordParams
 from core.progress import Reporter
 from core.session import RunLayout, Session, Take, TakeLayout
-from core.session.incoming import discard, find_recording, free_take_name, reserve
-from core.session.ingest import ingest_recording
-from core.types.arrays import F64, U8
+from core.session.incoming import discard
+from core.types.arrays import F64
 from core.types.frame import Frame
 
-_PREVIEW_PX = 640  # long side of a preview
-_SUMMARY_EVERY = 4  # frame sets
-_STATUS_EVERY_S = 1.0
+_PRE_ROLL_S = 2.0
+_STATUS_EVERY_S = 0.25
 _START_TIMEOUT_S = 15.0
 _STALE_S = 1.0  # a frame set this much older than the latest frames is not shown
+_BOARD_EVERY_S = 0.2
+_BOARD_SHARE = 0.25  # of a core, that looking for the board takes at most
+_SUMMARY_EVERY = 4  # frame sets
+_CORNERS_S = 0.5  # that corners are shown for
+_RATE_S = 2.0  # over which the rate of writing is measured
 
 
 def run_record(
     session: Session, params: RecordParams, run: RunLayout, reporter: Reporter, clock: Clock = SYSTEM_CLOCK
 ) -> dict[str, Any]:
-    """Run cameras until cancelled or until the time is up, and make a take of what they sent.
+    """Run cameras until cancelled or until the time is up, and make takes of what they sent.
 
     Cancelling is the normal end, also of watching. Called again in the run of a recording that crashed, it makes the
     take of what that one left.
 
     Args:
-        session: Session that receives the take.
+        session: Session that receives the takes.
         params: Cameras and settings.
         run: Run of this recording.
         reporter: Receives progress, notes and the state of the cameras.
         clock: Clock of cameras and previews.
 
     Returns:
-        `take` (empty if only watched), `seconds`, and `images` by camera.
+        `take`, the last one (empty if only watched), `takes`, `seconds`, and `images` by camera.
 
     Raises:
         CoreError: No camera is given, or none sends an image.
     """
     av.logging.set_level(av.logging.ERROR)
-    if not params.preview_only and (left := find_recording(session, run.name)) is not None:
+    if (take := save_recording(session, run, reporter)) is not None:
         reporter.note("The recording was interrupted. Its images are recovered.")
-        interrupted, owner = left
-        return _finish(session, params, interrupted, owner.cameras, reporter, 0.0)
+        return _result([take], 0.0)
     if run.recorded.is_file() and (name := str(read_json(run.recorded))) in session.take_names():
         reporter.note(f"The recording had ended: its take is {name}.")
-        return _result(session.take(name), 0.0)
+        return _result([session.take(name)], 0.0)
     addresses = _addresses(params.cameras)
     board = session_board(session, params.board)
     if board.kind == "auto" and all(is_simulated(address) for address in addresses.values()):
         board = board_to_print(session, params.board)
         save_session_board(session, board)  # what they film is known
-    folder: TakeLayout | None = None
-    if not params.preview_only:
-        name = free_take_name(session, params.name)
-        folder = reserve(session, name, run=run.name, cameras=tuple(addresses))
-        write_json(run.recorded, name)
     with clock.member():
         opener = partial(_open, start_ns=clock.now_ns(), clock=clock, board=board)
-        recorder = Recorder(addresses, folder, opener, clock)
-        try:
-            seconds = _watch(recorder, BoardWatch(board), params, reporter, clock)
-        finally:
-            recorder.stop()
-    problems = [f"{name}: {camera.problem}" for name, camera in recorder.cameras.items() if camera.problem]
-    for problem in problems:
-        reporter.note(problem, "warning")
-    images = {name: camera.frames for name, camera in recorder.cameras.items()}
-    if not any(images.values()):
-        if folder is not None:
-            discard(session, folder)
-        raise CoreError("No camera sent an image.", " ".join(problems) or "Check the addresses of the cameras.")
-    if folder is None:
-        return {"take": "", "seconds": round(seconds, 1), "images": images}
-    return _finish(session, params, folder, tuple(addresses), _Uncancelled(reporter), seconds)
+        job = _CameraJob(session, params, run, reporter, clock, tuple(addresses))
+        with closing(Previews(reporter)) as previews:
+            return job.run(addresses, opener, previews, _BoardLook(BoardWatch(board), clock))
 
 
 def _open(camera: str, address: str, **shared: Any) -> Source:
     return open_source(address, SourceOptions(camera=camera, **shared))
 
 
-def _watch(recorder: Recorder, watch: BoardWatch, params: RecordParams, reporter: Reporter, clock: Clock) -> float:
-    """Publish previews and the cameras' state until the end; return the duration in s."""
-    begin_ns, status_ns = clock.now_ns(), 0
-    doing = "Watching" if params.preview_only else "Recording"
-    summary: WatchSummary | None = None
-    count, shown, silent = 0, dict.fromkeys(recorder.cameras, -1), set[str]()
-    previews = _Previews(reporter)
-    try:
-        while not reporter.cancelled() and not recorder.ended:
-            now_ns = clock.now_ns()
-            seconds = (now_ns - begin_ns) / 1e9
-            if params.duration_s and seconds >= params.duration_s:
-                break
-            if seconds > _START_TIMEOUT_S and not any(camera.frames for camera in recorder.cameras.values()):
-                break
-            fresh = {name: frame for name, frame in _latest(recorder).items() if frame.index > shown[name]}
-            shown |= {name: frame.index for name, frame in fresh.items()}
-            images = _decoded(fresh)
-            corners = watch.detect(images) if images else {}
-            if images and count % _SUMMARY_EVERY == 0:
-                summary = watch.summary()
-            count += bool(images)
-            fresh_ring = [previews.put(name, image, corners.get(name)) for name, image in images.items()]
-            if any(fresh_ring) or now_ns - status_ns >= _STATUS_EVERY_S * 1e9:
-                status_ns = now_ns
-                reporter.status(_status(recorder, previews, summary, seconds))
-            for name in set(recorder.silent) - silent:
-                reporter.note(f"{name} has stopped sending images. The others go on.", "warning")
-            silent = set(recorder.silent)
-            if params.duration_s:
-                reporter.progress(min(seconds, params.duration_s), params.duration_s, doing)
-            else:
-                reporter.progress(0, 0, f"{doing}, {seconds:.0f} s so far")
-            clock.sleep(max(0.02, 1 / params.preview_hz - (clock.now_ns() - now_ns) / 1e9))
-        seconds = (clock.now_ns() - begin_ns) / 1e9
-        reporter.status(_status(recorder, previews, summary, seconds))
-        return seconds
-    finally:
-        previews.close()
+class _CameraJob:
+    """Cameras that run, and the take that is recorded or about to begin."""
 
-
-def _latest(recorder: Recorder) -> Mapping[str, Frame]:
-    """Return the latest frame set, or each camera's latest frame while there is no recent set."""
-    frames = {name: camera.latest for name, camera in recorder.cameras.items() if camera.latest is not None}
-    frame_set = recorder.frame_set
-    if frame_set is not None:
-        newest_ns = max(frame.time_ns for frame in frames.values())
-        if newest_ns - max(frame.time_ns for frame in frame_set.frames.values()) < _STALE_S * 1e9:
-            return frame_set.frames
-    return frames
-
-
-def _decoded(frames: Mapping[str, Frame]) -> dict[str, U8]:
-    """Return the images of frames; damaged ones are skipped."""
-    images = {}
-    for name, frame in frames.items():
-        try:
-            images[name] = frame.image
-        except CoreError:
-            continue
-    return images
-
-
-class _Previews:
-    """One ring of live images per camera.
-
-    Args:
-        reporter: Receives a note if there is no shared memory.
-    """
-
-    def __init__(self, reporter: Reporter) -> None:
-        self._reporter = reporter
-        self._rings: dict[str, ImageRing] = {}
-        self._failed = False
+    def __init__(
+        self,
+        session: Session,
+        params: RecordParams,
+        run: RunLayout,
+        reporter: Reporter,
+        clock: Clock,
+        cameras: tuple[str, ...],
+    ) -> None:
+        self._session, self._params, self._run = session, params, run
+        self._reporter, self._clock = reporter, clock
+        self._takes = TakeMaker(session, run, cameras, reporter, clock)
+        self._commands = CommandReader(run.root)
+        self._kind = params.kind
+        self._next: tuple[StartTake, TakeLayout, int] | None = None  # the take to come, and when it begins
+        self._length_s = 0.0
+        self._begin_ns = clock.now_ns()
+        self._written: tuple[int, dict[str, int]] = (0, {})
+        self._rates = dict.fromkeys(cameras, 0.0)
+        self._silent: set[str] = set()
 
     @property
-    def names(self) -> dict[str, str]:
-        """Name of the ring by camera."""
-        return {camera: ring.name for camera, ring in self._rings.items()}
+    def _once(self) -> bool:
+        """Whether the job is one take, and ends with it."""
+        return not self._params.preview_only
 
-    def put(self, camera: str, image: U8, corners_px: F64 | None) -> bool:
-        """Publish an image with the board's corners, in px of the full image; return whether its ring is new."""
-        if self._failed:
-            return False
-        height, width = image.shape[:2]
-        scale = min(1.0, _PREVIEW_PX / max(height, width))
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image, np.uint8)
-        new = camera not in self._rings
+    def run(
+        self, addresses: Mapping[str, str], opener: Opener, previews: Previews, board: _BoardLook
+    ) -> dict[str, Any]:
+        """Run the cameras to the end of the job; return its result."""
+        folder = None
+        if self._once:
+            folder = self._start(self._first(), numbered=False)
+            write_json(self._run.recorded, folder.name)
+            if self._params.countdown_s:
+                folder = None
+            else:
+                self._begun()
+        pre_roll_s = 0.0 if self._once else _PRE_ROLL_S
+        self._recorder = Recorder(addresses, opener, self._clock, pre_roll_s=pre_roll_s, folder=folder)
         try:
-            ring = self._rings.setdefault(camera, ImageRing(_PREVIEW_PX**2)) if new else self._rings[camera]
+            seconds = self._loop(previews, board)
+        finally:
+            self._recorder.stop()
+            self._abandon()
+            sent = {name: camera.frames for name, camera in self._recorder.cameras.items()}
+            self._takes.end(self._recorder, unwanted=not any(sent.values()))
+            self._recorder.close()
+        self._note_all()
+        try:
+            self._save(wait=True)
+        finally:
+            self._takes.close()
+        if not any(sent.values()):
+            problems = " ".join(c.problem for c in self._recorder.cameras.values() if c.problem)
+            raise CoreError("No camera sent an image.", problems or "Check the addresses of the cameras.")
+        takes = [self._session.take(name) for name in self._takes.takes]
+        return (
+            _result(takes, seconds)
+            if takes
+            else {"take": "", "takes": [], "seconds": round(seconds, 1), "images": sent}
+        )
+
+    def _first(self) -> StartTake:
+        p = self._params
+        return StartTake(name=p.name, kind=p.kind, note=p.note, countdown_s=p.countdown_s, duration_s=p.duration_s)
+
+    def _loop(self, previews: Previews, board: _BoardLook) -> float:
+        """Show the cameras and follow commands until the end; return the length of the last take, or of watching."""
+        params, clock, recorder = self._params, self._clock, self._recorder
+        shown, status_ns, watched_s = dict[str, int](), 0, 0.0
+        while not self._reporter.cancelled() and not recorder.ended:
+            now_ns = clock.now_ns()
+            watched_s = (now_ns - self._begin_ns) / 1e9
+            if watched_s > _START_TIMEOUT_S and not any(camera.frames for camera in recorder.cameras.values()):
+                break
+            self._obey()
+            self._advance()
+            seconds = self._takes.seconds if self._once or self._takes.folder is not None else watched_s
+            if self._once and self._takes.folder is None and self._next is None:
+                break
+            if not self._once and params.duration_s and watched_s >= params.duration_s:
+                break
+            index, frames = _latest(recorder)
+            fresh = {name: frame for name, frame in frames.items() if frame.time_ns > shown.get(name, 0)}
+            shown |= {name: frame.time_ns for name, frame in fresh.items()}
+            if fresh and self._kind != "motion":
+                board.offer(fresh)
+            new = [previews.put(frame, index, board.corners(frame)) for frame in fresh.values()]
+            if any(new) or now_ns - status_ns >= _STATUS_EVERY_S * 1e9:
+                status_ns = now_ns
+                self._note_all()
+                self._save()
+                self._reporter.status(self._status(previews, board.summary))
+                self._progress(seconds)
+            clock.sleep(max(0.005, 1 / params.preview_hz - (clock.now_ns() - now_ns) / 1e9))
+        self._reporter.status(self._status(previews, board.summary))
+        return self._takes.seconds or watched_s
+
+    def _obey(self) -> None:
+        commands, errors = self._commands.read()
+        for error in errors:
+            self._warn(error)
+        for command in commands:
+            try:
+                self._follow(command)
+            except CoreError as error:
+                self._warn(error)
+
+    def _follow(self, command: Command) -> None:
+        if isinstance(command, StartTake):
+            if self._next is not None or self._takes.folder is not None:
+                raise CoreError("A take is being recorded.", "Stop it before you start another one.")
+            self._start(command)
+        elif isinstance(command, StopTake):
+            self._abandon()
+            self._takes.end(self._recorder, unwanted=command.discard)
+        elif isinstance(command, AddMarker):
+            self._takes.mark(command.text)
+        elif isinstance(command, SetControl):
+            if not self._recorder.set_control(command.camera, command.control, command.value):
+                raise CoreError(f"There is no camera '{command.camera}'.", "Choose one of the running cameras.")
+        else:
+            self._set_live(command.on)
+
+    def _set_live(self, on: bool) -> None:
+        """Switch live 3D on or off."""
+        if on:
+            raise CoreError("Live 3D is not available here.", "Record a take, and triangulate it.")
+
+    def _start(self, command: StartTake, *, numbered: bool = True) -> TakeLayout:
+        """Prepare a take, which begins after its countdown."""
+        folder = self._takes.reserve(command, numbered=numbered)
+        self._kind = command.kind
+        self._next = command, folder, self._clock.now_ns() + round(command.countdown_s * 1e9)
+        return folder
+
+    def _begun(self) -> None:
+        """Take note that the next take has begun."""
+        assert self._next is not None
+        command, folder, begin_ns = self._next
+        self._next, self._length_s = None, command.duration_s
+        self._takes.began(folder, begin_ns)
+
+    def _abandon(self) -> None:
+        """End the countdown."""
+        if self._next is not None:
+            discard(self._session, self._next[1])
+            self._next = None
+
+    def _advance(self) -> None:
+        """Begin the take after its countdown; end it when its time or the disk is up."""
+        if self._next is not None and self._clock.now_ns() >= self._next[2]:
+            _, folder, begin_ns = self._next
+            self._recorder.begin(folder, begin_ns)
+            self._begun()
+        if self._takes.folder is None:
+            return
+        if self._length_s and self._takes.seconds >= self._length_s:
+            self._takes.end(self._recorder)
+            return
+        stores = self._recorder.stores.values()
+        full = room_bytes(self._session.root) <= 0
+        if full or all(store.problem for store in stores):
+            why = "The disk is nearly full" if full else "No camera can be stored any more"
+            self._reporter.note(f"{why}: the take {self._takes.folder.name} has ended.", "warning")
+            self._takes.end(self._recorder)
+
+    def _save(self, *, wait: bool = False) -> None:
+        """Say which takes are complete; in a job that is one take, a failure ends it."""
+        try:
+            for name in self._takes.finished(wait=wait):
+                if not self._once:
+                    self._reporter.note(f"Take {name} is complete.")
         except CoreError as error:
-            self._failed = True
-            self._reporter.note(f"There are no previews. {error.message} {error.hint}", "warning")
-            return False
-        ring.put(small, {"corners": [] if corners_px is None else np.round(corners_px, 1).tolist()})
-        return new
+            if self._once:
+                raise
+            self._warn(error)
 
-    def close(self) -> None:
-        """Remove all rings."""
-        for ring in self._rings.values():
-            ring.close()
+    def _warn(self, error: CoreError) -> None:
+        self._reporter.note(f"{error.message} {error.hint}".strip(), "warning")
 
+    def _note_all(self) -> None:
+        for note in self._recorder.notes():
+            self._reporter.note(note, "warning")
+        silent = set(self._recorder.silent)
+        for name in sorted(silent - self._silent):
+            self._reporter.note(f"{name} has stopped sending images. The others go on.", "warning")
+        self._silent = silent
 
-def _status(recorder: Recorder, previews: _Previews, summary: WatchSummary | None, seconds: float) -> dict[str, Any]:
-    cameras, dropped, rings = {}, recorder.dropped, previews.names
-    for name, camera in recorder.cameras.items():
-        seen = summary.coverage.get(name) if summary is not None else None
-        cameras[name] = {
-            "size_px": list(camera.size_px or ()),
-            "frames": camera.frames,
-            "dropped": dropped[name],
-            "fps": round(camera.fps, 1),
-            "problem": camera.problem,
-            "cells": [] if seen is None else seen.cells.tolist(),
-            "share": 0.0 if seen is None else round(seen.share, 3),
-            "board": 0 if seen is None else seen.images,
-            "ring": rings.get(name, ""),
+    def _progress(self, seconds: float) -> None:
+        doing = "Recording" if self._takes.folder is not None else "Watching"
+        if self._once and self._length_s:
+            self._reporter.progress(min(seconds, self._length_s), self._length_s, doing)
+        else:
+            self._reporter.progress(0, 0, f"{doing}, {seconds:.0f} s so far")
+
+    def _status(self, previews: Previews, summary: WatchSummary | None) -> dict[str, Any]:
+        now_ns, recorder, takes = self._clock.now_ns(), self._recorder, self._takes
+        stores, skews, dropped, rings = recorder.stores, recorder.skew_ms, recorder.dropped, previews.names
+        since_ns, written = self._written
+        if now_ns - since_ns >= _RATE_S * 1e9:
+            total = {name: store.written_bytes for name, store in stores.items()}
+            if since_ns:
+                self._rates = {n: (total[n] - written[n]) * 1e9 / (now_ns - since_ns) for n in total}
+            self._written = now_ns, total
+        cameras = {}
+        for name, camera in recorder.cameras.items():
+            seen, store = summary.coverage.get(name) if summary is not None else None, stores[name]
+            drift_ppm = camera.clock.drift_ppm
+            cameras[name] = {
+                "state": camera.phase,
+                "problem": camera.problem or store.problem,
+                "size_px": list(camera.size_px or ()),
+                "fps": round(camera.fps, 1),
+                "frames": camera.frames,
+                "recorded": store.recorded,
+                "dropped": dropped[name],
+                "damaged": camera.damaged,
+                "lost": store.lost,
+                "reconnects": camera.reconnects,
+                "skew_ms": round(skews.get(name, 0.0), 1),
+                "drift_ppm": None if drift_ppm is None else round(drift_ppm, 1),
+                "queue": store.waiting,
+                "bytes_per_s": round(self._rates[name]),
+                "codec": store.codec,
+                "controls": [to_mapping(control) for control in camera.controls],
+                "cells": [] if seen is None else seen.cells.tolist(),
+                "share": 0.0 if seen is None else round(seen.share, 3),
+                "board": 0 if seen is None else seen.images,
+                "ring": rings.get(name, ""),
+            }
+        rate = sum(self._rates.values())
+        coming = self._next
+        folder = takes.folder if coming is None else coming[1]
+        return {
+            "state": "countdown" if coming is not None else "watching" if folder is None else "recording",
+            "take": "" if folder is None else folder.name,
+            "takes": list(takes.takes),
+            "saving": list(takes.saving),
+            "seconds": round((now_ns - (self._begin_ns if takes.folder is None else takes.begin_ns)) / 1e9, 1),
+            "countdown_s": 0.0 if coming is None else round(max(coming[2] - now_ns, 0) / 1e9, 1),
+            "markers": [{"time_s": (m.time_ns - takes.begin_ns) / 1e9, "text": m.text} for m in takes.markers],
+            "disk_minutes": round(max(room_bytes(self._session.root), 0) / rate / 60, 1) if rate else None,
+            "live": False,
+            "advice": "" if summary is None else summary.advice,
+            "cameras": cameras,
         }
-    return {"seconds": round(seconds, 1), "advice": "" if summary is None else summary.advice, "cameras": cameras}
 
 
-def _finish(
-    session: Session,
-    params: RecordParams,
-    folder: TakeLayout,
-    cameras: tuple[str, ...],
-    reporter: Reporter,
-    seconds: float,
-) -> dict[str, Any]:
-    """Make the take of the files in a recording's folder."""
-    times_ns = {name: read_frame_times(folder.frame_times(name)) for name in cameras}
-    return _result(ingest_recording(session, folder, times_ns, params.kind, reporter), seconds)
+class _BoardLook:
+    """Looks for the board beside the previews, in as many images as a share of a core allows."""
+
+    def __init__(self, watch: BoardWatch, clock: Clock) -> None:
+        self._watch, self._clock = watch, clock
+        self._corners: dict[str, tuple[int, F64]] = {}
+        self._due_ns, self._count = 0, 0
+        self._thread: threading.Thread | None = None
+        self.summary: WatchSummary | None = None
+
+    def offer(self, frames: Mapping[str, Frame]) -> None:
+        """Look for the board in these images, unless others are still looked at."""
+        now_ns = self._clock.now_ns()
+        if now_ns < self._due_ns or (self._thread is not None and self._thread.is_alive()):
+            return
+        self._due_ns = now_ns + round(_BOARD_EVERY_S * 1e9)
+        if self._clock.waits:
+            self._look(frames)
+        else:
+            self._thread = threading.Thread(target=self._look, args=(frames,), name="board", daemon=True)
+            self._thread.start()
+
+    def corners(self, frame: Frame) -> F64 | None:
+        """Return the corners last seen by a camera, if that was not long before an image."""
+        time_ns, xy_px = self._corners.get(frame.camera, (0, None))
+        return xy_px if frame.time_ns - time_ns < _CORNERS_S * 1e9 else None
+
+    def _look(self, frames: Mapping[str, Frame]) -> None:
+        begin_ns, images = self._clock.now_ns(), {}
+        for name, frame in frames.items():
+            with suppress(CoreError):  # a damaged image
+                images[name] = frame.image
+        if not images:
+            return
+        found = self._watch.detect(images)
+        self._corners |= {name: (frames[name].time_ns, xy_px) for name, xy_px in found.items()}
+        if self._count % _SUMMARY_EVERY == 0:
+            self.summary = self._watch.summary()
+        self._count += 1
+        end_ns = self._clock.now_ns()
+        self._due_ns = max(self._due_ns, end_ns + round((end_ns - begin_ns) * (1 / _BOARD_SHARE - 1)))
 
 
-def _result(take: Take, seconds: float) -> dict[str, Any]:
-    images = {camera.name: camera.n_frames for camera in take.manifest.cameras}
-    return {"take": take.name, "seconds": round(seconds, 1), "images": images}
+def _latest(recorder: Recorder) -> tuple[int, Mapping[str, Frame]]:
+    """Return index and frames of the latest frame set, or -1 and each camera's latest while there is no recent one."""
+    frames = {name: camera.latest for name, camera in recorder.cameras.items() if camera.latest is not None}
+    frame_set = recorder.frame_set
+    if frame_set is not None and frames:
+        newest_ns = max(frame.time_ns for frame in frames.values())
+        if newest_ns - max(frame.time_ns for frame in frame_set.frames.values()) < _STALE_S * 1e9:
+            return frame_set.index, frame_set.frames
+    return -1, frames
+
+
+def _result(takes: Sequence[Take], seconds: float) -> dict[str, Any]:
+    last = takes[-1]
+    images = {camera.name: camera.n_frames for camera in last.manifest.cameras}
+    names = [take.name for take in takes]
+    return {"take": last.name, "takes": names, "seconds": round(seconds, 1), "images": images}
 
 
 def _addresses(cameras: tuple[str, ...]) -> dict[str, str]:
@@ -248,15 +414,3 @@ def _addresses(cameras: tuple[str, ...]) -> dict[str, str]:
     if not out:
         raise CoreError("There is no camera to record.", "Add cameras: [left=rtsp://…, right=v4l2:/dev/video0].")
     return out
-
-
-class _Uncancelled:
-    """A reporter that is never cancelled: the recording has ended and is to be kept."""
-
-    def __init__(self, reporter: Reporter) -> None:
-        self.progress, self.metric, self.note = reporter.progress, reporter.metric, reporter.note
-        self.status = reporter.status
-
-    def cancelled(self) -> bool:
-        """Return False."""
-        return False

@@ -7,11 +7,13 @@ recording that dies keeps its folder, so that `resume` can make the take of what
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from core.config import from_mapping, to_mapping
 from core.errors import CoreError
@@ -24,21 +26,48 @@ _OWNERLESS_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedMarker:
+    """An instant that was marked during a recording.
+
+    Attributes:
+        time_ns: Time on the clock of the recording.
+        text: Note beside the marker.
+    """
+
+    time_ns: int
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IncomingOwner:
-    """The process that makes a take, stored in the take's folder.
+    """The process that makes a take, and what it knows of it; stored in the take's folder.
 
     Attributes:
         process: The process.
         run: Run of a recording; empty for an import.
         cameras: Names of the recorded cameras.
+        kind: What is recorded; empty for an import.
+        note: Note of the user.
+        markers: Instants that were marked.
     """
 
     process: ProcessIdentity
     run: str = ""
     cameras: tuple[str, ...] = ()
+    kind: Literal["", "board", "floor", "motion"] = ""
+    note: str = ""
+    markers: tuple[RecordedMarker, ...] = ()
 
 
-def reserve(session: Session, name: str, *, run: str = "", cameras: Sequence[str] = ()) -> TakeLayout:
+def reserve(
+    session: Session,
+    name: str,
+    *,
+    run: str = "",
+    cameras: Sequence[str] = (),
+    kind: Literal["", "board", "floor", "motion"] = "",
+    note: str = "",
+) -> TakeLayout:
     """Make the folder of a take that this process is about to fill.
 
     Args:
@@ -46,6 +75,8 @@ def reserve(session: Session, name: str, *, run: str = "", cameras: Sequence[str
         name: Name of the take.
         run: Run of a recording; empty for an import.
         cameras: Names of the recorded cameras.
+        kind: What is recorded; empty for an import.
+        note: Note of the user.
 
     Raises:
         CoreError: Another process makes a take of this name.
@@ -57,9 +88,15 @@ def reserve(session: Session, name: str, *, run: str = "", cameras: Sequence[str
         incoming.root.mkdir(parents=True)
     except FileExistsError as error:
         raise CoreError(f"A take '{name}' is being made.", "Choose another name, or resume its recording.") from error
-    owner = IncomingOwner(process=ProcessIdentity.of(), run=run, cameras=tuple(cameras))
+    owner = IncomingOwner(process=ProcessIdentity.of(), run=run, cameras=tuple(cameras), kind=kind, note=note)
     write_json(incoming.owner, to_mapping(owner))
     return incoming
+
+
+def add_marker(incoming: TakeLayout, marker: RecordedMarker) -> None:
+    """Store a marker of a recording at once, so that it outlasts a crash."""
+    owner = from_mapping(IncomingOwner, read_json(incoming.owner))
+    write_json(incoming.owner, to_mapping(dataclasses.replace(owner, markers=(*owner.markers, marker))))
 
 
 @contextlib.contextmanager
@@ -131,13 +168,14 @@ def interrupted_recordings(session: Session) -> dict[str, str]:
     return {name: owner.run for name, owner in owners.items() if owner and owner.run and not owner.process.alive}
 
 
-def free_take_name(session: Session, wanted: str, sources: Sequence[Path | str] = ()) -> str:
+def free_take_name(session: Session, wanted: str, sources: Sequence[Path | str] = (), *, numbered: bool = False) -> str:
     """Return a name for a new take.
 
     Args:
         session: Session of the take.
         wanted: Requested name; empty for a name after the folder that the take comes from, or a number.
         sources: Where the take comes from.
+        numbered: Add the next number to a requested name that is taken, rather than refuse it.
 
     Raises:
         CoreError: The requested name is taken.
@@ -149,6 +187,8 @@ def free_take_name(session: Session, wanted: str, sources: Sequence[Path | str] 
             taken.add(folder.name.casefold())
     if wanted:
         name = safe_name(wanted)
+        if numbered and name.casefold() in taken:
+            return next(n for i in range(2, len(taken) + 3) if (n := f"{name}_{i:02d}").casefold() not in taken)
         if name.casefold() in taken:
             raise CoreError(f"The session already has a take '{name}'.", "Choose another name.")
         return name

@@ -19,14 +19,14 @@ from core.geometry.resize import resize_note
 from core.progress import Reporter, check
 from core.session.footage.sources import find_footage, first_images, write_timeless
 from core.session.footage.stills import SUFFIX
-from core.session.incoming import discard, free_take_name, put_in_place, staged
+from core.session.incoming import IncomingOwner, discard, free_take_name, put_in_place, staged
 from core.session.layout import TakeLayout
 from core.session.naming import cameras_of_files
-from core.session.store import Session, Take, TakeCamera, TakeKind, TakeManifest
-from core.session.times_table import read_times_table
+from core.session.store import Session, Take, TakeCamera, TakeKind, TakeManifest, TakeMarker
+from core.session.times_table import ImageTimes, read_image_times, read_times_table
 from core.session.timing import Alignment, align_times
 from core.session.video import VideoReader
-from core.types.arrays import F64
+from core.types.arrays import F64, I64
 from core.types.camera import CameraRig
 from core.types.rate import frame_rate, steady_times
 
@@ -40,7 +40,7 @@ _START_TOLERANCE_S = 2.0  # creation times are whole seconds, of the start or th
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Video:
-    """A video file that can be used."""
+    """A video file that can be used: its first `n_frames` images, or those of them that `images` names."""
 
     path: Path
     size_px: tuple[int, int]
@@ -49,7 +49,9 @@ class _Video:
     times_s: F64
     began: datetime | None
     notes: tuple[str, ...]
+    n_frames: int
     lost: int = 0
+    images: I64 | None = None
 
 
 def ingest_videos(
@@ -118,28 +120,27 @@ def ingest_videos(
     return session.take(take_name)
 
 
-def ingest_recording(
-    session: Session, incoming: TakeLayout, times_ns: Mapping[str, Sequence[int]], kind: TakeKind, reporter: Reporter
-) -> Take:
+def ingest_recording(session: Session, incoming: TakeLayout, owner: IncomingOwner, reporter: Reporter) -> Take:
     """Make a take of recorded videos where they lie, without copying them.
 
-    Images and times beyond the shorter of the two are left out, since a crash may have cost either.
+    An image of a video and a row of its table of times belong together by the time stamp in the video, which follows
+    from the row; never by their places, since a crash may have cost either.
 
     Args:
         session: Session of the take.
         incoming: Folder of the recording, under `takes/.incoming/`.
-        times_ns: Increasing image times by camera.
-        kind: What was filmed.
+        owner: What is known of the recording.
         reporter: Receives progress and notes.
 
     Raises:
         CoreError: No camera recorded two images, or no two cameras recorded at the same time.
     """
     sources: dict[str, _Video] = {}
-    notes = []
-    for done, (camera, times) in enumerate(times_ns.items()):
-        reporter.progress(done, len(times_ns), "Reading the videos")
-        path = incoming.video(camera)
+    notes: list[str] = []
+    incoming.reserve.unlink(missing_ok=True)
+    for done, camera in enumerate(owner.cameras):
+        reporter.progress(done, len(owner.cameras), "Reading the videos")
+        path, times = incoming.video(camera), read_image_times(incoming.frame_times(camera))
         if len(times) < 2 and path.is_file() and path.stat().st_size > _EMPTY_BYTES:
             notes.append(f"{camera} is not used: the times of its images are lost.")
             continue
@@ -148,13 +149,9 @@ def ingest_recording(
             path.unlink(missing_ok=True)
             continue
         try:
-            video = _examine(path)
+            sources[camera] = _recorded(camera, path, times)
         except CoreError as error:
             notes.append(f"{camera} is not used. {error.message}")
-            continue
-        count = min(len(video.times_s), len(times))
-        times_s = np.asarray(times[:count], np.int64) / 1e9
-        sources[camera] = dataclasses.replace(video, times_s=times_s, fps=frame_rate(times_s))
     if not sources:
         raise CoreError("Nothing was recorded.", "Check that the cameras are running before you stop.")
     start = min(float(video.times_s[0]) for video in sources.values())
@@ -162,15 +159,51 @@ def ingest_recording(
     plan = _plan(sources, session.rig, strict=False)
     notes += plan.notes
     files = {camera: video.path.name for camera, video in plan.sources.items()}
-    _write_take(incoming, plan, files, kind, "recording", notes)
+    timeline = plan.alignment.timeline
+    image_s = np.nanmean(timeline.frame_time_s, axis=1)
+    markers = []
+    for marker in owner.markers:
+        frame = int(np.argmin(np.abs(image_s - (marker.time_ns / 1e9 - start))))
+        markers.append(TakeMarker(time_s=round(float(timeline.time_s[frame]), 6), frame=frame, text=marker.text))
+    kind = owner.kind or "board"
+    _write_take(incoming, plan, files, kind, "recording", notes, note=owner.note, markers=tuple(markers))
     take = session.layout.take(incoming.name)
     put_in_place(incoming, take)
-    for camera in times_ns:
-        take.frame_times(camera).unlink(missing_ok=True)
     discard(session, incoming)
     for note in notes:
         reporter.note(note, "warning")
     return session.take(take.name)
+
+
+def _recorded(camera: str, path: Path, times: ImageTimes) -> _Video:
+    """Return a recorded video with the times of those of its images that can be decoded.
+
+    Raises:
+        CoreError: The video has no usable image.
+    """
+    with VideoReader(path) as video:
+        whole = video.whole_frames()
+        stored_ms = np.round((video.start_s + video.times_s[:whole]) * 1000).astype(np.int64)
+        _, place, row = np.intersect1d(stored_ms, times.stored_ms, assume_unique=True, return_indices=True)
+        if len(place) < 2:
+            raise CoreError(f"The times of {path.name} are not those of its images.", "Record it again.")
+        # A crash costs the last images, which is to be expected; others are missing in the middle.
+        lost = int((times.index < times.index[row[-1]]).sum()) + 1 - len(row)
+        unknown = whole - len(place)
+        notes = [f"{camera}: {lost} images within the recording cannot be decoded."] if lost else []
+        notes += [f"{camera}: {unknown} images are not used, since their times are lost."] if unknown else []
+        times_s = times.time_ns[row] / 1e9
+        return _Video(
+            path=path,
+            size_px=video.size_px,
+            fps=frame_rate(times_s),
+            rotation_deg=video.rotation_deg,
+            times_s=times_s,
+            began=None,
+            notes=tuple(notes),
+            n_frames=whole,
+            images=place,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,13 +228,25 @@ def _plan(sources: Mapping[str, _Video], rig: CameraRig | None, *, strict: bool)
     notes += _rig_notes(sources, rig, strict=strict)
     alignment = align_times({n: v.times_s for n, v in sources.items()}, {n: v.fps for n, v in sources.items()})
     notes += alignment.notes
+    index = alignment.timeline.frame_index.copy()
+    for v, video in enumerate(sources.values()):
+        if video.images is not None:
+            index[:, v] = np.where(index[:, v] < 0, -1, video.images[index[:, v]])
+    alignment = dataclasses.replace(alignment, timeline=dataclasses.replace(alignment.timeline, frame_index=index))
     if len(sources) == 1:
         notes.append("There is only one camera: 3D needs at least two.")
     return _Plan(sources=sources, alignment=alignment, notes=tuple(notes))
 
 
 def _write_take(
-    folder: TakeLayout, plan: _Plan, files: Mapping[str, str], kind: TakeKind, source: str, notes: Sequence[str]
+    folder: TakeLayout,
+    plan: _Plan,
+    files: Mapping[str, str],
+    kind: TakeKind,
+    source: str,
+    notes: Sequence[str],
+    note: str = "",
+    markers: tuple[TakeMarker, ...] = (),
 ) -> None:
     """Write a take's timeline and manifest into the folder of its videos."""
     manifest = TakeManifest(
@@ -214,7 +259,7 @@ def _write_take(
                 name=camera,
                 file=files[camera],
                 size_px=video.size_px,
-                n_frames=len(video.times_s),
+                n_frames=video.n_frames,
                 fps=video.fps,
                 rotation_deg=video.rotation_deg,
             )
@@ -223,6 +268,8 @@ def _write_take(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         source=source,
         notes=tuple(notes),
+        note=note,
+        markers=markers,
     )
     plan.alignment.timeline.save(folder.timestamps)
     write_yaml(folder.manifest, to_mapping(manifest))
@@ -288,6 +335,7 @@ def _examine(path: Path) -> _Video:
             times_s=times_s,
             began=video.began,
             notes=tuple(notes),
+            n_frames=whole,
             lost=video.n_frames + video.missing - whole,
         )
 

@@ -119,12 +119,17 @@ class TakeLayout:
         """Process that makes the take; absent once the take is complete."""
         return self.root / "owner.json"
 
+    @property
+    def reserve(self) -> Path:
+        """Space that is kept for the timeline of a recording whose disk is full; absent once complete."""
+        return self.root / ".reserve"
+
     def video(self, camera: str, suffix: str = ".mkv") -> Path:
         """Return the path of a camera's video."""
         return self.root / f"cam_{safe_name(camera)}{suffix}"
 
     def frame_times(self, camera: str) -> Path:
-        """Return the path of the table that a recording writes a camera's image times to; absent once complete."""
+        """Return the path of the table of a recorded camera's image times; see `core.session.times_table`."""
         return self.root / f"cam_{safe_name(camera)}.times.csv"
 
     @property

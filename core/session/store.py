@@ -65,6 +65,21 @@ class TakeCamera:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeMarker:
+    """An instant that was marked while a take was recorded.
+
+    Attributes:
+        time_s: Time from the start of the take.
+        frame: Frame at that time.
+        text: Note beside the marker.
+    """
+
+    time_s: float
+    frame: int
+    text: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TakeManifest:
     """Content of `take.yaml`.
@@ -78,6 +93,8 @@ class TakeManifest:
         created: Time of creation, ISO 8601.
         source: Names of the imported files, or "recording".
         notes: Remarks of the import, a sentence each.
+        note: Note of the user.
+        markers: Instants that were marked during the recording.
         schema: Version of the file format.
     """
 
@@ -89,6 +106,8 @@ class TakeManifest:
     created: str = ""
     source: str = ""
     notes: tuple[str, ...] = ()
+    note: str = ""
+    markers: tuple[TakeMarker, ...] = ()
     schema: int = SESSION_SCHEMA
 
 

@@ -1,23 +1,29 @@
-"""Tables of recorded image times, as caliscope writes them.
+"""Tables of recorded image times: those that caliscope writes, and those of this program's recordings.
 
 Webcams drop images and start at different times, so the number of an image in its file says little about its time.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
 from core.errors import CoreError
 from core.files import read_text
-from core.types.arrays import F64
+from core.types.arrays import F64, I64
+from core.types.frame import Frame
 
 _COLUMNS = ("cam_id", "frame_time")
 _ORDER = ("frame_index", "sync_index")
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
 
 
 def read_times_table(path: Path, cameras: Mapping[str, tuple[str, int, int]]) -> dict[str, F64]:
@@ -74,3 +80,54 @@ def _times(path: Path, name: str, rows: Mapping[int, float], n_frames: int, n_al
     if not np.isfinite(times).all() or (np.diff(times) <= 0).any():
         raise CoreError(f"{path.name}: the times of {name} do not increase.", remedy)
     return times
+
+
+TIMES_HEADER = "index,stored_ms,time_ns,source_time_ns,sequence\n"
+UNKNOWN = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ImageTimes:
+    """Times of one camera's recorded images, in the order of their storage.
+
+    Attributes:
+        index: (n,) increasing numbers of the stored images.
+        stored_ms: (n,) increasing time stamps of the images in the video, in ms, by which the two belong together.
+        time_ns: (n,) increasing times on the clock that all cameras share.
+        source_time_ns: (n,) times on the camera's own clock; `UNKNOWN` where it has none.
+        sequence: (n,) numbers that the camera gave the images; `UNKNOWN` where it gave none.
+    """
+
+    index: I64
+    stored_ms: I64
+    time_ns: I64
+    source_time_ns: I64
+    sequence: I64
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+def write_image_time(file: TextIO, index: int, stored_ms: int, frame: Frame) -> None:
+    """Append the row of a stored image to a camera's table."""
+    own, sequence = (UNKNOWN if n is None else n for n in (frame.source_time_ns, frame.sequence))
+    file.write(f"{index},{stored_ms},{frame.time_ns},{own},{sequence}\n")
+
+
+def read_image_times(path: Path) -> ImageTimes:
+    """Read the times of one camera's images, as far as they were written; no rows if there is no table.
+
+    Args:
+        path: Table of a take, see `TakeLayout.frame_times`.
+    """
+    rows: list[tuple[int, ...]] = []
+    with contextlib.suppress(FileNotFoundError), path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            values = line.rstrip("\n").split(",")
+            if not line.endswith("\n") or len(values) != 5 or not all(map(_WHOLE.fullmatch, values)):
+                continue  # the header, or a row that a crash cut off
+            row = tuple(map(int, values))
+            if not rows or all(new > last for new, last in zip(row[:3], rows[-1][:3], strict=True)):
+                rows.append(row)
+    index, stored_ms, time_ns, own, sequence = np.array(rows, np.int64).reshape(-1, 5).T
+    return ImageTimes(index=index, stored_ms=stored_ms, time_ns=time_ns, source_time_ns=own, sequence=sequence)

@@ -78,6 +78,11 @@ class VideoReader:
         return np.asarray((self._pts - self._pts[0]) * float(self._stream.time_base))
 
     @property
+    def start_s(self) -> float:
+        """Time of the first image by the file, in s."""
+        return float(self._pts[0] * self._stream.time_base)
+
+    @property
     def fps(self) -> float:
         """Frame rate over the whole file, see `frame_rate`; the nominal rate of a file with a single image."""
         stated = float(self._stream.average_rate or 0)

@@ -21,7 +21,7 @@ import pytest
 from core.board.pattern import Board
 from core.calibration.board.config import CalibrateConfig
 from core.calibration.board.live import BoardWatch
-from core.capture.recorder import Recorder, read_frame_times
+from core.capture.recorder import Recorder
 from core.capture.ring import ImageRingReader
 from core.capture.source import Source, SourceOptions, open_source
 from core.capture.sources.demo import DemoCameras, demo_rig
@@ -35,9 +35,10 @@ from core.pipelines.rig.calibrate import run_calibrate
 from core.process import ProcessIdentity
 from core.progress import RecordingReporter
 from core.session import Session
-from core.session.incoming import find_recording, reserve
+from core.session.incoming import IncomingOwner, find_recording, reserve
 from core.session.ingest import ingest_recording, ingest_videos
 from core.session.status import session_status
+from core.session.times_table import read_image_times
 from core.session.video import VideoReader
 from core.types.frame import ArrayImage, Frame
 
@@ -142,11 +143,13 @@ def test_a_network_camera_is_recorded_packet_by_packet(session: Session, server:
     assert state["frames"] > 25 and state["size_px"] == [160, 120] and state["ring"]
     with pytest.raises(CoreError):  # live images end with the recording
         ImageRingReader(state["ring"])
-    assert not left_in(session) and sorted(p.suffix for p in take.layout.root.iterdir()) == [
-        ".csv",
-        ".mkv",
-        ".mkv",
-        ".yaml",
+    assert not left_in(session) and sorted(p.name for p in take.layout.root.iterdir()) == [
+        "cam_cam02.mkv",
+        "cam_cam02.times.csv",
+        "cam_left.mkv",
+        "cam_left.times.csv",
+        "take.yaml",
+        "timestamps.csv",
     ]
 
 
@@ -244,12 +247,12 @@ def test_a_killed_recording_loses_a_second_at_most_and_is_recovered(session: Ses
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            counts = [len(read_frame_times(folder.frame_times(name))) for name in ("cam01", "cam02")]
+            counts = [len(read_image_times(folder.frame_times(name))) for name in ("cam01", "cam02")]
             if min(counts) >= 30:
                 break
             time.sleep(0.1)
         process.kill()
-    counts = {name: len(read_frame_times(folder.frame_times(name))) for name in ("cam01", "cam02")}
+    counts = {name: len(read_image_times(folder.frame_times(name))) for name in ("cam01", "cam02")}
     size = sum(path.stat().st_size for path in folder.root.iterdir())
     assert min(counts.values()) >= 30 and not session.take_names()
     video = session.root / "other.mp4"
@@ -274,7 +277,7 @@ def test_a_killed_recording_loses_a_second_at_most_and_is_recovered(session: Ses
 
 def test_a_recording_of_which_nothing_is_left_is_refused(session: Session) -> None:
     folder = reserve(session, "empty", run="20260101-000000-record", cameras=("a", "b"))
-    folder.frame_times("a").write_text("0,100\n1,", encoding="utf-8")
+    folder.frame_times("a").write_text("0,0,100,-1,-1\n1,", encoding="utf-8")
     folder.video("a").write_bytes(b"no video")
     found = find_recording(session, "20260101-000000-record")
     assert found is not None and found[1].cameras == ("a", "b") and found[1].process.alive
@@ -283,9 +286,10 @@ def test_a_recording_of_which_nothing_is_left_is_refused(session: Session) -> No
     )
     with pytest.raises(CoreError, match="still running"):
         find_recording(session, found[1].run)
-    assert read_frame_times(folder.frame_times("a")) == [100] and read_frame_times(folder.frame_times("b")) == []
+    times = read_image_times(folder.frame_times("a"))
+    assert times.time_ns.tolist() == [100] and len(read_image_times(folder.frame_times("b"))) == 0
     with pytest.raises(CoreError, match="Nothing was recorded"):
-        ingest_recording(session, folder, {"a": [100], "b": []}, "board", RecordingReporter())
+        ingest_recording(session, folder, found[1], RecordingReporter())
 
 
 class Bursts:
@@ -305,33 +309,55 @@ class Bursts:
 
 def test_images_that_arrive_in_bursts_keep_their_own_times(session: Session) -> None:
     folder = reserve(session, "burst", run="r", cameras=("burst",))
-    recorder = Recorder({"burst": "x"}, folder, lambda camera, address: Bursts())
-    while not recorder.ended:
-        time.sleep(0.01)
-    recorder.stop()
-    times_ns = read_frame_times(folder.frame_times("burst"))
-    assert len(times_ns) == 60 and times_ns[1] - times_ns[0] == 10**5
+    record(Recorder({"burst": "x"}, lambda camera, address: Bursts(), SimulatedClock(), folder=folder))
+    times = read_image_times(folder.frame_times("burst"))
+    assert times.index.tolist() == list(range(60)) and times.time_ns[1] - times.time_ns[0] == 10**5
     with VideoReader(folder.video("burst")) as video:
         assert video.n_frames == 60
         shown = [video.read(i)[20:28, 20:28].mean() / 4 for i in range(60)]
     assert shown == pytest.approx(range(60), abs=1)
-    take = ingest_recording(session, folder, {"burst": times_ns}, "board", RecordingReporter())
+    take = ingest_recording(session, folder, owner_of("burst"), RecordingReporter())
     assert take.manifest.cameras[0].n_frames == take.manifest.n_frames == 60 and take.name == "burst"
     assert take.manifest.fps == pytest.approx(20, rel=0.05)
     np.testing.assert_array_equal(take.timeline().frame_index[:, 0], np.arange(60))
 
 
-def test_equal_time_stamps_stay_two_images(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("0,5000\n1,5000\n2,9000\n", encoding="utf-8")
-    assert read_frame_times(tmp_path / "t.csv") == [5000, 6000, 9000]
+def owner_of(*cameras: str) -> IncomingOwner:
+    return IncomingOwner(process=ProcessIdentity.of(), run="r", cameras=cameras)
+
+
+def record(recorder: Recorder) -> None:
+    """Wait until all cameras have ended, and complete their files."""
+    while not recorder.ended:
+        time.sleep(0.01)
+    recorder.close()
+
+
+def test_images_keep_their_times_where_rows_of_the_table_are_missing(session: Session) -> None:
+    folder = reserve(session, "burst", run="r", cameras=("burst",))
+    record(Recorder({"burst": "x"}, lambda camera, address: Bursts(), SimulatedClock(), folder=folder))
+    table = folder.frame_times("burst")
+    rows = table.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [*rows[:11], "damaged\n", *rows[14:51]]  # of images 0 to 9 and 13 to 49
+    table.write_text("".join(kept), encoding="utf-8")
+    reporter = RecordingReporter()
+    take = ingest_recording(session, folder, owner_of("burst"), reporter)
+    timeline = take.timeline()
+    used = timeline.frame_index[:, 0]
+    assert used[used >= 0].tolist() == [*range(10), *range(13, 50)] and take.manifest.cameras[0].n_frames == 60
+    expected = (used // 2) * 0.1 + (used % 2) * 1e-4
+    np.testing.assert_allclose(timeline.frame_time_s[used >= 0, 0], expected[used >= 0], atol=1e-8)
+    assert any("13 images are not used" in text for text, _ in reporter.notes)
 
 
 def test_a_recorder_keeps_the_reason_why_a_camera_does_not_run() -> None:
     def opened(camera: str, address: str) -> Source:
         return open_source(address, SourceOptions(camera=camera, start_ns=0))
 
-    recorder = Recorder({"x": "nowhere"}, None, opened)
-    recorder.stop()
+    recorder = Recorder({"x": "nowhere"}, opened)
+    while not recorder.ended:
+        time.sleep(0.01)
+    recorder.close()
     assert recorder.ended and "no camera at" in recorder.cameras["x"].problem and recorder.frame_set is None
 
 

@@ -1,0 +1,222 @@
+"""One running camera: a thread that reads it, opens it again when it is lost, and skips damaged images."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import av.error
+
+from core.capture.clock_fit import ClockFit
+from core.capture.controls import Control, controls_of, set_control
+from core.capture.encoder import packet_maker
+from core.capture.source import Source, damaged_images
+from core.capture.store import CameraStore, Note
+from core.clock import Clock
+from core.errors import CoreError
+from core.passwords import without_passwords
+from core.types.frame import Frame
+
+Opener = Callable[[str, str], Source]
+"""Starts a camera, given its name and address."""
+
+CameraPhase = Literal["starting", "running", "lost", "ended"]
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 8.0  # before a lost camera is opened again
+_SETTLED_S = 5.0  # of images after which a connection counts as good
+_SLICE_S = 0.25
+_CONTROLS_EVERY_NS = 2_000_000_000
+_RATE_S = 2.0  # over which the frame rate is measured
+_SAY_EVERY_NS = 5_000_000_000
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class CameraState:
+    """State of a running camera.
+
+    Attributes:
+        phase: Whether it sends images.
+        size_px: Width and height in px; None until it runs.
+        frames: Number of frames so far.
+        last_ns: Time of the latest frame.
+        latest: The latest frame, for previews.
+        problem: Reason why it does not run; empty if it does.
+        skipped: Images missing by the camera's own count; None where it does not count.
+        damaged: Number of damaged images, which were skipped.
+        reconnects: Number of times it was opened again.
+        fps: Frame rate of the last seconds.
+        clock: Its own clock against the shared one.
+        controls: Its controls as last read.
+    """
+
+    phase: CameraPhase = "starting"
+    size_px: tuple[int, int] | None = None
+    frames: int = 0
+    last_ns: int = 0
+    latest: Frame | None = field(default=None, repr=False)
+    problem: str = ""
+    skipped: int | None = None
+    damaged: int = 0
+    reconnects: int = 0
+    fps: float = 0.0
+    clock: ClockFit = field(default_factory=ClockFit, repr=False)
+    controls: tuple[Control, ...] = ()
+
+    @property
+    def ended(self) -> bool:
+        """Whether it sends no more images."""
+        return self.phase == "ended"
+
+
+class RunningCamera:
+    """Reads one camera until it is stopped; to be run in a thread of its own.
+
+    Args:
+        name: Name of the camera.
+        address: Its address.
+        opener: Starts a camera.
+        clock: Clock that the source uses.
+        store: Receives the images to store.
+        push: Receives each frame, for frame sets.
+        note: Receives warnings.
+        stop: Set to end it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        address: str,
+        opener: Opener,
+        clock: Clock,
+        store: CameraStore,
+        push: Callable[[Frame], None],
+        note: Note,
+        stop: threading.Event,
+    ) -> None:
+        self.state = CameraState()
+        self._name, self._address, self._opener, self._clock = name, address, opener, clock
+        self._store, self._push, self._note, self._stop = store, push, note, stop
+        self._requests: queue.SimpleQueue[tuple[str, float | None]] = queue.SimpleQueue()
+        self._sequence: int | None = None
+        self._rate_from: tuple[int, int] = (0, 0)
+        self._opened_ns = self._controls_ns = self._lost_ns = 0
+        self._said: dict[str, tuple[int, int]] = {}
+
+    def request_control(self, control: str, value: float | None) -> None:
+        """Set a control with the next image; the value that was read back is in the state."""
+        self._requests.put((control, value))
+
+    def run(self) -> None:
+        """Read images until the camera ends or is stopped."""
+        wait_s = _FIRST_WAIT_S
+        while not self._stop.is_set():
+            frames = self.state.frames
+            try:
+                self._read()
+                break
+            except CoreError as error:
+                problem = f"{error.message} {error.hint}".strip()
+            except (av.error.FFmpegError, OSError, ValueError) as error:
+                problem = f"{without_passwords(str(error))}. Check its cable or network."
+            if self._stop.is_set():
+                break
+            self._lose(problem)
+            settled = self.state.frames > frames and self.state.last_ns - self._opened_ns > _SETTLED_S * 1e9
+            wait_s = _FIRST_WAIT_S if settled else wait_s
+            until_ns = self._clock.now_ns() + round(wait_s * 1e9)
+            while not self._stop.is_set() and self._clock.now_ns() < until_ns:
+                self._clock.sleep(_SLICE_S)
+            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+        self.state.phase = "ended"
+
+    def _lose(self, problem: str) -> None:
+        """Say why the camera is lost, once for each reason."""
+        state = self.state
+        if state.problem != problem:
+            if state.frames:
+                self._note(f"{self._name} was lost: {problem} The others go on, and it is opened again.")
+            else:
+                self._note(f"{self._name}: {problem}")
+        if state.phase == "running":
+            self._lost_ns = state.last_ns
+        state.phase, state.problem = "lost", problem
+
+    def _read(self) -> None:
+        """Open the camera and read it to its end, or until it is stopped."""
+        with contextlib.closing(self._opener(self._name, self._address)) as source:
+            maker = packet_maker(source.template, source.size_px)
+            width, height = source.size_px
+            # A packet of a compressed image takes up to a byte for four pixels.
+            self._store.opened(maker, width * height * 3 // (2 if maker.encodes else 12))
+            self._begin(source)
+            damaged_before = self.state.damaged
+            for frame in source.frames():
+                if self._stop.is_set():  # it was asked to stop while it waited for this frame
+                    break
+                self._take(frame)
+                self.state.damaged = damaged_before + damaged_images(source)
+                self._say_counted("damaged", self.state.damaged, "damaged images were skipped")
+                self._serve(source)
+                if self._stop.is_set():
+                    break
+
+    def _begin(self, source: Source) -> None:
+        state = self.state
+        if state.frames:
+            state.reconnects += 1
+        self._sequence, state.size_px, state.clock = None, source.size_px, ClockFit()
+        self._opened_ns, self._controls_ns = self._clock.now_ns(), 0
+        self._rate_from = 0, 0
+
+    def _take(self, frame: Frame) -> None:
+        state = self.state
+        if frame.time_ns <= state.last_ns:
+            return
+        if state.phase != "running":
+            if self._lost_ns:
+                gap_s = (frame.time_ns - self._lost_ns) / 1e9
+                self._note(f"{self._name} is back after {gap_s:.1f} s.")
+            state.phase, state.problem, self._lost_ns = "running", "", 0
+        if frame.sequence is not None:
+            missing = 0 if self._sequence is None else max(0, frame.sequence - self._sequence - 1)
+            state.skipped = (state.skipped or 0) + missing
+            self._sequence = frame.sequence
+        if frame.source_time_ns is not None:
+            state.clock.add(frame.source_time_ns, frame.time_ns)
+        state.frames, state.last_ns, state.latest = state.frames + 1, frame.time_ns, frame
+        since_ns, count = self._rate_from
+        if not since_ns:
+            self._rate_from = frame.time_ns, state.frames
+        elif frame.time_ns - since_ns > _RATE_S * 1e9 or not state.fps:
+            state.fps = (state.frames - count) * 1e9 / (frame.time_ns - since_ns)
+            if frame.time_ns - since_ns > _RATE_S * 1e9:
+                self._rate_from = frame.time_ns, state.frames
+        if not self._store.add(frame):
+            self._say_counted("lost", self._store.state.lost, "images were not stored: this computer cannot keep up")
+        self._push(frame)
+
+    def _say_counted(self, what: str, count: int, text: str) -> None:
+        """Say at once that images are missing, and then every few seconds how many more there are."""
+        said_ns, said = self._said.get(what, (-_SAY_EVERY_NS, 0))
+        now_ns = self._clock.now_ns()
+        if count > said and now_ns - said_ns >= _SAY_EVERY_NS:
+            self._said[what] = now_ns, count
+            self._note(f"{self._name}: {count - said} {text}.")
+
+    def _serve(self, source: Source) -> None:
+        """Set the controls that were asked for, and read them again from time to time."""
+        now_ns, asked = self._clock.now_ns(), False
+        while not self._requests.empty():
+            control, value = self._requests.get()
+            asked = True
+            try:
+                set_control(source, control, value)
+            except CoreError as error:
+                self._note(f"{self._name}: {error.message} {error.hint}")
+        if asked or not self._controls_ns or now_ns - self._controls_ns > _CONTROLS_EVERY_NS:
+            self._controls_ns = now_ns or 1
+            with contextlib.suppress(CoreError):
+                self.state.controls = controls_of(source)

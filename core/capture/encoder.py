@@ -1,0 +1,166 @@
+"""Packets to store: those that a camera sends, or raw images encoded by the fastest encoder that works here."""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Protocol
+
+import av
+import av.error
+import av.logging
+import numpy as np
+
+from core.capture.images import as_video_frame
+from core.types.frame import Frame
+
+TICK = Fraction(1, 1_000_000)
+_GROUP = 15  # images from one key frame to the next: what a random access decodes at most
+_MOST_ERROR = 12.0  # mean difference in grey levels of an image that an encoder can be trusted with
+_HARDWARE: dict[str, dict[str, str]] = {
+    "h264_nvenc": {"preset": "p1", "tune": "ull", "rc": "constqp", "qp": "20", "zerolatency": "1", "delay": "0"},
+    "h264_qsv": {"preset": "veryfast", "global_quality": "20", "async_depth": "1"},
+    "h264_amf": {"usage": "ultralowlatency", "rc": "cqp", "qp_i": "20", "qp_p": "20"},
+    "h264_videotoolbox": {"realtime": "1", "q": "70"},
+}
+_SOFTWARE = {"qscale": "3"}  # about 0.15 bytes per pixel
+
+
+@dataclass(slots=True, eq=False)
+class Packet:
+    """An encoded image.
+
+    Attributes:
+        frame: The image that it encodes.
+        data: The packet.
+        key: Whether decoding can begin here.
+    """
+
+    frame: Frame
+    data: av.Packet
+    key: bool
+
+
+class PacketMaker(Protocol):
+    """Turns the images of one camera into packets; used by one thread.
+
+    Attributes:
+        codec: Name of the codec.
+        size_px: Width and height in px.
+        template: Stream whose parameters a file with these packets needs.
+        encodes: Whether it takes time.
+    """
+
+    codec: str
+    size_px: tuple[int, int]
+    template: av.VideoStream
+    encodes: bool
+
+    def packets(self, frame: Frame) -> list[Packet]:
+        """Return the packets that are complete with an image."""
+
+    def close(self) -> None:
+        """Release the encoder."""
+
+
+def packet_maker(template: av.VideoStream | None, size_px: tuple[int, int]) -> PacketMaker:
+    """Return how the images of a camera are stored.
+
+    Packets of streams with reordered images come in another order than their times, so those are encoded again.
+
+    Args:
+        template: Stream of the camera's packets; None where images have to be encoded.
+        size_px: Width and height in px.
+    """
+    if template is not None and not template.codec_context.has_b_frames:
+        return _Copied(template, size_px)
+    return _Encoded(*_fastest(size_px), size_px)
+
+
+class _Copied:
+    """The camera's own packets."""
+
+    encodes = False
+
+    def __init__(self, template: av.VideoStream, size_px: tuple[int, int]) -> None:
+        self.codec, self.size_px = template.codec_context.codec.name, size_px
+        self._scratch = av.open(os.devnull, "w", format="matroska")
+        # A copy of the parameters, since those of the source end with its connection.
+        self.template = self._scratch.add_stream_from_template(template)
+        self._scratch.start_encoding()
+
+    def packets(self, frame: Frame) -> list[Packet]:
+        """Return the packet of an image, which need not have one of its own."""
+        return [] if frame.packet is None else [Packet(frame, frame.packet, bool(frame.packet.is_keyframe))]
+
+    def close(self) -> None:
+        """Release the copy."""
+        self._scratch.close()
+
+
+class _Encoded:
+    """Raw images, encoded."""
+
+    encodes = True
+
+    def __init__(self, encoder: str, options: dict[str, str], size_px: tuple[int, int]) -> None:
+        self.codec, self.size_px = encoder, size_px
+        self._scratch = av.open(os.devnull, "w", format="matroska")
+        stream: Any = self._scratch.add_stream(encoder, options=options)
+        self.template: av.VideoStream = stream
+        stream.width, stream.height = size_px
+        self._format = stream.pix_fmt = "yuvj420p" if encoder == "mjpeg" else "nv12"
+        stream.time_base = stream.codec_context.time_base = TICK  # the default, of 24 fps, refuses faster images
+        if encoder != "mjpeg":
+            stream.codec_context.gop_size, stream.codec_context.max_b_frames = _GROUP, 0
+        self._scratch.start_encoding()
+        self._waiting: dict[int, Frame] = {}
+        self._last = -1
+
+    def packets(self, frame: Frame) -> list[Packet]:
+        """Encode an image; some encoders keep one or two images to themselves."""
+        image = as_video_frame(frame, self._format)
+        image.pts = self._last = max(frame.time_ns // 1000, self._last + 1)
+        image.time_base = TICK
+        self._waiting[self._last] = frame
+        return [
+            Packet(self._waiting.pop(packet.pts), packet, bool(packet.is_keyframe))
+            for packet in self.template.encode(image)
+            if packet.pts in self._waiting
+        ]
+
+    def close(self) -> None:
+        """Release the encoder."""
+        self._scratch.close()
+
+
+@functools.cache
+def _fastest(size_px: tuple[int, int]) -> tuple[str, dict[str, str]]:
+    """Return the name and options of the fastest encoder that works here, tried on one image."""
+    for encoder, options in _HARDWARE.items():
+        try:
+            with av.logging.Capture():
+                if _works(encoder, options, size_px):
+                    return encoder, options
+        except (av.error.FFmpegError, ValueError, OSError):
+            continue  # no such device, or no such encoder
+    return "mjpeg", _SOFTWARE
+
+
+def _works(encoder: str, options: dict[str, str], size_px: tuple[int, int]) -> bool:
+    """Return whether an encoder gives back the image that it was given."""
+    av.codec.Codec(encoder, "w")  # raises where FFmpeg was built without it
+    width, height = size_px
+    grey = np.add.outer(np.arange(height), np.arange(width)) * 255 // (width + height)
+    image = av.VideoFrame.from_ndarray(np.repeat(grey[..., None], 3, 2).astype(np.uint8), format="rgb24")
+    with av.open(os.devnull, "w", format="matroska") as scratch:
+        stream: Any = scratch.add_stream(encoder, options=options)
+        stream.width, stream.height, stream.pix_fmt = width, height, "nv12"
+        stream.time_base = stream.codec_context.time_base = TICK
+        packets = [*stream.encode(image.reformat(format="nv12")), *stream.encode(None)]
+        decoder: Any = av.CodecContext.create("h264", "r")
+        decoder.extradata = stream.codec_context.extradata
+        decoded = [shown for packet in [*packets, None] for shown in decoder.decode(packet)]
+    return bool(decoded) and float(np.abs(decoded[0].to_ndarray(format="gray") * 1.0 - grey).mean()) < _MOST_ERROR
