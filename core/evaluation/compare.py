@@ -15,7 +15,7 @@ import numpy as np
 from scipy.stats import norm, t
 
 from core.evaluation.loco import ViewErrors
-from core.types.arrays import F64, I64
+from core.types.arrays import F32, F64, I64
 
 WITHIN_PERCENT = 10.0
 """Largest error of a joint that counts as found right, in percent of the person's size in the image."""
@@ -25,6 +25,7 @@ _WANTED_BLOCKS = 8
 _MIN_BLOCKS = 4
 _RESAMPLES = 2000
 _SEED = 0
+_BIN = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +92,9 @@ class PairedDifference:
 class _Flat:
     """Observations in a row: errors (N,) px, NaN where missing, person sizes (N,) px, and block numbers (N,)."""
 
-    error_px: F64
-    size_px: F64
-    block: I64
+    error_px: F32
+    size_px: F32
+    block: np.ndarray
 
 
 def shared_joints(*errors: ViewErrors) -> np.ndarray:
@@ -140,7 +141,7 @@ def error_metrics(errors: ViewErrors, masks: Mapping[str, np.ndarray]) -> ErrorM
         return ErrorMetrics(median_px=np.nan, mean_px=np.nan, percent_height=np.nan, observations=0)
     return ErrorMetrics(
         median_px=float(np.median(flat.error_px)),
-        mean_px=float(flat.error_px.mean()),
+        mean_px=float(flat.error_px.mean(dtype=np.float64)),
         percent_height=float(np.median(_percent(flat, np.inf))),
         observations=flat.error_px.size,
     )
@@ -156,7 +157,7 @@ def overall_metrics(errors: ViewErrors, joints: np.ndarray | None = None) -> Ove
         return OverallMetrics(percent_height=np.nan, within=np.nan, coverage=np.nan, people=np.nan, observations=0)
     percent = _percent(flat, errors.observations.gate)
     return OverallMetrics(
-        percent_height=float(percent.mean()),
+        percent_height=float(percent.mean(dtype=np.float64)),
         within=float((percent <= WITHIN_PERCENT).mean()),
         coverage=float(np.isfinite(flat.error_px).mean()),
         people=_count(found) / _count(detected),
@@ -198,7 +199,10 @@ def paired_bootstrap(a: ViewErrors, b: ViewErrors) -> PairedDifference | None:
     draws = _draws(len(blocks))
     differences = _medians(first.error_px, block, draws) - _medians(second.error_px, block, draws)
     return _difference(
-        np.median(first.error_px) - np.median(second.error_px), differences, len(first.error_px), len(blocks)
+        float(np.median(first.error_px)) - float(np.median(second.error_px)),
+        differences,
+        len(first.error_px),
+        len(blocks),
     )
 
 
@@ -212,7 +216,8 @@ def paired_overall(a: ViewErrors, b: ViewErrors) -> PairedDifference | None:
     """
     masks = observed_masks(a, shared_joints(a, b))
     first, second = _flatten(a, masks), _flatten(b, masks)
-    return paired_means(_percent(first, a.observations.gate) - _percent(second, b.observations.gate), first.block)
+    percent = [_percent(flat, a.observations.gate).astype(np.float64) for flat in (first, second)]
+    return paired_means(percent[0] - percent[1], first.block)
 
 
 def paired_means(differences: F64, block: I64) -> PairedDifference | None:
@@ -267,18 +272,27 @@ def _difference(value: float, differences: F64, observations: int, blocks: int) 
     )
 
 
-def _medians(error: F64, block: I64, draws: I64) -> F64:
-    """Return the median error (K,) of each resample (K, B), in which block b occurs draws[:, b] times."""
+def _medians(error: F32, block: I64, draws: I64) -> F64:
+    """Return the median error (K,) of each resample (K, B), in which block b occurs draws[:, b] times.
+
+    Sorted errors are counted in bins by block first, so that a resample looks at the errors of one bin only.
+    """
     order = np.argsort(error)
     error, block = error[order], block[order]
+    n_bins, n_blocks = -(-len(error) // _BIN), draws.shape[1]
+    counts = np.bincount(np.arange(len(block)) // _BIN * n_blocks + block, minlength=n_bins * n_blocks)
+    below = np.cumsum(draws @ counts.reshape(n_bins, n_blocks).T.astype(float), axis=1)  # (K, bins), exact
     out = np.zeros(len(draws))
     for k, times in enumerate(draws):
-        cumulative = np.cumsum(times[block])
-        out[k] = error[np.searchsorted(cumulative, cumulative[-1] / 2)]
+        half = below[k, -1] / 2
+        at = int(np.searchsorted(below[k], half))
+        rows = slice(at * _BIN, (at + 1) * _BIN)
+        cumulative = np.cumsum(times[block[rows]]) + (below[k, at - 1] if at else 0)
+        out[k] = error[rows][np.searchsorted(cumulative, half)]
     return out
 
 
-def _percent(flat: _Flat, gate: float) -> F64:
+def _percent(flat: _Flat, gate: float) -> F32:
     """Return the errors (N,) in percent of the person's size, at most the gate, which missing ones have."""
     relative = flat.error_px / np.maximum(flat.size_px, 1.0)
     return 100 * np.minimum(np.where(np.isnan(relative), gate, relative), gate)
@@ -287,7 +301,7 @@ def _percent(flat: _Flat, gate: float) -> F64:
 def _flatten(errors: ViewErrors, masks: Mapping[str, np.ndarray]) -> _Flat:
     observations = errors.observations
     error_px, size_px, blocks = [], [], []
-    block = blocks_of_time(observations.frames, errors.time_s)
+    block = blocks_of_time(observations.frames, errors.time_s).astype(np.int32)
     for name, error in errors.error_px.items():
         f, d, j = np.nonzero(masks[name])
         error_px.append(error[f, d, j])

@@ -1,8 +1,6 @@
-"""Goodness of fit of a whole take, in blocks of frames, so that a long one fits into memory."""
+"""Goodness of fit of a whole take, a camera at a time, so that a long one fits into memory."""
 
 from __future__ import annotations
-
-import dataclasses
 
 import numpy as np
 
@@ -11,10 +9,10 @@ from core.session import Take
 from core.types.camera import CameraRig
 from core.types.pose3d import Pose3DSequence
 
-_BLOCK_FRAMES = 2000
 
-
-def median_reprojection_px(take: Take, estimator: str, rig: CameraRig, sequence: Pose3DSequence) -> float:
+def median_reprojection_px(
+    take: Take, estimator: str, rig: CameraRig, sequence: Pose3DSequence, *, first_pass: bool = False
+) -> float:
     """Return the median reprojection error of 3D people over all observed joints; NaN without people.
 
     Args:
@@ -22,21 +20,14 @@ def median_reprojection_px(take: Take, estimator: str, rig: CameraRig, sequence:
         estimator: Name of the 2D poses.
         rig: Cameras of the take.
         sequence: People at all frames of the take.
+        first_pass: Measure against the poses as estimated from single images; see `Take.poses2d_files`.
     """
-    errors_px = []
+    frames, errors_px = np.arange(len(sequence.time_s)), []
     for name in rig.names:
-        poses2d = take.poses2d(estimator, rig, cameras=[name])
-        for start in range(0, len(sequence.time_s), _BLOCK_FRAMES):
-            rows = np.arange(start, min(start + _BLOCK_FRAMES, len(sequence.time_s)))
-            part = dataclasses.replace(
-                sequence,
-                time_s=sequence.time_s[rows],
-                xyz_mm=sequence.xyz_mm[rows],
-                score=sequence.score[rows],
-                covariance_mm2=None,
-            )
-            observations = collect_observations({name: poses2d[name].select(rows)}, (name,), np.arange(len(rows)))
-            errors = reprojection_errors(rig.subset([name]), observations, part, part.time_s).error_px[name]
-            errors_px.append(errors[np.isfinite(errors)].astype(np.float32))
+        poses2d = take.poses2d(estimator, rig, first_pass=first_pass, cameras=[name])
+        observations = collect_observations(poses2d, (name,), frames)
+        del poses2d
+        errors = reprojection_errors(rig.subset([name]), observations, sequence, sequence.time_s).error_px[name]
+        errors_px.append(errors[np.isfinite(errors)])
     every = np.concatenate(errors_px)
     return float(np.median(every)) if every.size else float("nan")

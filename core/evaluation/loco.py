@@ -8,7 +8,7 @@ labels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,15 +17,18 @@ from core.association.assignment import assign_detections, size_px
 from core.errors import CoreError
 from core.geometry import project
 from core.progress import Reporter, check
-from core.types.arrays import F64
+from core.types.arrays import F32, F64
 from core.types.camera import Camera, CameraRig
-from core.types.pose2d import Pose2D
+from core.types.pose2d import Pose2D, StoredPose2D
 from core.types.pose3d import Pose3DSequence
 from core.types.skeleton import DERIVED_JOINTS, Skeleton, convert, skeleton
 
 FitWithout = Callable[[str], Pose3DSequence]
 """A method: reconstructs 3D people from all cameras but the named one."""
+Variant = Callable[[Pose3DSequence], Pose3DSequence]
+"""A variant of a method, such as a smoother of its result."""
 _TIME_TOLERANCE_S = 1e-6
+_BLOCK_FRAMES = 2000  # A long take fits into memory a block at a time.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +65,8 @@ class ViewObservations:
     skeleton: Skeleton
     gate: float
     frames: np.ndarray
-    xy_px: Mapping[str, F64]
-    size_px: Mapping[str, F64]
+    xy_px: Mapping[str, F32]
+    size_px: Mapping[str, F32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,7 +81,7 @@ class ViewErrors:
             method; see `core.evaluation.compare.shared_joints`.
     """
 
-    error_px: Mapping[str, F64]
+    error_px: Mapping[str, F32]
     observations: ViewObservations
     time_s: F64
     joints: np.ndarray
@@ -90,7 +93,10 @@ def derivable_joints(source: Skeleton, target: Skeleton) -> np.ndarray:
 
 
 def collect_observations(
-    poses2d: Mapping[str, Pose2D], cameras: tuple[str, ...], frames: np.ndarray, config: LocoConfig | None = None
+    poses2d: Mapping[str, Pose2D | StoredPose2D],
+    cameras: tuple[str, ...],
+    frames: np.ndarray,
+    config: LocoConfig | None = None,
 ) -> ViewObservations:
     """Collect the confident joints of all cameras.
 
@@ -104,18 +110,27 @@ def collect_observations(
     target = skeleton(config.skeleton) if config.skeleton else poses2d[cameras[0]].skeleton
     xy, size = {}, {}
     for name in cameras:
-        pose = poses2d[name]
-        detected_itself = np.zeros(len(target), bool)
-        detected_itself[list(target.shared_joints(pose.skeleton))] = True
-        detected, score = convert(
-            np.asarray(pose.xy_px[frames], float), np.asarray(pose.score[frames], float), pose.skeleton, target
-        )
-        confident = (score >= config.min_score) & detected_itself
-        confident &= (confident.sum(-1) >= config.min_joints)[..., None]
-        xy[name] = np.where(confident[..., None], detected, np.nan)
-        # The size of the whole detection, not of its confident part.
-        size[name] = size_px(np.asarray(pose.xy_px[frames], float))
+        blocks = [_observed(poses2d[name].select(frames[rows]), target, config) for rows in _blocks(len(frames))]
+        xy[name], size[name] = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     return ViewObservations(skeleton=target, gate=config.gate, frames=frames, xy_px=xy, size_px=size)
+
+
+def _blocks(n_frames: int) -> Iterator[slice]:
+    """Yield at least one block of frames."""
+    for start in range(0, max(n_frames, 1), _BLOCK_FRAMES):
+        yield slice(start, min(start + _BLOCK_FRAMES, n_frames))
+
+
+def _observed(pose: Pose2D, target: Skeleton, config: LocoConfig) -> tuple[F32, F32]:
+    """Return the confident joints (F, D, J, 2) of one camera, and the sizes (F, D) of the people."""
+    detected_itself = np.zeros(len(target), bool)
+    detected_itself[list(target.shared_joints(pose.skeleton))] = True
+    detected, score = convert(np.asarray(pose.xy_px, float), np.asarray(pose.score, float), pose.skeleton, target)
+    confident = (score >= config.min_score) & detected_itself
+    confident &= (confident.sum(-1) >= config.min_joints)[..., None]
+    # The size of the whole detection, not of its confident part.
+    size = size_px(np.asarray(pose.xy_px, float))
+    return np.where(confident[..., None], detected, np.nan).astype(np.float32), size.astype(np.float32)
 
 
 def loco_errors(
@@ -142,18 +157,37 @@ def loco_errors(
     Raises:
         CoreError: The rig has fewer than three cameras.
     """
+    return loco_errors_of_variants(rig, observations, time_s, fit, [lambda sequence: sequence], reporter, text)[0]
+
+
+def loco_errors_of_variants(
+    rig: CameraRig,
+    observations: ViewObservations,
+    time_s: F64,
+    fit: FitWithout,
+    variants: Sequence[Variant],
+    reporter: Reporter,
+    text: str,
+) -> list[ViewErrors]:
+    """Compute the errors of variants of a method, which is fitted once for every camera; see `loco_errors`."""
     if len(rig) < 3:
         raise CoreError("Leave-one-camera-out needs at least three cameras.", "Add a camera to the rig.")
-    errors, times = {}, np.asarray(time_s)[observations.frames]
-    joints = np.ones(len(observations.skeleton), bool)
+    times = np.asarray(time_s)[observations.frames]
+    errors: list[dict[str, F32]] = [{} for _ in variants]
+    joints = np.ones((len(variants), len(observations.skeleton)), bool)
     for v, camera in enumerate(rig):
         check(reporter)
         reporter.progress(v, len(rig), f"{text}: {camera.name}")
-        sequence = fit(camera.name)
-        joints &= derivable_joints(sequence.skeleton, observations.skeleton)
-        errors[camera.name] = _errors(camera, observations, sequence, times)
+        fitted = fit(camera.name)
+        for n, variant in enumerate(variants):
+            sequence = variant(fitted)
+            joints[n] &= derivable_joints(sequence.skeleton, observations.skeleton)
+            errors[n][camera.name] = _errors(camera, observations, sequence, times)
     reporter.progress(len(rig), len(rig), text)
-    return ViewErrors(error_px=errors, observations=observations, time_s=times, joints=joints)
+    return [
+        ViewErrors(error_px=of_variant, observations=observations, time_s=times, joints=joints[n])
+        for n, of_variant in enumerate(errors)
+    ]
 
 
 def reprojection_errors(
@@ -166,12 +200,22 @@ def reprojection_errors(
     return ViewErrors(error_px=errors, observations=observations, time_s=times, joints=joints)
 
 
-def _errors(camera: Camera, observations: ViewObservations, sequence: Pose3DSequence, times: F64) -> F64:
+def _errors(camera: Camera, observations: ViewObservations, sequence: Pose3DSequence, times: F64) -> F32:
     """Return the errors (F, D, J) in px of one view."""
-    xyz, _ = convert(sequence.xyz_mm, sequence.score, sequence.skeleton, observations.skeleton)
-    projected = project(camera, rows_at_times(xyz, sequence.time_s, times))
-    detected, size = observations.xy_px[camera.name], observations.size_px[camera.name]
-    person = assign_detections(projected, detected, observations.gate * size)
+    xy_px, size_px = observations.xy_px[camera.name], observations.size_px[camera.name]
+    errors = np.full(xy_px.shape[:-1], np.nan, np.float32)
+    for rows in _blocks(len(times)):
+        xyz = rows_at_times(sequence.xyz_mm, sequence.time_s, times[rows])
+        score = np.nan_to_num(rows_at_times(sequence.score, sequence.time_s, times[rows]))
+        xyz, _ = convert(xyz, score, sequence.skeleton, observations.skeleton)
+        detected, size = xy_px[rows].astype(np.float64), size_px[rows].astype(np.float64)
+        errors[rows] = _block_errors(project(camera, xyz), detected, observations.gate * size)
+    return errors
+
+
+def _block_errors(projected: F64, detected: F64, gate_px: F64) -> F64:
+    """Return the errors (F, D, J) in px of detections, each against the person (F, P, J, 2) that it is assigned to."""
+    person = assign_detections(projected, detected, gate_px)
     if not projected.shape[1]:
         return np.full(detected.shape[:-1], np.nan)
     assigned = np.take_along_axis(projected, np.maximum(person, 0)[..., None, None], axis=1)

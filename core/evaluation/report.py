@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from core.evaluation.compare import (
     overall_metrics,
     shared_joints,
 )
-from core.evaluation.identity import identity_metrics, people_per_frame
+from core.evaluation.identity import IdentityMetrics, identity_metrics, people_per_frame
 from core.evaluation.loco import ViewErrors
 from core.evaluation.verdict import (
     MethodComparison,
@@ -42,20 +42,38 @@ class MethodResult:
     """Results of one method.
 
     Attributes:
-        sequence: 3D people of the whole take.
-        reprojection: Errors in the cameras that the people were made from.
+        load: Returns the 3D people of the whole take, which are not kept in memory.
+        people_per_frame: Number of frames by number of people.
+        identity: Metrics of identity.
+        reprojection_px: Median error in the cameras that the people were made from, NaN without people.
         loco: Leave-one-camera-out errors; None where the rig has fewer than three cameras.
         run: Name of the trained run or of shipped networks, empty for triangulation.
         shipped: Whether the networks are those that the program ships.
         smoothing: Smoothing of triangulation, as in `core.tracking.config.TrackingConfig`.
     """
 
-    sequence: Pose3DSequence
-    reprojection: ViewErrors
+    load: Callable[[], Pose3DSequence]
+    people_per_frame: Mapping[str, int]
+    identity: IdentityMetrics
+    reprojection_px: float
     loco: ViewErrors | None
     run: str = ""
     shipped: bool = False
     smoothing: str = "none"
+
+    @classmethod
+    def of(
+        cls, load: Callable[[], Pose3DSequence], reprojection_px: Callable[[Pose3DSequence], float], **named: Any
+    ) -> MethodResult:
+        """Measure a result that is loaded for that and released again; the other arguments are attributes."""
+        sequence = load()
+        return cls(
+            load=load,
+            people_per_frame=people_per_frame(sequence),
+            identity=identity_metrics(sequence),
+            reprojection_px=reprojection_px(sequence),
+            **named,
+        )
 
     @property
     def label(self) -> str:
@@ -97,9 +115,9 @@ def build_report(take: str, held_out_frames: int, methods: Mapping[str, MethodRe
     errors = {key: m.loco for key, m in methods.items() if m.loco is not None}
     report: dict[str, Any] = {
         "take": take,
-        "frames": len(baseline.sequence.time_s),
+        "frames": sum(baseline.people_per_frame.values()),
         "held_out_frames": held_out_frames,
-        "people_per_frame": people_per_frame(shown.sequence),
+        "people_per_frame": dict(shown.people_per_frame),
         "joints_left_out": joints_left_out(errors),
         "methods": {key: _method(result, errors) for key, result in methods.items()},
     }
@@ -156,18 +174,16 @@ def _alone(methods: Mapping[str, MethodResult], errors: Mapping[str, ViewErrors]
 
 
 def _method(result: MethodResult, errors: Mapping[str, ViewErrors]) -> dict[str, Any]:
-    counts = people_per_frame(result.sequence)
-    identity = identity_metrics(result.sequence)
-    reprojection = error_metrics(result.reprojection, coverage_masks(result.reprojection))
+    counts = dict(result.people_per_frame)
     return {
         "label": result.label,
         "run": result.run,
         **_loco_metrics(result.loco, errors),
-        "reprojection_px_median": _plain(reprojection.median_px),
+        "reprojection_px_median": _plain(result.reprojection_px),
         "people_per_frame": counts,
         "frames_with_two_or_more": sum(n for people, n in counts.items() if int(people) >= 2),
-        "identity_switches": identity.identity_switches,
-        "fragmentations": identity.fragmentations,
+        "identity_switches": result.identity.identity_switches,
+        "fragmentations": result.identity.fragmentations,
     }
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,14 @@ from core.config import from_mapping
 from core.datasets.config import SplitConfig
 from core.datasets.split import held_out
 from core.errors import CoreError
+from core.evaluation.fit import median_reprojection_px
 from core.evaluation.loco import (
     FitWithout,
+    Variant,
     ViewErrors,
     ViewObservations,
     collect_observations,
-    loco_errors,
-    reprojection_errors,
+    loco_errors_of_variants,
 )
 from core.evaluation.report import BASELINE_KEY, RTS_KEY, TRAINED_KEY, MethodResult, build_report
 from core.evaluation.truth.read import read_truth
@@ -39,7 +41,7 @@ from core.tracking.config import TrackingConfig
 from core.tracking.smooth import smooth
 from core.types.arrays import F64
 from core.types.camera import CameraRig
-from core.types.pose2d import Pose2D
+from core.types.pose2d import Pose2D, StoredPose2D
 from core.types.pose3d import Pose3DSequence
 
 _CONTEXT_S = 0.5  # Around the held-out frames, for tracking and smoothing.
@@ -47,25 +49,26 @@ _CONTEXT_S = 0.5  # Around the held-out frames, for tracking and smoothing.
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _EvaluationData:
-    """Inputs that all methods share: `held_out` are observations for LOCO, `all_frames` those of the whole take."""
+    """Inputs that all methods share: `held_out` are observations for LOCO, `poses2d` what people are made from."""
 
     take: Take
     rig: CameraRig
     estimator: str
-    poses2d: Mapping[str, Pose2D]
+    poses2d: Mapping[str, Pose2D | StoredPose2D]
     time_s: F64
     held_out: ViewObservations
-    all_frames: ViewObservations
 
-    def loco(self, fit: FitWithout, reporter: Reporter, text: str) -> ViewErrors | None:
-        """Return the LOCO errors; None with fewer than three cameras."""
+    def loco(
+        self, fit: FitWithout, variants: Sequence[Variant], reporter: Reporter, text: str
+    ) -> Sequence[ViewErrors | None]:
+        """Return the LOCO errors of each variant; None with fewer than three cameras."""
         if len(self.rig) < 3:
-            return None
-        return loco_errors(self.rig, self.held_out, self.time_s, fit, reporter, text)
+            return [None] * len(variants)
+        return loco_errors_of_variants(self.rig, self.held_out, self.time_s, fit, variants, reporter, text)
 
-    def reprojection(self, sequence: Pose3DSequence) -> ViewErrors:
-        """Return the reprojection errors over the whole take."""
-        return reprojection_errors(self.rig, self.all_frames, sequence, self.time_s)
+    def reprojection_px(self, sequence: Pose3DSequence) -> float:
+        """Return the median reprojection error over the whole take."""
+        return median_reprojection_px(self.take, self.estimator, self.rig, sequence, first_pass=True)
 
 
 def run_evaluate(session: Session, params: EvaluateParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
@@ -82,20 +85,22 @@ def run_evaluate(session: Session, params: EvaluateParams, run: RunLayout, repor
     if not take.layout.poses3d(BASELINE).exists():
         raise CoreError(f"Take {take.name} has no baseline.", "Run triangulate on the take first.")
     model = choose_networks(session, params.run, params.model, take)
-    data = _load_data(session, take, choose_poses2d([take], params.estimator, reporter), model, reporter)
     names = [BASELINE, *([model.name] if model else [])]
-    stored = {name: take.poses3d(name) for name in names if take.layout.poses3d(name).exists()}
-    require_current(session, [take], list(stored))
-    inputs = evaluation_inputs(take, data.estimator, data.rig, stored)
-    methods = _triangulation(data, stored[BASELINE], StageReporter(reporter, 0.0, 0.4 if model else 1.0))
-    check(reporter)
-    if model is not None:
-        predictor = model.load(session, take.name, reporter)
-        trained = _trained(data, predictor, stored.get(model.name), StageReporter(reporter, 0.4, 0.6))
-        methods[TRAINED_KEY] = dataclasses.replace(trained, shipped=model.run is None)
-    report = build_report(take.name, len(data.held_out.frames), methods)
-    if params.truth:
-        report["truth"] = _truth(params, data, methods, reporter)
+    stored = [name for name in names if take.layout.poses3d(name).exists()]
+    require_current(session, [take], stored)
+    with tempfile.TemporaryDirectory() as folder:
+        estimator = choose_poses2d([take], params.estimator, reporter)
+        data = _load_data(session, take, estimator, model, Path(folder), reporter)
+        inputs = evaluation_inputs(take, data.estimator, data.rig, stored)
+        methods = _triangulation(data, StageReporter(reporter, 0.0, 0.4 if model else 1.0))
+        check(reporter)
+        if model is not None:
+            predictor = model.load(session, take.name, reporter)
+            trained = _trained(data, predictor, model.name in stored, StageReporter(reporter, 0.4, 0.6))
+            methods[TRAINED_KEY] = dataclasses.replace(trained, shipped=model.run is None)
+        report = build_report(take.name, len(data.held_out.frames), methods)
+        if params.truth:
+            report["truth"] = _truth(params, data, methods, reporter)
     report["inputs"] = inputs
     write_json(take.layout.report, report)
     if model is not None and model.run is not None:
@@ -117,11 +122,11 @@ def _truth(
 
 
 def _load_data(
-    session: Session, take: Take, estimator: str, model: TrainedNetworks | None, reporter: Reporter
+    session: Session, take: Take, estimator: str, model: TrainedNetworks | None, folder: Path, reporter: Reporter
 ) -> _EvaluationData:
+    """Load what all methods share; `folder` holds what is too large for the memory."""
     rig = session.rig_for(take)
-    poses2d = take.poses2d(estimator, rig)
-    observed = take.poses2d(estimator, rig, first_pass=True)  # a second look follows the 3D people it would judge
+    poses2d = take.stored_poses2d(estimator, rig, folder)
     time_s = take.timeline().time_s
     frames = np.flatnonzero(held_out(len(time_s), _split(model)))
     if not len(frames):
@@ -134,9 +139,19 @@ def _load_data(
         estimator=estimator,
         poses2d=poses2d,
         time_s=time_s,
-        held_out=collect_observations(observed, rig.names, frames),
-        all_frames=collect_observations(observed, rig.names, np.arange(len(time_s))),
+        held_out=_observations(take, estimator, rig, frames),
     )
+
+
+def _observations(take: Take, estimator: str, rig: CameraRig, frames: np.ndarray) -> ViewObservations:
+    """Collect the observations of the measured frames, reading a camera at a time."""
+    observed = {}
+    for name in rig.names:
+        # Without the second look, which follows the 3D people that it would judge.
+        poses2d = take.poses2d(estimator, rig, first_pass=True, cameras=[name])
+        observed[name] = poses2d.pop(name).select(frames)
+    observations = collect_observations(observed, rig.names, np.arange(len(frames)))
+    return dataclasses.replace(observations, frames=frames)
 
 
 def _split(model: TrainedNetworks | None) -> SplitConfig:
@@ -146,60 +161,68 @@ def _split(model: TrainedNetworks | None) -> SplitConfig:
     return from_mapping(TrainParams, read_yaml(model.run.config)).training.split
 
 
-def _triangulation(data: _EvaluationData, stored: Pose3DSequence, reporter: Reporter) -> dict[str, MethodResult]:
+def _triangulation(data: _EvaluationData, reporter: Reporter) -> dict[str, MethodResult]:
     """Evaluate the stored baseline and, unless it is smoothed so, the same with a Rauch-Tung-Striebel smoother.
 
     Both are refitted for every left-out camera with the baseline's own settings, from the held-out frames and some
     before and after.
     """
-    own = Triangulator.from_baseline(stored)
+    own = Triangulator.from_baseline(data.take.poses3d(BASELINE))
     raw = dataclasses.replace(own, tracking=dataclasses.replace(own.tracking, smoothing="none"))
-    frames = _with_context(data.held_out.frames, data.time_s)
-    poses2d = {name: _rows(pose, frames) for name, pose in data.poses2d.items()}
-
-    @functools.cache
-    def fit(camera: str) -> Pose3DSequence:
-        return raw.reconstruct(data.rig, poses2d, data.time_s[frames], NullReporter(), exclude_camera=camera)
-
     methods = {BASELINE_KEY: own.tracking}
     if own.tracking.smoothing != "rts":
         methods[RTS_KEY] = dataclasses.replace(own.tracking, smoothing="rts")
-    whole = stored
-    if own.tracking.smoothing == "one_euro":
-        whole = raw.reconstruct(data.rig, data.poses2d, data.time_s, NullReporter())
-    results, share = {}, 1 / len(methods)
-    for m, (key, tracking) in enumerate(methods.items()):
-        sequence = stored if key == BASELINE_KEY else smooth(whole, tracking)
 
-        def smoothed(camera: str, tracking: TrackingConfig = tracking) -> Pose3DSequence:
-            return smooth(fit(camera), tracking)
+    def whole(tracking: TrackingConfig) -> Pose3DSequence:
+        if tracking is not own.tracking and own.tracking.smoothing == "one_euro":
+            return smooth(raw.reconstruct(data.rig, data.poses2d, data.time_s, NullReporter()), tracking)
+        stored = data.take.poses3d(BASELINE)
+        return stored if tracking is own.tracking else smooth(stored, tracking)
 
-        loco = data.loco(smoothed, StageReporter(reporter, m * share, share), "Triangulating without")
-        results[key] = MethodResult(
-            sequence=sequence, reprojection=data.reprojection(sequence), loco=loco, smoothing=tracking.smoothing
+    variants = [functools.partial(smooth, config=tracking) for tracking in methods.values()]
+    loco = data.loco(_fit_without(data, raw), variants, reporter, "Triangulating without")
+    return {
+        key: MethodResult.of(
+            functools.partial(whole, tracking), data.reprojection_px, loco=of_method, smoothing=tracking.smoothing
         )
-    return results
+        for (key, tracking), of_method in zip(methods.items(), loco, strict=True)
+    }
 
 
-def _trained(
-    data: _EvaluationData, predictor: Predictor, stored: Pose3DSequence | None, reporter: Reporter
-) -> MethodResult:
+def _fit_without(data: _EvaluationData, triangulator: Triangulator) -> FitWithout:
+    """Return the triangulation of the held-out frames, and those around them, from all cameras but one."""
+    frames = _with_context(data.held_out.frames, data.time_s)
+    poses2d = {name: pose.select(frames) for name, pose in data.poses2d.items()}
+
+    def fit(camera: str) -> Pose3DSequence:
+        return triangulator.reconstruct(data.rig, poses2d, data.time_s[frames], NullReporter(), exclude_camera=camera)
+
+    return fit
+
+
+def _trained(data: _EvaluationData, predictor: Predictor, is_stored: bool, reporter: Reporter) -> MethodResult:
     """Evaluate networks: their stored 3D poses, or else new ones, and their predictions of left-out cameras."""
     take, rig, estimator = data.take, data.rig, data.estimator
-    sequence = stored or predictor.reconstruct_take(take, rig, estimator, StageReporter(reporter, 0.0, 0.4))
+    made = None
+    if not is_stored:
+        made = predictor.reconstruct_take(take, rig, estimator, StageReporter(reporter, 0.0, 0.4))
+
+    def whole() -> Pose3DSequence:
+        return take.poses3d(predictor.name) if made is None else made
+
     frames = np.union1d(
         predictor.with_context(data.held_out.frames, len(data.time_s)), _with_context(data.held_out.frames, data.time_s)
     )
-    tracking = TrackingConfig() if stored is None else _tracking(stored)
+    tracking = _tracking(whole())
 
     def fit(camera: str) -> Pose3DSequence:
-        predicted = predictor.reconstruct_take(
+        return predictor.reconstruct_take(
             take, rig, estimator, NullReporter(), exclude_camera=camera, frames=frames, tracking=tracking
         )
-        return smooth(predicted, tracking)
 
-    loco = data.loco(fit, StageReporter(reporter, 0.4, 0.6), "Predicting without")
-    return MethodResult(sequence=sequence, reprojection=data.reprojection(sequence), loco=loco, run=predictor.name)
+    smoothed = functools.partial(smooth, config=tracking)
+    [loco] = data.loco(fit, [smoothed], StageReporter(reporter, 0.4, 0.6), "Predicting without")
+    return MethodResult.of(whole, data.reprojection_px, loco=loco, run=predictor.name)
 
 
 def _tracking(stored: Pose3DSequence) -> TrackingConfig:
@@ -216,7 +239,3 @@ def _with_context(frames: np.ndarray, time_s: F64) -> np.ndarray:
     after = np.clip(np.searchsorted(wanted, time_s), 0, len(wanted) - 1)
     gap = np.minimum(np.abs(time_s - wanted[after]), np.abs(time_s - wanted[np.maximum(after - 1, 0)]))
     return np.flatnonzero(gap <= _CONTEXT_S)
-
-
-def _rows(pose: Pose2D, frames: np.ndarray) -> Pose2D:
-    return dataclasses.replace(pose, xy_px=pose.xy_px[frames], score=pose.score[frames], box_px=pose.box_px[frames])

@@ -7,16 +7,18 @@ and a filter restarts after a gap.
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 
 from core.config import to_mapping
 from core.tracking.config import TrackingConfig
-from core.types.arrays import F32, F64
+from core.types.arrays import F32, F64, read_only
 from core.types.pose3d import Pose3DSequence
 
 _SPEED_CUTOFF_HZ = 1.0
 _INITIAL_SPEED_MM_S = 2000.0  # Standard deviation of the velocity at the start of a series.
+_BLOCK_FRAMES = 1000  # States are kept for so many frames: they take ten times the memory of the joints.
 
 
 def smooth(sequence: Pose3DSequence, config: TrackingConfig) -> Pose3DSequence:
@@ -30,7 +32,7 @@ def smooth(sequence: Pose3DSequence, config: TrackingConfig) -> Pose3DSequence:
     settings = {k: v for k, v in to_mapping(config).items() if k == "smoothing" or k.startswith(config.smoothing)}
     provenance = {**sequence.provenance, "smoothing": settings}
     # The covariance is that of single measurements and no longer holds.
-    return dataclasses.replace(sequence, xyz_mm=xyz, covariance_mm2=None, provenance=provenance)
+    return dataclasses.replace(sequence, xyz_mm=read_only(xyz), covariance_mm2=None, provenance=provenance)
 
 
 def one_euro(time_s: F64, values: F64, config: TrackingConfig) -> F64:
@@ -71,7 +73,7 @@ def rts(time_s: F64, values: F64, covariance_mm2: F64 | F32 | None, config: Trac
 
     The state of each coordinate is position and velocity; the process noise is white acceleration (Bar-Shalom, Li and
     Kirubarajan, Estimation with Applications to Tracking and Navigation, 2001, section 6.2.2). It uses later frames, so
-    it has no lag.
+    it has no lag. States are kept for a block of frames; those of earlier blocks are filtered twice.
 
     Args:
         time_s: (T,).
@@ -79,37 +81,90 @@ def rts(time_s: F64, values: F64, covariance_mm2: F64 | F32 | None, config: Trac
         covariance_mm2: (T, ..., 3, 3) of the measurements, or None for `rts_noise_mm` throughout.
         config: Noise levels, and the gap after which a series restarts.
     """
-    T, shape = len(time_s), values.shape[1:]
-    known = np.isfinite(values)
-    noise = _noise(values, covariance_mm2, config)
-    state, cov = np.zeros((T, *shape, 2)), np.zeros((T, *shape, 2, 2))
-    predicted, predicted_cov = np.zeros_like(state), np.zeros_like(cov)
-    linked = np.zeros((T, *shape), bool)  # The series continues from the previous frame.
-    last_time = np.full(shape, -np.inf)
-    for t, now in enumerate(time_s):
-        if t:
-            F, Q = _motion(float(now - time_s[t - 1]), config.rts_accel_mm_s2)
-            predicted[t] = state[t - 1] @ F.T
-            predicted_cov[t] = F @ cov[t - 1] @ F.T + Q
-        linked[t] = now - last_time <= config.max_gap_s
-        initial_state = np.stack([np.where(known[t], values[t], 0.0), np.zeros(shape)], -1)
-        initial_cov = np.zeros((*shape, 2, 2))
-        initial_cov[..., 0, 0], initial_cov[..., 1, 1] = noise[t], _INITIAL_SPEED_MM_S**2
-        gain = predicted_cov[t][..., :, 0] / (predicted_cov[t][..., 0, 0] + noise[t])[..., None]
-        innovation = np.where(known[t], values[t] - predicted[t][..., 0], 0.0)
-        gain = np.where(known[t][..., None], gain, 0.0)
-        updated = predicted[t] + gain * innovation[..., None]
-        updated_cov = predicted_cov[t] - gain[..., :, None] * predicted_cov[t][..., 0, None, :]
-        state[t] = np.where(linked[t][..., None], updated, initial_state)
-        cov[t] = np.where(linked[t][..., None, None], updated_cov, initial_cov)
-        last_time = np.where(known[t], now, last_time)
-    for t in range(T - 2, -1, -1):
-        F, _ = _motion(float(time_s[t + 1] - time_s[t]), config.rts_accel_mm_s2)
-        next_cov = np.where(linked[t + 1][..., None, None], predicted_cov[t + 1], np.eye(2))
-        gain = cov[t] @ F.T @ np.linalg.inv(next_cov)
-        correction = (gain @ (state[t + 1] - predicted[t + 1])[..., None])[..., 0]
-        state[t] = np.where(linked[t + 1][..., None], state[t] + correction, state[t])
-    return np.where(known, state[..., 0], np.nan)
+    T, series = len(time_s), values.shape[1:]
+    blocks = [slice(start, min(start + _BLOCK_FRAMES, T)) for start in range(0, T, _BLOCK_FRAMES)]
+    carries = [_Carry(time_s[0], np.zeros((*series, 2)), np.zeros((*series, 2, 2)), np.full(series, -np.inf))]
+    for rows in blocks[:-1]:
+        carries.append(_filter(time_s, values, covariance_mm2, rows, carries[-1], config)[1])
+    out = np.full(values.shape, np.nan)
+    following: F64 | None = None  # Smoothed state of the first frame of the next block.
+    for rows, carry in zip(reversed(blocks), reversed(carries), strict=True):
+        with_next = rows if following is None else slice(rows.start, rows.stop + 1)
+        found = _filter(time_s, values, covariance_mm2, with_next, carry, config)[0]
+        state = found.state
+        if following is not None:
+            state[-1] = following
+        for k in range(len(state) - 2, -1, -1):
+            transition, _ = _motion(float(time_s[rows.start + k + 1] - time_s[rows.start + k]), config.rts_accel_mm_s2)
+            linked = found.linked[k + 1]
+            next_cov = np.where(linked[..., None, None], found.predicted_cov[k + 1], np.eye(2))
+            gain = found.cov[k] @ transition.T @ np.linalg.inv(next_cov)
+            correction = (gain @ (state[k + 1] - found.predicted[k + 1])[..., None])[..., 0]
+            state[k] = np.where(linked[..., None], state[k] + correction, state[k])
+        following = state[0]
+        smoothed = state[: rows.stop - rows.start, ..., 0]
+        out[rows] = np.where(np.isfinite(values[rows]), smoothed, np.nan)
+    return out
+
+
+class _Carry(NamedTuple):
+    """Filter between two frames: time of the last one, states (..., 2), covariances, times last measured (...)."""
+
+    time_s: float
+    state: F64
+    cov: F64
+    measured_s: F64
+
+
+class _Filtered(NamedTuple):
+    """Filtered and predicted states (N, ..., 2), their covariances, and series (N, ...) that continue."""
+
+    state: F64
+    cov: F64
+    predicted: F64
+    predicted_cov: F64
+    linked: np.ndarray
+
+
+def _filter(
+    time_s: F64,
+    values: F64,
+    covariance_mm2: F64 | F32 | None,
+    rows: slice,
+    carry: _Carry,
+    config: TrackingConfig,
+) -> tuple[_Filtered, _Carry]:
+    """Run the Kalman filter over some frames, from the state before them to that after them."""
+    times, values = time_s[rows], values[rows]
+    noise = _noise(values, None if covariance_mm2 is None else covariance_mm2[rows], config)
+    known, series = np.isfinite(values), values.shape[1:]
+    shape = (len(times), *series)
+    out = _Filtered(
+        state=np.zeros((*shape, 2)),
+        cov=np.zeros((*shape, 2, 2)),
+        predicted=np.zeros((*shape, 2)),
+        predicted_cov=np.zeros((*shape, 2, 2)),
+        linked=np.zeros(shape, bool),
+    )
+    last_s, state, cov, measured_s = carry
+    for k, now in enumerate(times):
+        transition, process = _motion(float(now - last_s), config.rts_accel_mm_s2)
+        predicted, predicted_cov = state @ transition.T, transition @ cov @ transition.T + process
+        linked = now - measured_s <= config.max_gap_s
+        initial_state = np.stack([np.where(known[k], values[k], 0.0), np.zeros(series)], -1)
+        initial_cov = np.zeros((*series, 2, 2))
+        initial_cov[..., 0, 0], initial_cov[..., 1, 1] = noise[k], _INITIAL_SPEED_MM_S**2
+        gain = predicted_cov[..., :, 0] / (predicted_cov[..., 0, 0] + noise[k])[..., None]
+        innovation = np.where(known[k], values[k] - predicted[..., 0], 0.0)
+        gain = np.where(known[k][..., None], gain, 0.0)
+        updated = predicted + gain * innovation[..., None]
+        updated_cov = predicted_cov - gain[..., :, None] * predicted_cov[..., 0, None, :]
+        state = np.where(linked[..., None], updated, initial_state)
+        cov = np.where(linked[..., None, None], updated_cov, initial_cov)
+        last_s, measured_s = now, np.where(known[k], now, measured_s)
+        for stored, value in zip(out, (state, cov, predicted, predicted_cov, linked), strict=True):
+            stored[k] = value
+    return out, _Carry(last_s, state, cov, measured_s)
 
 
 def _noise(values: F64, covariance_mm2: F64 | F32 | None, config: TrackingConfig) -> F64:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from core.errors import CoreError
+from core.evaluation import compare, loco
 from core.evaluation.compare import (
     blocks_of_time,
     common_masks,
@@ -157,7 +158,7 @@ def test_two_cameras_are_refused(scene):
 
 def result_of(scene, sequence, **named):
     fitted = measure(scene, sequence)
-    return MethodResult(sequence=sequence, reprojection=fitted, loco=fitted, **named)
+    return MethodResult.of(lambda: sequence, lambda _: 1.0, loco=fitted, **named)
 
 
 def without(truth, missing):
@@ -309,7 +310,27 @@ def test_a_take_of_a_moment_has_no_verdict(scene):
     truth, rig, poses2d = scene
     seen = collect_observations(poses2d, rig.names, np.arange(6))
     loco = loco_errors(rig, seen, truth.time_s, lambda _: truth, NullReporter())
-    one = MethodResult(sequence=truth, reprojection=loco, loco=loco)
+    one = MethodResult.of(lambda: truth, lambda _: 1.0, loco=loco)
     report = build_report("walk", 6, {BASELINE_KEY: one, TRAINED_KEY: dataclasses.replace(one, run="quick")})
     assert report["comparison"]["reason"] == "short"
     assert report["verdict"].startswith("The take is too short to say")
+
+
+def test_errors_in_blocks_are_the_same(scene, monkeypatch):
+    whole = measure(scene, scene[0])
+    monkeypatch.setattr(loco, "_BLOCK_FRAMES", 7)
+    for name, errors_px in measure(scene, scene[0]).error_px.items():
+        np.testing.assert_array_equal(errors_px, whole.error_px[name])
+
+
+def test_medians_of_resamples_are_exact(monkeypatch):
+    rng = np.random.default_rng(0)
+    error, block = rng.uniform(0, 9, 1000).astype(np.float32), rng.integers(0, 12, 1000)
+    draws = rng.multinomial(12, np.full(12, 1 / 12), size=50)
+    expected = []
+    for times in draws:
+        repeated = np.sort(np.repeat(error, times[block]))
+        expected.append(repeated[(len(repeated) - 1) // 2])
+    for size in (1, 64, 4096):
+        monkeypatch.setattr(compare, "_BIN", size)
+        np.testing.assert_array_equal(compare._medians(error, block, draws), expected)

@@ -9,7 +9,6 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from core.errors import CoreError
-from core.evaluation.loco import ViewErrors, ViewObservations
 from core.evaluation.report import BASELINE_KEY, RTS_KEY, TRAINED_KEY, MethodResult
 from core.evaluation.truth.fit import fit_truth
 from core.evaluation.truth.names import joint_of_marker
@@ -52,9 +51,7 @@ def without(sequence, missing):
 
 
 def result(sequence, **named):
-    nothing = ViewObservations(skeleton=COCO17, gate=0.5, frames=np.zeros(0, int), xy_px={}, size_px={})
-    errors = ViewErrors(error_px={}, observations=nothing, time_s=np.zeros(0), joints=np.ones(17, bool))
-    return MethodResult(sequence=sequence, reprojection=errors, loco=None, **named)
+    return MethodResult.of(lambda: sequence, lambda _: 1.0, loco=None, **named)
 
 
 def export(walk, tmp_path, name, **options):
@@ -172,7 +169,7 @@ def test_all_methods_get_one_fit_and_the_verdict_is_against_the_better_triangula
         RTS_KEY: result(take_of(walk, 20.0, 2), smoothing="rts"),
         TRAINED_KEY: result(take_of(walk, 10.0, 3), run="quick"),
     }
-    time_s = methods[BASELINE_KEY].sequence.time_s
+    time_s = methods[BASELINE_KEY].load().time_s
     found = truth_report(truth, methods, time_s, np.arange(40, 60))
     assert found["comparison"]["better"] == TRAINED_KEY
     assert found["comparison"]["second"] == RTS_KEY

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from core.synthetic import people
+from core.tracking import smooth as smoothing
 from core.tracking.config import TrackingConfig
 from core.tracking.smooth import one_euro, rts, smooth
 from core.types import COCO17, Pose3DSequence
@@ -87,3 +88,15 @@ def test_measurement_covariance_is_used(truth):
 def test_one_euro_is_causal(truth):
     config, times = TrackingConfig(), np.arange(len(truth)) / 30
     np.testing.assert_array_equal(one_euro(times, truth, config)[:50], one_euro(times[:50], truth[:50], config))
+
+
+def test_smoothing_in_blocks_gives_the_same_values(truth, monkeypatch):
+    rng = np.random.default_rng(5)
+    noisy = truth + rng.normal(0, 20, truth.shape)
+    noisy[rng.random(noisy.shape[:-1]) < 0.2] = np.nan
+    noisy[60:90, 1] = np.nan
+    config, time_s = TrackingConfig(smoothing="rts"), np.arange(len(truth)) / 30
+    whole = rts(time_s, noisy, None, config)
+    for frames in (1, 37, len(truth) - 1):
+        monkeypatch.setattr(smoothing, "_BLOCK_FRAMES", frames)
+        np.testing.assert_array_equal(rts(time_s, noisy, None, config), whole)

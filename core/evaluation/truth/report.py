@@ -27,6 +27,7 @@ from core.evaluation.truth.score import (
 )
 from core.evaluation.truth.trajectories import DENSE_HZ, Trajectories
 from core.types.arrays import F64
+from core.types.pose3d import Pose3DSequence
 from core.types.skeleton import DERIVED_JOINTS, Skeleton
 
 _SCALE_NOTED = 0.01  # A best scale further from 1 is pointed out.
@@ -60,7 +61,12 @@ def truth_report(
     """
     step_s = float(np.median(np.diff(time_s))) if len(time_s) > 1 else 1.0
     trajectories = Trajectories(truth.time_s, truth.xyz_mm, step_s / 2)
-    predicted = {key: _in_joints(m, truth.joints, time_s) for key, m in methods.items()}
+    predicted, has = {}, []
+    for key, method in methods.items():
+        sequence = method.load()
+        has.append(_has(sequence.skeleton, truth.joints))
+        predicted[key] = _in_joints(sequence, truth.joints, time_s)
+    del sequence
     fit = fit_truth(list(predicted.values()), time_s, trajectories, truth.time_s, mode, offset_s)
     true = fit.apply(trajectories.at(time_s - fit.offset_s))
     used = np.asarray(np.asarray(np.isfinite(true).all(-1)).any((1, 2)))
@@ -69,7 +75,7 @@ def truth_report(
             "The truth has nobody at the times of the take.",
             "Check its times, or set the time offset with --set truth_offset_s=SECONDS.",
         )
-    shared = np.logical_and.reduce([_has(m.sequence.skeleton, truth.joints) for m in methods.values()])
+    shared = np.logical_and.reduce(has)
     if not shared.any():
         raise CoreError("The truth and the methods have no joint in common.", "Name the markers after joints.")
     errors = {key: truth_errors(xyz, true, shared) for key, xyz in predicted.items()}
@@ -95,9 +101,8 @@ def truth_report(
     return report
 
 
-def _in_joints(method: MethodResult, joints: tuple[str, ...], time_s: F64) -> F64:
-    """Return the people of a method (F, P, J, 3) in the joints of the truth, NaN where missing."""
-    sequence = method.sequence
+def _in_joints(sequence: Pose3DSequence, joints: tuple[str, ...], time_s: F64) -> F64:
+    """Return people (F, P, J, 3) in the joints of the truth, NaN where missing."""
     xyz = sequence.skeleton.select(sequence.xyz_mm, *joints)
     return rows_at_times(xyz, sequence.time_s, time_s)
 
