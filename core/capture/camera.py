@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
 import av.error
 
 from core.capture.clock_fit import ClockFit
-from core.capture.controls import Control, controls_of, set_control
+from core.capture.controls import Control, Controllable, controls_of, set_control
 from core.capture.encoder import packet_maker
 from core.capture.source import Source, damaged_images
 from core.capture.store import CameraStore, Note
@@ -28,7 +28,7 @@ CameraPhase = Literal["starting", "running", "lost", "ended"]
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 8.0  # before a lost camera is opened again
 _SETTLED_S = 5.0  # of images after which a connection counts as good
 _SLICE_S = 0.25
-_CONTROLS_EVERY_NS = 2_000_000_000
+_CONTROLS_EVERY_S = 2.0
 _RATE_S = 2.0  # over which the frame rate is measured
 _SAY_EVERY_NS = 5_000_000_000
 
@@ -99,14 +99,20 @@ class RunningCamera:
         self.state = CameraState()
         self._name, self._address, self._opener, self._clock = name, address, opener, clock
         self._store, self._push, self._note, self._stop = store, push, note, stop
-        self._requests: queue.SimpleQueue[tuple[str, float | None]] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[tuple[str, float | None] | None] = queue.SimpleQueue()
         self._sequence: int | None = None
         self._rate_from: tuple[int, int] = (0, 0)
-        self._opened_ns = self._controls_ns = self._lost_ns = 0
+        self._opened_ns = self._lost_ns = 0
         self._said: dict[str, tuple[int, int]] = {}
 
     def request_control(self, control: str, value: float | None) -> None:
-        """Set a control with the next image; the value that was read back is in the state."""
+        """Set a control soon; the value that was read back is in the state.
+
+        Raises:
+            CoreError: The camera has no controls, or does not run.
+        """
+        if not self.state.controls:
+            raise CoreError(f"{self._name} has no controls.", "Set it on its web page or in its app.")
         self._requests.put((control, value))
 
     def run(self) -> None:
@@ -153,22 +159,22 @@ class RunningCamera:
             self._store.opened(maker, width * height * 3 // (2 if maker.encodes else 12))
             self._begin(source)
             damaged_before = self.state.damaged
-            for frame in source.frames():
-                if self._stop.is_set():  # it was asked to stop while it waited for this frame
-                    break
-                self._take(frame)
-                self.state.damaged = damaged_before + damaged_images(source)
-                self._say_counted("damaged", self.state.damaged, "damaged images were skipped")
-                self._serve(source)
-                if self._stop.is_set():
-                    break
+            with self._serving(source):
+                for frame in source.frames():
+                    if self._stop.is_set():  # it was asked to stop while it waited for this frame
+                        break
+                    self._take(frame)
+                    self.state.damaged = damaged_before + damaged_images(source)
+                    self._say_counted("damaged", self.state.damaged, "damaged images were skipped")
+                    if self._stop.is_set():
+                        break
 
     def _begin(self, source: Source) -> None:
         state = self.state
         if state.frames:
             state.reconnects += 1
         self._sequence, state.size_px, state.clock = None, source.size_px, ClockFit()
-        self._opened_ns, self._controls_ns = self._clock.now_ns(), 0
+        self._opened_ns = self._clock.now_ns()
         self._rate_from = 0, 0
 
     def _take(self, frame: Frame) -> None:
@@ -206,17 +212,34 @@ class RunningCamera:
             self._said[what] = now_ns, count
             self._note(f"{self._name}: {count - said} {text}.")
 
-    def _serve(self, source: Source) -> None:
-        """Set the controls that were asked for, and read them again from time to time."""
-        now_ns, asked = self._clock.now_ns(), False
-        while not self._requests.empty():
-            control, value = self._requests.get()
-            asked = True
-            try:
-                set_control(source, control, value)
-            except CoreError as error:
-                self._note(f"{self._name}: {error.message} {error.hint}")
-        if asked or not self._controls_ns or now_ns - self._controls_ns > _CONTROLS_EVERY_NS:
-            self._controls_ns = now_ns or 1
-            with contextlib.suppress(CoreError):
+    @contextlib.contextmanager
+    def _serving(self, source: Source) -> Iterator[None]:
+        """Read and set the controls of an open source in a thread, since that may take longer than an image."""
+        self.state.controls = ()
+        if not isinstance(source, Controllable):
+            yield
+            return
+        ended = threading.Event()
+        thread = threading.Thread(target=self._serve, args=(source, ended), name="controls", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            self._requests.put(None)
+            thread.join(_CONTROLS_EVERY_S)
+
+    def _serve(self, source: Source, ended: threading.Event) -> None:
+        while not ended.is_set():
+            with contextlib.suppress(CoreError, OSError):  # where it is lost, its images tell
                 self.state.controls = controls_of(source)
+            try:
+                request = self._requests.get(timeout=_CONTROLS_EVERY_S)
+            except queue.Empty:
+                continue
+            if request is None or ended.is_set():
+                continue
+            try:
+                set_control(source, *request)
+            except (CoreError, OSError) as error:
+                self._note(f"{self._name}: {error}")
