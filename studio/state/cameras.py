@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from core.board.pattern import Board
 from core.capture.session_cameras import SessionCameras, read_cameras, save_cameras
 from core.capture.source import FoundCamera, discover_cameras, parse_camera
+from core.capture.sources.demo import PEOPLE, SCHEME
 from core.errors import CoreError
 from core.pipelines.params import RecordParams
 from core.session import Session
@@ -119,9 +120,10 @@ class LiveCameras(QObject):
                 rig = None  # the page that shows the rig reports the damage
         self._use(self._cameras.with_added(addresses, () if rig is None else rig.names))
 
-    def add_demo(self) -> None:
-        """Use the simulated cameras."""
-        self.add(camera.address for camera in discover_cameras(simulated=True))
+    def add_demo(self, *, people: bool = False) -> None:
+        """Use the simulated cameras that film a board, or those that film people."""
+        found = (camera.address for camera in discover_cameras(simulated=True))
+        self.add(address for address in found if address.startswith(f"{SCHEME}:{PEOPLE}") == people)
 
     def remove(self, name: str) -> None:
         """Use a camera no longer."""

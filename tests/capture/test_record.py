@@ -24,7 +24,7 @@ from core.calibration.board.live import BoardWatch
 from core.capture.recorder import Recorder
 from core.capture.ring import ImageRingReader
 from core.capture.source import Source, SourceOptions, open_source
-from core.capture.sources.demo import DemoCameras, demo_rig
+from core.capture.sources.demo import FPS, DemoCameras, demo_rig
 from core.clock import SimulatedClock
 from core.config import to_mapping
 from core.errors import CoreError
@@ -367,7 +367,7 @@ def test_a_watch_summarises_what_was_seen_and_advises() -> None:
     watch = BoardWatch(BOARD, {c.name: c.size_px for c in cameras.rig})
     assert "not yet" in watch.summary().advice
     for index in range(0, 200, 4):
-        images = {c.name: np.repeat(cameras.image(c, index)[..., None], 3, 2) for c in cameras.rig}
+        images = {c.name: cameras.image(c, index / FPS) for c in cameras.rig}
         corners = watch.detect(images)
         assert all(xy.shape[1] == 2 for xy in corners.values())
     summary = watch.summary()

@@ -23,9 +23,11 @@ from core.capture.source import (
     open_source,
     parse_camera,
 )
+from core.capture.sources.demo import FPS, DemoClock
 from core.clock import SimulatedClock
 from core.errors import CoreError
 from core.registry import Registry
+from core.session.clocks import CameraClock, DroppedImages
 
 BOARD = Board(columns=5, rows=4, square_mm=120, marker_mm=90, dictionary="DICT_4X4_50", back="none")
 PLUGIN = """
@@ -103,7 +105,9 @@ def test_each_address_belongs_to_one_kind(video: Path) -> None:
         assert sum(kind.accepts(address) for kind in map(SOURCES.get, SOURCES)) == 1, address
 
 
-@pytest.mark.parametrize("address", ["demo:cam01", "{video}"])
+@pytest.mark.parametrize(
+    "address", ["demo:cam01", pytest.param("demo:people/cam01", marks=pytest.mark.slow), "{video}"]
+)
 def test_sources_that_need_no_hardware_yield_frames(address: str, video: Path) -> None:
     check_frames(open_source(address.format(video=video), options()), "left", 12)
 
@@ -119,7 +123,7 @@ def test_a_source_added_in_a_module_is_discovered_and_opened(tmp_path: Path, mon
 
 def test_simulated_cameras_are_discovered_apart_from_real_ones() -> None:
     simulated = [camera.address for camera in discover_cameras(simulated=True)]
-    assert simulated == [f"demo:cam{i:02d}" for i in range(1, 5)]
+    assert simulated == [f"demo:{where}cam{i:02d}" for where in ("", "people/") for i in range(1, 5)]
     assert not set(simulated) & {camera.address for camera in discover_cameras()}
 
 
@@ -130,6 +134,9 @@ def test_simulated_cameras_are_discovered_apart_from_real_ones() -> None:
         ("nowhere", "There is no camera at 'nowhere'"),
         ("v4l2:/dev/video99", "cannot be opened|has no v4l2"),
         ("demo:cam77", "There is no camera at"),
+        ("demo:people/cam77", "Demo cameras: people/cam01"),
+        ("demo:cam01?offset_ms=soon", "'soon' is not a number"),
+        ("demo:cam01?ofset_ms=1", "no setting 'ofset_ms'.*offset_ms"),
     ],
 )
 def test_invalid_addresses_are_refused_with_a_remedy(address: str, says: str) -> None:
@@ -164,6 +171,22 @@ def test_demo_cameras_drop_what_they_cannot_draw_in_time() -> None:
     second = next(frames)
     assert (first.index, second.index) == (0, 1)
     assert second.time_ns - first.time_ns == pytest.approx(1e9, abs=2e8)
+
+
+def test_clocks_of_demo_cameras_err_as_their_address_says() -> None:
+    true = CameraClock(offset_s=0.1, drift_ppm=40, drops=(DroppedImages(image=6, count=2),), period_s=1 / FPS)
+    clock = DemoClock.parse("offset_ms=100&drift_ppm=40&lose=6,7")
+    numbers = np.arange(12)
+    wanted = numbers / FPS - true.error_s(numbers / FPS, numbers)
+    assert [clock.true_s(number) for number in numbers] == pytest.approx(wanted, abs=1e-12)
+    exact = list(islice(open_source("demo:cam01", options()).frames(), 12))
+    late = list(islice(open_source("demo:cam01?offset_ms=200&drop=4,5", options()).frames(), 10))
+    assert [frame.sequence for frame in late] == [0, 1, 2, 3, 6, 7, 8, 9, 10, 11]
+    assert [frame.index for frame in late] == list(range(10))
+    for frame in late[2:]:
+        assert frame.sequence is not None
+        assert frame.time_ns == exact[frame.sequence].time_ns
+        np.testing.assert_array_equal(frame.image, exact[frame.sequence - 2].image)
 
 
 def test_names_of_cameras() -> None:

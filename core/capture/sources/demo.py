@@ -1,12 +1,15 @@
-"""Simulated cameras: a calibration board moved in front of an exactly known rig, filmed in real time.
+"""Simulated cameras in front of an exactly known scene: a moving calibration board, or people in a room.
 
-They run through the same code as real cameras, so that live views can be tried and tested without hardware.
+They run through the same code as real cameras, so that live views can be tried and tested without hardware. Errors of
+their clocks can be chosen in the address, to try what measures them.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from urllib.parse import parse_qsl
 
 import av
 import cv2
@@ -17,6 +20,7 @@ from core.board.sheet import render_board, size_mm
 from core.capture.source import FoundCamera, Source, SourceOptions
 from core.errors import CoreError
 from core.geometry import project
+from core.registry import closest
 from core.synthetic.board_scene import board_motion
 from core.synthetic.rigs import camera
 from core.types.arrays import F64, U8
@@ -24,6 +28,8 @@ from core.types.camera import Camera, CameraRig
 from core.types.frame import ArrayImage, Frame
 
 SCHEME = "demo"
+PEOPLE = "people/"
+"""Beginning of the names of cameras that film people."""
 FPS = 10.0
 N_CAMERAS = 4
 _SIZE_PX = (640, 480)
@@ -62,10 +68,11 @@ class DemoCameras:
         rng = np.random.default_rng(seed)
         self._trajectory = board_motion(self.rig, rng, _PERIOD_S, speed_mm=350 * scale, room_mm=450 * scale)
 
-    def image(self, camera: Camera, index: int) -> U8:
-        """Return the (H, W) uint8 grey image of a camera at a frame."""
-        centre, R = self._trajectory(np.array([index / FPS % _PERIOD_S]))
-        return draw_board(self._print, self.board, camera, centre[0], R[0])
+    def image(self, camera: Camera, time_s: float) -> U8:
+        """Return the (H, W, 3) uint8 image of a camera at a time."""
+        centre, R = self._trajectory(np.array([time_s % _PERIOD_S]))
+        grey = draw_board(self._print, self.board, camera, centre[0], R[0])
+        return np.repeat(grey[..., None], 3, 2)
 
 
 @functools.lru_cache(maxsize=1)
@@ -74,21 +81,65 @@ def demo_cameras(board: Board) -> DemoCameras:
     return DemoCameras(board)
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DemoClock:
+    """Errors of a simulated camera's clock, as in `core.session.clocks.CameraClock`.
+
+    Attributes:
+        offset_ms: Recorded minus true time at the start.
+        drift_ppm: Rate of the clock minus the true rate.
+        drop: Numbers of images that are not delivered; the recorded times and the sequence show the gap.
+        lose: Numbers of images that are skipped although recorded times and sequence run on.
+    """
+
+    offset_ms: float = 0.0
+    drift_ppm: float = 0.0
+    drop: tuple[int, ...] = ()
+    lose: tuple[int, ...] = ()
+
+    @classmethod
+    def parse(cls, query: str) -> DemoClock:
+        """Read "offset_ms=100&drift_ppm=40&drop=17,60".
+
+        Raises:
+            CoreError: An unknown name, or a value that is not a number.
+        """
+        values: dict[str, float | tuple[int, ...]] = {}
+        for key, text in parse_qsl(query, keep_blank_values=True):
+            try:
+                values[key] = tuple(map(int, text.split(","))) if key in ("drop", "lose") else float(text)
+            except ValueError:
+                raise CoreError(f"'{text}' is not a number in '{key}={text}'.", f"Use {key}=17 or alike.") from None
+            if key not in {field.name for field in dataclasses.fields(cls)}:
+                names = [field.name for field in dataclasses.fields(cls)]
+                raise CoreError(f"Demo cameras have no setting '{key}'.", closest(key, names))
+        return cls(**values)  # type: ignore[arg-type]
+
+    def true_s(self, number: int) -> float:
+        """Return the time of exposure, from the start, of the image that is recorded at `number / FPS`."""
+        recorded_s = number / FPS
+        lost = sum(skipped <= number + i for i, skipped in enumerate(sorted(self.lose)))
+        return recorded_s - 1e-3 * self.offset_ms - 1e-6 * self.drift_ppm * recorded_s + lost / FPS
+
+
 class DemoSource:
     """One simulated camera; see `core.capture.source.Source`.
 
     Args:
-        cameras: All simulated cameras.
-        camera: The one to run.
+        draw: Returns the (H, W, 3) uint8 image at a time in s from the start, with the number of the image.
+        size_px: Width and height.
+        clock: Errors of the camera's clock.
         options: Shared settings of the recording.
     """
 
     template: av.VideoStream | None = None
     fps = FPS
 
-    def __init__(self, cameras: DemoCameras, camera: Camera, options: SourceOptions) -> None:
-        self._cameras, self._camera, self._options = cameras, camera, options
-        self.size_px = camera.size_px
+    def __init__(
+        self, draw: Callable[[float, int], U8], size_px: tuple[int, int], clock: DemoClock, options: SourceOptions
+    ) -> None:
+        self._draw, self._clock, self._options = draw, clock, options
+        self.size_px = size_px
 
     def frames(self) -> Iterator[Frame]:
         """Yield images in real time; images that cannot be drawn in time are dropped."""
@@ -100,10 +151,11 @@ class DemoSource:
                 number += int(behind_s * FPS)
                 continue
             clock.sleep(-behind_s)
-            grey = self._cameras.image(self._camera, number)
-            data = ArrayImage(np.repeat(grey[..., None], 3, 2))
-            yield Frame(camera=self._options.camera, index=index, time_ns=time_ns, data=data)
-            number, index = number + 1, index + 1
+            if number not in self._clock.drop:
+                data = ArrayImage(self._draw(self._clock.true_s(number), number))
+                yield Frame(camera=self._options.camera, index=index, time_ns=time_ns, data=data, sequence=number)
+                index += 1
+            number += 1
 
     def close(self) -> None:
         """Do nothing: there is no hardware to release."""
@@ -126,20 +178,41 @@ class DemoKind:
         return address.partition(":")[0].lower() == SCHEME
 
     def discover(self) -> list[FoundCamera]:
-        """Return all simulated cameras."""
-        names = (f"cam{number:02d}" for number in range(1, N_CAMERAS + 1))
-        return [FoundCamera(address=f"{SCHEME}:{name}", title=f"Demo camera {name}") for name in names]
+        """Return all simulated cameras: those that film a board, and those that film people."""
+        names = [f"cam{number:02d}" for number in range(1, N_CAMERAS + 1)]
+        board = [FoundCamera(address=f"{SCHEME}:{name}", title=f"Demo camera {name}, board") for name in names]
+        people = [
+            FoundCamera(address=f"{SCHEME}:{PEOPLE}{name}", title=f"Demo camera {name}, people") for name in names
+        ]
+        return [*board, *people]
 
     def open(self, address: str, options: SourceOptions) -> Source:
         """Start a simulated camera.
 
         Raises:
-            CoreError: No simulated camera has this name.
+            CoreError: No simulated camera has this name, or a setting in the address is invalid.
         """
-        cameras, name = demo_cameras(_drawable(options.board)), address.partition(":")[2]
-        if name not in cameras.rig.names:
-            raise CoreError(f"There is no camera at '{address}'.", f"Demo cameras: {', '.join(cameras.rig.names)}.")
-        return DemoSource(cameras, cameras.rig[name], options)
+        path, _, query = address.partition(":")[2].partition("?")
+        clock = DemoClock.parse(query)
+        name = path.removeprefix(PEOPLE)
+        if path.startswith(PEOPLE):
+            # Imported late: other cameras need no renderer.
+            from core.synthetic.rendering.scene import room_camera, room_people, room_rig
+
+            rig, people = room_rig(), room_people()
+            if name in rig.names:
+                view = room_camera(rig.names.index(name))
+                draw = functools.partial(view.image, people)
+                return DemoSource(draw, view.camera.size_px, clock, options)
+        else:
+            cameras = demo_cameras(_drawable(options.board))
+            rig = cameras.rig
+            if name in rig.names:
+                one = rig[name]
+                return DemoSource(lambda time_s, _: cameras.image(one, time_s), one.size_px, clock, options)
+        prefix = PEOPLE if path.startswith(PEOPLE) else ""
+        known = ", ".join(prefix + camera for camera in rig.names)
+        raise CoreError(f"There is no camera at '{address}'.", f"Demo cameras: {known}.")
 
 
 KIND = DemoKind()

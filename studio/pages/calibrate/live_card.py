@@ -41,7 +41,7 @@ class LiveCard(Card):
         self._cameras = cameras
         self._wanted = False
         self.demo = button("Demo cameras", "quiet", "", "Add four simulated cameras that see a moving board")
-        self.demo.clicked.connect(cameras.add_demo)
+        self.demo.clicked.connect(lambda: cameras.add_demo())
         self.find_button = button("Find cameras", "quiet", "", "Add the cameras connected to this computer")
         self.find_button.clicked.connect(self._find)
         self.tools.addWidget(self.demo)
