@@ -29,6 +29,7 @@ _SESSION_COMMANDS = {
     "new": "Create an empty session",
     "demo": "Create a session from the embedded sample recording",
     "status": "Show which steps are done, ready or blocked, and why",
+    "cameras": "List the cameras that can be found, with their addresses",
     "volume": "Show or set the capture volume that the networks work in",
     "calibrations": "List the calibrations that the session has had, or use one of them again",
     "resume": "Resume a job that was stopped",
@@ -129,6 +130,8 @@ class CommandLine:
         _add_volume_options(self._add("volume", _SESSION_COMMANDS["volume"], "SESSION [options]"))
         calibrations = self._add("calibrations", _SESSION_COMMANDS["calibrations"], "SESSION [--use NAME]")
         calibrations.add_argument("--use", metavar="NAME", default="", help="Name of the calibration to use.")
+        cameras = self._add("cameras", _SESSION_COMMANDS["cameras"], "[--modes]")
+        cameras.add_argument("--modes", action="store_true", help="List the modes of each camera as well.")
         resume = self._add("resume", _SESSION_COMMANDS["resume"], "SESSION RUN")
         resume.add_argument("run", metavar="RUN", help="Name of the run, which is the name of its folder in `runs`.")
         config = self._add("config", _SESSION_COMMANDS["config"], "VERB [--preset NAME]")

@@ -22,6 +22,7 @@ from rich.table import Table
 
 from core.cli.arguments import CommandLine, resolve_params
 from core.cli.calibrations import calibrations_command
+from core.cli.cameras import cameras_command
 from core.cli.docs import defaults_of, settings_file
 from core.cli.terminal import JobView, print_error, print_outcome
 from core.cli.volume import volume_command
@@ -136,6 +137,7 @@ _COMMANDS = {
     "config": _config,
     "volume": volume_command,
     "calibrations": calibrations_command,
+    "cameras": cameras_command,
     "resume": _resume,
 }
 

@@ -214,6 +214,22 @@ def test_action_commands_go_out_at_the_rate_of_the_slowest_camera() -> None:
 
 
 @pytest.mark.slow
+def test_an_address_chooses_size_rate_and_pixel_format() -> None:
+    with start_aravis() as camera:
+        try:
+            source = opened(f"genicam:{ARAVIS_SERIAL}?size=256x128&fps=90&format=BayerRG8")
+            assert source.size_px == (256, 128) and source.fps == pytest.approx(90, rel=1e-4)
+            assert take(source, 2)[1].image.shape == (128, 256, 3)
+            source.close()
+            for mode, says in (("format=mono7", "It offers: BayerBG8"), ("size=9999x10", "Choose another size")):
+                with pytest.raises(CoreError) as refused:
+                    opened(f"genicam:{ARAVIS_SERIAL}?{mode}")
+                assert says in refused.value.hint
+        finally:
+            camera.kill()
+
+
+@pytest.mark.slow
 def test_a_camera_is_found_by_each_of_its_names_and_only_once_controlled() -> None:
     with FakeGigeCamera(width=64, height=48) as fake:
         found = FoundCamera(address=f"genicam:{SERIAL}", title=f"viva-genicam FakeGigE {SERIAL}")

@@ -153,6 +153,12 @@ def test_new_and_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "is not empty" in capsys.readouterr().err
 
 
+def test_cameras_are_listed_with_their_addresses(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cameras", "--modes"]) == 0
+    printed = capsys.readouterr().out
+    assert "demo:cam01" in printed and "genicam:" in printed
+
+
 def test_the_capture_volume_is_shown_set_and_reset(sample_session: Session, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["volume", str(sample_session.root)]
     assert main(command) == 0

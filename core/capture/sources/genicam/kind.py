@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from core.capture.modes import split_mode
 from core.capture.source import FoundCamera, Source, SourceOptions
 from core.capture.sources.genicam.source import GenicamSource, refused
 from core.errors import CoreError
@@ -42,7 +43,7 @@ class GenicamCameras:
     """Industrial cameras; see `core.capture.source.SourceKind`."""
 
     title = "Industrial camera"
-    example = f"{SCHEME}:serial number"
+    example = f"{SCHEME}:12345678 (its serial number)"
     simulated = False
 
     def __init__(self) -> None:
@@ -69,12 +70,14 @@ class GenicamCameras:
         Raises:
             CoreError: The package is missing, no camera answers to this name, or it cannot be opened.
         """
-        name = address.partition(":")[2].strip()
+        camera, request = split_mode(address)
+        name = camera.partition(":")[2].strip()
         for attempt in range(2):  # a datagram may be lost
             devices = self._search(0.0 if attempt else _FRESH_S)
             for device in devices:
                 if name.lower() in (known.lower() for known in device.names):
-                    return GenicamSource(_connected(device), device.title, options, getattr(device.info, "ip", ""))
+                    ip = getattr(device.info, "ip", "")
+                    return GenicamSource(_connected(device), device.title, options, ip, request)
         found = ", ".join(device.names[0] for device in devices)
         raise CoreError(
             f"No industrial camera answers to '{name}'.",

@@ -12,11 +12,13 @@ import av
 
 from core.capture.controls import Control
 from core.capture.images import VideoImage
+from core.capture.modes import ModeRequest
 from core.capture.source import SourceOptions
 from core.capture.sources.genicam.beat import BEAT, ActionKeys, Triggered, broadcast_address
 from core.capture.sources.genicam.clock import BlockNumbers, Latch, LatchedClock
-from core.capture.sources.genicam.controls import CameraControls, choice
+from core.capture.sources.genicam.controls import FRAME_RATE, CameraControls, choice
 from core.capture.sources.genicam.images import require_readable, video_frame
+from core.capture.sources.genicam.mode import set_mode
 from core.errors import CoreError
 from core.types.frame import Frame
 
@@ -44,14 +46,22 @@ class GenicamSource:
         title: Its name for people.
         options: Shared settings of the recording.
         ip: Its address; empty on USB.
+        request: Image size (in the middle of the sensor), frame rate and pixel format to set.
 
     Raises:
-        CoreError: Its stream cannot be opened, or its pixel format is not supported.
+        CoreError: Its stream cannot be opened, its pixel format is not supported, or it refuses the mode.
     """
 
     template: av.VideoStream | None = None
 
-    def __init__(self, camera: vg.Camera, title: str, options: SourceOptions, ip: str = "") -> None:
+    def __init__(
+        self,
+        camera: vg.Camera,
+        title: str,
+        options: SourceOptions,
+        ip: str = "",
+        request: ModeRequest | None = None,
+    ) -> None:
         import viva_genicam as vg
 
         self.damaged = 0
@@ -59,9 +69,13 @@ class GenicamSource:
         self._camera, self._title, self._options = camera, title, options
         self._closed, self._running = threading.Event(), False
         try:
+            self._controls = CameraControls(camera, title)
+            if request is not None:
+                set_mode(camera, title, request)
+                if request.fps is not None:
+                    self.set_control(FRAME_RATE, request.fps)
             self.size_px = (camera.get_integer("Width"), camera.get_integer("Height"))
             require_readable(title, camera.get("PixelFormat"))
-            self._controls = CameraControls(camera, title)
             self.fps = self._controls.frame_rate()
             self._tick_ns = 1e9 / _tick_frequency(camera)
             self._clock = LatchedClock(self._latch())
