@@ -32,7 +32,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_NO_DISPLAY] = ""
     _isolate_settings(config)
     needs_display = sys.platform.startswith("linux") and not os.environ.get("WAYLAND_DISPLAY")
-    if needs_display and not os.environ.get("DISPLAY"):
+    # Each worker of a parallel run has its own display, so that windows do not take the keyboard from each other.
+    runs_tests = hasattr(config, "workerinput") or not config.getoption("numprocesses", None)
+    if needs_display and runs_tests and not os.environ.get("DISPLAY"):
         _start_display(config)
 
 
