@@ -139,12 +139,22 @@ def _interpolate(poses: Pose2D, taken_s: F64, frames_s: F64) -> Pose2D:
                 near = a if u < 0.5 else b
                 xy[t], score[t], box[t] = poses.xy_px[near], poses.score[near], poses.box_px[near]
             elif 0 < u < 1 and gap[t] <= _MAX_GAP * interval:
-                xy[t], score[t], box[t] = _between(poses, a, b, u)
+                xy[t], score[t], box[t] = people_between(poses, a, b, u)
     return Pose2D(camera=poses.camera, skeleton=poses.skeleton, xy_px=xy, score=score, box_px=box)
 
 
-def _between(poses: Pose2D, a: int, b: int, fraction: float) -> tuple[F32, F32, F32]:
-    """Return the people of the nearer of two images, moved by their displacement to the other one."""
+def people_between(poses: Pose2D, a: int, b: int, fraction: float) -> tuple[F32, F32, F32]:
+    """Return the people of the nearer of two images, moved by their displacement to the other one.
+
+    Args:
+        poses: Poses of one camera.
+        a: Index of the earlier image.
+        b: Index of the later one.
+        fraction: Time between the two, 0 to 1.
+
+    Returns:
+        Joints (P, J, 2), scores (P, J) and boxes (P, 4).
+    """
     near, other, step = (a, b, fraction) if fraction <= 0.5 else (b, a, 1 - fraction)
     xy, score, box = poses.xy_px[near].copy(), poses.score[near].copy(), poses.box_px[near].copy()
     here, there = np.flatnonzero(poses.present[near]), np.flatnonzero(poses.present[other])

@@ -35,31 +35,44 @@ def smooth(sequence: Pose3DSequence, config: TrackingConfig) -> Pose3DSequence:
     return dataclasses.replace(sequence, xyz_mm=read_only(xyz), covariance_mm2=None, provenance=provenance)
 
 
-def one_euro(time_s: F64, values: F64, config: TrackingConfig) -> F64:
-    """Apply the One-Euro filter (Casiez, Roussel and Vogel, CHI 2012), which is causal.
+class OneEuroFilter:
+    """One-Euro filter (Casiez, Roussel and Vogel, CHI 2012) over many points at once, a frame at a time.
+
+    A low-pass filter whose cut-off grows with the speed of the point: steady at rest, with little lag in movement.
 
     Args:
-        time_s: (T,).
-        values: (T, ..., 3) mm, NaN where missing.
+        shape: Shape of the points without their coordinates.
         config: Cut-off, speed coefficient, and the gap after which a series restarts.
     """
-    out = np.full(values.shape, np.nan)
-    known = np.asarray(np.isfinite(values).all(-1, keepdims=True))
-    last_time = np.full(known.shape[1:], -np.inf)
-    last, speed = np.zeros(values.shape[1:]), np.zeros(values.shape[1:])
-    for t, now in enumerate(time_s):
-        elapsed = now - last_time
+
+    def __init__(self, shape: tuple[int, ...], config: TrackingConfig) -> None:
+        self._config = config
+        self._time = np.full((*shape, 1), -np.inf)
+        self._last, self._speed = np.zeros((*shape, 3)), np.zeros((*shape, 3))
+
+    def update(self, time_s: float, values: F64) -> F64:
+        """Filter the next values (..., 3) in mm, NaN where missing; times increase."""
+        config = self._config
+        known = np.asarray(np.isfinite(values).all(-1, keepdims=True))
+        elapsed = time_s - self._time
         restart = elapsed > config.max_gap_s
         step = np.where(restart, 1.0, np.maximum(elapsed, 1e-6))
-        measured = np.where(known[t], values[t], 0.0)
-        new_speed = speed + _gain(_SPEED_CUTOFF_HZ, step) * ((measured - last) / step - speed)
-        new_speed = np.where(restart, 0.0, new_speed)
-        speed_m_s = np.linalg.norm(new_speed, axis=-1, keepdims=True) / 1000
+        measured = np.where(known, values, 0.0)
+        speed = self._speed + _gain(_SPEED_CUTOFF_HZ, step) * ((measured - self._last) / step - self._speed)
+        speed = np.where(restart, 0.0, speed)
+        speed_m_s = np.linalg.norm(speed, axis=-1, keepdims=True) / 1000
         cutoff = config.one_euro_cutoff_hz + config.one_euro_speed * speed_m_s
-        filtered = np.where(restart, measured, last + _gain(cutoff, step) * (measured - last))
-        out[t] = np.where(known[t], filtered, np.nan)
-        last, speed = np.where(known[t], filtered, last), np.where(known[t], new_speed, speed)
-        last_time = np.where(known[t], now, last_time)
+        filtered = np.where(restart, measured, self._last + _gain(cutoff, step) * (measured - self._last))
+        self._last, self._speed = np.where(known, filtered, self._last), np.where(known, speed, self._speed)
+        self._time = np.where(known, time_s, self._time)
+        return np.where(known, filtered, np.nan)
+
+
+def one_euro(time_s: F64, values: F64, config: TrackingConfig) -> F64:
+    """Apply the One-Euro filter, which is causal, to series (T, ..., 3) in mm, NaN where missing."""
+    smoother, out = OneEuroFilter(values.shape[1:-1], config), np.full(values.shape, np.nan)
+    for t, now_s in enumerate(time_s.tolist()):
+        out[t] = smoother.update(now_s, values[t])
     return out
 
 

@@ -1,0 +1,96 @@
+"""The recording's end of live 3D: a process of its own, so that nothing that it does holds cameras back."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from core.config import to_mapping
+from core.errors import CoreError
+from core.live.config import LiveConfig
+from core.progress import Reporter
+
+_END_S = 5.0
+
+
+class LiveProcess:
+    """A running process of live 3D.
+
+    Args:
+        session: Folder of the session.
+        config: Settings.
+        reporter: Receives notes.
+
+    Raises:
+        CoreError: The process could not be started.
+    """
+
+    def __init__(self, session: Path, config: LiveConfig, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._rings: dict[str, str] = {}
+        self._facts: dict[str, Any] = {"ring": "", "fps": 0.0, "latency_ms": 0, "people": 0, "problem": ""}
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "core.live"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                encoding="utf-8",
+                start_new_session=sys.platform != "win32",  # Ctrl-C is for the recording
+            )
+        except OSError as error:
+            raise CoreError(f"Live 3D could not be started: {error}.", "Close other programs.") from error
+        self._write({"session": str(session), "config": to_mapping(config)})
+        self._reader = threading.Thread(target=self._read, name="live 3D", daemon=True)
+        self._reader.start()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Ring of the people, rate, latency in ms, number of people, and the problem that has ended it, if any."""
+        return dict(self._facts)
+
+    def attach(self, rings: Mapping[str, str]) -> None:
+        """Set the rings of the cameras, by name."""
+        if rings != self._rings:
+            self._rings = dict(rings)
+            self._write(self._rings)
+
+    def stop(self) -> None:
+        """End the process."""
+        with contextlib.suppress(OSError):
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+        try:
+            self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join(_END_S)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def _write(self, values: Mapping[str, Any]) -> None:
+        with contextlib.suppress(OSError, ValueError):  # it has ended, which `_read` says
+            if self._process.stdin is not None:
+                self._process.stdin.write(json.dumps(values) + "\n")
+                self._process.stdin.flush()
+
+    def _read(self) -> None:
+        """Follow what the process says, until it ends."""
+        for line in self._process.stdout or ():
+            with contextlib.suppress(ValueError, AttributeError):
+                facts = json.loads(line)
+                note = facts.pop("note", "")
+                if note:
+                    self._reporter.note(note, "warning")
+                self._facts |= facts
+        code = self._process.wait()
+        if code and not self._facts["problem"]:
+            self._facts["problem"] = "Live 3D has ended unexpectedly. The log of this job has the details."
+        if self._facts["problem"]:
+            self._reporter.note(f"{self._facts['problem']} The cameras go on.", "warning")

@@ -1,0 +1,138 @@
+"""Live 3D from images to people: 2D poses, triangulation or networks, tracking, smoothing."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from core.live.config import LiveConfig
+from core.live.stream import LivePeople
+from core.live.views import CommonTime, Estimate, LiveEstimator, LiveImage
+from core.pose2d.config import Pose2DConfig
+from core.pose2d.runtime import cpu_threads
+from core.reconstruction.reconstructor import OnlineReconstructor, TrackedFrame
+from core.reconstruction.triangulated import Triangulator
+from core.session import Session
+from core.session.inputs import world_of_training
+from core.tracking.config import TrackingConfig
+from core.tracking.smooth import OneEuroFilter
+from core.types.arrays import F64
+from core.types.camera import CameraRig
+from core.types.skeleton import Skeleton
+
+_RATE_RESULTS = 20  # of which the rate is measured
+
+
+class LiveEngine:
+    """3D people of running cameras, an instant at a time.
+
+    `submit` and `finish` are separate, so that the next images are estimated while the former ones are triangulated.
+
+    Args:
+        rig: Posed cameras, for images of the size that they send; see `live_rig`.
+        config: Settings.
+        session: Folder of the session, for the networks of one of its runs.
+
+    Raises:
+        CoreError: The networks cannot be loaded, or read more than 2D poses.
+    """
+
+    def __init__(self, rig: CameraRig, config: LiveConfig, session: Path | None = None) -> None:
+        self.rig = rig
+        tracking = TrackingConfig()
+        estimation = Pose2DConfig(long_side_px=config.long_side_px, heatmaps=False)
+        self._pool = ThreadPoolExecutor(min(len(rig), cpu_threads()), thread_name_prefix="live-2d")
+        self._estimator = LiveEstimator(rig, estimation, self._pool)
+        self._common = CommonTime(rig, self._estimator.skeleton)
+        self._method, self.skeleton = _method(rig, config, session, tracking, self._estimator.skeleton)
+        self._people = _LiveTracks(self.skeleton, tracking, smooth=config.smooth)
+        self._done_ns: deque[int] = deque(maxlen=_RATE_RESULTS)
+
+    def submit(self, images: Sequence[LiveImage]) -> list[Estimate]:
+        """Begin to estimate the 2D poses of the newest images, at most one a camera."""
+        return self._estimator.submit(images)
+
+    def finish(self, estimates: Sequence[Estimate], now_ns: int | None = None) -> LivePeople | None:
+        """Return the people at the latest time that all cameras have reached; None if it is no later than before.
+
+        Args:
+            estimates: What `submit` returned.
+            now_ns: Current time, to measure the rate of results.
+        """
+        for estimate in estimates:
+            self._common.add(*estimate.result())
+        found = self._common.next()
+        if found is None:
+            return None
+        frame = self._method.update(found.time_ns / 1e9, found.poses2d)
+        ids, xyz_mm, score = self._people.update(frame)
+        if now_ns is not None:
+            self._done_ns.append(now_ns)
+        elapsed_s = (self._done_ns[-1] - self._done_ns[0]) / 1e9 if len(self._done_ns) > 1 else 0.0
+        return LivePeople(
+            skeleton=self.skeleton,
+            time_ns=found.time_ns,
+            newest_ns=found.newest_ns,
+            ids=ids,
+            xyz_mm=xyz_mm,
+            score=score,
+            cameras=found.cameras,
+            fps=(len(self._done_ns) - 1) / elapsed_s if elapsed_s > 0 else 0.0,
+        )
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+def _method(
+    rig: CameraRig, config: LiveConfig, session: Path | None, tracking: TrackingConfig, joints: Skeleton
+) -> tuple[OnlineReconstructor, Skeleton]:
+    """Return the method that makes 3D people of 2D poses, and its joint set."""
+    if not config.run or session is None:
+        return Triangulator(tracking=tracking).online(rig, joints), joints
+    from core.reconstruction.predictor import Predictor  # torch is needed for networks only
+
+    opened = Session.open(session)
+    folder = opened.layout.run(config.run)
+    predictor = Predictor.load(folder, temporal=False)
+    predictor.world = world_of_training(opened, folder)
+    return predictor.online(rig, tracking), predictor.networks.skeleton
+
+
+class _LiveTracks:
+    """People who have been seen for long enough, smoothed each by a filter of their own."""
+
+    def __init__(self, joints: Skeleton, config: TrackingConfig, *, smooth: bool) -> None:
+        self._joints, self._config, self._smooth = joints, config, smooth
+        self._born_s: dict[int, float] = {}
+        self._seen_s: dict[int, float] = {}
+        self._filters: dict[int, OneEuroFilter] = {}
+
+    def update(self, frame: TrackedFrame) -> tuple[np.ndarray, F64, F64]:
+        """Return identities (P,), joints (P, J, 3) and scores (P, J) of the people to show."""
+        shown, joints = [], []
+        for row, person in enumerate(frame.ids.tolist()):
+            if not person:
+                continue
+            self._seen_s[person] = frame.time_s
+            born_s = self._born_s.setdefault(person, frame.time_s)
+            xyz_mm = frame.xyz_mm[row]
+            if self._smooth:
+                if person not in self._filters:
+                    self._filters[person] = OneEuroFilter((len(self._joints),), self._config)
+                xyz_mm = self._filters[person].update(frame.time_s, xyz_mm)
+            # A ghost lasts for a frame or two.
+            if frame.time_s - born_s >= self._config.confirm_s:
+                shown.append(row)
+                joints.append(xyz_mm)
+        gone = [p for p, seen_s in self._seen_s.items() if frame.time_s - seen_s > self._config.max_gap_s]
+        for person in gone:
+            del self._seen_s[person], self._born_s[person]
+            self._filters.pop(person, None)
+        xyz = np.stack(joints) if joints else np.zeros((0, len(self._joints), 3))
+        return frame.ids[shown], xyz, frame.score[shown]

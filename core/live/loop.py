@@ -1,0 +1,184 @@
+"""The loop of live 3D: newest images in, people out."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from core.capture.ring import ImageRingReader
+from core.errors import CoreError
+from core.live.config import LiveConfig
+from core.live.engine import LiveEngine
+from core.live.stream import LivePeople, PeopleRing
+from core.live.views import Estimate, LiveImage, live_rig
+from core.live.vmc import VmcSender
+from core.session import Session
+
+Say = Callable[[Mapping[str, Any]], None]
+_POLL_S = 0.003
+_TOGETHER_S = 0.03  # for which images wait for those of the other cameras
+_SETTLE_S = 2.0  # for which the first cameras wait for the others at the start
+_REPORT_S = 1.0
+
+
+class NewestImages:
+    """The newest image of each camera since the last that was taken, from the rings of the recording."""
+
+    def __init__(self) -> None:
+        self._rings: dict[str, str] = {}
+        self._readers: dict[str, tuple[str, ImageRingReader]] = {}
+        self._images: dict[str, tuple[int, LiveImage]] = {}
+        self._since_s = 0.0
+
+    def attach(self, rings: Mapping[str, str]) -> None:
+        """Set the rings by camera; may be called from another thread."""
+        self._rings = dict(rings)
+
+    def poll(self) -> bool:
+        """Look for new images; return whether there is one of each camera, or the first has waited long enough."""
+        for camera, ring in list(self._rings.items()):
+            found = self._newest(camera, ring)
+            if found is not None:
+                self._images[camera] = found
+        if not self._images:
+            self._since_s = time.monotonic()
+            return False
+        one_set = len({index for index, _ in self._images.values()}) == 1
+        return (one_set and self._images.keys() >= self._rings.keys()) or (
+            time.monotonic() - self._since_s >= _TOGETHER_S
+        )
+
+    def take(self) -> dict[str, LiveImage]:
+        """Return the images, which count as used from now on."""
+        images = {camera: image for camera, (_, image) in self._images.items()}
+        self._images.clear()
+        self._since_s = time.monotonic()
+        return images
+
+    def close(self) -> None:
+        """Detach from all rings."""
+        for _, reader in self._readers.values():
+            reader.close()
+
+    def _newest(self, camera: str, ring: str) -> tuple[int, LiveImage] | None:
+        if self._readers.get(camera, ("",))[0] != ring:
+            try:
+                self._readers[camera] = (ring, ImageRingReader(ring))
+            except CoreError:
+                return None  # the camera has just ended
+        found = self._readers[camera][1].newest()
+        if found is None:
+            return None
+        width, height = found.info["size_px"]
+        image = LiveImage(
+            camera=camera, image=found.image, size_px=(int(width), int(height)), time_ns=int(found.info["time_ns"])
+        )
+        return int(found.info["index"]), image
+
+
+class LiveLoop:
+    """Newest images in, people out, until it is stopped.
+
+    Args:
+        session: Folder of the session.
+        config: Settings.
+        say: Receives facts: `ring` of the people, once; `fps`, `latency_ms` and `people` every second; `note`.
+
+    Raises:
+        CoreError: The session is not calibrated.
+    """
+
+    def __init__(self, session: Path, config: LiveConfig, say: Say) -> None:
+        self._session, self._config, self._say = session, config, say
+        self._rig = Session.open(session).require_rig()
+        self._images = NewestImages()
+        self.attach = self._images.attach
+        self._engine: LiveEngine | None = None
+        self._sizes_px: dict[str, tuple[int, int]] = {}
+        self._begun_s: float | None = None
+        self._latencies_s: list[float] = []
+        self._reported_s = time.monotonic()
+        self._unsent = False
+
+    def run(self, stopped: threading.Event) -> None:
+        """Work until stopped.
+
+        Raises:
+            CoreError: The cameras do not fit the calibration, or the networks cannot be loaded.
+        """
+        ring = PeopleRing()
+        sender = VmcSender(self._config.vmc_host, self._config.vmc_port) if self._config.vmc_port else None
+        self._say({"ring": ring.name})
+        try:
+            estimates: list[Estimate] = []
+            while not stopped.is_set():
+                if not estimates:
+                    if not self._images.poll():
+                        stopped.wait(_POLL_S)
+                        continue
+                    estimates = self._submit()
+                for estimate in estimates:
+                    estimate.exception()  # waits; `finish` raises what went wrong
+                # Where the next images are there, they are estimated while these people are triangulated.
+                following = self._submit() if self._images.poll() else []
+                if estimates and self._engine is not None:
+                    people = self._engine.finish(estimates, time.monotonic_ns())
+                    if people is not None:
+                        ring.put(people)
+                        self._report(people)
+                        self._send(sender, people)
+                estimates = following
+        finally:
+            if self._engine is not None:
+                self._engine.close()
+            if sender is not None:
+                sender.close()
+            ring.close()
+            self._images.close()
+
+    def _submit(self) -> list[Estimate]:
+        """Begin to estimate the newest images; nothing until the cameras have begun."""
+        images = self._images.take()
+        now_s = time.monotonic()
+        self._begun_s = now_s if self._begun_s is None else self._begun_s
+        sizes_px = self._sizes_px | {n: i.size_px for n, i in images.items() if n in self._rig.names}
+        complete = len(sizes_px) == len(self._rig)
+        if sizes_px != self._sizes_px or self._engine is None:
+            self._sizes_px = sizes_px
+            if complete or now_s - self._begun_s >= _SETTLE_S:
+                self._begin(images)
+        if self._engine is None:
+            return []
+        return self._engine.submit([image for name, image in images.items() if name in self._engine.rig.names])
+
+    def _begin(self, images: Mapping[str, LiveImage]) -> None:
+        if self._engine is not None:
+            self._engine.close()
+        self._engine = LiveEngine(live_rig(self._rig, self._sizes_px), self._config, self._session)
+        unknown = sorted(images.keys() - set(self._rig.names))
+        if unknown:
+            self._say({"note": f"{', '.join(unknown)}: not calibrated, and not used for live 3D."})
+
+    def _send(self, sender: VmcSender | None, people: LivePeople) -> None:
+        if sender is None:
+            return
+        try:
+            sender.send(people)
+        except OSError as error:
+            if not self._unsent:
+                self._say({"note": f"Poses cannot be sent to {self._config.vmc_host}: {error.strerror or error}."})
+            self._unsent = True
+
+    def _report(self, people: LivePeople) -> None:
+        self._latencies_s.append(people.latency_s(time.monotonic_ns()))
+        now_s = time.monotonic()
+        if now_s - self._reported_s < _REPORT_S:
+            return
+        latency_ms = round(1000 * statistics.median(self._latencies_s))
+        self._say({"fps": round(people.fps, 1), "latency_ms": latency_ms, "people": len(people.ids)})
+        self._latencies_s.clear()
+        self._reported_s = now_s

@@ -1,0 +1,122 @@
+"""3D people of a live stream between processes, through a ring in shared memory in which the newest ones win."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from core.capture.ring import ImageRing, ImageRingReader
+from core.types.arrays import F64, I64
+from core.types.skeleton import Skeleton, skeleton
+
+_MAX_PEOPLE = 40  # that fit into the information of an image
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LivePeople:
+    """3D people of one instant.
+
+    Attributes:
+        skeleton: Joint set.
+        time_ns: Instant that they are shown at, on the clock of the cameras.
+        newest_ns: Recorded time of the newest image behind them.
+        ids: (P,) identities, counted from 1.
+        xyz_mm: (P, J, 3) joints in world coordinates, NaN where missing.
+        score: (P, J) confidences in 0..1, 0 where missing.
+        cameras: Cameras whose images were used.
+        fps: Rate of these results over the last seconds; 0 if not known yet.
+    """
+
+    skeleton: Skeleton
+    time_ns: int
+    newest_ns: int
+    ids: I64
+    xyz_mm: F64
+    score: F64
+    cameras: tuple[str, ...] = ()
+    fps: float = 0.0
+
+    def latency_s(self, now_ns: int) -> float:
+        """Return the time since the newest image was taken."""
+        return (now_ns - self.newest_ns) / 1e9
+
+
+class PeopleRing:
+    """The writer's end of a stream of people; used by one thread.
+
+    Raises:
+        CoreError: The system has no shared memory left.
+    """
+
+    def __init__(self) -> None:
+        self._ring = ImageRing(max_pixels=1)
+        self._pixel = np.zeros((1, 1, 3), np.uint8)
+
+    @property
+    def name(self) -> str:
+        """Name for `PeopleReader`."""
+        return self._ring.name
+
+    def put(self, people: LivePeople) -> None:
+        """Publish people; of more than 40, those with the highest scores."""
+        best = np.sort(np.argsort(-people.score.sum(-1), kind="stable")[:_MAX_PEOPLE])
+        known = np.isfinite(people.xyz_mm[best])
+        xyz = np.round(np.where(known, people.xyz_mm[best], 0.0), 1)
+        info = {
+            "skeleton": people.skeleton.name,
+            "time_ns": people.time_ns,
+            "newest_ns": people.newest_ns,
+            "ids": people.ids[best].tolist(),
+            "xyz_mm": xyz.tolist(),
+            "score": np.where(known.all(-1), np.round(people.score[best], 3), 0.0).tolist(),
+            "cameras": list(people.cameras),
+            "fps": round(people.fps, 2),
+        }
+        self._ring.put(self._pixel, info)
+
+    def close(self) -> None:
+        """Remove the stream."""
+        self._ring.close()
+
+
+class PeopleReader:
+    """The reader's end of a stream of people.
+
+    Args:
+        name: Name of the stream.
+
+    Raises:
+        CoreError: There is no such stream.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._ring = ImageRingReader(name)
+
+    def newest(self) -> LivePeople | None:
+        """Return the newest people; None if there are none since the last call."""
+        found = self._ring.newest()
+        return None if found is None else _people(found.info)
+
+    def close(self) -> None:
+        """Detach from the stream."""
+        self._ring.close()
+
+
+def _people(info: Mapping[str, Any]) -> LivePeople:
+    joints = skeleton(str(info["skeleton"]))
+    ids = np.asarray(info["ids"], np.int64)
+    score = np.asarray(info["score"], float).reshape(len(ids), len(joints))
+    xyz_mm = np.asarray(info["xyz_mm"], float).reshape(len(ids), len(joints), 3)
+    return LivePeople(
+        skeleton=joints,
+        time_ns=int(info["time_ns"]),
+        newest_ns=int(info["newest_ns"]),
+        ids=ids,
+        xyz_mm=np.where(score[..., None] > 0, xyz_mm, np.nan),
+        score=score,
+        cameras=tuple(info["cameras"]),
+        fps=float(info["fps"]),
+    )
