@@ -9,7 +9,9 @@ events, whose values are:
 - `seconds`: length of the take so far, or of watching; `countdown_s`: time left until the take begins.
 - `markers`: the markers of the take so far, each with `time_s` and `text`.
 - `disk_minutes`: time until the take would be ended for want of space at the present rate; null while unknown.
-- `live`: whether live 3D is on; `advice`: how to move the board next.
+- `live`: whether live 3D is on; `people`: its `ring` of people (`core.live.stream`; empty until it runs), `fps`,
+  `latency_ms`, number of `people`, and the `problem` that has ended it (empty if it runs).
+- `advice`: how to move the board next.
 - `cameras`: by name: `state` ("starting", "running", "lost", "ended"), `problem`, `size_px`, `fps`, `frames` (since
   the camera was opened), `recorded` (images of the take), `dropped`, `damaged`, `lost` (images that could not be stored
   in time), `reconnects`, `skew_ms` (against the frame set), `drift_ppm` (of the camera's clock; null while unknown),
@@ -104,9 +106,11 @@ class SetLive:
 
     Attributes:
         on: Whether it is to run.
+        vmc_port: UDP port to which people are sent by the VMC protocol; 0 sends nothing.
     """
 
     on: bool
+    vmc_port: int = 0
 
 
 Command = StartTake | StopTake | AddMarker | SetControl | SetLive

@@ -15,8 +15,68 @@ from core.config import to_mapping
 from core.errors import CoreError
 from core.live.config import LiveConfig
 from core.progress import Reporter
+from core.session import Session
 
 _END_S = 5.0
+_NO_FACTS = {"ring": "", "fps": 0.0, "latency_ms": 0, "people": 0, "problem": ""}
+
+
+class LiveSwitch:
+    """Live 3D of a recording, which can be switched on and off.
+
+    Args:
+        session: Folder of the session.
+        reporter: Receives notes.
+    """
+
+    def __init__(self, session: Path, reporter: Reporter) -> None:
+        self._session, self._reporter = session, reporter
+        self._config: LiveConfig | None = None
+        self._process: LiveProcess | None = None
+        self.last: dict[str, Any] = {}
+        """Facts of the last process that was ended."""
+
+    @property
+    def on(self) -> bool:
+        """Whether live 3D runs, or was meant to and has failed."""
+        return self._process is not None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """`ring` of the people, `fps`, `latency_ms`, number of `people`, and the `problem` that has ended it if any."""
+        return dict(_NO_FACTS) if self._process is None else self._process.facts
+
+    @property
+    def text(self) -> str:
+        """Rate, latency and number of people for a line of progress; empty while there are none."""
+        facts = self.facts
+        people = "1 person" if facts["people"] == 1 else f"{facts['people']} people"
+        return f" · {facts['fps']:.1f} fps, {facts['latency_ms']} ms, {people}" if facts["fps"] else ""
+
+    def switch(self, config: LiveConfig | None) -> None:
+        """Run live 3D with these settings; None ends it. What cannot be started is said, and the recording goes on."""
+        if config is not None and config == self._config and not self.facts["problem"]:
+            return
+        self.close()
+        if config is None:
+            return
+        try:
+            Session.open(self._session).require_rig()
+            self._process, self._config = LiveProcess(self._session, config, self._reporter), config
+        except CoreError as error:
+            self._reporter.note(f"{error.message} {error.hint}", "warning")
+
+    def attach(self, rings: Mapping[str, str]) -> None:
+        """Set the rings of the cameras, by name."""
+        if self._process is not None:
+            self._process.attach(rings)
+
+    def close(self) -> None:
+        """End live 3D."""
+        if self._process is not None:
+            self.last = self._process.facts
+            self._process.stop()
+        self._process, self._config = None, None
 
 
 class LiveProcess:
@@ -34,7 +94,7 @@ class LiveProcess:
     def __init__(self, session: Path, config: LiveConfig, reporter: Reporter) -> None:
         self._reporter = reporter
         self._rings: dict[str, str] = {}
-        self._facts: dict[str, Any] = {"ring": "", "fps": 0.0, "latency_ms": 0, "people": 0, "problem": ""}
+        self._facts: dict[str, Any] = dict(_NO_FACTS)
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "core.live"],
@@ -51,7 +111,7 @@ class LiveProcess:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Ring of the people, rate, latency in ms, number of people, and the problem that has ended it, if any."""
+        """Facts as in `LiveSwitch.facts`."""
         return dict(self._facts)
 
     def attach(self, rings: Mapping[str, str]) -> None:

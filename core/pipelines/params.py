@@ -15,6 +15,7 @@ from core.calibration.board.config import CalibrateConfig
 from core.calibration.people.config import PeopleConfig
 from core.errors import CoreError
 from core.export import UnitsChoice, UpChoice
+from core.live.config import LiveConfig
 from core.pose2d.config import Pose2DConfig
 from core.rig_io.readings import PoseReading, RotationReading
 from core.session.store import TakeKind
@@ -118,6 +119,7 @@ class RecordParams:
         preview_only: Show the cameras without recording a take.
         board: Calibration board to detect in the previews; null uses the board of the session.
         preview_hz: Number of preview updates per second.
+        live: Settings of live 3D; null leaves it off.
     """
 
     cameras: tuple[str, ...]
@@ -129,6 +131,23 @@ class RecordParams:
     preview_only: bool = False
     board: Board | None = None
     preview_hz: float = 15.0
+    live: LiveConfig | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveParams:
+    """Settings of `live`.
+
+    Attributes:
+        cameras: Cameras as "name=address", with the names that they have in the calibration; addresses as for `record`.
+            Videos are played as if they were cameras.
+        duration_s: Duration in seconds; 0 runs until the job is stopped.
+        live: Settings of live 3D.
+    """
+
+    cameras: tuple[str, ...]
+    duration_s: float = 0.0
+    live: LiveConfig = field(default_factory=LiveConfig)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -25,7 +26,9 @@ from core.clock import SYSTEM_CLOCK, Clock
 from core.config import to_mapping
 from core.errors import CoreError
 from core.files import read_json, write_json
-from core.jobs.commands import AddMarker, Command, CommandReader, SetControl, StartTake, StopTake
+from core.jobs.commands import AddMarker, Command, CommandReader, SetControl, SetLive, StartTake, StopTake
+from core.live.client import LiveSwitch
+from core.live.config import LiveConfig
 from core.pipelines.params import RecordParams
 from core.progress import Reporter
 from core.session import RunLayout, Session, Take, TakeLayout
@@ -103,6 +106,7 @@ class _CameraJob:
         self._session, self._params, self._run = session, params, run
         self._reporter, self._clock = reporter, clock
         self._takes = TakeMaker(session, run, cameras, reporter, clock)
+        self._live = LiveSwitch(session.root, reporter)
         self._commands = CommandReader(run.root)
         self._kind = params.kind
         self._next: tuple[StartTake, TakeLayout, int] | None = None  # the take to come, and when it begins
@@ -132,8 +136,10 @@ class _CameraJob:
         pre_roll_s = 0.0 if self._once else _PRE_ROLL_S
         self._recorder = Recorder(addresses, opener, self._clock, pre_roll_s=pre_roll_s, folder=folder)
         try:
+            self._live.switch(self._params.live)
             seconds = self._loop(previews, board)
         finally:
+            self._live.close()
             self._recorder.stop()
             self._abandon()
             sent = {name: camera.frames for name, camera in self._recorder.cameras.items()}
@@ -151,7 +157,7 @@ class _CameraJob:
         return (
             _result(takes, seconds)
             if takes
-            else {"take": "", "takes": [], "seconds": round(seconds, 1), "images": sent}
+            else {"take": "", "takes": [], "seconds": round(seconds, 1), "images": sent, "live": self._live.last}
         )
 
     def _first(self) -> StartTake:
@@ -177,9 +183,10 @@ class _CameraJob:
             index, frames = _latest(recorder)
             fresh = {name: frame for name, frame in frames.items() if frame.time_ns > shown.get(name, 0)}
             shown |= {name: frame.time_ns for name, frame in fresh.items()}
-            if fresh and self._kind != "motion":
+            if fresh and self._kind != "motion" and not self._live.on:
                 board.offer(fresh)
             new = [previews.put(frame, index, board.corners(frame)) for frame in fresh.values()]
+            self._live.attach(previews.names)
             if any(new) or now_ns - status_ns >= _STATUS_EVERY_S * 1e9:
                 status_ns = now_ns
                 self._note_all()
@@ -214,12 +221,12 @@ class _CameraJob:
             if not self._recorder.set_control(command.camera, command.control, command.value):
                 raise CoreError(f"There is no camera '{command.camera}'.", "Choose one of the running cameras.")
         else:
-            self._set_live(command.on)
+            self._set_live(command)
 
-    def _set_live(self, on: bool) -> None:
+    def _set_live(self, command: SetLive) -> None:
         """Switch live 3D on or off."""
-        if on:
-            raise CoreError("Live 3D is not available here.", "Record a take, and triangulate it.")
+        config = self._params.live or LiveConfig()
+        self._live.switch(replace(config, vmc_port=command.vmc_port) if command.on else None)
 
     def _start(self, command: StartTake, *, numbered: bool = True) -> TakeLayout:
         """Prepare a take, which begins after its countdown."""
@@ -286,7 +293,7 @@ class _CameraJob:
         if self._once and self._length_s:
             self._reporter.progress(min(seconds, self._length_s), self._length_s, doing)
         else:
-            self._reporter.progress(0, 0, f"{doing}, {seconds:.0f} s so far")
+            self._reporter.progress(0, 0, f"{doing}, {seconds:.0f} s so far{self._live.text}")
 
     def _status(self, previews: Previews, summary: WatchSummary | None) -> dict[str, Any]:
         now_ns, recorder, takes = self._clock.now_ns(), self._recorder, self._takes
@@ -335,7 +342,8 @@ class _CameraJob:
             "countdown_s": 0.0 if coming is None else round(max(coming[2] - now_ns, 0) / 1e9, 1),
             "markers": [{"time_s": (m.time_ns - takes.begin_ns) / 1e9, "text": m.text} for m in takes.markers],
             "disk_minutes": round(max(room_bytes(self._session.root), 0) / rate / 60, 1) if rate else None,
-            "live": False,
+            "live": self._live.on,
+            "people": self._live.facts,
             "advice": "" if summary is None else summary.advice,
             "cameras": cameras,
         }

@@ -82,6 +82,13 @@ VERBS = {
             "core.pipelines.record:run_record",
         ),
         Verb(
+            "live",
+            "poses",
+            "Show people of running cameras in 3D while they move",
+            params.LiveParams,
+            "core.pipelines.live:run_live",
+        ),
+        Verb(
             "import-dataset",
             "data",
             "Import a sequence of a public dataset as a take",
