@@ -114,9 +114,10 @@ class _LiveTracks:
         self._filters: dict[int, OneEuroFilter] = {}
 
     def update(self, frame: TrackedFrame) -> tuple[np.ndarray, F64, F64]:
-        """Return identities (P,), joints (P, J, 3) and scores (P, J) of the people to show."""
+        """Return identities (P,), in their order, joints (P, J, 3) and scores (P, J) of the people to show."""
         shown, joints = [], []
-        for row, person in enumerate(frame.ids.tolist()):
+        for row in np.argsort(frame.ids, kind="stable").tolist():
+            person = int(frame.ids[row])
             if not person:
                 continue
             self._seen_s[person] = frame.time_s
