@@ -86,7 +86,7 @@ VERBS = {
             "poses",
             "Show people of running cameras in 3D while they move",
             params.LiveParams,
-            "core.pipelines.live:run_live",
+            "core.pipelines.cameras.live:run_live",
         ),
         Verb(
             "import-dataset",

@@ -15,7 +15,7 @@ from core.live.config import LiveConfig
 from core.live.engine import LiveEngine
 from core.live.stream import LivePeople, PeopleReader, PeopleRing
 from core.live.views import CommonTime, LiveImage, TimedPoses, clockwise_deg, live_rig
-from core.pipelines.live import run_live
+from core.pipelines.cameras.live import run_live
 from core.pipelines.params import LiveParams
 from core.progress import NullReporter, RecordingReporter
 from core.reconstruction.triangulated import Triangulator
