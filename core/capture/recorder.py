@@ -93,7 +93,7 @@ class Recorder:
         """Number of images that each camera dropped, by its own count, or else by the frame sets without one."""
         with self._lock:
             missing = self._synchronizer.dropped
-        return {n: missing[n] if c.skipped is None else c.skipped for n, c in self.cameras.items()}
+        return {n: int(missing[n]) if c.skipped is None else c.skipped for n, c in self.cameras.items()}
 
     @property
     def silent(self) -> tuple[str, ...]:

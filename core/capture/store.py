@@ -215,7 +215,8 @@ class CameraStore:
             try:
                 take.close()
             except (av.error.FFmpegError, OSError, ValueError) as error:
-                self._say(self._reason(error))
+                if not take.refused:  # it has been said
+                    self._say(self._reason(error))
 
     def _store(self, frame: Frame, missed: bool) -> None:
         if self._maker is None or (self._maker.encodes and self._take is None and not self._pre_roll_ns):

@@ -212,7 +212,7 @@ class Synchronizer:
         if not found:
             return []
         for name, stream in self._streams.items():
-            stream.dropped += name not in found and np.isfinite(stream.first_s) and stream.first_s <= time_s
+            stream.dropped += name not in found and stream.first_s <= time_s
         self._start_s = time_s if self._start_s is None else self._start_s
         times_ns = [frame.time_ns for frame in found.values()]
         self._count += 1
