@@ -104,6 +104,13 @@ class RunningCamera:
         self._rate_from: tuple[int, int] = (0, 0)
         self._opened_ns = self._lost_ns = 0
         self._said: dict[str, tuple[int, int]] = {}
+        self._source: Source | None = None
+
+    def interrupt(self) -> None:
+        """Let a camera that waits for images, such as for a trigger, stop at once."""
+        interrupt = getattr(self._source, "interrupt", None)
+        if interrupt is not None:
+            interrupt()
 
     def request_control(self, control: str, value: float | None) -> None:
         """Set a control soon; the value that was read back is in the state.
@@ -159,6 +166,7 @@ class RunningCamera:
             self._store.opened(maker, width * height * 3 // (2 if maker.encodes else 12))
             self._begin(source)
             damaged_before = self.state.damaged
+            self._source = source
             with self._serving(source):
                 for frame in source.frames():
                     if self._stop.is_set():  # it was asked to stop while it waited for this frame

@@ -144,6 +144,8 @@ class Recorder:
     def stop(self, timeout_s: float = 15.0) -> None:
         """End all cameras; what they have sent is still to be stored."""
         self._stop.set()
+        for reader in self._readers.values():
+            reader.interrupt()
         deadline_ns = self._clock.now_ns() + round(timeout_s * 1e9)
         while any(thread.is_alive() for thread in self._threads) and self._clock.now_ns() < deadline_ns:
             self._clock.sleep(_JOIN_S)

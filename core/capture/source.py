@@ -41,7 +41,8 @@ class Source(Protocol):
     """A running camera, used by one thread.
 
     A source may offer more: an attribute `damaged`, the number of images that were skipped because they were damaged
-    (`damaged_images`), and the controls of `core.capture.controls.Controllable`.
+    (`damaged_images`), the controls of `core.capture.controls.Controllable`, and a method `interrupt`, which ends
+    `frames` soon although no image comes.
 
     Attributes:
         size_px: Width and height in px.

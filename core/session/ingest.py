@@ -32,6 +32,7 @@ from core.types.rate import frame_rate, steady_times
 
 _CHUNK_BYTES = 4 << 20
 _SPARE_BYTES = 64 << 20
+_MOST_PLACES = 20  # where images are missing, named in a note
 _EMPTY_BYTES = 64 << 10  # a recorded video up to this size holds no more than a header and an image
 _SLOWEST_FPS, _FASTEST_FPS = 0.001, 2000.0  # A picture every quarter of an hour, and high-speed cameras.
 _ANY_FPS = 30.0  # Frame rate of the video that images are stored in where a table gives their times.
@@ -192,6 +193,7 @@ def _recorded(camera: str, path: Path, times: ImageTimes) -> _Video:
         unknown = whole - len(place)
         notes = [f"{camera}: {lost} images within the recording cannot be decoded."] if lost else []
         notes += [f"{camera}: {unknown} images are not used, since their times are lost."] if unknown else []
+        notes += _dropped_note(camera, times)
         times_s = times.time_ns[row] / 1e9
         return _Video(
             path=path,
@@ -204,6 +206,18 @@ def _recorded(camera: str, path: Path, times: ImageTimes) -> _Video:
             n_frames=whole,
             images=place,
         )
+
+
+def _dropped_note(camera: str, times: ImageTimes) -> list[str]:
+    """Return a note that names the missing images by the camera's own numbers."""
+    dropped = times.dropped
+    if not dropped:
+        return []
+    places = [str(gap[0]) if len(gap) == 1 else f"{gap[0]} to {gap[-1]}" for gap in dropped]
+    more = f" and {len(places) - _MOST_PLACES} more places" if len(places) > _MOST_PLACES else ""
+    count = sum(map(len, dropped))
+    listed = f"{', '.join(places[:_MOST_PLACES])}{more}"
+    return [f"{camera}: {count} images are missing by the camera's own count, which are number {listed}."]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,8 @@ from core.types.frame import Frame
 
 _COLUMNS = ("cam_id", "frame_time")
 _ORDER = ("frame_index", "sync_index")
-_WHOLE = re.compile(r"-?[0-9]{1,18}")
+_WHOLE = re.compile(r"-?[0-9]{1,19}")  # clocks aligned by PTP count nanoseconds since 1970
+_LARGEST = int(np.iinfo(np.int64).max)
 
 
 def read_times_table(path: Path, cameras: Mapping[str, tuple[str, int, int]]) -> dict[str, F64]:
@@ -107,6 +108,13 @@ class ImageTimes:
     def __len__(self) -> int:
         return len(self.index)
 
+    @property
+    def dropped(self) -> list[range]:
+        """Numbers of the images that the camera counted but that are not there, before the last one."""
+        # A camera that was opened again may count from the beginning.
+        pairs = zip(self.sequence[:-1].tolist(), self.sequence[1:].tolist(), strict=True)
+        return [range(last + 1, new) for last, new in pairs if UNKNOWN < last < new - 1]
+
 
 def write_image_time(file: TextIO, index: int, stored_ms: int, frame: Frame) -> None:
     """Append the row of a stored image to a camera's table."""
@@ -127,6 +135,8 @@ def read_image_times(path: Path) -> ImageTimes:
             if not line.endswith("\n") or len(values) != 5 or not all(map(_WHOLE.fullmatch, values)):
                 continue  # the header, or a row that a crash cut off
             row = tuple(map(int, values))
+            if max(map(abs, row)) > _LARGEST:
+                continue
             if not rows or all(new > last for new, last in zip(row[:3], rows[-1][:3], strict=True)):
                 rows.append(row)
     index, stored_ms, time_ns, own, sequence = np.array(rows, np.int64).reshape(-1, 5).T

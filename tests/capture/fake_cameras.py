@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import viva_genicam as vg
 
 PORT = 3956  # of GigE Vision's control protocol; nobody else may answer there meanwhile
 SERIAL = "VIVA-FAKE-001"
@@ -33,12 +34,24 @@ def sole_fake() -> Iterator[None]:
 
 
 def start_aravis(*options: str) -> subprocess.Popen:
-    """Start Aravis' fake camera; skips the test where it is not installed."""
+    """Start Aravis' fake camera, and wait until it answers; skips the test where it is not installed."""
     program = shutil.which(ARAVIS)
     if program is None:
         pytest.skip(f"{ARAVIS} (Debian: aravis-tools) is not installed")
     command = [program, "-i", "127.0.0.1", "-s", ARAVIS_SERIAL, *options]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    found_aravis()
+    return process
+
+
+def found_aravis() -> vg.GigeDeviceInfo:
+    """Return Aravis' fake camera as soon as it answers."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for info in vg.discover(timeout_ms=100, all=True):
+            if info.manufacturer == "Aravis":
+                return info
+    pytest.fail("Aravis' fake camera does not answer")
 
 
 def enumeration(name: str, address: int, *entries: str) -> str:

@@ -6,7 +6,8 @@ import re
 import struct
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -17,17 +18,25 @@ from viva_genicam.testing import FakeGigeCamera, FakeU3vCamera
 
 from core.capture.controls import controls_of, set_control
 from core.capture.images import VideoImage
-from core.capture.source import FoundCamera, Source, SourceOptions, damaged_images, discover_cameras, open_source
+from core.capture.recorder import Recorder
+from core.capture.source import FoundCamera, Source, SourceOptions, discover_cameras, open_source
 from core.capture.sources.genicam.beat import ActionKeys, TriggerBeat, Triggered, broadcast_address
 from core.capture.sources.genicam.clock import BlockNumbers, LatchedClock
 from core.capture.sources.genicam.images import require_readable, video_frame
 from core.capture.sources.genicam.source import GenicamSource
 from core.errors import CoreError
+from core.pipelines.params import RecordParams
+from core.pipelines.record import run_record
+from core.progress import RecordingReporter
+from core.session import Session, Take
+from core.session.times_table import read_image_times
+from core.session.video import VideoReader
 from core.types.frame import Frame
 from tests.capture.fake_cameras import (
     ARAVIS_SERIAL,
     SERIAL,
     enumeration,
+    found_aravis,
     integer,
     selected_float,
     sole_fake,
@@ -52,23 +61,91 @@ def take(source: Source, count: int) -> list[Frame]:
     return list(islice(source.frames(), count))
 
 
+class Until(RecordingReporter):
+    """Ends a recording once a camera's state says so."""
+
+    def __init__(self, camera: str, enough: Callable[[dict], bool]) -> None:
+        super().__init__()
+        self._camera, self._enough = camera, enough
+
+    def cancelled(self) -> bool:
+        return bool(self.statuses) and self._enough(self.statuses[-1]["cameras"][self._camera])
+
+
+def recorded(folder: Path, address: str, until: Until) -> Take:
+    """Return the take of one camera."""
+    session = Session.create(folder / "session")
+    params = RecordParams(cameras=(f"left={address}",), kind="motion")
+    result = run_record(session, params, session.new_run("record"), until)
+    return session.take(result["take"])
+
+
 @pytest.mark.slow
-def test_with_one_percent_of_the_packets_lost_drops_are_known_exactly() -> None:
+def test_with_one_percent_of_the_packets_lost_drops_are_listed_exactly(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
-    lost = [(block, packet) for block in range(2, 301) for packet in range(PACKETS) if rng.random() < 0.01]
-    lost += [(130, packet) for packet in range(PACKETS)]  # a block of which nothing arrives
+    lost = [(block, packet) for block in range(2, 2000) for packet in range(PACKETS) if rng.random() < 0.01]
+    lost += [(30, packet) for packet in range(PACKETS)]  # a block of which nothing arrives
     dropped = {block for block, _ in lost}
+    until = Until("left", lambda camera: camera["frames"] >= 250)
     with FakeGigeCamera(64, 48, fps=100, packet_resend=False, drop_packets=lost) as fake:
-        source = opened()
-        frames = take(source, 300 - len(dropped))
-        source.close()
+        take = recorded(tmp_path, f"genicam:{SERIAL}", until)
         assert fake.controller() is None
-    numbers = [frame.sequence for frame in frames]
-    assert len(dropped) > 8 and set(range(1, numbers[-1] + 1)) - set(numbers) == {b for b in dropped if b < numbers[-1]}
-    assert numbers == sorted(set(numbers)) and damaged_images(source) >= len(dropped) - 2
-    assert [frame.index for frame in frames] == list(range(len(frames)))
-    assert (np.diff([frame.time_ns for frame in frames]) > 0).all()
-    assert frames[0].image.shape == (48, 64, 3)
+    times = read_image_times(take.layout.frame_times("left"))
+    missing = [number for gap in times.dropped for number in gap]
+    assert missing == sorted(b for b in dropped if b < times.sequence[-1]) and len(missing) > 6
+    assert times.sequence[0] == 1 and len(times) == take.manifest.n_frames
+    (note,) = (text for text, _ in until.notes if "by the camera's own count" in text)
+    assert note.startswith(f"left: {len(missing)} images are missing") and f" {missing[0]}, " in note
+    status = until.statuses[-1]["cameras"]["left"]
+    assert len(missing) - 2 <= status["dropped"] <= len(missing) and status["damaged"] >= status["dropped"] - 3
+
+
+@pytest.mark.slow
+def test_a_camera_killed_in_mid_take_leaves_a_gap_and_comes_back(tmp_path: Path) -> None:
+    running = [start_aravis()]
+
+    def enough(camera: dict) -> bool:
+        if camera["frames"] >= 30 and len(running) == 1:
+            running[0].kill()
+            running[0].wait()
+            running.append(start_aravis())
+        return camera["reconnects"] == 1 and camera["frames"] >= 70
+
+    until = Until("left", enough)
+    try:
+        take = recorded(tmp_path, f"genicam:{ARAVIS_SERIAL}?size=64x48", until)
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+    texts = [text for text, _ in until.notes]
+    assert any("left was lost" in text for text in texts) and any("left is back after" in text for text in texts)
+    times = read_image_times(take.layout.frame_times("left"))
+    own_s = np.diff(times.source_time_ns) / 1e9  # Aravis' fake stamps with the time of day
+    restart = int(np.argmax(own_s))
+    assert len(times) >= 70 and own_s[restart] > 0.5 and times.sequence[restart + 1] < times.sequence[restart]
+    np.testing.assert_allclose(np.diff(times.time_ns) / 1e9, own_s, atol=0.1)
+    np.testing.assert_array_equal(take.timeline().frame_index[:, 0], np.arange(len(times)))
+    with VideoReader(take.video_path("left")) as video:
+        assert video.n_frames == len(times) and video.read(len(times) - 1).shape == (48, 64, 3)
+
+
+@pytest.mark.slow
+def test_a_recording_ends_at_once_although_no_trigger_comes(tmp_path: Path) -> None:
+    with start_aravis() as process:
+        try:
+            opener = partial(open_source, f"genicam:{ARAVIS_SERIAL}")
+            recorder = Recorder({"left": "x"}, lambda camera, address: opener(SourceOptions(camera=camera, start_ns=0)))
+            while not recorder.cameras["left"].frames:
+                time.sleep(0.02)
+            recorder.set_control("left", "trigger", 1)  # a hardware line; no pulse comes
+            while not any(c.name == "trigger" and c.value == 1 for c in recorder.cameras["left"].controls):
+                time.sleep(0.02)
+            begin = time.monotonic()
+            recorder.close()
+            assert recorder.ended and time.monotonic() - begin < 8  # not the 15 s after which it is given up
+        finally:
+            process.kill()
 
 
 @pytest.mark.slow
@@ -178,14 +255,6 @@ def test_white_balance_ptp_and_actions_of_a_camera_that_has_them(tmp_path: Path)
             source.close()
         finally:
             process.kill()
-
-
-def found_aravis() -> vg.GigeDeviceInfo:
-    """Return Aravis' fake camera as soon as it answers."""
-    while True:
-        for info in vg.discover(timeout_ms=100, all=True):
-            if info.manufacturer == "Aravis":
-                return info
 
 
 def test_action_commands_go_out_at_the_rate_of_the_slowest_camera() -> None:

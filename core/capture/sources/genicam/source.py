@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     import viva_genicam as vg
 
 _WAIT_MS = 500
+_NS = 1_000_000_000
 _SILENT_NS = 5_000_000_000
-_TICK_FREQUENCY_AT = 0x93C  # bootstrap register of GigE Vision
+_TICK_FREQUENCY_AT, _CONTROL_AT = 0x93C, 0xA00  # bootstrap registers of GigE Vision
 _CLOCK_FEATURES = (
     ("TimestampLatch", "TimestampLatchValue"),
     ("GevTimestampControlLatch", "GevTimestampValue"),
@@ -77,7 +78,7 @@ class GenicamSource:
             self.size_px = (camera.get_integer("Width"), camera.get_integer("Height"))
             require_readable(title, camera.get("PixelFormat"))
             self.fps = self._controls.frame_rate()
-            self._tick_ns = 1e9 / _tick_frequency(camera)
+            self._frequency = _tick_frequency(camera)
             self._clock = LatchedClock(self._latch())
             self._stream = self._opened_stream()
         except vg.GenicamError as error:
@@ -102,7 +103,7 @@ class GenicamSource:
                     self.damaged += 1
                     continue
                 ticks = self._ticks(block)
-                source_ns = None if ticks is None else round(ticks * self._tick_ns)
+                source_ns = None if ticks is None else ticks * _NS // self._frequency
                 yield Frame(
                     camera=self._options.camera,
                     index=index,
@@ -126,13 +127,22 @@ class GenicamSource:
 
     def set_control(self, name: str, value: float | None) -> Control:
         """See `Controllable.set_control`."""
+        import viva_genicam as vg
+
         control = self._controls.set(name, value, self._paused)
-        if self._running:
-            self._follow_trigger()
+        try:
+            if self._running:
+                self._follow_trigger()
+        except vg.GenicamError as error:
+            raise CoreError(f"{self._title} refuses {name}: {error}.", "Set it in the vendor's program.") from error
         return control
 
+    def interrupt(self) -> None:
+        """End `frames` soon, also while no image comes; may be called from any thread."""
+        self._closed.set()
+
     def close(self) -> None:
-        """See `Source.close`; may be called from any thread."""
+        """See `Source.close`."""
         import viva_genicam as vg
 
         self._closed.set()
@@ -169,13 +179,24 @@ class GenicamSource:
             except vg.TransportError:
                 if now_ns() - asked_ns < _WAIT_MS * 500_000:
                     raise  # not for want of images
-            self._camera.read_register(0, 4)  # fails if it is gone
+            self._require_control()
             if now_ns() - begin_ns > _SILENT_NS and not self._controls.trigger():
                 raise CoreError(
                     f"{self._title} answers, but sends no images.",
                     "Let the firewall pass UDP from the camera, and close other programs that use it.",
                 )
         return None
+
+    def _require_control(self) -> None:
+        """Check that the camera still obeys.
+
+        Raises:
+            GenicamError: It does not answer.
+            CoreError: It has been switched off and on.
+        """
+        held = self._camera.read_register(_CONTROL_AT if self._camera.transport == "gige" else 0, 4)
+        if self._camera.transport == "gige" and not any(held):
+            raise CoreError(f"{self._title} has started anew.", "Check its power and cable.")
 
     def _follow_trigger(self) -> None:
         """Have the computer trigger the camera if that is what it waits for."""
@@ -193,7 +214,7 @@ class GenicamSource:
 
     def _camera_ticks(self, time_ns: int) -> int | None:
         camera_ns = self._clock.camera_ns(time_ns) if self._aligned else None
-        return None if camera_ns is None else round(camera_ns / self._tick_ns)
+        return None if camera_ns is None else camera_ns * self._frequency // _NS
 
     def _ticks(self, block: vg.Frame) -> int | None:
         """Return a block's time on the camera's clock: its own, or that of its chunk data."""
@@ -218,7 +239,7 @@ class GenicamSource:
             self._camera.execute(command, wait=False)
             after_ns = self._options.clock.now_ns()
             self._camera.invalidate(feature)
-            return before_ns, after_ns, round(self._camera.get_integer(feature) * self._tick_ns)
+            return before_ns, after_ns, self._camera.get_integer(feature) * _NS // self._frequency
         except vg.GenicamError:
             return None
 
@@ -247,10 +268,10 @@ def _tick_frequency(camera: vg.Camera) -> int:
     import viva_genicam as vg
 
     if camera.transport != "gige":
-        return 1_000_000_000  # USB3 Vision: nanoseconds
+        return _NS  # USB3 Vision: nanoseconds
     try:
         if "GevTimestampTickFrequency" in camera.nodes():
-            return camera.get_integer("GevTimestampTickFrequency") or 1_000_000_000
-        return int.from_bytes(camera.read_register(_TICK_FREQUENCY_AT, 8), "big") or 1_000_000_000
+            return camera.get_integer("GevTimestampTickFrequency") or _NS
+        return int.from_bytes(camera.read_register(_TICK_FREQUENCY_AT, 8), "big") or _NS
     except vg.GenicamError:
-        return 1_000_000_000
+        return _NS
