@@ -147,7 +147,7 @@ def _exactness(session: Session, px: int) -> tuple[float, float]:
             small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
             time_ns = 1_000_000_000 + round(baseline.time_s[frame] * 1e9)
             images.append(LiveImage(camera=name, image=small, size_px=sizes[name], time_ns=time_ns))
-        found = engine.finish(engine.submit(images))
+        found = engine.update(images)
         for xyz_mm in found.xyz_mm if found is not None else ():
             distance = np.linalg.norm(baseline.xyz_mm[frame] - xyz_mm, axis=-1)
             apart.append(distance[np.nanmedian(distance, -1).argmin()])

@@ -101,7 +101,7 @@ class LiveProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 encoding="utf-8",
-                start_new_session=sys.platform != "win32",  # Ctrl-C is for the recording
+                process_group=None if sys.platform == "win32" else 0,  # Ctrl-C is for the recording
             )
         except OSError as error:
             raise CoreError(f"Live 3D could not be started: {error}.", "Close other programs.") from error

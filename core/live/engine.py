@@ -11,7 +11,7 @@ import numpy as np
 
 from core.live.config import LiveConfig
 from core.live.stream import LivePeople
-from core.live.views import CommonTime, Estimate, LiveEstimator, LiveImage
+from core.live.views import CommonTime, LiveEstimator, LiveImage
 from core.pose2d.config import Pose2DConfig
 from core.pose2d.runtime import cpu_threads
 from core.reconstruction.reconstructor import OnlineReconstructor, TrackedFrame
@@ -30,7 +30,8 @@ _RATE_RESULTS = 20  # of which the rate is measured
 class LiveEngine:
     """3D people of running cameras, an instant at a time.
 
-    `submit` and `finish` are separate, so that the next images are estimated while the former ones are triangulated.
+    Estimating the next images while the former ones are triangulated would gain little rate and cost latency: both then
+    wait for the same cores.
 
     Args:
         rig: Posed cameras, for images of the size that they send; see `live_rig`.
@@ -52,19 +53,15 @@ class LiveEngine:
         self._people = _LiveTracks(self.skeleton, tracking, smooth=config.smooth)
         self._done_ns: deque[int] = deque(maxlen=_RATE_RESULTS)
 
-    def submit(self, images: Sequence[LiveImage]) -> list[Estimate]:
-        """Begin to estimate the 2D poses of the newest images, at most one a camera."""
-        return self._estimator.submit(images)
-
-    def finish(self, estimates: Sequence[Estimate], now_ns: int | None = None) -> LivePeople | None:
+    def update(self, images: Sequence[LiveImage], now_ns: int | None = None) -> LivePeople | None:
         """Return the people at the latest time that all cameras have reached; None if it is no later than before.
 
         Args:
-            estimates: What `submit` returned.
+            images: Newest images, at most one a camera.
             now_ns: Current time, to measure the rate of results.
         """
-        for estimate in estimates:
-            self._common.add(*estimate.result())
+        for camera, poses in self._estimator.estimate(images):
+            self._common.add(camera, poses)
         found = self._common.next()
         if found is None:
             return None

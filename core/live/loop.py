@@ -14,7 +14,7 @@ from core.errors import CoreError
 from core.live.config import LiveConfig
 from core.live.engine import LiveEngine
 from core.live.stream import LivePeople, PeopleRing
-from core.live.views import Estimate, LiveImage, live_rig
+from core.live.views import LiveImage, live_rig
 from core.live.vmc import VmcSender
 from core.session import Session
 
@@ -114,24 +114,15 @@ class LiveLoop:
         sender = VmcSender(self._config.vmc_host, self._config.vmc_port) if self._config.vmc_port else None
         self._say({"ring": ring.name})
         try:
-            estimates: list[Estimate] = []
             while not stopped.is_set():
-                if not estimates:
-                    if not self._images.poll():
-                        stopped.wait(_POLL_S)
-                        continue
-                    estimates = self._submit()
-                for estimate in estimates:
-                    estimate.exception()  # waits; `finish` raises what went wrong
-                # Where the next images are there, they are estimated while these people are triangulated.
-                following = self._submit() if self._images.poll() else []
-                if estimates and self._engine is not None:
-                    people = self._engine.finish(estimates, time.monotonic_ns())
-                    if people is not None:
-                        ring.put(people)
-                        self._report(people)
-                        self._send(sender, people)
-                estimates = following
+                if not self._images.poll():
+                    stopped.wait(_POLL_S)
+                    continue
+                people = self._update(self._images.take())
+                if people is not None:
+                    ring.put(people)
+                    self._report(people)
+                    self._send(sender, people)
         finally:
             if self._engine is not None:
                 self._engine.close()
@@ -140,25 +131,24 @@ class LiveLoop:
             ring.close()
             self._images.close()
 
-    def _submit(self) -> list[Estimate]:
-        """Begin to estimate the newest images; nothing until the cameras have begun."""
-        images = self._images.take()
+    def _update(self, images: Mapping[str, LiveImage]) -> LivePeople | None:
+        """Return the people of the newest images; None until the cameras have begun."""
         now_s = time.monotonic()
         self._begun_s = now_s if self._begun_s is None else self._begun_s
         sizes_px = self._sizes_px | {n: i.size_px for n, i in images.items() if n in self._rig.names}
-        complete = len(sizes_px) == len(self._rig)
-        if sizes_px != self._sizes_px or self._engine is None:
-            self._sizes_px = sizes_px
-            if complete or now_s - self._begun_s >= _SETTLE_S:
-                self._begin(images)
+        complete = len(sizes_px) == len(self._rig) or now_s - self._begun_s >= _SETTLE_S
+        if complete and (self._engine is None or sizes_px != self._sizes_px):
+            self._begin(images, sizes_px)
+        self._sizes_px = sizes_px
         if self._engine is None:
-            return []
-        return self._engine.submit([image for name, image in images.items() if name in self._engine.rig.names])
+            return None
+        used = [image for name, image in images.items() if name in self._engine.rig.names]
+        return self._engine.update(used, now_ns=time.monotonic_ns())
 
-    def _begin(self, images: Mapping[str, LiveImage]) -> None:
+    def _begin(self, images: Mapping[str, LiveImage], sizes_px: Mapping[str, tuple[int, int]]) -> None:
         if self._engine is not None:
             self._engine.close()
-        self._engine = LiveEngine(live_rig(self._rig, self._sizes_px), self._config, self._session)
+        self._engine = LiveEngine(live_rig(self._rig, sizes_px), self._config, self._session)
         unknown = sorted(images.keys() - set(self._rig.names))
         if unknown:
             self._say({"note": f"{', '.join(unknown)}: not calibrated, and not used for live 3D."})

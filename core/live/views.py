@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -60,10 +60,6 @@ class TimedPoses:
     poses: Pose2D
 
 
-Estimate = Future[tuple[str, TimedPoses]]
-"""A camera's name and its poses, once they are estimated."""
-
-
 class LiveEstimator:
     """Estimates the 2D poses of several cameras at once, one image per thread.
 
@@ -86,9 +82,9 @@ class LiveEstimator:
             name: TurnedEstimator(upright, degrees) if degrees else upright for name, degrees in turns.items()
         }
 
-    def submit(self, images: Sequence[LiveImage]) -> list[Estimate]:
-        """Begin to estimate the poses in images."""
-        return [self._pool.submit(self._estimate, image) for image in images]
+    def estimate(self, images: Sequence[LiveImage]) -> list[tuple[str, TimedPoses]]:
+        """Return each image's camera and poses."""
+        return list(self._pool.map(self._estimate, images))
 
     def _estimate(self, live: LiveImage) -> tuple[str, TimedPoses]:
         camera = self._rig[live.camera]

@@ -56,7 +56,7 @@ def test_people_of_the_sample_are_those_of_the_baseline(sample_rig, sample_image
     baseline = Triangulator().reconstruct(sample_rig, chosen, np.arange(30) / 60, NullReporter())
     sizes = {image.camera: image.size_px for image in sample_images[0]}
     engine = LiveEngine(live_rig(sample_rig, sizes), LiveConfig(smooth=False))
-    found = [engine.finish(engine.submit(sample_images[frame])) for frame in FRAMES]
+    found = [engine.update(sample_images[frame]) for frame in FRAMES]
     engine.close()
     assert not len(found[0].ids)  # a person is not shown before they are seen twice
     for frame, seen in zip(FRAMES[1:], found[1:], strict=True):
