@@ -109,8 +109,8 @@ class RecordParams:
 
     Attributes:
         cameras: Cameras as "name=address". An address is rtsp://…, http://…, v4l2:/dev/video0, dshow:…,
-            avfoundation:…, the path of a video, demo:cam01 to demo:cam04 for a simulated board, or demo:people/cam01 to
-            demo:people/cam08 for simulated people.
+            avfoundation:…, genicam:SERIAL, the path of a video, demo:cam01 to demo:cam04 for a simulated board, or
+            demo:people/cam01 to demo:people/cam08 for simulated people.
         name: Name of the new take. If omitted, the first free name is used.
         kind: Content of the recording: a calibration board, a board lying on the floor, or people in motion.
         note: Note that is stored with the take.

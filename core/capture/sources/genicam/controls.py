@@ -163,7 +163,9 @@ class CameraControls:
             self._camera.set_enum("BalanceRatioSelector", _SELECTED[name])
         state = self._state(self._values[name])
         if name == FRAME_RATE and not state.is_available:  # while the camera chooses it
-            return Control(name=name, value=0, minimum=0, maximum=_MAX_RATE_HZ, step=0, automatic=True, unit="Hz")
+            rate = float(self._state(self._resulting).value or 0) if self._resulting else 0.0
+            rate = rate or _USUAL_RATE_HZ
+            return Control(name=name, value=rate, minimum=1, maximum=_MAX_RATE_HZ, step=0, automatic=True, unit="Hz")
         if not state.is_available or not isinstance(state.value, int | float):
             raise _NotOffered
         value, span = float(state.value), state.range
