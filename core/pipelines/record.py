@@ -30,6 +30,7 @@ from core.jobs.commands import AddMarker, Command, CommandReader, SetControl, Se
 from core.live.client import LiveSwitch
 from core.live.config import LiveConfig
 from core.pipelines.params import RecordParams
+from core.pipelines.rig.demo_room import adopt_demo_rig, save_demo_truth
 from core.progress import Reporter
 from core.session import RunLayout, Session, Take, TakeLayout
 from core.session.incoming import discard
@@ -76,15 +77,16 @@ def run_record(
         reporter.note(f"The recording had ended: its take is {name}.")
         return _result([session.take(name)], 0.0)
     addresses = _addresses(params.cameras)
+    adopt_demo_rig(session, addresses, run, reporter)
     board = session_board(session, params.board)
     if board.kind == "auto" and all(is_simulated(address) for address in addresses.values()):
         board = board_to_print(session, params.board)
         save_session_board(session, board)  # what they film is known
     with clock.member():
         opener = partial(_open, start_ns=clock.now_ns(), clock=clock, board=board)
-        job = _CameraJob(session, params, run, reporter, clock, tuple(addresses))
+        job = _CameraJob(session, params, run, reporter, clock, addresses)
         with closing(Previews(reporter)) as previews:
-            return job.run(addresses, opener, previews, _BoardLook(BoardWatch(board), clock))
+            return job.run(opener, previews, _BoardLook(BoardWatch(board), clock))
 
 
 def _open(camera: str, address: str, **shared: Any) -> Source:
@@ -101,11 +103,11 @@ class _CameraJob:
         run: RunLayout,
         reporter: Reporter,
         clock: Clock,
-        cameras: tuple[str, ...],
+        addresses: Mapping[str, str],
     ) -> None:
-        self._session, self._params, self._run = session, params, run
+        self._session, self._params, self._run, self._addresses = session, params, run, addresses
         self._reporter, self._clock = reporter, clock
-        self._takes = TakeMaker(session, run, cameras, reporter, clock)
+        self._takes = TakeMaker(session, run, tuple(addresses), reporter, clock)
         self._live = LiveSwitch(session.root, reporter)
         self._commands = CommandReader(run.root)
         self._kind = params.kind
@@ -113,7 +115,7 @@ class _CameraJob:
         self._length_s = 0.0
         self._begin_ns = clock.now_ns()
         self._written: tuple[int, dict[str, int]] = (0, {})
-        self._rates = dict.fromkeys(cameras, 0.0)
+        self._rates = dict.fromkeys(addresses, 0.0)
         self._silent: set[str] = set()
 
     @property
@@ -121,9 +123,7 @@ class _CameraJob:
         """Whether the job is one take, and ends with it."""
         return not self._params.preview_only
 
-    def run(
-        self, addresses: Mapping[str, str], opener: Opener, previews: Previews, board: _BoardLook
-    ) -> dict[str, Any]:
+    def run(self, opener: Opener, previews: Previews, board: _BoardLook) -> dict[str, Any]:
         """Run the cameras to the end of the job; return its result."""
         folder = None
         if self._once:
@@ -134,7 +134,7 @@ class _CameraJob:
             else:
                 self._begun()
         pre_roll_s = 0.0 if self._once else _PRE_ROLL_S
-        self._recorder = Recorder(addresses, opener, self._clock, pre_roll_s=pre_roll_s, folder=folder)
+        self._recorder = Recorder(self._addresses, opener, self._clock, pre_roll_s=pre_roll_s, folder=folder)
         try:
             self._live.switch(self._params.live)
             seconds = self._loop(previews, board)
@@ -270,6 +270,7 @@ class _CameraJob:
         """Say which takes are complete; in a job that is one take, a failure ends it."""
         try:
             for name in self._takes.finished(wait=wait):
+                save_demo_truth(self._session.take(name), self._addresses)
                 if not self._once:
                     self._reporter.note(f"Take {name} is complete.")
         except CoreError as error:

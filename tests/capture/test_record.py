@@ -40,6 +40,7 @@ from core.session.ingest import ingest_recording, ingest_videos
 from core.session.status import session_status
 from core.session.times_table import read_image_times
 from core.session.video import VideoReader
+from core.synthetic.rendering.scene import room_people, room_rig
 from core.types.frame import ArrayImage, Frame
 
 BOARD = Board(columns=5, rows=4, square_mm=120, marker_mm=90, dictionary="DICT_4X4_50", back="none")
@@ -375,3 +376,16 @@ def test_a_watch_summarises_what_was_seen_and_advises() -> None:
     assert (summary.shared == summary.shared.T).all() and summary.shared.max() > 5
     assert not np.diag(summary.shared).any()
     assert summary.advice and "not yet" not in summary.advice
+
+
+@pytest.mark.slow
+def test_a_take_of_the_demo_room_has_its_exact_rig_and_people_beside_it(session: Session) -> None:
+    cameras = ("a=demo:people/cam01", "b=demo:people/cam03?offset_ms=100")
+    params = RecordParams(cameras=cameras, name="walk", kind="motion", duration_s=0.5)
+    result = run_record(session, params, session.new_run("record"), RecordingReporter(), SimulatedClock())
+    take, rig, room = session.take(result["take"]), session.require_rig(), room_rig()
+    assert rig.names == ("a", "b")
+    np.testing.assert_allclose([c.centre_mm for c in rig], [room[n].centre_mm for n in ("cam01", "cam03")])
+    truth, people = take.truth, room_people().people
+    assert truth is not None and len(truth.time_s) == take.manifest.n_frames >= 5
+    np.testing.assert_allclose(truth.xyz_mm, people.sequence(np.arange(len(truth.time_s)) / FPS).xyz_mm, atol=0.01)

@@ -153,12 +153,27 @@ class DemoSource:
             clock.sleep(-behind_s)
             if number not in self._clock.drop:
                 data = ArrayImage(self._draw(self._clock.true_s(number), number))
-                yield Frame(camera=self._options.camera, index=index, time_ns=time_ns, data=data, sequence=number)
+                own_ns = time_ns - self._options.start_ns
+                yield Frame(
+                    camera=self._options.camera,
+                    index=index,
+                    time_ns=time_ns,
+                    data=data,
+                    source_time_ns=own_ns,
+                    sequence=number,
+                )
                 index += 1
             number += 1
 
     def close(self) -> None:
         """Do nothing: there is no hardware to release."""
+
+
+def room_camera_name(address: str) -> str:
+    """Return the name that a camera has in the rig of the demo room; empty for other cameras."""
+    scheme, _, rest = address.partition(":")
+    path = rest.partition("?")[0]
+    return path.removeprefix(PEOPLE) if scheme.lower() == SCHEME and path.startswith(PEOPLE) else ""
 
 
 def _drawable(board: Board | None) -> Board:
