@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable
 
 import av
+import av.error
 import numpy as np
 
+from core.errors import CoreError
 from core.types.arrays import U8
 from core.types.frame import Frame
 
@@ -52,6 +55,72 @@ class VideoImage:
                 self._decoded, self._decode = self._decode(), None
             assert self._decoded is not None
             return self._decoded
+
+
+class JpegStream:
+    """Decoding of JPEG images that arrive one by one, and the parameters by which recordings store them as they are.
+
+    Args:
+        first: A whole image.
+
+    Raises:
+        CoreError: It cannot be read.
+    """
+
+    def __init__(self, first: bytes) -> None:
+        try:
+            self._container = av.open(io.BytesIO(first), mode="r", format="mjpeg")
+        except (av.error.FFmpegError, ValueError) as error:
+            raise CoreError("The camera's JPEG images cannot be read.", "Choose another format of it.") from error
+        self.template = self._container.streams.video[0]
+        self._context = av.CodecContext.create("mjpeg", "r")
+        self._lock = threading.Lock()
+
+    def packet(self, data: bytes) -> av.Packet:
+        """Return an image as a packet that a recording can store."""
+        packet = av.Packet(data)
+        packet.is_keyframe = True
+        return packet
+
+    def decode(self, packet: av.Packet, camera: str) -> av.VideoFrame:
+        """Decode an image.
+
+        Raises:
+            CoreError: It is damaged; the message names the camera.
+        """
+        try:
+            with self._lock:
+                images: list[av.VideoFrame] = self._context.decode(packet)
+            return images[0]
+        except (av.error.FFmpegError, IndexError) as error:
+            raise CoreError(f"{camera} sent a damaged image.", "Check its cable or network.") from error
+
+    def close(self) -> None:
+        """Release what decoding needs."""
+        with self._lock:
+            self._container.close()
+
+
+def raw_image(data: bytes, size_px: tuple[int, int], pixel_format: str, bytes_per_line: int) -> av.VideoFrame:
+    """Return raw pixels as an image.
+
+    Args:
+        data: Pixels, all planes one after the other.
+        size_px: Width and height in px.
+        pixel_format: FFmpeg's name of the pixel format.
+        bytes_per_line: Bytes from one line to the next, in the first plane; chroma planes have their share of it.
+    """
+    image = av.VideoFrame(*size_px, pixel_format)
+    at = 0
+    for number, plane in enumerate(image.planes):
+        stride = bytes_per_line // 2 if number and len(image.planes) == 3 else bytes_per_line
+        lines = np.frombuffer(data, np.uint8, stride * plane.height, at).reshape(plane.height, stride)
+        padded = np.zeros((plane.height, plane.line_size), np.uint8)
+        used = min(stride, plane.line_size)
+        padded[:, :used] = lines[:, :used]
+        plane.update(padded.tobytes())
+        at += lines.size
+    return image
 
 
 def as_video_frame(frame: Frame, pixel_format: str) -> av.VideoFrame:

@@ -1,10 +1,14 @@
-"""Structure of JPEG images, read without decoding: whether an image is whole, and its size."""
+"""Structure of JPEG images, read without decoding: their size, whether they are whole, and where they begin and end."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 START, END = b"\xff\xd8", b"\xff\xd9"
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD8)}
 _NO_SIZE = {0xC4, 0xC8, 0xCC}  # share the range of the frame headers
+_MAX_BYTES = 64 << 20  # of an image; what does not end is no image
+_KEPT = 1024  # bytes before an image that are kept: its headers
 
 
 def jpeg_size(data: bytes | memoryview) -> tuple[int, int] | None:
@@ -42,7 +46,7 @@ def jpeg_header(data: bytes | bytearray | memoryview) -> tuple[int, tuple[int, i
             at += 1 if marker == 0xFF else 2
             continue
         length = data[at + 2] << 8 | data[at + 3]
-        if length < 2 or marker in (0x00, 0xD8, 0xD9):
+        if length < 2 or marker < 0xC0 or marker in (0xD8, 0xD9):
             return None
         if 0xC0 <= marker <= 0xCF and marker not in _NO_SIZE:
             if at + 9 > len(data):
@@ -52,3 +56,65 @@ def jpeg_header(data: bytes | bytearray | memoryview) -> tuple[int, tuple[int, i
         if marker == 0xDA:
             return (at, size) if all(size) else None
     return 0, size
+
+
+class JpegScanner:
+    """Finds JPEG images in a stream of bytes, whatever stands between them.
+
+    Boundaries and announced lengths of multipart streams are not relied on: a wrong one costs nothing.
+    """
+
+    def __init__(self) -> None:
+        self.damaged = 0
+        self.before = b""  # text before the latest image, such as its headers
+        self._buffer = bytearray()
+        self._searched = 0
+
+    def add(self, data: bytes) -> Iterator[bytes]:
+        """Take bytes as they arrive, and yield the images that are complete now.
+
+        Images that are cut off or whose headers cannot be read are counted in `damaged`.
+        """
+        self._buffer += data
+        while True:
+            start = self._buffer.find(START + b"\xff")
+            if start < 0:
+                self._drop(len(self._buffer) - _KEPT)
+                return
+            if start:
+                self.before = bytes(self._buffer[max(0, start - _KEPT) : start])
+                self._drop(start)
+            header = jpeg_header(self._buffer)
+            if header is None:
+                self._skip(self._buffer.find(START + b"\xff", 2))
+                continue
+            pixels = header[0]
+            search = max(pixels, self._searched)
+            end = self._buffer.find(END, search) if pixels else -1
+            following = (
+                self._buffer.find(START + b"\xff", search, end if end >= 0 else len(self._buffer)) if pixels else -1
+            )
+            if following >= 0:
+                self._skip(following)
+            elif end >= 0:
+                image = bytes(self._buffer[: end + 2])
+                self._drop(end + 2)
+                yield image
+            elif len(self._buffer) > _MAX_BYTES:
+                self._skip(len(self._buffer))
+            else:
+                self._searched = max(0, len(self._buffer) - 2)
+                return
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether an image has begun and not ended."""
+        return self._buffer.startswith(START)
+
+    def _skip(self, at: int) -> None:
+        self.damaged += 1
+        self._drop(at if at >= 0 else max(2, len(self._buffer) - 2))
+
+    def _drop(self, count: int) -> None:
+        del self._buffer[: max(0, count)]
+        self._searched = 0

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from core.errors import CoreError
 
 _COMPRESSED = ("mjpeg",)
-_USUAL_FPS, _USUAL_PX, _USUAL_RAW_PX = 30.0, 1920 * 1080, 1280 * 720
-"""Limits up to which faster and larger is better by default; raw images have to be encoded, which limits their size."""
+_ENOUGH_FPS, _USUAL_FPS, _USUAL_RAW_FPS = 24.0, 60.0, 30.0
+_USUAL_PX, _USUAL_RAW_PX = 1920 * 1080, 1280 * 720
+"""Limits up to which larger and faster is better by default; lower for raw images, which have to be encoded."""
 
 _PART = re.compile(
     r"size=(?P<width>\d{1,5})x(?P<height>\d{1,5})|fps=(?P<fps>\d{1,4}(\.\d{1,3})?)|format=(?P<format>\w+)"
@@ -86,8 +87,8 @@ def with_mode(address: str, mode: CameraMode) -> str:
 def best_mode(modes: Sequence[CameraMode], request: ModeRequest, camera: str) -> CameraMode:
     """Return the mode that a request asks for; parts that it leaves open are chosen for recording people.
 
-    30 images per second come first, then size up to 1080p (720p for raw images, which have to be encoded), then MJPEG,
-    which is stored as it arrives and needs a tenth of the bus.
+    24 images per second come first, then size up to 1080p (720p for raw images, which have to be encoded), then MJPEG,
+    which is stored as it arrives and needs a tenth of the bus, then up to 60 images per second (30 for raw images).
 
     Args:
         modes: Modes that the camera offers.
@@ -114,4 +115,11 @@ def _rank(mode: CameraMode) -> tuple[bool, float, int, bool, float]:
     compressed = mode.format in _COMPRESSED
     pixels = mode.size_px[0] * mode.size_px[1]
     usual = pixels <= (_USUAL_PX if compressed else _USUAL_RAW_PX)
-    return usual, min(mode.fps, _USUAL_FPS), pixels if usual else -pixels, compressed, mode.fps
+    usual_fps = _USUAL_FPS if compressed else _USUAL_RAW_FPS
+    return (
+        usual,
+        min(mode.fps, _ENOUGH_FPS),
+        pixels if usual else -pixels,
+        compressed,
+        -abs(mode.fps - usual_fps),
+    )

@@ -2,31 +2,58 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import av
 import av.error
+import av.logging
+from av.codec.context import Flags
 
 from core.capture.images import VideoImage
+from core.capture.jpeg import jpeg_size
 from core.capture.source import SourceOptions
+from core.capture.source_clock import SourceClock
 from core.errors import CoreError
 from core.passwords import without_passwords
 from core.types.frame import Frame
 
 OPEN_S, READ_S = 8.0, 5.0
-"""Timeouts of opening a stream and of waiting for its next packet."""
+"""Timeouts of opening a stream and of waiting for its next image."""
 
 _NO_IMAGES = "Check that it is switched on, in the same network, and not in use by another program."
+_INVENTED_TIMES = {"mpjpeg", "mjpeg", "h264", "hevc", "jpeg_pipe", "image2pipe"}
+"""Formats without times, to which FFmpeg gives those of a constant rate."""
+
+_SETTLE_NS = 500_000_000
+"""Time for which the first images are held back: those that were buffered while the stream was opened arrive late."""
+
+_OTHER_SIZES = 30  # images in a row of another size before the size is taken to have changed
+_STEP_NS = 1000
+_PRFT: Final = "prft"
+_LOST = "RTP: missed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Image:
+    """A decoded or decodable image with the packet that it came in."""
+
+    data: VideoImage
+    packet: av.Packet | None
+    source_ns: int | None
 
 
 class FFmpegSource:
     """A stream read by FFmpeg; see `core.capture.source.Source`.
 
-    Images of codecs without prediction between images, such as MJPEG, are decoded only when they are read.
+    Images of codecs without prediction between images, such as MJPEG, are decoded only when they are read. After a
+    damaged image of another codec, all are skipped until the next key frame, since they are predicted from it.
 
     Args:
         target: URL, device or file, as FFmpeg names it.
@@ -34,6 +61,12 @@ class FFmpegSource:
         container: FFmpeg input format, where the target does not imply it.
         ffmpeg: Options for FFmpeg.
         paced: Deliver images at their presentation times, as a file must be played.
+        loop: Begin again at the end of a file.
+        lossy: The transport may lose packets unnoticed, as UDP does.
+
+    Attributes:
+        damaged: Number of images that were skipped because they were damaged.
+        utc_offset_ns: UTC minus `Frame.source_time_ns` in ns, as the camera states it; None until it does.
 
     Raises:
         CoreError: The stream cannot be opened, or has no video.
@@ -47,69 +80,213 @@ class FFmpegSource:
         container: str | None = None,
         ffmpeg: dict[str, str] | None = None,
         paced: bool = False,
+        loop: bool = False,
+        lossy: bool = False,
     ) -> None:
         shown = self._target = without_passwords(target)
-        self._options, self._paced = options, paced
+        self._options, self._paced, self._loop = options, paced, loop
         begin = time.monotonic()
         try:
             self._container = av.open(target, format=container, options=ffmpeg or {}, timeout=(OPEN_S, READ_S))
         except (av.error.FFmpegError, OSError, ValueError) as error:
             # A stream that times out during probing is reported as invalid data.
             slow = time.monotonic() - begin >= OPEN_S
-            reason = "no data arrived in time" if slow else _reason(error)
-            raise CoreError(f"{shown} cannot be opened: {reason}.", _NO_IMAGES if slow else _hint(error)) from error
+            reason = "no data arrived in time" if slow else error_reason(error)
+            hint = _NO_IMAGES if slow else connection_hint(error)
+            raise CoreError(f"{shown} cannot be opened: {reason}.", hint) from error
         if not self._container.streams.video:
             self._container.close()
             raise CoreError(f"{shown} has no video.", "Choose another address of the camera.")
         self._stream = self._container.streams.video[0]
         self._stream.thread_type = "SLICE"  # frame threads would delay images
-        context = self._stream.codec_context
+        context = self._context = self._stream.codec_context
+        if not context.width or not context.height:
+            self._container.close()
+            raise CoreError(
+                f"{shown} sends nothing that can be decoded.", "Set its key frame interval to 1 s, or choose MJPEG."
+            )
         self.size_px = (context.width, context.height)
         self.fps = float(self._stream.average_rate or self._stream.base_rate or 0)
-        self.template: av.VideoStream | None = None if context.name.startswith("raw") else self._stream
-        self._context = context
+        # Packets of streams with B-frames come in another order than their images; recordings encode these again.
+        self._reordered = bool(context.has_b_frames)
+        raw = context.name.startswith("raw")
+        self.template: av.VideoStream | None = None if raw or self._reordered else self._stream
+        if not paced and not self._reordered:
+            context.flags |= Flags.low_delay
+        self._timed = container is not None or self._container.format.name not in _INVENTED_TIMES
         self._intra_only = bool(context.codec.intra_only)
         self._decoding = threading.Lock()
+        self.damaged, self._other = 0, 0
+        self._begun, self._broken = False, not self._intra_only  # images before the first key frame cannot be decoded
+        self._lossy, self._lost, self._suspect = lossy, False, False
+        if lossy:
+            # FFmpeg only logs which packets are lost; a decoder notices few of them.
+            av.logging.set_level(av.logging.WARNING)
+            av.logging.set_skip_repeated(False)
+            logging.getLogger("libav").setLevel(logging.ERROR)
+        self.utc_offset_ns: int | None = None
 
     def frames(self) -> Iterator[Frame]:
         """See `Source.frames`."""
-        index, first_s = 0, None
-        try:
-            for packet in self._container.demux(self._stream):
-                time_ns = self._options.clock.now_ns()
-                if self._paced and packet.pts is not None and self._stream.time_base is not None:
-                    at_s = float(packet.pts * self._stream.time_base)
-                    first_s = at_s if first_s is None else first_s
-                    due_ns = self._options.start_ns + round(1e9 * (at_s - first_s))
-                    self._options.clock.sleep((due_ns - time_ns) / 1e9)
-                    time_ns = due_ns
-                for data in self._images(packet):
-                    yield Frame(
-                        camera=self._options.camera,
-                        index=index,
-                        time_ns=time_ns,
-                        data=data,
-                        packet=packet if packet.size else None,
-                    )
-                    index += 1
-        except (av.error.FFmpegError, OSError) as error:
-            if not isinstance(error, av.error.EOFError):
-                raise CoreError(
-                    f"The connection to {self._target} was lost: {_reason(error)}.", "Check its cable or network."
-                ) from error
+        last_ns = -1
+        for index, (image, time_ns) in enumerate(self._played() if self._paced else self._live()):
+            time_ns = last_ns = max(time_ns, last_ns + _STEP_NS)
+            yield Frame(
+                camera=self._options.camera,
+                index=index,
+                time_ns=time_ns,
+                data=image.data,
+                packet=image.packet,
+                source_time_ns=image.source_ns,
+            )
 
     def close(self) -> None:
         """See `Source.close`."""
         with self._decoding:
             self._container.close()
 
-    def _images(self, packet: av.Packet) -> list[VideoImage]:
-        if self._intra_only:
-            return [VideoImage(partial(self._decode, packet))] if packet.size else []
+    def _live(self) -> Iterator[tuple[_Image, int]]:
+        """Yield images with their times on the shared clock.
+
+        Raises:
+            CoreError: The stream ended, or sends nothing that can be decoded.
+        """
+        clock, held = SourceClock(), deque[tuple[_Image, int]]()
+        begin_ns, decoded_s = self._options.clock.now_ns(), time.monotonic()
+
+        def due() -> Iterator[tuple[_Image, int]]:
+            while held:
+                image, arrival_ns = held.popleft()
+                yield image, arrival_ns if image.source_ns is None else clock.time_ns(image.source_ns)
+
         try:
-            return [VideoImage(partial(_identity, image)) for image in self._context.decode(packet)]
+            for packet in self._packets():
+                arrival_ns = self._options.clock.now_ns()
+                for image in self._images(packet):
+                    decoded_s = time.monotonic()
+                    held.append((image, arrival_ns))
+                    if image.source_ns is not None:
+                        clock.add(image.source_ns, arrival_ns)
+                if arrival_ns - begin_ns >= _SETTLE_NS:
+                    yield from due()
+                if time.monotonic() - decoded_s > READ_S:
+                    hint = "Set its key frame interval to 1 s, or choose MJPEG."
+                    raise CoreError(f"{self._target} sends nothing that can be decoded.", hint)
+        except CoreError:
+            yield from due()
+            raise
+        yield from due()
+        raise CoreError(f"{self._target} ended the stream.", _NO_IMAGES)
+
+    def _played(self) -> Iterator[tuple[_Image, int]]:
+        """Yield the images of a file when they are due."""
+        first_ns, due_ns, period_ns = None, 0, round(1e9 / (self.fps or 25.0))
+        start_ns = self._options.start_ns
+        while True:
+            for packet in self._packets():
+                for image in self._images(packet):
+                    if image.source_ns is None:
+                        due_ns += period_ns
+                    else:
+                        first_ns = image.source_ns if first_ns is None else first_ns
+                        due_ns = start_ns + image.source_ns - first_ns
+                    self._options.clock.sleep((due_ns - self._options.clock.now_ns()) / 1e9)
+                    yield image, due_ns
+            if not self._loop or first_ns is None:
+                return
+            start_ns, first_ns = due_ns + period_ns, None
+            self._container.seek(0)
+            self._context.flush_buffers()
+
+    def _packets(self) -> Iterator[av.Packet]:
+        packets = self._container.demux(self._stream)
+        try:
+            if not self._lossy:
+                yield from packets
+            while self._lossy:
+                with av.logging.Capture() as logged:
+                    packet = next(packets, None)
+                if packet is None:
+                    return
+                self._lost = any(_LOST in message for _, _, message in logged)
+                yield packet
+        except (av.error.FFmpegError, OSError) as error:
+            if not isinstance(error, av.error.EOFError):
+                raise CoreError(
+                    f"The connection to {self._target} was lost: {error_reason(error)}.", "Check its cable or network."
+                ) from error
+
+    def _images(self, packet: av.Packet) -> list[_Image]:
+        """Return the whole images that a packet completes."""
+        if packet.has_sidedata(_PRFT) and (taken_ns := self._source_ns(packet)) is not None:
+            # Producer reference time: UTC in microseconds, as the camera's sender reports state it.
+            wall_us = int.from_bytes(bytes(packet.get_sidedata(_PRFT))[:8], "little", signed=True)
+            self.utc_offset_ns = wall_us * 1000 - taken_ns
+        if self._intra_only:
+            if not packet.size or not self._whole(packet):
+                return []
+            data = VideoImage(partial(self._decode, packet))
+            return [_Image(data=data, packet=packet, source_ns=self._source_ns(packet))]
+        # A loss is noticed while the image before or after it is read: both are taken for damaged.
+        lost = packet.is_corrupt or self._lost
+        if packet.is_keyframe and not lost and not self._suspect:
+            self._broken, self._begun = False, True
+        self._suspect = lost
+        self._broken = self._broken or lost
+        if self._broken and packet.size:
+            self.damaged += self._begun
+            return []
+        try:
+            decoded: list[Any] = self._context.decode(packet)
         except av.error.InvalidDataError:
-            return []  # a damaged image; the next key frame decodes again
+            decoded, self._broken = [], True
+            self.damaged += 1
+        images = []
+        for image in decoded:
+            self._broken = self._broken or image.is_corrupt
+            if self._broken or not self._same_size((image.width, image.height)):
+                self.damaged += self._broken
+                continue
+            kept = packet if packet.size and self.template is not None else None
+            images.append(
+                _Image(data=VideoImage(partial(_identity, image)), packet=kept, source_ns=self._source_ns(image))
+            )
+        return images
+
+    def _whole(self, packet: av.Packet) -> bool:
+        """Return whether an image of a codec without prediction is whole, as far as its bytes show."""
+        if packet.is_corrupt:
+            self.damaged += 1
+            return False
+        if self._context.name != "mjpeg":
+            return True
+        size_px = jpeg_size(memoryview(packet))
+        if size_px is None:
+            self.damaged += 1
+        return size_px is not None and self._same_size(size_px)
+
+    def _same_size(self, size_px: tuple[int, int]) -> bool:
+        """Return whether an image has the stream's size; counts it as damaged otherwise.
+
+        Raises:
+            CoreError: The camera's images have another size now.
+        """
+        if size_px == self.size_px:
+            self._other = 0
+            return True
+        self.damaged, self._other = self.damaged + 1, self._other + 1
+        if self._other >= _OTHER_SIZES:
+            raise CoreError(f"{self._target} changed the size of its images.", "Record them as another take.")
+        return False
+
+    def _source_ns(self, timed: Any) -> int | None:
+        """Return the presentation time of a packet or image in ns; None if it has none."""
+        base = timed.time_base or self._stream.time_base
+        return (
+            None
+            if timed.pts is None or not base or not (self._timed or self._paced)
+            else round(timed.pts * base * 10**9)
+        )
 
     def _decode(self, packet: av.Packet) -> av.VideoFrame:
         try:
@@ -121,20 +298,24 @@ class FFmpegSource:
         return image
 
 
-def _identity(image: av.VideoFrame) -> av.VideoFrame:
-    return image
-
-
-def _reason(error: Exception) -> str:
+def error_reason(error: BaseException) -> str:
+    """Return the reason of an error of FFmpeg or the system, without passwords."""
     text = without_passwords(str(getattr(error, "strerror", "") or error))
     return text[:1].lower() + text[1:]
 
 
-def _hint(error: Exception) -> str:
+def connection_hint(error: BaseException) -> str:
+    """Return the remedy for a camera that cannot be reached."""
     if isinstance(error, PermissionError | av.error.PermissionError):
         return "Close other programs that use the camera, and check that you have permission to use it."
     if isinstance(error, ConnectionRefusedError | av.error.ConnectionRefusedError):
         return "Nothing answers there: check address and port, and that the camera is streaming."
+    if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
+        return "Enter user and password: rtsp://user:password@host/…"
     if isinstance(error, TimeoutError | av.error.TimeoutError | av.error.ExitError):
         return _NO_IMAGES
     return "Check the address on the camera's web page or in its app."
+
+
+def _identity(image: av.VideoFrame) -> av.VideoFrame:
+    return image

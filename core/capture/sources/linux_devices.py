@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import io
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -12,10 +11,9 @@ from functools import partial
 from pathlib import Path
 
 import av
-import av.error
 
 from core.capture.controls import Control
-from core.capture.images import VideoImage
+from core.capture.images import JpegStream, VideoImage, raw_image
 from core.capture.jpeg import jpeg_size
 from core.capture.modes import CameraMode, ModeRequest, best_mode
 from core.capture.source import FoundCamera, SourceOptions
@@ -27,7 +25,7 @@ OPEN_S, READ_S = 8.0, 5.0
 """Longest wait for the first image and for the next one."""
 
 _POLL_S = 0.5
-_MAX_AGE_NS = 10 * 10**9
+_MAX_AGE_NS, _MIN_AGE_NS = 10 * 10**9, -(10**8)  # some drivers stamp the end of an exposure that is under way
 _LINKS = Path("/dev/v4l")
 
 
@@ -49,12 +47,12 @@ class V4l2Source:
 
     def __init__(self, address: str, request: ModeRequest, options: SourceOptions) -> None:
         self._shown, self._options = f"v4l2:{address}", options
-        self.damaged = 0
+        self.damaged, self._to_shared_ns = 0, _kernel_to_shared_ns(options)
         try:
             self._device = V4l2Device(_device_file(address))
         except OSError as error:
             raise CoreError(f"{self._shown} cannot be opened: {_reason(error)}.", _hint(error)) from error
-        self._container: av.container.InputContainer | None = None
+        self._jpeg: JpegStream | None = None
         try:
             modes = self._device.modes()
             if not modes:
@@ -63,8 +61,10 @@ class V4l2Source:
                 )
             self._mode = self._device.configure(best_mode(modes, request, self._shown))
             self._device.start()
-            self._decoder = _decoder(self._mode)
-            self._pending = self._first_image()
+            self._pending = self._next(OPEN_S)
+            if self._mode.format == "mjpeg":
+                self._jpeg = JpegStream(self._pending.data)
+                self.template = self._jpeg.template
         except OSError as error:
             self.close()
             raise CoreError(f"{self._shown} cannot be started: {_reason(error)}.", _hint(error)) from error
@@ -88,14 +88,13 @@ class V4l2Source:
             if time_ns <= last_ns:
                 continue
             last_ns = time_ns
-            packet = av.Packet(image.data)
-            packet.is_keyframe = True
+            packet = None if self._jpeg is None else self._jpeg.packet(image.data)
             yield Frame(
                 camera=self._options.camera,
                 index=index,
                 time_ns=time_ns,
-                data=VideoImage(partial(self._decode, packet)),
-                packet=packet if self.template is not None else None,
+                data=VideoImage(partial(self._decode, packet or image.data)),
+                packet=packet,
                 source_time_ns=image.time_ns,
                 sequence=image.sequence,
             )
@@ -112,16 +111,8 @@ class V4l2Source:
     def close(self) -> None:
         """See `Source.close`."""
         self._device.close()
-        if self._container is not None:
-            self._container.close()
-
-    def _first_image(self) -> V4l2Image:
-        """Wait for an image; one of MJPEG is also what recordings take their stream's parameters from."""
-        image = self._next(OPEN_S)
-        if self._mode.format == "mjpeg":
-            container = self._container = av.open(io.BytesIO(image.data), mode="r", format="mjpeg")
-            self.template = container.streams.video[0]
-        return image
+        if self._jpeg is not None:
+            self._jpeg.close()
 
     def _next(self, timeout_s: float) -> V4l2Image:
         """Return the next whole image."""
@@ -144,21 +135,29 @@ class V4l2Source:
     def _whole(self, data: bytes) -> bool:
         if self._mode.format == "mjpeg":
             return jpeg_size(data) == self._mode.size_px
-        return len(data) >= self._device.bytes_per_line * self._mode.size_px[1]
+        return len(data) >= self._device.bytes_per_image
 
     def _time_ns(self, image: V4l2Image) -> int:
         """Return the kernel's time of an image on the shared clock; the time of arrival if it has none."""
-        now_ns, kernel_ns = self._options.clock.now_ns(), time.monotonic_ns()
-        if image.time_ns is None or not 0 <= kernel_ns - image.time_ns < _MAX_AGE_NS:
-            return now_ns
-        return image.time_ns + now_ns - kernel_ns
+        if image.time_ns is None or not _MIN_AGE_NS < time.monotonic_ns() - image.time_ns < _MAX_AGE_NS:
+            return self._options.clock.now_ns()
+        return image.time_ns + self._to_shared_ns
 
-    def _decode(self, packet: av.Packet) -> av.VideoFrame:
-        try:
-            image: av.VideoFrame = self._decoder.decode(packet)[0]
-        except (av.error.FFmpegError, IndexError) as error:
-            raise CoreError(f"{self._shown} sent a damaged image.", "Check its cable.") from error
-        return image
+    def _decode(self, image: av.Packet | bytes) -> av.VideoFrame:
+        if isinstance(image, bytes):
+            return raw_image(image, self._mode.size_px, self._mode.format, self._device.bytes_per_line)
+        assert self._jpeg is not None
+        return self._jpeg.decode(image, self._shown)
+
+
+def _kernel_to_shared_ns(options: SourceOptions) -> int:
+    """Return the shared clock minus CLOCK_MONOTONIC in ns, from the quickest of several readings of both."""
+    readings = []
+    for _ in range(5):
+        before_ns, shared_ns, after_ns = time.monotonic_ns(), options.clock.now_ns(), time.monotonic_ns()
+        readings.append((after_ns - before_ns, shared_ns - (before_ns + after_ns) // 2))
+    duration_ns, offset_ns = min(readings)
+    return 0 if abs(offset_ns) <= duration_ns else offset_ns  # on Linux both are the same clock
 
 
 def discover_linux() -> list[FoundCamera]:
@@ -216,15 +215,6 @@ def _serial(file: Path) -> str:
             (usb / name).read_text(encoding="ascii").strip() for name in ("idVendor", "idProduct", "serial")
         )
     return ""
-
-
-def _decoder(mode: CameraMode) -> av.VideoCodecContext:
-    context = av.CodecContext.create("mjpeg" if mode.format == "mjpeg" else "rawvideo", "r")
-    assert isinstance(context, av.VideoCodecContext)
-    if mode.format != "mjpeg":
-        context.width, context.height = mode.size_px
-        context.pix_fmt = mode.format
-    return context
 
 
 def _reason(error: Exception) -> str:

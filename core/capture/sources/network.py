@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from core.capture.source import FoundCamera, Source, SourceOptions
 from core.capture.sources.ffmpeg import FFmpegSource
+from core.capture.sources.http_mjpeg import open_http_mjpeg
 from core.passwords import with_password
 
 _SCHEMES = ("rtsp", "rtsps", "rtmp", "http", "https", "udp", "tcp")
 _LOW_LATENCY = {"fflags": "nobuffer", "flags": "low_delay", "probesize": "500000", "analyzeduration": "500000"}
+_UDP = "#udp"
+_RTSP = {
+    "tcp": {"rtsp_transport": "tcp"},
+    # A lost packet is waited for at most 0.1 s; the system's default buffer is too small for a key frame of 1080p.
+    "udp": {"rtsp_transport": "udp", "max_delay": "100000", "buffer_size": str(4 << 20)},
+}
 
 
 class NetworkCameras:
@@ -26,9 +33,14 @@ class NetworkCameras:
         return []
 
     def open(self, address: str, options: SourceOptions) -> Source:
-        """Connect to a camera; RTSP runs over TCP, which loses no packets."""
-        tcp = {"rtsp_transport": "tcp"} if address.lower().startswith("rtsp") else {}
-        return FFmpegSource(with_password(address), options, ffmpeg=_LOW_LATENCY | tcp)
+        """Connect to a camera; RTSP runs over TCP, which loses no packets, unless the address ends with `#udp`."""
+        url = with_password(address)
+        scheme = url.partition("://")[0].lower()
+        if scheme == "http" and (source := open_http_mjpeg(url, options)) is not None:
+            return source
+        lossy = scheme == "udp" or url.endswith(_UDP)
+        transport = _RTSP["udp" if lossy else "tcp"] if scheme.startswith("rtsp") else {}
+        return FFmpegSource(url.removesuffix(_UDP), options, ffmpeg=_LOW_LATENCY | transport, lossy=lossy)
 
 
 KIND = NetworkCameras()

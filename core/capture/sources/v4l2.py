@@ -246,7 +246,7 @@ class V4l2Device:
             raise
         self.name = caps.card.decode(errors="replace")
         self.bus = caps.bus.decode(errors="replace")
-        self.bytes_per_line = 0
+        self.bytes_per_line = self.bytes_per_image = 0
 
     def modes(self) -> list[CameraMode]:
         """Return the modes whose format can be read."""
@@ -275,7 +275,7 @@ class V4l2Device:
         now = _text(image.pix[2])
         if now not in FORMATS:
             raise CoreError(f"{self.name} sends images as {now}, which cannot be read.", "Choose another format.")
-        self.bytes_per_line = image.pix[4]
+        self.bytes_per_line, self.bytes_per_image = image.pix[4], image.pix[5]
         fps = parameters.denominator / parameters.numerator if parameters.numerator else mode.fps
         return CameraMode(size_px=(image.pix[0], image.pix[1]), fps=fps, format=FORMATS[now])
 
