@@ -25,7 +25,8 @@ _HARDWARE: dict[str, dict[str, str]] = {
     "h264_amf": {"usage": "ultralowlatency", "rc": "cqp", "qp_i": "20", "qp_p": "20"},
     "h264_videotoolbox": {"realtime": "1", "q": "70"},
 }
-_SOFTWARE = {"qscale": "3"}  # about 0.15 bytes per pixel
+# About 0.1 bytes per pixel. An option `qscale` has no effect here: a rate control would choose the worst quality.
+_SOFTWARE = {"qmin": "3", "qmax": "3", "huffman": "default"}
 
 
 @dataclass(slots=True, eq=False)

@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import av
+import cv2
 import numpy as np
 import pytest
 
 from core.board.pattern import Board
 from core.capture.camera import Opener
+from core.capture.encoder import packet_maker
 from core.capture.recorder import Recorder
 from core.capture.source import Source
 from core.clock import SimulatedClock
@@ -168,3 +171,17 @@ def test_a_camera_that_comes_back_with_another_size_is_refused(session: Session)
     take, notes = record_plan(session, lambda n: (30, (64, 48)) if n < 30 else (100, (128, 96)))
     assert [n for n in notes if "came back with 128x96 px" in n and "the take has 64x48 px" in n]
     assert take.camera("loose").n_frames == 30 and take.camera("steady").n_frames == 100
+
+
+def test_raw_images_are_encoded_without_visible_loss() -> None:
+    coarse = np.random.default_rng(0).integers(0, 255, (60, 80), np.uint8)
+    texture = cv2.resize(coarse, (320, 240), interpolation=cv2.INTER_CUBIC)
+    image = np.asarray(np.repeat(texture[..., None], 3, 2), np.uint8)
+    maker, decoder = packet_maker(None, (320, 240)), av.CodecContext.create("mjpeg", "r")
+    frames = (Frame(camera="a", index=i, time_ns=1 + i * 10**7, data=ArrayImage(image)) for i in range(20))
+    packets = [packet for frame in frames for packet in maker.packets(frame)]
+    if maker.codec == "mjpeg":
+        assert len(packets) == 20 and all(packet.key for packet in packets)
+        shown: Any = decoder.decode(packets[-1].data)[0]
+        assert np.abs(shown.to_ndarray(format="rgb24").astype(float) - image).mean() < 4
+    maker.close()
