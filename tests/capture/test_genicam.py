@@ -221,7 +221,8 @@ def test_white_balance_ptp_and_actions_of_a_camera_that_has_them(tmp_path: Path)
         enumeration("BalanceWhiteAuto", 0x1000, "Off", "Continuous"),
         enumeration("BalanceRatioSelector", 0x1004, "Red", "Blue"),
         selected_float("BalanceRatio", 0x1010, "BalanceRatioSelector"),
-        '<Boolean Name="PtpEnable"><pValue>PtpEnabledReg</pValue></Boolean>' + integer("PtpEnabled", 0x1020),
+        '<Boolean Name="PtpEnable"><pIsLocked>TLParamsLocked</pIsLocked><pValue>PtpEnabledReg</pValue></Boolean>'
+        + integer("PtpEnabled", 0x1020),
         enumeration("PtpStatus", 0x1024, "Listening", "Slave", "Master"),
         integer("PtpOffsetFromMaster", 0x1028),
         *(integer(f"Action{name}", 0x1030 + 4 * i) for i, name in enumerate(("DeviceKey", "GroupKey", "GroupMask"))),
@@ -245,6 +246,10 @@ def test_white_balance_ptp_and_actions_of_a_camera_that_has_them(tmp_path: Path)
             with pytest.raises(CoreError, match="only reports ptp_offset"):
                 set_control(source, "ptp_offset", 0)
             frames = source.frames()
+            next(frames)
+            with pytest.raises(vg.GenicamError):
+                camera.set_bool("PtpEnable", False)  # locked while the camera runs, which therefore pauses
+            assert set_control(source, "ptp", 0).value == 0 and camera.read_register(0x1020)[-1] == 0
             next(frames)
             action = shown["trigger"].choices.index("Action1")
             assert set_control(source, "trigger", action).value == action
