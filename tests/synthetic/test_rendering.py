@@ -27,7 +27,7 @@ def test_each_pixel_shows_the_nearest_front_face_at_its_centre() -> None:
     seen = rasterize(xy, depth, faces, (32, 24))
     found = dict(zip(seen.pixel.tolist(), zip(seen.face.tolist(), seen.nearness.tolist(), strict=True), strict=True))
     assert len(found) == len(seen.pixel), "each pixel once"
-    assert (seen.weights >= 0).all() and np.allclose(seen.weights.sum(1), 1, atol=1e-4)
+    assert (seen.weights >= 0).all() and np.allclose(seen.weights.sum(0), 1, atol=1e-4)
     for pixel in range(32 * 24):
         x, y = pixel % 32, pixel // 32
         nearest = (-np.inf, -1, np.inf)

@@ -20,7 +20,7 @@ class Fragments(NamedTuple):
     Attributes:
         pixel: (N,) index of the pixel, row by row.
         face: (N,) index of the face.
-        weights: (N, 3) barycentric weights of its vertices.
+        weights: (3, N) barycentric weights of its vertices.
         nearness: (N,) 1 / depth in 1/mm.
     """
 
@@ -48,31 +48,37 @@ def rasterize(xy_px: F32, depth_mm: F32, faces: I64, size_px: tuple[int, int]) -
     # Image coordinates have y down, so front faces have a negative area; comparisons with NaN are false.
     area = (x[1] - x[0]) * (y[2] - y[0]) - (x[2] - x[0]) * (y[1] - y[0])
     front = np.flatnonzero(area < 0)
-    x, y = x[:, front], y[:, front]
-    left, right = np.ceil(x.min(0)).clip(0, width), np.floor(x.max(0)).clip(-1, width - 1)
-    top, bottom = np.ceil(y.min(0)).clip(0, height), np.floor(y.max(0)).clip(-1, height - 1)
+    (ax, bx, cx), (ay, by, cy) = x[:, front], y[:, front]
+    left = np.ceil(np.minimum(np.minimum(ax, bx), cx)).clip(0, width)
+    right = np.floor(np.maximum(np.maximum(ax, bx), cx)).clip(-1, width - 1)
+    top = np.ceil(np.minimum(np.minimum(ay, by), cy)).clip(0, height)
+    bottom = np.floor(np.maximum(np.maximum(ay, by), cy)).clip(-1, height - 1)
     some = np.flatnonzero((right >= left) & (bottom >= top))
     chosen = front[some]
-    left, right, top, bottom = (edge[some].astype(np.int32) for edge in (left, right, top, bottom))
-    (ax, bx, cx), (ay, by, cy), area = x[:, some], y[:, some], area[chosen]
+    left, right, top, bottom = left[some], right[some], top[some], bottom[some]
+    ax, bx, cx, ay, by, cy, area = ax[some], bx[some], cx[some], ay[some], by[some], cy[some], area[chosen]
+    # Barycentric weights are linear in the pixel: their values at the top left pixel of the box and their slopes.
+    dx, dy = left - ax, top - ay
+    slopes = (cy - ay) / area, (ax - cx) / area, (ay - by) / area, (bx - ax) / area
+    corner = slopes[0] * dx + slopes[1] * dy, slopes[2] * dx + slopes[3] * dy
     columns = right - left + 1
-    count = columns * (bottom - top + 1)
-    face = np.repeat(np.arange(len(chosen), dtype=np.int32), count)
-    number = np.arange(len(face), dtype=np.int32) - np.repeat(np.cumsum(count, dtype=np.int32) - count, count)
-    row, column = np.divmod(number, columns[face])
-    px, py = left[face] + column, top[face] + row
-    # Barycentric weights are linear in the pixel; relative to the first vertex, single precision is enough.
-    dx, dy = px - ax[face], py - ay[face]
-    second = ((cy - ay) / area)[face] * dx - ((cx - ax) / area)[face] * dy
-    third = ((bx - ax) / area)[face] * dy - ((by - ay) / area)[face] * dx
+    count = (columns * (bottom - top + 1)).astype(np.int64)
+    each = np.stack([left, top, columns, *corner, *slopes])
+    left, top, columns, second, third, second_x, second_y, third_x, third_y = np.repeat(each, count, axis=1)
+    face = np.repeat(np.arange(len(chosen)), count)
+    number = (np.arange(len(face)) - np.repeat(np.cumsum(count) - count, count)).astype(np.float32)
+    row = np.floor((number + 0.5) / columns)
+    column = number - row * columns
+    second += second_x * column + second_y * row
+    third += third_x * column + third_y * row
     first = 1 - second - third
     inside = np.flatnonzero((first >= 0) & (second >= 0) & (third >= 0))
     hit, weights = chosen[face[inside]], np.stack([first[inside], second[inside], third[inside]])
-    pixel = py[inside].astype(np.int64) * width + px[inside]
+    pixel = (top + row)[inside].astype(np.int64) * width + (left + column)[inside].astype(np.int64)
     a, b, c = (1 / np.asarray(depth_mm, np.float32))[faces.T[:, hit]]
     nearness = weights[0] * a + weights[1] * b + weights[2] * c
     nearest = _nearest(pixel, nearness, width * height)
-    return Fragments(pixel[nearest], hit[nearest], weights[:, nearest].T, nearness[nearest])
+    return Fragments(pixel[nearest], hit[nearest], weights[:, nearest], nearness[nearest])
 
 
 def _nearest(pixel: I64, nearness: F32, n_pixels: int) -> I64:

@@ -19,7 +19,7 @@ from core.synthetic.rendering.raster import Fragments, rasterize
 from core.synthetic.rendering.room import LIGHT, ROOM_MM, SHADE_CELL_MM, Box, shade_size, view_room
 from core.synthetic.rendering.wardrobe import Outfit, albedo, dress
 from core.synthetic.walking import WalkingPeople
-from core.types.arrays import F32, F64, U8
+from core.types.arrays import F32, F64, I64, U8
 from core.types.camera import Camera
 
 _NOISE = 1.6  # standard deviation of the sensor's noise, of 255
@@ -33,7 +33,7 @@ class PosedPeople(NamedTuple):
 
     Attributes:
         vertices_mm: (P V, 3).
-        normals: (P V, 3), about unit length.
+        normals: (3, P V), about unit length.
         shade: (rows, columns) map of light on the floor; see `floor_shade`.
         shade_area_mm: (4,) lowest and highest x and y of the shadows as (x, y, x, y).
     """
@@ -60,7 +60,7 @@ class DressedPeople:
         ]
         self.rest_mm = np.stack([vertices for vertices, _, _ in dressed])
         self._normals = np.stack([normals for _, normals, _ in dressed])
-        self.surface = np.concatenate([surface for _, _, surface in dressed])
+        self.surface = np.concatenate([surface for _, _, surface in dressed], axis=1)
         V = len(people.model.template_mm)
         self.faces = np.concatenate([people.model.faces + p * V for p in range(len(outfits))])
         self._lock = threading.Lock()
@@ -74,7 +74,10 @@ class DressedPeople:
                 vertices, rotation = self.people.model.skin(self.rest_mm, self.people.bones(time_s))
                 x, y, z = (rotation[..., axis] * self._normals[..., None, axis] for axis in range(3))
                 flat = vertices.reshape(-1, 3)
-                self._last = time_s, PosedPeople(flat, (x + y + z).reshape(-1, 3), *floor_shade(flat))
+                self._last = (
+                    time_s,
+                    PosedPeople(flat, np.ascontiguousarray((x + y + z).reshape(-1, 3).T), *floor_shade(flat)),
+                )
             return self._last[1]
 
 
@@ -135,25 +138,22 @@ class RoomCamera:
         xy, depth = project(self.camera, vertices), to_camera(self.camera, vertices)[:, 2]
         seen = rasterize(xy.astype(np.float32), depth.astype(np.float32), dressed.faces, self.camera.size_px)
         front = seen.nearness > self._nearness[seen.pixel]
-        return Fragments(seen.pixel[front], seen.face[front], seen.weights[front], seen.nearness[front])
+        return Fragments(seen.pixel[front], seen.face[front], seen.weights[:, front], seen.nearness[front])
 
     def _colours(self, dressed: DressedPeople, normals: F32, seen: Fragments) -> U8:
         """Return the colours (N, 3), uint8 sRGB, of visible pixels."""
-        corners = dressed.faces[seen.face]
-        values = np.concatenate([dressed.surface, normals], 1)
-        a, b, c = (seen.weights[:, k, None] * values[corners[:, k]] for k in range(3))
-        mixed = a + b + c
-        normal = mixed[:, -3:]
-        normal = normal / np.maximum(np.sqrt((normal * normal).sum(-1, keepdims=True)), 1e-6)
+        corners = dressed.faces.T[:, seen.face]
+        surface, normal = (_interpolate(values, corners, seen.weights) for values in (dressed.surface, normals))
+        normal /= np.maximum(np.sqrt((normal * normal).sum(0)), 1e-6)
         person = dressed.person[seen.face]
         colour = np.empty((len(person), 3), np.float32)
         for p, outfit in enumerate(dressed.outfits):
-            mine = person == p
-            colour[mine] = albedo(outfit, mixed[mine, :-3])
+            mine = np.flatnonzero(person == p)
+            colour[mine] = albedo(outfit, surface[:, mine])
         # A window's light, wrapped around the body as that of a large source, and the light of the room.
-        sun = np.clip((normal @ LIGHT.astype(np.float32) + 0.35) / 1.35, 0, None)
-        light = (_SUN * sun + _SKY * (0.72 + 0.28 * normal[:, 2])) * mixed[:, 6]
-        return np.asarray(self._tone[np.clip(colour * light[:, None] * 4095, 0, 4095).astype(np.int32), range(3)])
+        sun = np.clip((LIGHT.astype(np.float32) @ normal + 0.35) / 1.35, 0, None)
+        light = (_SUN * sun + _SKY * (0.72 + 0.28 * normal[2])) * surface[6]
+        return np.asarray(self._tone[np.clip(colour * (4095 * light)[:, None], 0, 4095).astype(np.int32), range(3)])
 
     def _blend(self, out: U8, seen: Fragments, colours: U8) -> None:
         """Draw pixels into the image, with edges as soft as those of a lens."""
@@ -193,6 +193,12 @@ class RoomCamera:
         """Return the (256,) table from the room's colours to the camera's."""
         linear = (np.arange(256) / 255.0) ** 2.2
         return np.ascontiguousarray(self._tone[(linear * 4095).astype(int), channel])
+
+
+def _interpolate(values: F32, corners: I64, weights: F32) -> F32:
+    """Return values (K, N) at pixels from those (K, V) of vertices; corners and weights are (3, N)."""
+    a, b, c = (np.take(values, corners[k], axis=1) * weights[k] for k in range(3))
+    return np.asarray(a + b + c)
 
 
 _SHIFT = 64

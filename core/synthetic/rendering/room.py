@@ -175,19 +175,18 @@ def _cast(
     centre = camera.centre_mm
     direction = np.concatenate([ideal, np.ones((len(ideal), 1))], -1) @ R  # Depth 1 along the optical axis.
     with np.errstate(divide="ignore"):
-        inverse = 1 / direction
+        inverse = np.ascontiguousarray(1 / direction.T)
     # The room from inside: the wall where the ray leaves it.
-    far = np.maximum((ROOM_MM[0] - centre) * inverse, (ROOM_MM[1] - centre) * inverse)
-    depth, axis = far.min(-1), far.argmin(-1)
+    far = np.maximum(*((corner - centre)[:, None] * inverse for corner in ROOM_MM))
+    depth, axis = far.min(0), far.argmin(0)
     number = np.full(len(ideal), -1)
     for index, (box, some) in enumerate(zip(boxes, extents, strict=True)):
-        a, b = ((np.array(corner) - centre) * inverse[some] for corner in (box.low_mm, box.high_mm))
-        near, leave = np.minimum(a, b), np.maximum(a, b).min(-1)
-        enter = near.max(-1)
-        closer = (enter < leave) & (enter > 0) & (enter < depth[some])
-        depth[some] = np.where(closer, enter, depth[some])
-        axis[some] = np.where(closer, near.argmax(-1), axis[some])
-        number[some] = np.where(closer, index, number[some])
+        a, b = ((np.array(corner) - centre)[:, None] * inverse[:, some] for corner in (box.low_mm, box.high_mm))
+        near, (x, y, z) = np.minimum(a, b), np.maximum(a, b)
+        enter, leave = np.maximum(np.maximum(near[0], near[1]), near[2]), np.minimum(np.minimum(x, y), z)
+        closer = np.flatnonzero((enter < leave) & (enter > 0) & (enter < depth[some]))
+        at = closer + some.start if isinstance(some, slice) else some[closer]
+        depth[at], axis[at], number[at] = enter[closer], near[:, closer].argmax(0), index
     hit = centre + depth[:, None] * direction
     normal = np.where(np.take_along_axis(direction, axis[:, None], -1)[:, 0] > 0, -1.0, 1.0)
     on_floor = (number == -1) & (axis == 2) & (normal > 0)
@@ -205,7 +204,7 @@ def _extents(camera: Camera, boxes: tuple[Box, ...], pixels: I64 | None = None) 
     for box in boxes:
         seen = project(camera, np.array(box.low_mm) + grid * np.subtract(box.high_mm, box.low_mm))
         if not np.isfinite(seen).all():  # A corner is not in front of the camera.
-            extents.append(slice(None))
+            extents.append(slice(0, len(everything)))
             continue
         (x0, y0), (x1, y1) = seen.min(0) - _MARGIN_PX, seen.max(0) + _MARGIN_PX
         first, last = np.searchsorted(rows, (y0, y1))
@@ -222,7 +221,7 @@ def _shade(hit: F64, axis: np.ndarray, normal: F64, number: np.ndarray, boxes: t
     albedo[floor] = _planks(hit[floor])
     albedo[ceiling] = np.array([0.80, 0.80, 0.78])
     warm = np.where((axis[wall] == 0)[:, None], [0.60, 0.57, 0.50], [0.66, 0.65, 0.61])
-    albedo[wall] = warm * (1 + 0.02 * _noise(hit[wall], 90.0))[:, None]
+    albedo[wall] = warm
     for index, box in enumerate(boxes):
         mine = number == index
         if box.texture != "plain" and mine.any():
@@ -230,8 +229,8 @@ def _shade(hit: F64, axis: np.ndarray, normal: F64, number: np.ndarray, boxes: t
     # Corners receive less light, and so does the floor below and beside furniture.
     distance = np.minimum(hit - ROOM_MM[0], ROOM_MM[1] - hit)
     np.put_along_axis(distance, np.where(room, axis, 0)[..., None], 1e4, -1)
-    corner = 1 - 0.38 * np.exp(-np.clip(distance, 0, None) / 240.0)
-    light = light * np.where(room, corner.prod(-1), 0.55 + 0.45 * np.clip(hit[..., 2] / 350.0, 0, 1))
+    a, b, c = (1 - 0.38 * np.exp(-np.clip(distance, 0, None) / 240.0)).T
+    light = light * np.where(room, a * b * c, 0.55 + 0.45 * np.clip(hit[..., 2] / 350.0, 0, 1))
     light[floor] *= _under(hit[floor], boxes)
     light = np.where(_is_light(number, boxes), 1.0, light)
     return np.asarray(albedo * light[..., None], np.float32)
@@ -317,15 +316,15 @@ def _hash(value: F64) -> F64:
 
 def _noise(points: F64, cell_mm: float) -> F64:
     """Return smooth reproducible noise (N,), -1 to 1, of places (N, 3): trilinear between random values."""
-    grid = points / cell_mm
+    grid = points.T / cell_mm
     base = np.floor(grid)
     f = grid - base
     f = f * f * (3 - 2 * f)
+    key = base[0] + 57.0 * base[1] + 113.0 * base[2]
     total = np.zeros(len(points))
-    for corner in np.ndindex(2, 2, 2):
-        key = (base + corner) @ np.array([1.0, 57.0, 113.0])
-        weight = np.where(corner, f, 1 - f).prod(-1)
-        total += weight * _hash(key)
+    for i, j, k in np.ndindex(2, 2, 2):
+        x, y, z = (f[axis] if one else 1 - f[axis] for axis, one in enumerate((i, j, k)))
+        total += x * y * z * _hash(key + (i + 57.0 * j + 113.0 * k))
     return 2 * total - 1
 
 

@@ -89,12 +89,12 @@ def dress(model: BodyModel, rest_mm: F32, outfit: Outfit, seed: int) -> tuple[F3
         seed: Seed of the folds.
 
     Returns:
-        Vertices at rest with the thickness of clothes and hair (V, 3), their normals (V, 3), and the surface (V, 10);
+        Vertices at rest with the thickness of clothes and hair (V, 3), their normals (V, 3), and the surface (10, V);
         see `SURFACE`.
     """
     place = model.template_mm.astype(float)
     surface = _surface(model, place, outfit)
-    shirt, trousers, shoes, hair = surface.T[:4]
+    shirt, trousers, shoes, hair = surface[:4]
     normals = vertex_normals(rest_mm, model.faces)
     folds = _folds(place, np.random.default_rng(seed))
     out = rest_mm.astype(float).copy()
@@ -117,8 +117,8 @@ def dress(model: BodyModel, rest_mm: F32, outfit: Outfit, seed: int) -> tuple[F3
 
 
 def albedo(outfit: Outfit, columns: F32) -> F32:
-    """Return the colours (N, 3), linear 0 to 1, of surface values (N, 10); see `SURFACE`."""
-    shirt, trousers, shoes, hair, face, lips, _, x, y, z = np.ascontiguousarray(columns.T)
+    """Return the colours (N, 3), linear 0 to 1, of surface values (10, N); see `SURFACE`."""
+    shirt, trousers, shoes, hair, face, lips, _, x, y, z = columns
     colour = {name: _linear(getattr(outfit, name)) for name in ("skin", "hair", "shirt", "stripe", "trousers", "shoes")}
     lip = colour["skin"] * _LIPS
     out = np.asarray((colour["skin"] + lips[:, None] * (lip - colour["skin"])) * face[:, None])
@@ -173,7 +173,7 @@ def _surface(model: BodyModel, place: F64, outfit: Outfit) -> F32:
     mouth = keypoints["nose"][1] - 42
     lips = np.where(front & (across < 24) & (np.abs(y - mouth) < 9), 1.0, lips)
     cavity = _cavity(model, place)
-    return np.column_stack([shirt, trousers, shoes, hair, face, lips, cavity, place]).astype(np.float32)
+    return np.stack([shirt, trousers, shoes, hair, face, lips, cavity, *place.T]).astype(np.float32)
 
 
 def _cavity(model: BodyModel, place: F64) -> F64:
