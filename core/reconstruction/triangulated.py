@@ -81,24 +81,25 @@ class Triangulator:
         error_mm = person_error_mm(rig, people.xyz_mm, people.covariance_mm2)
         tracked = track_people(time_s, people.xyz_mm, people.score, people.skeleton, self.tracking, error_mm)
         error_mm = gather_tracks(error_mm, tracked.source, missing=0.0)
-        implausible = implausible_joints(time_s, tracked.xyz_mm, people.skeleton, self.tracking, error_mm)
-        # In place: a long take fits into memory once, but not several times.
+        # A long take fits into memory once, but not several times: arrays are released, and changed in place.
+        skeleton, provenance, covariance = people.skeleton, people.provenance, people.covariance_mm2
+        del people
+        implausible = implausible_joints(time_s, tracked.xyz_mm, skeleton, self.tracking, error_mm)
         xyz_mm, score = tracked.xyz_mm, tracked.score
         xyz_mm[implausible], score[implausible] = np.nan, 0.0
-        covariance = None
-        if people.covariance_mm2 is not None:
-            covariance = read_only(gather_tracks(people.covariance_mm2, tracked.source))
+        del implausible
+        if covariance is not None:
+            covariance = read_only(gather_tracks(covariance, tracked.source))
         config = {"association": to_mapping(self.association), "tracking": to_mapping(self.tracking)}
         sequence = Pose3DSequence(
-            skeleton=people.skeleton,
-            time_s=people.time_s,
+            skeleton=skeleton,
+            time_s=time_s,
             xyz_mm=read_only(xyz_mm),
             score=read_only(score),
             person_ids=tuple(tracked.ids.tolist()),
             covariance_mm2=covariance,
-            provenance={**people.provenance, "config": config, DISCARDED: tracked.discarded},
+            provenance={**provenance, "config": config, DISCARDED: tracked.discarded},
         )
-        del people
         return smooth(sequence, self.tracking)
 
     def online(self, rig: CameraRig, skeleton: Skeleton) -> OnlineTriangulator:

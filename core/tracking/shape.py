@@ -25,6 +25,7 @@ _POSE = 0.04  # That of a person's length between poses, which no average reduce
 _NOISE = 0.06  # That of a single measurement, before any are known.
 _LENGTH_ERROR = 0.8  # Error of a length in errors of its two joints, of which one coordinate counts.
 _PRIOR = 4.0  # Measurements that `_NOISE` is worth.
+_BLOCK_FRAMES = 1000  # Frames that are looked at together.
 _LASTING_S = 0.13  # Time after which the errors of an estimator are new.
 _CAP = 3.0  # Largest contribution of a length: one confused limb must not decide.
 _INDEPENDENT = 0.5  # Share of the lengths that are independent of each other.
@@ -112,6 +113,9 @@ class ShapeEstimate:
 
 def body_lengths_mm(xyz_mm: F64, skeleton: Skeleton) -> F64:
     """Return the lengths (..., K) of the bones of poses (..., J, 3), mirrored ones averaged; NaN where unknown."""
+    if xyz_mm.ndim > 2 and len(xyz_mm) > _BLOCK_FRAMES:
+        blocks = (xyz_mm[start : start + _BLOCK_FRAMES] for start in range(0, len(xyz_mm), _BLOCK_FRAMES))
+        return np.concatenate([body_lengths_mm(block, skeleton) for block in blocks])
     lengths = skeleton.bone_lengths(xyz_mm)
     first, second = _mirrored_bones(skeleton)
     a, b = lengths[..., first], lengths[..., second]

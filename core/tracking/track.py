@@ -110,7 +110,7 @@ def _confirmed(source: I64, xyz_mm: F64, interval_s: float, config: TrackingConf
     """
     n_frames = (source >= 0).sum(0)
     needed = min(config.confirm_s / interval_s, len(source) / 2)
-    joints = np.isfinite(gather_tracks(xyz_mm, source)[..., 0]).mean(-1)  # (T, Q)
+    joints = gather_tracks(np.isfinite(xyz_mm[..., 0]).mean(-1), source, missing=0.0)  # (T, Q)
     believed = (n_frames > 1) | (joints.max(0, initial=0.0) >= _LEAST_JOINTS) | (interval_s >= _UNRELATED_S)
     return np.asarray((n_frames >= needed - TIME_EPS_S) & believed)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,6 +15,7 @@ F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
 I64 = NDArray[np.int64]
 S = TypeVar("S", bound=np.generic)
+_BLOCK_ROWS = 4096
 
 
 def frozen(
@@ -53,13 +54,24 @@ def frozen(
         raise CoreError(f"{what} should have shape {wanted}, found {array.shape}.", "Check the file it was read from.")
     sizes.update({s: n for s, n in zip(shape, array.shape, strict=True) if isinstance(s, str)})
     if np.issubdtype(array.dtype, np.floating):
-        bad = np.isinf(array) if allow_nan else ~np.isfinite(array)
-        if bad.any():
-            raise CoreError(
-                f"{what} has {int(bad.sum())} values that are not finite.", "Check the file it was read from."
-            )
+        bad = sum(_not_finite(array[rows], allow_nan) for rows in _blocks(array))
+        if bad:
+            raise CoreError(f"{what} has {bad} values that are not finite.", "Check the file it was read from.")
     array.setflags(write=False)
     return array
+
+
+def _blocks(array: NDArray[Any]) -> Iterator[Any]:
+    """Yield indices that cut an array into blocks of rows, since tests of its values take memory as well."""
+    if not array.ndim:
+        yield ...
+        return
+    for start in range(0, len(array), _BLOCK_ROWS):
+        yield slice(start, start + _BLOCK_ROWS)
+
+
+def _not_finite(array: NDArray[Any], allow_nan: bool) -> int:
+    return int(np.count_nonzero(np.isinf(array) if allow_nan else ~np.isfinite(array)))
 
 
 def read_only(array: NDArray[S]) -> NDArray[S]:
