@@ -39,6 +39,7 @@ class Verb:
         take_kind: Kind of take to work on if none is named.
         target: Setting with a file or folder to write; with one outside of the session, nothing in it is changed.
         holds_take: Whether it changes results of its take, which no two programs may do at a time.
+        replaces_rig: Whether it makes another calibration the session's.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Verb:
     take_kind: TakeKind = "motion"
     target: str = ""
     holds_take: bool = False
+    replaces_rig: bool = False
 
     def __call__(
         self, session: Session, values: Mapping[str, Any], run: RunLayout, reporter: Reporter
@@ -118,6 +120,7 @@ VERBS = {
             params.CalibrateParams,
             "core.pipelines.rig.calibrate:run_calibrate",
             take_kind="board",
+            replaces_rig=True,
         ),
         Verb(
             "calibrate-people",
@@ -125,6 +128,7 @@ VERBS = {
             "Calibrate poses and time offsets from a take of people, without a board",
             params.CalibratePeopleParams,
             "core.pipelines.rig.calibrate_people:run_calibrate_people",
+            replaces_rig=True,
         ),
         Verb(
             "certify",
@@ -139,6 +143,7 @@ VERBS = {
             "Import a calibration made by another tool",
             params.ImportRigParams,
             "core.pipelines.ingest:run_import_rig",
+            replaces_rig=True,
         ),
         Verb(
             "check-rig",

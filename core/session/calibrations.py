@@ -178,3 +178,24 @@ def _report(path: Path) -> dict[str, Any]:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+
+
+def replaced_text(session: Session) -> str:
+    """Return what is replaced, and what depends on it; empty if the session has no readable calibration."""
+    try:
+        rig = session.rig
+    except CoreError:
+        return ""  # a damaged one is no loss, and is kept as well
+    if rig is None:
+        return ""
+    path = session.layout.rig_report
+    report = read_once(path, read_json) if path.exists() else {}
+    error = error_text(report if isinstance(report, dict) else {}, rig)
+    made = f" of {rig.created[:10]}" if rig.created else ""
+    text = (
+        f"The session has a calibration{made}{f' with {error}' if error else ''}. It stays in the list of calibrations."
+    )
+    count = sum(len(list(session.layout.take(name).poses3d_root.glob("*.nc"))) for name in session.take_names())
+    if count:
+        text += f" {count} 3D result{'s' if count > 1 else ''} made with it will be out of date."
+    return text

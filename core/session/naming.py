@@ -1,15 +1,21 @@
-"""Names: cameras of video files, and 3D results for people."""
+"""Names: cameras of video files, takes, and 3D results for people."""
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from core.config import to_mapping
+from core.disk import saying_why
 from core.errors import CoreError
-from core.files import read_yaml, write_yaml
-from core.session.store import BASELINE, Take
+from core.files import read_json, read_yaml, write_json, write_yaml
+from core.jobs.spec import JOB_FILE
+from core.session.layout import RunLayout
+from core.session.store import BASELINE, Session, Take
 
 _REMEDY = "Name the files after the cameras, or give the camera names in the order of the files."
 
@@ -164,6 +170,55 @@ def result_slug(name: str) -> str:
     """Return what stands for a result in names of exported files: "baseline", "fast", or "trained_20261130-140300"."""
     match = _RUN.match(name)
     return f"trained_{match[1]}" if match and name != BASELINE else name
+
+
+def rename_take(session: Session, old: str, new: str) -> None:
+    """Give a take another name, also in the jobs that worked on it, so that they can be resumed.
+
+    Raises:
+        CoreError: There is no such take, the new name is taken, or the disk refuses.
+    """
+    take, layout = session.take(old), session.layout.take(new)
+    if layout.root.exists():
+        raise CoreError(f"{layout.root} exists already.", "Choose another name, or move it away.")
+    with saying_why(take.layout.root):
+        take.layout.root.rename(layout.root)
+        write_yaml(layout.manifest, to_mapping(dataclasses.replace(take.manifest, name=new)))
+        for run in session.runs():
+            _rename_in_run(run, old, new)
+
+
+def _rename_in_run(run: RunLayout, old: str, new: str) -> None:
+    """Rename a take in the settings and inputs of a job; damaged files stay as they are."""
+    job = _mapping(run.root / JOB_FILE)
+    if (params := _renamed(job.get("params"), old, new)) is not None:
+        write_json(run.root / JOB_FILE, job | {"params": params})
+    if (settings := _renamed(_mapping(run.config), old, new)) is not None:
+        write_yaml(run.config, settings)
+    inputs = _mapping(run.inputs)
+    if isinstance(digests := inputs.get("poses2d"), Mapping) and old in digests:
+        named = {new if name == old else name: digest for name, digest in digests.items()}
+        write_yaml(run.inputs, inputs | {"poses2d": named})
+
+
+def _renamed(settings: object, old: str, new: str) -> dict[str, Any] | None:
+    """Return the settings of a job with another name of a take; None if they do not name it."""
+    if not isinstance(settings, Mapping):
+        return None
+    changed = dict(settings)
+    if changed.get("take") == old:
+        changed["take"] = new
+    if isinstance(takes := changed.get("takes"), Sequence) and not isinstance(takes, str):
+        changed["takes"] = [new if take == old else take for take in takes]
+    return changed if changed != dict(settings) else None
+
+
+def _mapping(file: Path) -> dict[str, Any]:
+    try:
+        content = (read_json if file.suffix == ".json" else read_yaml)(file) if file.is_file() else {}
+    except CoreError:
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _titles(take: Take) -> dict[str, object]:

@@ -16,7 +16,7 @@ from core.errors import CoreError
 from core.files import safe_name, write_yaml
 from core.jobs import JobSpec
 from core.session import Session, Take
-from core.session.naming import give_title, given_title
+from core.session.naming import give_title, given_title, rename_take
 from core.session.store import TakeKind
 
 
@@ -57,9 +57,7 @@ class BinState(QObject):
         """Give a take another name."""
 
         def rename(source: str, target: str) -> None:
-            take, layout = session.take(source), session.layout.take(target)
-            _move(take.layout.root, layout.root)
-            write_yaml(layout.manifest, to_mapping(dataclasses.replace(take.manifest, name=target)))
+            rename_take(session, source, target)
             self.take_renamed.emit(target)
 
         self._do(f"rename take {old}", lambda: rename(old, new), lambda: rename(new, old))

@@ -361,3 +361,37 @@ def test_the_settings_of_two_presets_are_refused_together(tmp_path: Path, capsys
     with pytest.raises(CoreError, match="quik") as caught:
         _resolved(root, "--preset", "quik", "--set", "training.seed=5")
     assert "quick" in caught.value.hint
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_a_terminal_is_asked_before_the_calibration_is_replaced(
+    sample_session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import pty
+
+    rig = sample_session.rig
+    assert rig is not None
+    other = dataclasses.replace(
+        rig, cameras=tuple(dataclasses.replace(c, K=c.K * np.array([[1.01], [1.01], [1.0]])) for c in rig)
+    )
+    path = sample_session.root / "other.toml"
+    other.save(path)
+    command = [sys.executable, "-m", "core.cli", "import-rig", str(sample_session.root), "--path", str(path)]
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, b"n\n")
+        asked = subprocess.run(command, stdin=theirs, stdout=theirs, stderr=theirs)
+        said = os.read(ours, 10000).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert asked.returncode == 1
+    assert "The session has a calibration" in said
+    assert sample_session.rig.digest == rig.digest
+
+    assert main(command[3:]) == 0  # without a terminal
+    assert sample_session.rig.digest != rig.digest
+    back = re.search(r"calibrations \S+ --use (\S+)'", " ".join(capsys.readouterr().err.split()))
+    assert back is not None
+    assert main(["calibrations", str(sample_session.root), "--use", back[1]]) == 0
+    assert sample_session.rig.digest == rig.digest

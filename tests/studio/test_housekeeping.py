@@ -11,7 +11,7 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QLabel
 
 from core.errors import CoreError
-from core.files import resource
+from core.files import read_yaml, resource, write_yaml
 from core.jobs import Finished, JobSpec, Started
 from core.jobs.events import encode
 from core.session import BASELINE, Session
@@ -55,12 +55,18 @@ def test_a_deleted_take_comes_back(opened: AppState, sample_session: Session) ->
 
 
 def test_a_renamed_take_stays_selected_and_readable(opened: AppState, sample_session: Session) -> None:
+    run = sample_session.new_run("train")
+    JobSpec(verb="train", params={"takes": ["two_people"], "estimator": "made"}).save(run.root)
+    write_yaml(run.inputs, {"poses2d": {"two_people": "1234"}})
     opened.bin.rename_take(sample_session, "two_people", "dance")
     assert opened.take_name == "dance"
+    assert JobSpec.load(run.root).params == {"takes": ["dance"], "estimator": "made"}  # it can be resumed
+    assert read_yaml(run.inputs) == {"poses2d": {"dance": "1234"}}
     assert sample_session.take("dance").manifest.name == "dance"
     assert sample_session.take("dance").video_path("cam01").is_file()
     opened.undo.undo()
     assert opened.take_name == "two_people"
+    assert JobSpec.load(run.root).params["takes"] == ["two_people"]
     assert sample_session.take_names() == ["two_people"]
 
 

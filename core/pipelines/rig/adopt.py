@@ -77,7 +77,10 @@ def adopt_report(
     if replaced.former is None:
         return ""
     if replaced.former.root != replaced.kept.root:
-        reporter.note(f"The former calibration is kept as {replaced.former.name}: 'calibrations' brings it back.")
+        reporter.note(
+            f"The former calibration is kept as {replaced.former.name}: 'selfpose calibrations {session.root} "
+            f"--use {replaced.former.name}' goes back to it."
+        )
     if replaced.change is not None:
         reporter.note("3D poses, capture volume and reports have moved along.")
     elif count := sum(_outdated(session, name) for name in session.take_names()):

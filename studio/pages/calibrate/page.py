@@ -25,6 +25,7 @@ from core.pipelines.params import (
     RecordParams,
     SetWorldParams,
 )
+from core.pipelines.verbs import VERBS
 from core.session import Session
 from core.session.calibrations import kept_calibrations
 from studio.jobs.tracked import TrackedJob
@@ -52,7 +53,7 @@ from studio.widgets.page.step_page import StepPage
 _NO_RIG = "Needs a calibration."
 _IDLE_MS = 1200
 """Time after a session was opened until the 3D view is prepared; by then the page in sight is drawn."""
-_SOLVES = ("calibrate", "calibrate-people", "import-rig")
+_SOLVES = tuple(verb.name for verb in VERBS.values() if verb.replaces_rig)
 """Verbs that replace the rig; the check of the new one is shown when they are done."""
 
 

@@ -6,10 +6,8 @@ from collections.abc import Callable
 
 from PySide6.QtWidgets import QWidget
 
-from core.errors import CoreError
 from core.session import Session
-from core.session.calibrations import error_text
-from core.session.inputs import evaluation_report
+from core.session.calibrations import replaced_text
 from studio.shell.dialogs import Dialog
 from studio.widgets.buttons import button
 from studio.widgets.text import make_label
@@ -50,22 +48,3 @@ def ask_to_replace(
     dialog.accepted.connect(then)
     dialog.open()
     return dialog
-
-
-def replaced_text(session: Session) -> str:
-    """Return what is replaced, and what depends on it; empty if the session has no readable calibration."""
-    try:
-        rig = session.rig
-    except CoreError:
-        return ""  # a damaged one is no loss, and is kept as well
-    if rig is None:
-        return ""
-    error = error_text(evaluation_report(session.layout.rig_report), rig)
-    made = f" of {rig.created[:10]}" if rig.created else ""
-    text = (
-        f"The session has a calibration{made}{f' with {error}' if error else ''}. It stays in the list of calibrations."
-    )
-    count = sum(len(list(session.layout.take(name).poses3d_root.glob("*.nc"))) for name in session.take_names())
-    if count:
-        text += f" {count} 3D result{'s' if count > 1 else ''} made with it will be out of date."
-    return text
