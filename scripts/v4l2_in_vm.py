@@ -4,7 +4,7 @@ Needs a Debian or Ubuntu with `apt-get install qemu-system-x86 busybox-static`; 
 is downloaded into a temporary folder. The machine sees this computer's files read-only and is emulated, so speeds mean
 nothing; numbers, times and drops do.
 
-python scripts/v4l2_in_vm.py
+.venv/bin/python scripts/v4l2_in_vm.py
 python scripts/v4l2_in_vm.py --kernel linux-image-6.1.0-57-amd64_6.1.192-3_amd64.deb
 """
 

@@ -21,6 +21,7 @@ from core.capture.camera import Opener
 from core.capture.previews import Previews
 from core.capture.recorder import Recorder
 from core.capture.source import Source, SourceOptions, is_simulated, open_source, parse_camera
+from core.capture.sources.files import expand_folders
 from core.capture.takes import TakeMaker, room_bytes, save_recording
 from core.clock import SYSTEM_CLOCK, Clock
 from core.config import to_mapping
@@ -414,7 +415,7 @@ def _result(takes: Sequence[Take], seconds: float) -> dict[str, Any]:
 def _addresses(cameras: tuple[str, ...]) -> dict[str, str]:
     """Return the address by camera name; cameras without a name are numbered."""
     out: dict[str, str] = {}
-    for number, text in enumerate(cameras, 1):
+    for number, text in enumerate(expand_folders(cameras), 1):
         name, address = parse_camera(text)
         name = name or f"cam{number:02d}"
         if name in out:

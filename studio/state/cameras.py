@@ -11,6 +11,7 @@ from core.board.pattern import Board
 from core.capture.session_cameras import SessionCameras, read_cameras, save_cameras
 from core.capture.source import FoundCamera, discover_cameras, parse_camera
 from core.capture.sources.demo import PEOPLE, SCHEME
+from core.capture.sources.files import expand_folders, sample_cameras
 from core.errors import CoreError
 from core.pipelines.params import RecordParams
 from core.session import Session
@@ -111,19 +112,28 @@ class LiveCameras(QObject):
             self._search()
 
     def add(self, addresses: Iterable[str]) -> None:
-        """Use further cameras, given as an address or as "name=address"."""
+        """Use further cameras, given as an address or as "name=address"; a folder stands for the videos in it."""
         rig = None
         if self._session is not None and self._session.layout.rig.exists():
             try:
                 rig = self._session.rig
             except CoreError:
                 rig = None  # the page that shows the rig reports the damage
-        self._use(self._cameras.with_added(addresses, () if rig is None else rig.names))
+        try:
+            cameras = expand_folders(tuple(addresses))
+        except CoreError as error:
+            self.failed.emit(error)
+            return
+        self._use(self._cameras.with_added(cameras, () if rig is None else rig.names))
 
     def add_demo(self, *, people: bool = False) -> None:
         """Use the simulated cameras that film a board, or those that film people."""
         found = (camera.address for camera in discover_cameras(simulated=True))
         self.add(address for address in found if address.startswith(f"{SCHEME}:{PEOPLE}") == people)
+
+    def add_sample(self) -> None:
+        """Use the videos of the sample, played as if they were live."""
+        self.add(sample_cameras())
 
     def remove(self, name: str) -> None:
         """Use a camera no longer."""

@@ -24,6 +24,7 @@ from core.capture.source import (
     parse_camera,
 )
 from core.capture.sources.demo import FPS, DemoClock
+from core.capture.sources.files import expand_folders, sample_cameras
 from core.clock import SimulatedClock
 from core.errors import CoreError
 from core.registry import Registry
@@ -161,6 +162,38 @@ def test_a_video_plays_at_its_own_speed_from_the_start_of_the_recording(video: P
     assert len(times) == 24 and times[0] == shared.start_ns
     assert np.diff(times) == pytest.approx(5e7, rel=0.01)
     assert came[-1] == times[-1] and min(came) >= shared.start_ns + 3e8
+
+
+def test_a_video_whose_images_are_stored_in_another_order_plays_in_time_and_again(tmp_path: Path) -> None:
+    path = tmp_path / "ab.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=20, options={"bf": "3", "b_strategy": "0"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(12):
+            container.mux(
+                stream.encode(av.VideoFrame.from_ndarray(np.full((48, 64, 3), 20 * number, np.uint8), format="rgb24"))
+            )
+        container.mux(stream.encode(None))
+    source = open_source(f"{path}?loop", options())
+    assert source.template is None  # packets in another order are encoded again
+    frames = list(islice(source.frames(), 30))
+    shown = [float(frame.image.mean()) / 20 for frame in frames]
+    source.close()
+    assert shown == pytest.approx([number % 12 for number in range(30)], abs=0.3)
+    assert np.diff([frame.time_ns for frame in frames]) == pytest.approx(5e7, rel=0.01)
+
+
+def test_a_folder_of_videos_is_one_camera_per_video(tmp_path: Path, video: Path) -> None:
+    for name in ("left view.mp4", "right.mp4"):
+        (tmp_path / name).write_bytes(video.read_bytes())
+    (tmp_path / "notes.txt").write_text("no video", encoding="utf-8")
+    expected = (f"left_view={tmp_path}/left view.mp4?loop", f"right={tmp_path}/right.mp4?loop")
+    assert expand_folders(["a=demo:cam01", f"{tmp_path}?loop"]) == ("a=demo:cam01", *expected)
+    with pytest.raises(CoreError, match=r"No videos|no videos"):
+        (tmp_path / "empty").mkdir()
+        expand_folders([str(tmp_path / "empty")])
+    assert [parse_camera(camera)[0] for camera in sample_cameras()] == ["cam01", "cam02", "cam03", "cam04"]
+    assert all(SOURCES.get("file").accepts(parse_camera(camera)[1]) for camera in sample_cameras())
 
 
 def test_demo_cameras_drop_what_they_cannot_draw_in_time() -> None:

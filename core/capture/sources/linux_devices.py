@@ -47,6 +47,7 @@ class V4l2Source:
 
     def __init__(self, address: str, request: ModeRequest, options: SourceOptions) -> None:
         self._shown, self._options = f"v4l2:{address}", options
+        self._interrupted = False
         self.damaged, self._to_shared_ns = 0, _kernel_to_shared_ns(options)
         try:
             self._device = V4l2Device(_device_file(address))
@@ -100,6 +101,10 @@ class V4l2Source:
             )
             index += 1
 
+    def interrupt(self) -> None:
+        """End `frames` soon, although no image comes."""
+        self._interrupted = True
+
     def controls(self) -> tuple[Control, ...]:
         """See `Controllable.controls`."""
         return self._device.controls()
@@ -117,7 +122,7 @@ class V4l2Source:
     def _next(self, timeout_s: float) -> V4l2Image:
         """Return the next whole image."""
         deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not self._interrupted:
             try:
                 image = self._device.read(_POLL_S)
             except (OSError, ValueError) as error:
@@ -127,6 +132,8 @@ class V4l2Source:
             if not image.damaged and self._whole(image.data):
                 return image
             self.damaged += 1
+        if self._interrupted:
+            raise CoreError(f"{self._shown} was stopped.", "Start it again.")
         raise CoreError(
             f"{self._shown} sent no image for {timeout_s:.0f} s.",
             "Plug it in again; connect fewer cameras to one hub, or choose a smaller mode.",
