@@ -11,10 +11,10 @@ from typing import Literal
 
 import av.error
 
-from core.capture.clock_fit import ClockFit
 from core.capture.controls import Control, Controllable, controls_of, set_control
 from core.capture.encoder import packet_maker
 from core.capture.source import Source, damaged_images
+from core.capture.source_clock import ClockFit
 from core.capture.store import CameraStore, Note
 from core.clock import Clock
 from core.errors import CoreError

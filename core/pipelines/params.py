@@ -120,6 +120,8 @@ class RecordParams:
         board: Calibration board to detect in the previews; null uses the board of the session.
         preview_hz: Number of preview updates per second.
         live: Settings of live 3D; null leaves it off.
+        remote_port: Port on which other programs start and stop takes, by HTTP (TCP) and OSC (UDP); 0 for none.
+        remote_anyone: Accept such commands from other computers as well, all of which may then send them.
     """
 
     cameras: tuple[str, ...]
@@ -132,6 +134,8 @@ class RecordParams:
     board: Board | None = None
     preview_hz: float = 15.0
     live: LiveConfig | None = None
+    remote_port: int = 0
+    remote_anyone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

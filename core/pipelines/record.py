@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ from core.calibration.board.session_board import board_to_print, save_session_bo
 from core.capture.camera import Opener
 from core.capture.previews import Previews
 from core.capture.recorder import Recorder
+from core.capture.remote import RemoteControl, remote_status
 from core.capture.source import Source, SourceOptions, is_simulated, open_source, parse_camera
 from core.capture.sources.files import expand_folders
 from core.capture.takes import TakeMaker, room_bytes, save_recording
@@ -86,7 +87,11 @@ def run_record(
     with clock.member():
         opener = partial(_open, start_ns=clock.now_ns(), clock=clock, board=board)
         job = _CameraJob(session, params, run, reporter, clock, addresses)
-        with closing(Previews(reporter)) as previews:
+        with ExitStack() as open_until_the_end:
+            previews = open_until_the_end.enter_context(closing(Previews(reporter)))
+            if params.remote_port:
+                remote = RemoteControl(run.root, params.remote_port, reporter, anyone=params.remote_anyone)
+                job.remote = open_until_the_end.enter_context(closing(remote))
             return job.run(opener, previews, _BoardLook(BoardWatch(board), clock))
 
 
@@ -118,6 +123,7 @@ class _CameraJob:
         self._written: tuple[int, dict[str, int]] = (0, {})
         self._rates = dict.fromkeys(addresses, 0.0)
         self._silent: set[str] = set()
+        self.remote: RemoteControl | None = None
 
     @property
     def _once(self) -> bool:
@@ -134,7 +140,8 @@ class _CameraJob:
                 folder = None
             else:
                 self._begun()
-        pre_roll_s = 0.0 if self._once else _PRE_ROLL_S
+        # Raw images would have to be encoded for it all the time.
+        pre_roll_s = 0.0 if self._once or self._params.live is not None else _PRE_ROLL_S
         self._recorder = Recorder(self._addresses, opener, self._clock, pre_roll_s=pre_roll_s, folder=folder)
         try:
             self._live.switch(self._params.live)
@@ -192,11 +199,16 @@ class _CameraJob:
                 status_ns = now_ns
                 self._note_all()
                 self._save()
-                self._reporter.status(self._status(previews, board.summary))
+                self._publish(self._status(previews, board.summary))
                 self._progress(seconds)
             clock.sleep(max(0.005, 1 / params.preview_hz - (clock.now_ns() - now_ns) / 1e9))
-        self._reporter.status(self._status(previews, board.summary))
+        self._publish(self._status(previews, board.summary))
         return self._takes.seconds or watched_s
+
+    def _publish(self, status: dict[str, Any]) -> None:
+        self._reporter.status(status)
+        if self.remote is not None:
+            self.remote.status = remote_status(status)
 
     def _obey(self) -> None:
         commands, errors = self._commands.read()
