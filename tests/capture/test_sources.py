@@ -183,6 +183,16 @@ def test_a_video_whose_images_are_stored_in_another_order_plays_in_time_and_agai
     assert np.diff([frame.time_ns for frame in frames]) == pytest.approx(5e7, rel=0.01)
 
 
+def test_a_video_drops_what_a_slow_computer_cannot_take(tmp_path: Path, video: Path) -> None:
+    clock = SimulatedClock()
+    frames = open_source(str(video), options(clock=clock)).frames()
+    first = next(frames)
+    clock.sleep(0.9)
+    late, *rest = frames
+    assert (first.sequence, late.sequence) == (0, 8) and late.index == 1  # 1 to 7 were due more than half a second ago
+    assert [frame.sequence for frame in rest] == list(range(9, 24))
+
+
 def test_a_folder_of_videos_is_one_camera_per_video(tmp_path: Path, video: Path) -> None:
     for name in ("left view.mp4", "right.mp4"):
         (tmp_path / name).write_bytes(video.read_bytes())

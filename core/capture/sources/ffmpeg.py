@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -34,6 +34,8 @@ _INVENTED_TIMES = {"mpjpeg", "mjpeg", "h264", "hevc", "jpeg_pipe", "image2pipe"}
 _SETTLE_NS = 500_000_000
 """Time for which the first images are held back: those that were buffered while the stream was opened arrive late."""
 
+_BEHIND_NS = 500_000_000  # by which a played file may lag behind
+
 _OTHER_SIZES = 30  # images in a row of another size before the size is taken to have changed
 _STEP_NS = 1000
 _PRFT: Final = "prft"
@@ -47,6 +49,7 @@ class _Image:
     data: VideoImage
     packet: av.Packet | None
     source_ns: int | None
+    sequence: int | None = None
 
 
 class FFmpegSource:
@@ -138,6 +141,7 @@ class FFmpegSource:
                 data=image.data,
                 packet=image.packet,
                 source_time_ns=image.source_ns,
+                sequence=image.sequence,
             )
 
     def close(self) -> None:
@@ -179,19 +183,25 @@ class FFmpegSource:
         raise CoreError(f"{self._target} ended the stream.", _NO_IMAGES)
 
     def _played(self) -> Iterator[tuple[_Image, int]]:
-        """Yield the images of a file when they are due."""
+        """Yield the images of a file when they are due; most of those that come too late are dropped."""
         first_ns, due_ns, period_ns = None, 0, round(1e9 / (self.fps or 25.0))
-        start_ns = self._options.start_ns
+        start_ns, clock, sequence = self._options.start_ns, self._options.clock, -1
+        yielded_ns = clock.now_ns()
         while True:
             for packet in self._packets():
                 for image in self._images(packet):
+                    sequence += 1
                     if image.source_ns is None:
                         due_ns += period_ns
                     else:
                         first_ns = image.source_ns if first_ns is None else first_ns
                         due_ns = start_ns + image.source_ns - first_ns
-                    self._options.clock.sleep((due_ns - self._options.clock.now_ns()) / 1e9)
-                    yield image, due_ns
+                    now_ns = clock.now_ns()
+                    if now_ns - due_ns > _BEHIND_NS and now_ns - yielded_ns < _BEHIND_NS:
+                        continue  # a camera does not wait for a slow computer either
+                    clock.sleep((due_ns - now_ns) / 1e9)
+                    yield replace(image, sequence=sequence), due_ns
+                    yielded_ns = clock.now_ns()
             if not self._loop or first_ns is None:
                 return
             start_ns, first_ns = due_ns + period_ns, None
