@@ -87,6 +87,7 @@ _KINDS = ("type", "cameratype", "kind")
 _LENS_WORD = re.compile(r"fish|omni|equi|kannala|scaramuzza|catadioptric|brown|plumb|radtan|pinhole|sphere|^mei$", re.I)
 _UNIT = re.compile(r"(.+?)_(?:in_)?(mm|cm|m)", re.I)
 _SHORTEST_MISSPELT = 8
+_LARGEST_COEFFICIENT = 10.0
 _CLOSENESS = 0.87
 
 
@@ -228,8 +229,14 @@ def unread_distortion(key: str, value: Any) -> bool:
 
 
 def unread_numbers(value: Any) -> bool:
-    """Return whether an unread field holds several numbers, as everything does that affects a projection."""
-    return count_numbers(value) > 1
+    """Return whether an unread field may affect a projection: several numbers, or one that may be a coefficient.
+
+    Coefficients of lenses are fractions below ten; settings and counts are mostly whole numbers.
+    """
+    if count_numbers(value) != 1:
+        return count_numbers(value) > 1
+    number = float(next(leaf for leaf in _leaves(value) if count_numbers(leaf)))
+    return 0 < abs(number) < _LARGEST_COEFFICIENT and not number.is_integer()
 
 
 def has_geometry(value: Any) -> bool:

@@ -7,7 +7,9 @@ import pytest
 
 from core.board.observations import BoardObservations
 from core.board.pattern import Board
+from core.calibration.board.config import CalibrateConfig
 from core.calibration.board.initial.lens import fit_either_lens
+from core.calibration.board.setup import make_setup
 from core.synthetic.board_scene import closeups
 from core.types import CameraRig
 from core.types.camera import Camera, DistortionModel
@@ -53,3 +55,11 @@ def test_the_model_that_predicts_left_out_images_is_taken(lens: str, usual: Dist
 def test_too_few_images_for_either_model() -> None:
     seen = filmed("plain")
     assert fit_either_lens(seen.where(seen.frame < 3), "cam1") == (None, "")
+
+
+@pytest.mark.parametrize(("lens", "warned"), [("fisheye", True), ("wide", False)])
+def test_a_lens_that_the_chosen_model_does_not_fit_is_named(lens: str, warned: bool) -> None:
+    setup, fits, _ = make_setup(filmed(lens), CalibrateConfig(distortion_model="pinhole"), {}, ())
+    assert fits["cam1"].camera.distortion_model == "pinhole"  # as the user chose
+    assert list(setup.lens_warnings) == ["cam1"] * warned
+    assert all("not pinhole: the fisheye model predicts" in text for text in setup.lens_warnings.values())

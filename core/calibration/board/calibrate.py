@@ -48,6 +48,7 @@ class BoardCalibration:
         refined: Cameras whose intrinsics were refined together with the poses.
         time_offset: Whether time offsets were estimated.
         notes: Decisions of the model selection, as sentences.
+        lens_warnings: Sentences on lenses that the chosen distortion model does not fit, by camera.
     """
 
     rig: CameraRig
@@ -64,6 +65,7 @@ class BoardCalibration:
     refined: tuple[str, ...]
     time_offset: bool
     notes: tuple[str, ...]
+    lens_warnings: Mapping[str, str]
 
     @property
     def posed(self) -> tuple[str, ...]:
@@ -146,6 +148,7 @@ def calibrate_board(
         refined=tuple(n for v, n in enumerate(seen.cameras) if selected.model.refined[v] and start.connected[v]),
         time_offset=selected.model.time_offset,
         notes=tuple(notes),
+        lens_warnings=setup.lens_warnings,
     )
 
 

@@ -56,6 +56,7 @@ BOARD_CHECKS = frozenset(
         "coverage",
         "connection",
         "time_offset",
+        "lens",
         "outliers",
         "mirrored",
     )
@@ -106,6 +107,7 @@ def assess_board(
         findings += _views(quality, calibration)
         findings += _time_offset(calibration)
         findings += _outliers(calibration)
+        findings += _lenses(calibration)
     return findings
 
 
@@ -227,6 +229,18 @@ def _markers(seen: BoardObservations, marker_mm: float) -> Iterator[Finding]:
             message=f"With squares of {seen.board.square_mm:g} mm the markers measure {marker_mm:.1f} mm,"
             f" not {given:g} mm: one of the two sizes is wrong, and with it the scale of the rig.",
             remedy="Measure a square and a marker on the print, and calibrate again.",
+        )
+
+
+def _lenses(calibration: BoardCalibration) -> Iterator[Finding]:
+    """Report lenses that another distortion model than the one set by the user fits better."""
+    for name, text in calibration.lens_warnings.items():
+        yield Finding(
+            check="lens",
+            level="warning",
+            message=text,
+            remedy="Set distortion_model to auto, and calibrate again.",
+            camera=name,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from core.calibration.board.initial.extrinsics import (
 )
 from core.calibration.board.initial.initialization import frame_period_s
 from core.calibration.board.initial.intrinsics import LEAST_IMAGES, IntrinsicsFit, fit_intrinsics, intrinsics_prior
-from core.calibration.board.initial.lens import fit_either_lens
+from core.calibration.board.initial.lens import fit_either_lens, lens_warning
 from core.geometry.intrinsics import N_INTRINSICS, intrinsics_of
 from core.types.camera import Camera
 
@@ -45,6 +45,7 @@ class Setup:
         config: Settings.
         stiffened: Cameras whose prior of the distortion was tightened.
         notes: Choices of distortion models, as sentences.
+        lens_warnings: Sentences on lenses that the chosen distortion model does not fit, by camera.
     """
 
     seen: BoardObservations
@@ -56,6 +57,7 @@ class Setup:
     config: CalibrateConfig
     stiffened: frozenset[int] = frozenset()
     notes: tuple[str, ...] = ()
+    lens_warnings: Mapping[str, str] = field(default_factory=dict)
 
     def with_stiffer_distortion(self, views: Sequence[int]) -> Setup:
         """Return the setup with a tighter prior of the radial distortion of some cameras."""
@@ -101,10 +103,13 @@ def make_setup(
     """
     fits: dict[str, IntrinsicsFit] = {}
     notes: dict[str, str] = {}
+    warnings: dict[str, str] = {}
     for source in (seen, *intrinsics_views):  # a camera's own recording takes precedence over the common one
         names = [name for name in source.cameras if name in seen.cameras]
         if config.distortion_model != "auto":
-            fits |= fit_intrinsics(source, names, config.distortion_model)
+            chosen = fit_intrinsics(source, names, config.distortion_model)
+            fits |= chosen
+            warnings |= {name: lens_warning(source, name, fit) for name, fit in chosen.items()}
             names = []
         for name in names:
             usual = known[name].distortion_model if name in known else "pinhole"
@@ -151,6 +156,7 @@ def make_setup(
         self_calibrated=self_calibrated,
         config=config,
         notes=tuple(note for note in notes.values() if note),
+        lens_warnings={name: text for name, text in warnings.items() if text},
     )
     return setup, fits, reasons
 

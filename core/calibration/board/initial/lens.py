@@ -28,19 +28,42 @@ def fit_either_lens(
     Returns:
         The fit, None if neither model can be fitted; and a note where the other model is preferred.
     """
-    other: DistortionModel = "fisheye" if usual == "pinhole" else "pinhole"
-    kept, tried = (fit_intrinsics(seen, [name], model).get(name) for model in (usual, other))
-    if kept is None or tried is None:
-        return kept or tried, "" if tried is None else f"Only the {other} model fits the lens of {name}."
-    if tried.rmse_px > _BETTER * kept.rmse_px:
+    kept = fit_intrinsics(seen, [name], usual).get(name)
+    other, tried, errors = _better(seen, name, usual, kept)
+    if tried is None:
         return kept, ""
+    if kept is None:
+        return tried, f"Only the {other} model fits the lens of {name}."
+    return tried, f"{name} is given the {other} model: it {errors}."
+
+
+def lens_warning(seen: BoardObservations, name: str, kept: IntrinsicsFit) -> str:
+    """Return a sentence if the other distortion model predicts left-out images clearly better; else nothing.
+
+    Args:
+        seen: Observations.
+        name: Camera.
+        kept: Fit of the model that the user has chosen.
+    """
+    model = kept.camera.distortion_model
+    other, tried, errors = _better(seen, name, model, kept)
+    return "" if tried is None else f"The lens of {name} is not {model}: the {other} model {errors}."
+
+
+def _better(
+    seen: BoardObservations, name: str, usual: DistortionModel, kept: IntrinsicsFit | None
+) -> tuple[DistortionModel, IntrinsicsFit | None, str]:
+    """Return the other model, its fit if it is clearly better than the one kept, and the errors as a predicate."""
+    other: DistortionModel = "fisheye" if usual == "pinhole" else "pinhole"
+    tried = fit_intrinsics(seen, [name], other).get(name)
+    if tried is None or kept is None:
+        return other, tried, ""
+    if tried.rmse_px > _BETTER * kept.rmse_px:
+        return other, None, ""
     errors = [_held_out_px(seen, name, model) for model in (usual, other)]
     if not errors[1] < _BETTER * errors[0]:
-        return kept, ""
-    return tried, (
-        f"{name} is given the {other} model: it predicts left-out images to {errors[1]:.2f} px, the {usual} model to"
-        f" {errors[0]:.2f} px."
-    )
+        return other, None, ""
+    return other, tried, f"predicts left-out images to {errors[1]:.2f} px, the {usual} model to {errors[0]:.2f} px"
 
 
 def _held_out_px(seen: BoardObservations, name: str, model: DistortionModel) -> float:
