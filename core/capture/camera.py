@@ -144,6 +144,8 @@ class RunningCamera:
                 self._clock.sleep(_SLICE_S)
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
         self.state.phase = "ended"
+        self._say_missing("damaged image", self.state.damaged, "skipped", now=True)
+        self._say_missing("image", self._store.state.lost, "not stored: this computer cannot keep up", now=True)
 
     def _lose(self, problem: str) -> None:
         """Say why the camera is lost, once for each reason."""
@@ -173,7 +175,7 @@ class RunningCamera:
                         break
                     self._take(frame)
                     self.state.damaged = damaged_before + damaged_images(source)
-                    self._say_counted("damaged", self.state.damaged, "damaged images were skipped")
+                    self._say_missing("damaged image", self.state.damaged, "skipped")
                     if self._stop.is_set():
                         break
 
@@ -209,16 +211,16 @@ class RunningCamera:
             if frame.time_ns - since_ns > _RATE_S * 1e9:
                 self._rate_from = frame.time_ns, state.frames
         if not self._store.add(frame):
-            self._say_counted("lost", self._store.state.lost, "images were not stored: this computer cannot keep up")
+            self._say_missing("image", self._store.state.lost, "not stored: this computer cannot keep up")
         self._push(frame)
 
-    def _say_counted(self, what: str, count: int, text: str) -> None:
-        """Say at once that images are missing, and then every few seconds how many more there are."""
+    def _say_missing(self, what: str, count: int, why: str, *, now: bool = False) -> None:
+        """Say at once that images are missing, and then every few seconds, or now, how many more there are."""
         said_ns, said = self._said.get(what, (-_SAY_EVERY_NS, 0))
         now_ns = self._clock.now_ns()
-        if count > said and now_ns - said_ns >= _SAY_EVERY_NS:
+        if count > said and (now or now_ns - said_ns >= _SAY_EVERY_NS):
             self._said[what] = now_ns, count
-            self._note(f"{self._name}: {count - said} {text}.")
+            self._note(f"{self._name}: {count - said} {what}{'s' * (count - said > 1)} {why}.")
 
     @contextlib.contextmanager
     def _serving(self, source: Source) -> Iterator[None]:

@@ -72,8 +72,12 @@ class TakeMaker:
         folder = reserve(
             self._session, name, run=self._run.name, cameras=self._cameras, kind=command.kind, note=command.note
         )
-        with saying_why(folder.root):
-            folder.reserve.write_bytes(os.urandom(min(_RESERVE_BYTES, shutil.disk_usage(folder.root).free // 20)))
+        try:
+            with saying_why(folder.root):
+                folder.reserve.write_bytes(os.urandom(min(_RESERVE_BYTES, shutil.disk_usage(folder.root).free // 20)))
+        except DiskError:
+            discard(self._session, folder)
+            raise
         return folder
 
     def began(self, folder: TakeLayout, begin_ns: int) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from core.capture.camera import Opener
 from core.capture.encoder import packet_maker
 from core.capture.recorder import Recorder
 from core.capture.source import Source
+from core.capture.store import CameraStore
 from core.clock import SimulatedClock
 from core.errors import CoreError
 from core.jobs.commands import AddMarker, Command, SetControl, StartTake, StopTake, send_command
@@ -185,3 +189,56 @@ def test_raw_images_are_encoded_without_visible_loss() -> None:
         shown: Any = decoder.decode(packets[-1].data)[0]
         assert np.abs(shown.to_ndarray(format="rgb24").astype(float) - image).mean() < 4
     maker.close()
+
+
+def test_what_cannot_be_stored_in_time_is_counted_and_shifts_nothing(session: Session) -> None:
+    folder, size_px = reserve(session, "take", run="r", cameras=("a",)), (640, 480)
+    store = CameraStore("a", 0.0, False, lambda text: None)
+    store.opened(packet_maker(None, size_px), 1 << 30)  # as many images as fit into memory, of a size that do not
+    store.begin(folder, 0)
+    levels = [np.full((*size_px[::-1], 3), level, np.uint8) for level in range(200)]
+    taken = []
+    for number, level in enumerate(levels):  # faster than any encoder
+        frame = Frame(camera="a", index=number, time_ns=10**9 + number * 10**7, data=ArrayImage(level))
+        taken += [number] if store.add(frame) else []
+    assert store.end().wait(60)
+    store.close()
+    times = read_image_times(folder.frame_times("a"))
+    assert store.state.lost == 200 - len(taken) > 0 and store.state.recorded == len(taken) == len(times)
+    assert times.time_ns.tolist() == [10**9 + number * 10**7 for number in taken]
+    with VideoReader(folder.video("a")) as video:
+        np.testing.assert_allclose([video.read(i)[200, 300, 1] for i in range(video.n_frames)], taken, atol=2)
+
+
+FILLED = """
+import resource, sys
+from pathlib import Path
+from core.clock import SimulatedClock
+from core.pipelines.params import RecordParams
+from core.pipelines.record import run_record
+from core.progress import RecordingReporter
+from core.session import Session
+
+session, reporter = Session.open(Path(sys.argv[1])), RecordingReporter()
+run = session.new_run("record")
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_200_000, 1_200_000))
+params = RecordParams(cameras=("a=demo:cam01", "b=demo:cam02"), kind="motion", duration_s=60, name="full")
+print(run_record(session, params, run, reporter, SimulatedClock())["seconds"])
+print(*(text for text, level in reporter.notes if level == "warning"), sep="\\n")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on the size of files")
+def test_a_take_ends_cleanly_where_no_more_can_be_written(session: Session) -> None:
+    done = subprocess.run([sys.executable, "-c", FILLED, str(session.root)], capture_output=True, text=True)
+    seconds, *notes = done.stdout.splitlines()
+    assert 2 < float(seconds) < 60 and any("the take full has ended" in note for note in notes), done.stderr
+    assert any(note.startswith("a is no longer recorded") and "cannot be written" in note for note in notes)
+    take = session.take("full")
+    for camera in take.cameras:
+        times = read_image_times(take.layout.frame_times(camera))
+        with VideoReader(take.video_path(camera)) as video:
+            assert 10 < video.n_frames <= len(times) <= video.n_frames + 10
+            assert all(video.read(i).any() for i in range(video.n_frames))
+    assert not list(session.layout.incoming.glob("*"))
