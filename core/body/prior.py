@@ -1,0 +1,94 @@
+"""Prior of human poses without licensed data: a relaxed mean, spread by axis, and hinges that do not bend backwards.
+
+Rotation vectors of joints relative to their parents, in body coordinates (x left, y up, z forward), from the T pose. A
+knee bends about +x. A left elbow bends about -y, a right one about +y.
+
+Legend: A joint with free rotation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.body.model import BodyModel
+from core.types.arrays import F64, I64
+
+HINGE_LIMIT_RAD = float(np.radians(-2.0))
+"""Flexion from which on knees and elbows resist."""
+_HINGE_SIGMA_RAD = float(np.radians(1.5))
+
+# Mean and standard deviation in degrees about x, y, z of the left side; the right side is its mirror image.
+_TABLE: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
+    "spine1": ((0, 0, 0), (14, 8, 7)),
+    "spine2": ((0, 0, 0), (10, 8, 7)),
+    "spine3": ((0, 0, 0), (10, 8, 7)),
+    "neck": ((5, 0, 0), (14, 18, 11)),
+    "head": ((3, 0, 0), (14, 20, 11)),
+    "hip": ((-10, 0, 0), (45, 16, 22)),
+    "knee": ((25, 0, 0), (60, 6, 4)),
+    "collar": ((0, 0, -3), (4, 8, 10)),
+    "shoulder": ((0, 0, -60), (40, 50, 50)),
+    "elbow": ((0, -40, 0), (9, 55, 6)),
+}
+_MIRROR = np.array([1.0, -1.0, -1.0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PosePrior:
+    """Prior of the free joints of a body model; the root has none, and other joints stay as they are at rest.
+
+    Attributes:
+        joints: (A,) joint indices, parents first.
+        mean_rad: (A, 3) mean rotation vectors.
+        sigma_rad: (A, 3) standard deviations.
+        hinges: (4,) places in `joints` of knees and elbows.
+        hinge_axis: (4,) component of the rotation vector that is the flexion.
+        hinge_sign: (4,) sign of flexion.
+    """
+
+    joints: I64
+    mean_rad: F64
+    sigma_rad: F64
+    hinges: I64
+    hinge_axis: I64
+    hinge_sign: F64
+
+    @classmethod
+    def of(cls, model: BodyModel) -> PosePrior:
+        """Return the prior of a model with SMPL's joint names."""
+        joints: list[int] = []
+        mean, sigma, hinges = [], [], []
+        for index, name in enumerate(model.joints):
+            side, _, part = name.partition("_")
+            entry = _TABLE.get(part or name)
+            if entry is None:
+                continue
+            mirror = _MIRROR if side == "right" else np.ones(3)
+            if part in ("knee", "elbow"):
+                axis = 0 if part == "knee" else 1
+                hinges.append((len(joints), axis, 1.0 if part == "knee" or side == "right" else -1.0))
+            joints.append(index)
+            mean.append(np.radians(entry[0]) * mirror)
+            sigma.append(np.radians(entry[1]))
+        places, axes, signs = zip(*hinges, strict=True)
+        return cls(np.array(joints), np.array(mean), np.array(sigma), np.array(places), np.array(axes), np.array(signs))
+
+    def flexion_rad(self, w: F64) -> F64:
+        """Return the flexion (..., 4) of knees and elbows from rotation vectors (..., A, 3); below 0 is backwards."""
+        return np.asarray(w[..., self.hinges, self.hinge_axis] * self.hinge_sign)
+
+    def cost(self, w: F64) -> F64:
+        """Return the cost (...) of rotation vectors (..., A, 3)."""
+        over = np.clip(HINGE_LIMIT_RAD - self.flexion_rad(w), 0, None) / _HINGE_SIGMA_RAD
+        return np.asarray((((w - self.mean_rad) / self.sigma_rad) ** 2).sum((-2, -1)) + (over**2).sum(-1))
+
+    def add(self, w: F64, gradient: F64, hessian: F64) -> None:
+        """Add the gradient of half the cost and the diagonal of its second derivatives, both (..., A, 3), in place."""
+        weight = 1 / self.sigma_rad**2
+        gradient += weight * (w - self.mean_rad)
+        hessian += weight
+        over = np.clip(HINGE_LIMIT_RAD - self.flexion_rad(w), 0, None)
+        gradient[..., self.hinges, self.hinge_axis] -= self.hinge_sign * over / _HINGE_SIGMA_RAD**2
+        hessian[..., self.hinges, self.hinge_axis] += (over > 0) / _HINGE_SIGMA_RAD**2
