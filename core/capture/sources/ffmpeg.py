@@ -65,7 +65,7 @@ class FFmpegSource:
         ffmpeg: Options for FFmpeg.
         paced: Deliver images at their presentation times, as a file must be played.
         loop: Begin again at the end of a file.
-        lossy: The transport may lose packets unnoticed, as UDP does.
+        rtp: The stream comes in RTP packets, some of which may be lost.
 
     Attributes:
         damaged: Number of images that were skipped because they were damaged.
@@ -84,7 +84,7 @@ class FFmpegSource:
         ffmpeg: dict[str, str] | None = None,
         paced: bool = False,
         loop: bool = False,
-        lossy: bool = False,
+        rtp: bool = False,
     ) -> None:
         shown = self._target = without_passwords(target)
         self._options, self._paced, self._loop = options, paced, loop
@@ -121,8 +121,8 @@ class FFmpegSource:
         self._decoding = threading.Lock()
         self.damaged, self._other = 0, 0
         self._begun, self._broken = False, not self._intra_only  # images before the first key frame cannot be decoded
-        self._lossy, self._lost, self._suspect = lossy, False, False
-        if lossy:
+        self._rtp, self._lost, self._suspect = rtp, False, False
+        if rtp:
             # FFmpeg only logs which packets are lost; a decoder notices few of them.
             av.logging.set_level(av.logging.WARNING)
             av.logging.set_skip_repeated(False)
@@ -211,9 +211,9 @@ class FFmpegSource:
     def _packets(self) -> Iterator[av.Packet]:
         packets = self._container.demux(self._stream)
         try:
-            if not self._lossy:
+            if not self._rtp:
                 yield from packets
-            while self._lossy:
+            while self._rtp:
                 with av.logging.Capture() as logged:
                     packet = next(packets, None)
                 if packet is None:

@@ -11,7 +11,8 @@ _SCHEMES = ("rtsp", "rtsps", "rtmp", "http", "https", "udp", "tcp")
 _LOW_LATENCY = {"fflags": "nobuffer", "flags": "low_delay", "probesize": "500000", "analyzeduration": "500000"}
 _UDP = "#udp"
 _RTSP = {
-    "tcp": {"rtsp_transport": "tcp"},
+    # Cameras drop packets before a slow connection; FFmpeg notices that only where it could sort packets.
+    "tcp": {"rtsp_transport": "tcp", "max_delay": "100000", "reorder_queue_size": "2"},
     # A lost packet is waited for at most 0.1 s; the system's default buffer is too small for a key frame of 1080p.
     "udp": {"rtsp_transport": "udp", "max_delay": "100000", "buffer_size": str(4 << 20)},
 }
@@ -38,9 +39,9 @@ class NetworkCameras:
         scheme = url.partition("://")[0].lower()
         if scheme == "http" and (source := open_http_mjpeg(url, options)) is not None:
             return source
-        lossy = scheme == "udp" or url.endswith(_UDP)
-        transport = _RTSP["udp" if lossy else "tcp"] if scheme.startswith("rtsp") else {}
-        return FFmpegSource(url.removesuffix(_UDP), options, ffmpeg=_LOW_LATENCY | transport, lossy=lossy)
+        rtsp = scheme.startswith("rtsp")
+        transport = _RTSP["udp" if url.endswith(_UDP) else "tcp"] if rtsp else {}
+        return FFmpegSource(url.removesuffix(_UDP), options, ffmpeg=_LOW_LATENCY | transport, rtp=rtsp)
 
 
 KIND = NetworkCameras()
