@@ -1,4 +1,4 @@
-"""An RTSP server with two test images, for the system's Python: `python3 rtsp_server.py PORT`.
+"""An RTSP server with test images, for the system's Python: `python3 rtsp_server.py PORT`.
 
 Needs Debian's gir1.2-gst-rtsp-server-1.0, python3-gi and gstreamer1.0-plugins-{base,good,ugly}.
 """
@@ -28,6 +28,22 @@ for path, encoder in ENCODERS.items():
     factory = GstRtspServer.RTSPMediaFactory()
     factory.set_launch(f"( {IMAGES} ! {encoder} )")
     server.get_mount_points().add_factory(f"/{path}", factory)
+
+
+def drop_packets(_factory: object, media: GstRtspServer.RTSPMedia) -> None:
+    """Lose one packet in sixty of a camera."""
+    count = iter(range(1_000_000))
+    kind = Gst.PadProbeType.BUFFER | Gst.PadProbeType.BUFFER_LIST
+    pad = media.get_element().get_by_name("pay0").get_static_pad("src")
+    pad.add_probe(kind, lambda *_: Gst.PadProbeReturn.DROP if next(count) % 60 == 59 else Gst.PadProbeReturn.OK)
+
+
+lossy = GstRtspServer.RTSPMediaFactory()
+ball = IMAGES.replace("videotestsrc", "videotestsrc pattern=ball")
+encoder = "x264enc tune=zerolatency key-int-max=10 speed-preset=ultrafast ! rtph264pay mtu=200 name=pay0 pt=96"
+lossy.set_launch(f"( {ball} ! {encoder} )")
+lossy.connect("media-configure", drop_packets)
+server.get_mount_points().add_factory("/lossy", lossy)
 server.attach(None)
 sys.stdout.write("ready\n")
 sys.stdout.flush()

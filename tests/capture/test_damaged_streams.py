@@ -212,6 +212,17 @@ def test_what_packet_loss_damages_is_skipped_up_to_the_next_key_frame() -> None:
         thread.join()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("transport", ["", "#udp"])
+def test_images_in_which_rtp_packets_are_missing_are_skipped(rtsp: str, transport: str) -> None:
+    with contextlib.closing(opened(f"{rtsp}/lossy{transport}")) as source:
+        for frame in source.frames():
+            grey = frame.image.mean(-1)  # a white ball on black; what is missing would be grey
+            assert ((grey > 30) & (grey < 220)).sum() < 200
+            if damaged_images(source) > 30 and frame.index > 20:
+                break
+
+
 def test_h264_without_key_frames_is_refused(serve: Serve) -> None:
     out = io.BytesIO()
     with av.open(io.BytesIO(mpegts(60, key_every=1000))) as container, av.open(out, "w", format="mpegts") as copy:
