@@ -103,6 +103,7 @@ class MainWindow(QMainWindow):
             signal.connect(self.registry.refresh)  # after the pages, which are asked
         self.registry.refused.connect(self._refused)
         state.volume.shown.connect(self._show_volume)
+        state.page_requested.connect(self._show_requested)
         state.volume.failed.connect(self._volume_failed)
         state.jobs.added.connect(self._job_added)
         state.jobs.ended.connect(self._job_ended)
@@ -360,6 +361,9 @@ class MainWindow(QMainWindow):
 
     def _show_volume(self) -> None:
         self.show_page("view")
+
+    def _show_requested(self, page: str, _take: str) -> None:
+        self.show_page(page)
 
     def _volume_failed(self, error: CoreError) -> None:
         show_error_dialog(error, self)

@@ -48,6 +48,7 @@ class Theme:
         good: Success.
         warn: Warning.
         bad: Error or failure.
+        on_bad: Text on `bad`.
         viewport: Background of 3D view and video.
         grid: Minor grid lines of floor and plots.
         grid_major: Major grid lines of the floor.
@@ -79,6 +80,7 @@ class Theme:
     good: str
     warn: str
     bad: str
+    on_bad: str
     viewport: str
     grid: str
     grid_major: str
@@ -115,6 +117,7 @@ DARK = Theme(
     good="#4cc38a",
     warn="#e5a83b",
     bad="#f0716f",
+    on_bad="#1a0808",
     viewport="#101216",
     grid="#262b33",
     grid_major="#3a414d",
@@ -141,6 +144,7 @@ LIGHT = Theme(
     good="#147747",
     warn="#925e00",
     bad="#c43a38",
+    on_bad="#ffffff",
     viewport="#eceff4",
     grid="#d3d8e0",
     grid_major="#b5bcc9",

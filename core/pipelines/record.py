@@ -179,7 +179,8 @@ class _CameraJob:
         while not self._reporter.cancelled() and not recorder.ended:
             now_ns = clock.now_ns()
             watched_s = (now_ns - self._begin_ns) / 1e9
-            if watched_s > _START_TIMEOUT_S and not any(camera.frames for camera in recorder.cameras.values()):
+            silent = not any(camera.frames or camera.phase == "starting" for camera in recorder.cameras.values())
+            if watched_s > _START_TIMEOUT_S and silent:
                 break
             self._obey()
             self._advance()

@@ -118,6 +118,12 @@ class JobBridge(QObject):
         if self._history:
             self._timer.start()
 
+    def find(self, run: str) -> TrackedJob | None:
+        """Return the job of a run, which is read if it is an old one; None if there is none."""
+        if self._session is not None:
+            self._read_old(self._session.layout.run(run).root)
+        return next((job for job in self.jobs if job.name == run), None)
+
     def newest(self, verb: str) -> TrackedJob | None:
         """Return the newest job of a verb."""
         return max((j for j in self.jobs if j.verb == verb), key=lambda j: (j.job.spec.number, j.name), default=None)

@@ -43,6 +43,7 @@ class AppState(QObject):
         take_changed: Another take is selected.
         poses_changed: Another 3D result of the take is selected.
         status_changed: Takes, results or reports on disk have changed and must be read again.
+        page_requested: Name of a page to show, and of the take to go on with there.
         content_changed: Follows the others, once for all of them: what a page shows has changed.
     """
 
@@ -50,6 +51,7 @@ class AppState(QObject):
     take_changed = Signal()
     poses_changed = Signal()
     status_changed = Signal()
+    page_requested = Signal(str, str)
     content_changed = Signal()
 
     def __init__(self, settings: SettingsStore | None = None, parent: QObject | None = None) -> None:
@@ -65,6 +67,7 @@ class AppState(QObject):
         self.bin.changed.connect(self._bin_changed)
         self.bin.take_renamed.connect(self._take_renamed)
         self.cameras = LiveCameras(self.jobs, self.settings, self)
+        self.cameras.take_made.connect(self._take_made)
         self._session: Session | None = None
         self._take_name = ""
         self._poses_name = ""
@@ -124,6 +127,13 @@ class AppState(QObject):
         self.poses_changed.emit()
         self.content_changed.emit()
 
+    def request_page(self, page: str, take: str) -> None:
+        """Go to another page with a take, which is selected unless it shows the board only."""
+        if self._session is not None and take in self._session.take_names():
+            if self._session.take(take).manifest.kind == "motion":
+                self.select_take(take)
+            self.page_requested.emit(page, take)
+
     def select_poses(self, name: str) -> None:
         """Select another 3D result of the take; an empty name selects none."""
         self._wants_poses = bool(name)
@@ -156,6 +166,10 @@ class AppState(QObject):
                 self.comparison_name = before
                 self.poses_changed.emit()
         self.refresh()
+
+    def _take_made(self, _name: str) -> None:
+        if self.cameras.job is not None:  # the end of a job refreshes by itself
+            self.refresh()
 
     def _bin_changed(self) -> None:
         self.refresh()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
 
 from PySide6.QtCore import QObject, QTimer, Signal
@@ -13,13 +12,14 @@ from core.capture.source import FoundCamera, discover_cameras, parse_camera
 from core.capture.sources.demo import PEOPLE, SCHEME
 from core.capture.sources.files import expand_folders, sample_cameras
 from core.errors import CoreError
+from core.jobs.commands import AddMarker, Command, SetControl, SetLive, StartTake, StopTake, send_command
 from core.pipelines.params import RecordParams
 from core.session import Session
 from studio.background import Background
 from studio.jobs.bridge import JobBridge
 from studio.jobs.tracked import TrackedJob
 from studio.settings import SettingsStore
-from studio.state.live_status import LiveStatus, live_status
+from studio.state.live_status import LiveStatus, TakePhase, live_status, since
 
 _SEARCH_MS = 8000
 _PREVIEW_HZ = 15.0
@@ -40,12 +40,16 @@ class LiveCameras(QObject):
         changed: Other cameras are used, or others were found.
         job_changed: The cameras were started or have stopped.
         status_changed: New `LiveStatus` of the running cameras.
+        warned: Warning of the cameras' job, or why it failed.
+        take_made: Name of a take that was recorded and is complete.
         failed: A `CoreError`.
     """
 
     changed = Signal()
     job_changed = Signal()
     status_changed = Signal(object)
+    warned = Signal(str)
+    take_made = Signal(str)
     failed = Signal(object)
 
     def __init__(self, jobs: JobBridge, settings: SettingsStore, parent: QObject | None = None) -> None:
@@ -59,6 +63,9 @@ class LiveCameras(QObject):
         self._job: TrackedJob | None = None
         self._status: LiveStatus | None = None
         self._pending: tuple[RecordParams, str] | None = None
+        self._takes: tuple[str, ...] = ()
+        self._warnings = 0
+        self._before: LiveStatus | None = None
         self._background = Background(self)
         self._search_timer = QTimer(self)
         self._search_timer.setInterval(_SEARCH_MS)
@@ -66,6 +73,7 @@ class LiveCameras(QObject):
         jobs.active_changed.connect(self._jobs_changed)
         jobs.changed.connect(self._job_has_news)
         jobs.added.connect(self._job_added)
+        jobs.ended.connect(self._job_ended)
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -91,6 +99,11 @@ class LiveCameras(QObject):
     def status(self) -> LiveStatus | None:
         """State of the running cameras; None until they publish one."""
         return self._status
+
+    @property
+    def phase(self) -> TakePhase:
+        """Whether a take is being recorded."""
+        return "watching" if self._status is None else self._status.phase
 
     def attach(self, session: Session | None) -> None:
         """Switch to the cameras of another session; those of a new session are the last ones that were used."""
@@ -127,9 +140,13 @@ class LiveCameras(QObject):
         self._use(self._cameras.with_added(cameras, () if rig is None else rig.names))
 
     def add_demo(self, *, people: bool = False) -> None:
-        """Use the simulated cameras that film a board, or those that film people."""
-        found = (camera.address for camera in discover_cameras(simulated=True))
-        self.add(address for address in found if address.startswith(f"{SCHEME}:{PEOPLE}") == people)
+        """Use the simulated cameras that film a board or people, in place of the other ones."""
+        demo = [camera.address for camera in discover_cameras(simulated=True)]
+        chosen = [address for address in demo if address.startswith(f"{SCHEME}:{PEOPLE}") == people]
+        for name, address in map(parse_camera, self.cameras):
+            if address in demo and address not in chosen:
+                self._cameras = self._cameras.without(name)
+        self.add(chosen)
 
     def add_sample(self) -> None:
         """Use the videos of the sample, played as if they were live."""
@@ -147,32 +164,92 @@ class LiveCameras(QObject):
             self.failed.emit(error)
 
     def watch(self, board: Board | None = None) -> None:
-        """Show the cameras without recording."""
-        params = RecordParams(cameras=self.cameras, preview_only=True, board=board, preview_hz=_PREVIEW_HZ)
-        self._run(params, "Cameras")
+        """Show the cameras; takes can be recorded from them at any time."""
+        self._run(RecordParams(cameras=self.cameras, preview_only=True, board=board, preview_hz=_PREVIEW_HZ), "Cameras")
 
-    def record(self, params: RecordParams, title: str) -> None:
-        """Record a take from the cameras in use, whether or not they are watched already."""
-        self._run(dataclasses.replace(params, cameras=self.cameras, preview_hz=_PREVIEW_HZ), title)
+    def start_take(self, order: StartTake, board: Board | None = None) -> None:
+        """Record a take from the running cameras, or start them for it; they stop with it then.
+
+        Args:
+            order: The take.
+            board: Board to look for, if the cameras are started.
+        """
+        if self._job is not None:
+            self._send(order)
+            return
+        params = RecordParams(
+            cameras=self.cameras,
+            name=order.name,
+            kind=order.kind,
+            note=order.note,
+            countdown_s=order.countdown_s,
+            duration_s=order.duration_s,
+            board=board,
+            preview_hz=_PREVIEW_HZ,
+        )
+        self._run(params, f"Record {order.name or order.kind}")
+
+    def stop_take(self) -> None:
+        """End the take, or its countdown; the cameras keep running."""
+        self._send(StopTake())
+
+    def set_live(self, on: bool) -> None:
+        """Switch live 3D on or off."""
+        self._send(SetLive(on=on))
+
+    def mark(self) -> None:
+        """Mark the present instant of the take."""
+        self._send(AddMarker())
+
+    def set_control(self, camera: str, control: str, value: float | None) -> None:
+        """Set a control of a camera; None lets the camera choose the value."""
+        self._send(SetControl(camera=camera, control=control, value=value))
+
+    def rename_problem(self, old: str, new: str) -> str:
+        """Return why a camera cannot have another name; empty if it can."""
+        try:
+            self._cameras.renamed(old, new)
+        except CoreError as error:
+            return f"{error.message} {error.hint}"
+        return ""
 
     def stop(self) -> None:
         """Stop the cameras; a recording becomes a take."""
         self._pending = None
+        self._cancel()
+
+    def _cancel(self) -> None:
         if self._job is not None and self._job.cancel_requested_s is None:
             self._jobs.cancel(self._job)
+
+    def _send(self, command: Command) -> None:
+        if self._job is None:
+            return
+        try:
+            send_command(self._job.job.folder, command)
+        except CoreError as error:
+            self.failed.emit(error)
 
     def release(self) -> None:
         """Stop cameras that are only watched: nobody would see them."""
         if self._job is not None and self._job.watching:
             self.stop()
 
+    def _job_ended(self, job: TrackedJob) -> None:
+        if job.verb != "record":
+            return
+        if job.failure is not None:
+            self.warned.emit(f"{job.failure.message} {job.failure.hint}".strip())
+        for name in job.result.get("takes") or ():
+            if name not in self._takes:
+                self.take_made.emit(str(name))
+
     def _run(self, params: RecordParams, title: str) -> None:
         if self._session is None or not params.cameras:
             return
         if self._job is not None and self._job.watching:
             self._pending = params, title
-            if self._job.cancel_requested_s is None:
-                self._jobs.cancel(self._job)
+            self._cancel()
             return
         try:
             self._jobs.start(self._session, "record", params, title)
@@ -212,7 +289,7 @@ class LiveCameras(QObject):
     def _jobs_changed(self) -> None:
         job = next((job for job in self._jobs.active if job.verb == "record"), None)
         if job is not self._job:
-            self._job, self._status = job, None
+            self._job, self._status, self._takes, self._warnings, self._before = job, None, (), 0, None
             self.job_changed.emit()
         if job is None and self._pending is not None:
             # Later: this is called while the bridge goes through its jobs.
@@ -225,7 +302,22 @@ class LiveCameras(QObject):
             self.job_changed.emit()
 
     def _job_has_news(self, job: TrackedJob) -> None:
-        if job is self._job and job.status:
-            self._status = live_status(job.status) or self._status
-            if self._status is not None:
+        if job is not self._job:
+            return
+        warnings = [note.text for note in job.notes if note.level == "warning"]
+        for text in warnings[self._warnings :]:
+            self.warned.emit(text)
+        self._warnings = len(warnings)
+        if job.status:
+            status = live_status(job.status)
+            if status is not None:
+                if status.phase != "recording":
+                    self._before = status
+                elif self._before is not None:
+                    status = since(status, self._before)
+                self._status = status
                 self.status_changed.emit(self._status)
+                fresh = [name for name in self._status.takes if name not in self._takes]
+                self._takes = self._status.takes
+                for name in fresh:
+                    self.take_made.emit(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -27,7 +28,7 @@ class LiveCamera:
         size_px: Width and height of its images; None until it runs.
         frames: Number of images so far.
         fps: Measured frame rate.
-        dropped: Number of images of the take, or since the start, that it should have delivered and did not.
+        dropped: Number of images since the start, or of the take, that it should have delivered and did not.
         damaged: Number of images that could not be decoded.
         lost: Number of images of the take that could not be stored in time.
         skew_ms: Time of its latest image against the frame set; None while unknown.
@@ -97,10 +98,29 @@ class LiveStatus:
         return sum(camera.missing for camera in self.cameras.values())
 
     @property
+    def starting(self) -> bool:
+        """Whether no camera has sent an image, and some are still being opened."""
+        return not any(c.frames for c in self.cameras.values()) and any(
+            c.phase == "starting" for c in self.cameras.values()
+        )
+
+    @property
     def skew_ms(self) -> float | None:
         """Latest minus earliest image of the frame set; None while unknown."""
-        skews = [camera.skew_ms for camera in self.cameras.values() if camera.skew_ms is not None]
+        skews = [c.skew_ms for c in self.cameras.values() if c.skew_ms is not None and c.frames > 1]
         return max(skews) - min(skews) if len(skews) > 1 else None
+
+
+def since(status: LiveStatus, before: LiveStatus) -> LiveStatus:
+    """Return a state that counts only the missing images that came after an earlier state."""
+    cameras = {}
+    for name, camera in status.cameras.items():
+        first = before.cameras.get(name)
+        if first is not None:
+            dropped, damaged = camera.dropped - first.dropped, camera.damaged - first.damaged
+            camera = dataclasses.replace(camera, dropped=max(0, dropped), damaged=max(0, damaged))
+        cameras[name] = camera
+    return dataclasses.replace(status, cameras=cameras)
 
 
 def live_status(values: Mapping[str, Any]) -> LiveStatus | None:
@@ -125,7 +145,7 @@ def live_status(values: Mapping[str, Any]) -> LiveStatus | None:
 
 
 def _camera(values: Mapping[str, Any]) -> LiveCamera:
-    size, problem = values["size_px"], str(values["problem"])
+    size, problem, cells = values["size_px"], str(values["problem"]), values["cells"]
     phase = values.get("state", "")
     return LiveCamera(
         phase=phase if phase in get_args(CameraPhase) else "ended" if problem else "running" if size else "starting",
@@ -140,7 +160,7 @@ def _camera(values: Mapping[str, Any]) -> LiveCamera:
         drift_ppm=_number(values.get("drift_ppm")),
         codec=str(values.get("codec") or ""),
         controls=tuple(from_mapping(Control, one) for one in values.get("controls", ())),
-        cells=np.asarray(values["cells"], np.int64).reshape(len(values["cells"]), -1),
+        cells=np.asarray(cells, np.int64).reshape(len(cells), -1 if cells else 0),
         share=float(values["share"]),
         ring=str(values["ring"]),
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from PySide6.QtCore import QEvent, Qt
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QSizePolicy, QWidget
 
 from studio.icons import SIZE_BESIDE_TEXT
 from studio.icons import icon as themed_icon
@@ -61,6 +62,39 @@ def button(
     widget.setToolTip(tip)
     widget.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
     return widget
+
+
+class MenuButton(PushButton):
+    """Push button that opens a menu.
+
+    Args:
+        name: Accessible name, and tooltip where there is no text.
+        text: Text of the button; three dots without one.
+        icon: File name in `resources/icons` of a button with text, or empty.
+        parent: Owner.
+    """
+
+    def __init__(self, name: str, text: str = "", icon: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(text, parent)
+        self.setAccessibleName(name)
+        self.setProperty("kind", "menu" if text else "quiet")
+        self.setProperty("bare", not text)
+        if icon or not text:
+            self.setIcon(themed_icon(icon or "more", "muted"))
+        if text:
+            self.setIconSize(SIZE_BESIDE_TEXT)
+        else:
+            self.setToolTip(name)
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        self.entries = QMenu(self)
+        self.entries.setToolTipsVisible(True)
+        self.setMenu(self.entries)
+
+    def add(self, text: str, tip: str = "") -> QAction:
+        """Append an entry."""
+        action = self.entries.addAction(text)
+        action.setToolTip(tip)
+        return action
 
 
 def set_blocked(push: QPushButton, reason: str, tip: str = "") -> None:

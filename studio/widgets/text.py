@@ -12,6 +12,7 @@ Role = Literal[
     "title",
     "heading",
     "figure",
+    "clock",
     "lead",
     "body",
     "muted",

@@ -25,6 +25,7 @@ from studio.main_window import MainWindow
 from studio.pages.calibrate.floor.dialog import FloorDialog
 from studio.pages.calibrate.import_dialog import ImportRigDialog
 from studio.pages.calibrate.replace_dialog import ReplaceDialog
+from studio.pages.record.address_dialog import AddressDialog
 from studio.pages.record.import_dialog import ImportDialog
 from studio.pages.registry import PAGES
 from studio.pages.train.consent_dialog import ConsentDialog
@@ -114,9 +115,16 @@ def _image_dialog(window: MainWindow) -> ImageDialog:
     return ImageDialog([tile], 0, "", window)
 
 
+def _address_dialog(window: MainWindow) -> AddressDialog:
+    dialog = AddressDialog(window)
+    dialog.address.setText("rtsp://192.0.2.7/one")
+    return dialog
+
+
 Make = Callable[[MainWindow, Session, Path], Dialog]
 DIALOGS: dict[type[Dialog], Make] = {
     AboutDialog: lambda window, _session, _folder: AboutDialog(window),
+    AddressDialog: lambda window, _session, _folder: _address_dialog(window),
     ConsentDialog: lambda window, _session, _folder: ConsentDialog(next(iter(model_cards().values())), 1, window),
     ErrorDialog: lambda window, _session, _folder: ErrorDialog("No.", "Do.", "Traceback", window),
     FloorDialog: lambda window, session, _folder: FloorDialog(session, "two_people", window),

@@ -14,6 +14,7 @@ from core.board.pattern import Board
 from core.calibration.board.session_board import save_session_board, session_board
 from core.errors import CoreError
 from core.geometry.similarity import Similarity
+from core.jobs.commands import StartTake
 from core.pipelines.params import (
     BoardSheetParams,
     CalibrateParams,
@@ -22,7 +23,6 @@ from core.pipelines.params import (
     ExportRigParams,
     ImportRigParams,
     ImportTakeParams,
-    RecordParams,
     SetWorldParams,
 )
 from core.pipelines.verbs import VERBS
@@ -87,6 +87,8 @@ class CalibratePage(StepPage):
         state.jobs.active_changed.connect(self._jobs_changed)
         state.jobs.ended.connect(self._job_ended)
         state.rig.failed.connect(self._failed)
+        state.page_requested.connect(self._page_requested)
+        state.cameras.take_made.connect(self._take_made)
         self._session_changed()
 
     def act(self, action: str) -> None:
@@ -163,7 +165,7 @@ class CalibratePage(StepPage):
         """
         board = self.board_card.form.board
         if record:
-            self._state.cameras.record(RecordParams(cameras=(), board=board), "Record board")
+            self._state.cameras.start_take(StartTake(kind="board"), board)
         else:
             self._state.cameras.watch(board)
 
@@ -399,13 +401,22 @@ class CalibratePage(StepPage):
 
     def _job_ended(self, job: TrackedJob) -> None:
         self._jobs_changed()
-        if job.verb == "record" and job.result.get("take"):
-            self.solve_card.select_take(str(job.result["take"]))
         if job.verb == "calibrate" and job.failure is not None:
             self.solve_card.offer_board(job.failure.message, presenter.board_shown(job.job.folder))
         if job.verb in _SOLVES and job.state == "finished":
             self.refresh()  # the steps follow the rig before the session tells all pages
             self.steps.show_panel("check")
+
+    def _take_made(self, take: str) -> None:
+        session = self._state.session
+        if session is not None:
+            self._show_takes(results.board_takes(session))
+            self.solve_card.select_take(take)
+
+    def _page_requested(self, page: str, take: str) -> None:
+        if page == "calibrate":
+            self._take_made(take)
+            self.steps.show_panel("solve")
 
     def _jobs_changed(self) -> None:
         session = self._state.session

@@ -1,4 +1,4 @@
-"""Record page: the takes of the session, and import of videos."""
+"""Record page: live cameras with one red button, the takes of the session, and import of videos."""
 
 from __future__ import annotations
 
@@ -7,93 +7,48 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QTimer
-from PySide6.QtGui import QPaintEvent
-from PySide6.QtWidgets import QFileDialog, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer
+from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent
+from PySide6.QtWidgets import QFileDialog, QWidget
 
 from core.errors import CoreError
+from core.files import safe_name
+from core.jobs.commands import StartTake
 from core.pipelines.params import ImportTakeParams
+from core.session.incoming import interrupted_recordings
 from studio.background import Background
+from studio.jobs.tracked import TrackedJob
 from studio.pages.record import presenter
+from studio.pages.record.address_dialog import AddressDialog
 from studio.pages.record.import_dialog import ImportDialog
+from studio.pages.record.no_cameras import NoCameras, NoTakes
+from studio.pages.record.record_bar import BarState, RecordBar
+from studio.pages.record.result_card import ResultCard
+from studio.pages.record.stage import Stage
+from studio.pages.record.takes_list import TakesList, TakeWidget
 from studio.shell.dialogs import show_error_dialog
+from studio.shell.rename_dialog import RenameDialog
 from studio.state.app_state import AppState
+from studio.state.bin import take_name_problem
+from studio.state.live_status import LiveStatus
 from studio.theme import GRID_PX
-from studio.widgets.buttons import button, set_blocked
-from studio.widgets.card import Card
-from studio.widgets.choice import Choice
-from studio.widgets.data_table import DataTable
-from studio.widgets.empty_state import EmptyState
-from studio.widgets.finding_row import FindingRow
-from studio.widgets.images.image_tiles import ImageTiles
+from studio.widgets.buttons import MenuButton, button, set_blocked
+from studio.widgets.page.banner import Banner
 from studio.widgets.page.scroll_page import ScrollPage
+from studio.widgets.text import make_label
 
 IMPORT_TIP = "Create a take from one video per camera"
 FOLDER_TIP = "Create a take from a folder with a video, or with a folder of numbered images, per camera"
-_IMAGE_PX, _ROW_PX = 176, 36
-_BUDGET_S = 0.012
-"""Cards are added for this long in one turn of the event loop."""
-
-
-class TakeWidget(Card):
-    """One take: its properties, cameras and notes, and a button to select it.
-
-    The body is made once the card is in sight; until then an empty one of about the same height takes its place.
-    """
-
-    def __init__(self, take: presenter.TakeCard, parent: QWidget | None = None) -> None:
-        super().__init__(take.name, take.summary, parent)
-        self.take = take
-        self.images: ImageTiles | None = None
-        self.select = button("Select", "normal", "", "Use this take on the other pages")
-        self.selected = FindingRow("ok", "Selected")
-        self.selected.setToolTip("This take is used on the other pages")
-        self.tools.addWidget(self.select)
-        self.tools.addWidget(self.selected)
-        self.kind = Choice("What the take shows")
-        self.kind.setToolTip("What this take shows: takes of people are triangulated, those of the board calibrate")
-        if take.take is not None:
-            self.kind.offer(presenter.KINDS, take.take.manifest.kind)
-            self.tools.addWidget(self.kind)
-        if take.error:
-            self.body.addWidget(FindingRow("error", take.error))
-            return
-        self._place = QWidget()
-        self._place.setFixedHeight(_IMAGE_PX + _ROW_PX * (len(take.rows) + len(take.notes) + 2))
-        self.body.addWidget(self._place)
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Make the body when the card comes into sight."""
-        super().paintEvent(event)
-        if self.images is None and not self.take.error:
-            self.images = ImageTiles("First frame of the take.", height_px=_IMAGE_PX)
-            QTimer.singleShot(0, self._fill)
-
-    def _fill(self) -> None:
-        assert self.images is not None
-        self._place.hide()
-        self._place.deleteLater()
-        self.body.addWidget(self.images)
-        take = self.take.take
-        if take is not None:
-            sizes = {camera.name: camera.size_px for camera in take.manifest.cameras}
-            self.images.show_cameras(self.take, sizes, partial(presenter.first_frame, take))
-        table = DataTable(presenter.CAMERA_HEADERS, right=(2, 3, 4, 5), stretch=1)
-        table.set_rows(self.take.rows, dict.fromkeys(self.take.dropped, "warn"))
-        self.body.addWidget(table)
-        if not self.take.dropped:
-            self.body.addWidget(FindingRow("ok", "No dropped frames."))
-        for note in self.take.notes:
-            self.body.addWidget(FindingRow("warning", note))
-
-    def set_selected(self, selected: bool) -> None:
-        """Show whether this take is selected."""
-        self.select.setVisible(not selected and not self.take.error)
-        self.selected.setVisible(selected)
+_PEEK_PX = 7 * GRID_PX
+"""Height of the takes that stays in sight below the cameras."""
+_LOW_PX = 26 * GRID_PX
+_ASKED_S = 2.0
+"""Time after which a press of the button that had no effect may be repeated."""
+_WAIT = "Wait until it has ended, or cancel it."
 
 
 class RecordPage(ScrollPage):
-    """Takes of the session.
+    """Cameras and takes of the session.
 
     Args:
         state: Selection of the window.
@@ -101,50 +56,128 @@ class RecordPage(ScrollPage):
     """
 
     def __init__(self, state: AppState, parent: QWidget | None = None) -> None:
-        super().__init__("Record", "Takes of this session, as recorded.", parent)
-        self._state = state
-        self.import_button = button("Import videos…", "normal", "import", IMPORT_TIP)
-        self.import_button.clicked.connect(self.import_take)
-        self.tools.addWidget(self.import_button)
-        self.folder_button = button("Import folder…", "normal", "import", FOLDER_TIP)
-        self.folder_button.clicked.connect(self.import_folder)
-        self.tools.addWidget(self.folder_button)
-        self.empty_button = button("Import videos…", "primary", "import")
-        self.empty_button.clicked.connect(self.import_take)
-        self.empty = EmptyState(
-            "record",
-            "No takes yet",
-            "Import the videos of a take, one per camera. Different lengths, rotated phones and variable frame rates "
-            "are handled and noted.",
-            self.empty_button,
-        )
-        self._stack = QStackedWidget()
-        self._stack.addWidget(self.empty)
-        holder = QWidget()
-        self._list = QVBoxLayout(holder)
-        self._list.setContentsMargins(0, 0, 0, 0)
-        self._list.setSpacing(2 * GRID_PX)
-        self._stack.addWidget(holder)
-        self.content.addWidget(self._stack, 1)
-        self._list.addStretch(1)
-        self.takes: list[TakeWidget] = []
-        self._missing: list[tuple[int, presenter.TakeCard]] = []
+        super().__init__("Record", "Record from live cameras, or import videos.", parent)
+        self._state, self._cameras = state, state.cameras
+        self._interrupted: dict[str, str] = {}
+        self._asked_in, self._asked_s = "", 0.0
         self._background = Background(self)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(0)
-        self._timer.timeout.connect(self._add_missing)
+        self._result_background = Background(self)
+        self._make_tools()
+        self.banner = Banner()
+        self.banner.requested.connect(self._recover)
+        self.banner.hide()
+        self.notice = Banner()
+        self.notice.requested.connect(self._hide_notice)
+        self.notice.hide()
+        self.empty = NoTakes(self._find_tools())
+        self.strip = NoCameras(self._find_tools())
+        self.stage = Stage(state.cameras)
+        self.stage.rename_requested.connect(self._rename_camera)
+        self.stage.control_set.connect(state.cameras.set_control)
+        self.result = ResultCard()
+        self.result.next_requested.connect(self._go_on)
+        self.result.closed.connect(self._close_result)
+        self.takes_title = make_label("Takes", "heading")
+        self.list = TakesList()
+        self.list.selected.connect(state.select_take)
+        self.list.rename_requested.connect(self._rename_take)
+        self.list.delete_requested.connect(self._delete_take)
+        self.list.kind_chosen.connect(self._set_kind)
+        for widget in (
+            self.banner,
+            self.notice,
+            self.empty,
+            self.strip,
+            self.stage,
+            self.result,
+            self.takes_title,
+            self.list,
+        ):
+            self.content.addWidget(widget)
+        self.content.addStretch(1)
+        self.bar = RecordBar()
+        self.bar.pressed.connect(self.press)
+        self.bar.kind.currentIndexChanged.connect(self._kind_of_next_chosen)
+        self._kind_of_next_chosen()
+        self.outer.addWidget(self.bar)
+        self._make_shortcuts()
+        self.area.viewport().installEventFilter(self)
         self.refresh_when_visible(state.content_changed)
         state.jobs.active_changed.connect(self._jobs_changed)
+        state.session_changed.connect(self._session_changed)
+        cameras = state.cameras
+        cameras.changed.connect(self._show_cameras)
+        cameras.job_changed.connect(self._show_cameras)
+        cameras.status_changed.connect(self._show_status)
+        cameras.take_made.connect(self._take_made)
+        cameras.failed.connect(self._failed)
+        cameras.warned.connect(self._show_notice)
+        self._show_cameras()
+
+    @property
+    def takes(self) -> list[TakeWidget]:
+        """Cards of the takes that were added so far, in order."""
+        return self.list.widgets
 
     def act(self, action: str) -> None:
         """Carry out an action of the menu."""
-        if action == "take.import":
-            self.import_take()
+        {"take.import": self.import_take, "take.record": self.press}[action]()
 
     def why_not(self, action: str) -> str:
         """Return why an action of the menu is blocked; empty if it is not."""
-        return self._state.jobs.why_not()
+        if action == "take.import":
+            return self._state.jobs.why_not()
+        return "" if self.bar.state in ("recording", "countdown") else self._record_blocked()
+
+    def press(self) -> None:
+        """Do what the button is for: start the cameras, record, or stop."""
+        state = self.bar.state
+        if state == "off":
+            self._cameras.watch()
+            return
+        if self._asked():
+            return
+        self._asked_in, self._asked_s = self._cameras.phase, time.monotonic()
+        if not self._cameras.running:
+            return
+        if state == "watching":
+            self.bar.count_up()
+            self._cameras.start_take(
+                StartTake(
+                    name=self.bar.name.text(),
+                    kind=self.bar.kind.currentData(),
+                    note=self.bar.note.text().strip(),
+                    countdown_s=float(self.bar.countdown.currentData()),
+                    duration_s=self.bar.length.value(),
+                )
+            )
+        elif state in ("countdown", "recording"):
+            self._cameras.stop_take()
+        self._show_phase(self._cameras.status)
+
+    def _asked(self) -> bool:
+        """Return whether the cameras have still to follow the last press of the button."""
+        return self._asked_in == self._cameras.phase and time.monotonic() - self._asked_s < _ASKED_S
+
+    def mark(self) -> None:
+        """Mark the present instant of the take."""
+        if self.bar.state == "recording":
+            self._cameras.mark()
+
+    def add_by_address(self) -> AddressDialog:
+        """Ask for the address of a camera."""
+        dialog = AddressDialog(self.window())
+        dialog.chosen.connect(lambda camera: self._add([camera]))
+        dialog.open()
+        return dialog
+
+    def play_files(self) -> None:
+        """Ask for videos, and play them as cameras."""
+        start = self._state.settings.value.last_folder
+        chosen, _ = QFileDialog.getOpenFileNames(self, "Play videos as cameras", start, presenter.VIDEO_FILES)
+        if chosen:
+            self._state.settings.update(last_folder=str(Path(chosen[0]).parent))
+            self._add(chosen)
 
     def import_take(self) -> None:
         """Ask for videos, then for the camera of each."""
@@ -170,7 +203,7 @@ class RecordPage(ScrollPage):
         try:
             dialog = ImportDialog(self._state.session, videos, self.window())
         except CoreError as error:
-            show_error_dialog(error, self.window())
+            self._failed(error)
             return None
         dialog.chosen.connect(self.start_import)
         dialog.open()
@@ -184,69 +217,271 @@ class RecordPage(ScrollPage):
         try:
             self._state.jobs.start(session, "import-take", params, f"Import take {params.name}")
         except CoreError as error:
-            show_error_dialog(error, self.window())
+            self._failed(error)
 
     def refresh(self) -> None:
         """Read the takes on disk in the background, and show them."""
         session = self._state.session
         self._background.drop()
-        self._show_selection()
+        self.list.show_selection(self._state.take_name)
         self._jobs_changed()
         if session is not None:
+            self.bar.set_names(tuple(session.take_names()))
             self._background.run(partial(presenter.take_cards, session), self._show_cards)
+            self._background.run(partial(interrupted_recordings, session), self._show_interrupted)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Look for cameras while the page is in sight."""
+        super().showEvent(event)
+        self._cameras.search(self._state.session is not None)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Look for cameras no more."""
+        self._cameras.search(False)
+        super().hideEvent(event)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Fit the cameras into the visible part of the page."""
+        if event.type() == QEvent.Type.Resize:
+            self._fit_later()
+        return super().eventFilter(watched, event)
+
+    def _make_tools(self) -> None:
+        self.stop_cameras = button("Stop cameras", "normal", "stop", "Switch the cameras off")
+        self.stop_cameras.clicked.connect(self._cameras.stop)
+        self.add_menu = MenuButton("Add cameras", "Add cameras", "plus")
+        self.add_menu.entries.aboutToShow.connect(self._fill_add_menu)
+        self.import_menu = MenuButton("Import", "Import", "import")
+        self.import_menu.add("Videos…", IMPORT_TIP).triggered.connect(self.import_take)
+        self.import_menu.add("Folder…", FOLDER_TIP).triggered.connect(self.import_folder)
+        for push in (self.stop_cameras, self.add_menu, self.import_menu):
+            self.tools.addWidget(push)
+
+    def _make_shortcuts(self) -> None:
+        self.bar.marked.connect(self.mark)
+        for key, slot in ((Qt.Key.Key_M, self.mark), (Qt.Key.Key_Escape, self.stage.show_all)):
+            shortcut = QShortcut(QKeySequence(key), self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(slot)
+
+    def _find_tools(self) -> dict[str, object]:
+        return {
+            "found": self._add_found,
+            "address": self.add_by_address,
+            "people": partial(self._add_demo, people=True),
+            "board": partial(self._add_demo, people=False),
+            "files": self.play_files,
+            "import": self.import_take,
+        }
+
+    def _fill_add_menu(self) -> None:
+        menu = self.add_menu.entries
+        menu.clear()
+        used = {one.partition("=")[2] for one in self._cameras.cameras}
+        for camera in self._cameras.found:
+            action = menu.addAction(camera.title)
+            action.setToolTip(camera.address)
+            action.setEnabled(camera.address not in used)
+            action.triggered.connect(partial(self._add, [camera.address]))
+        if not self._cameras.found:
+            menu.addAction(presenter.found_text((), searched=self._cameras.searched)).setEnabled(False)
+        menu.addSeparator()
+        menu.addAction("By address…").triggered.connect(self.add_by_address)
+        menu.addAction("Play files as cameras…").triggered.connect(self.play_files)
+        menu.addSeparator()
+        menu.addAction("Demo cameras: people").triggered.connect(partial(self._add_demo, people=True))
+        menu.addAction("Demo cameras: board").triggered.connect(partial(self._add_demo, people=False))
+
+    def _add(self, addresses: Sequence[str], _checked: bool = False) -> None:
+        """Use further cameras, and show them."""
+        self._cameras.add(addresses)
+        self._watch()
+
+    def _add_found(self) -> None:
+        self._add([camera.address for camera in self._cameras.found])
+
+    def _add_demo(self, _checked: bool = False, *, people: bool) -> None:
+        self._cameras.add_demo(people=people)
+        self.bar.kind.setCurrentIndex(self.bar.kind.findData("motion" if people else "board"))
+        self._watch()
+
+    def _watch(self) -> None:
+        if not self._cameras.running and not self._state.jobs.why_not():
+            self._cameras.watch()
 
     def _show_cards(self, cards: list[presenter.TakeCard]) -> None:
-        kept = {widget.take: widget for widget in self.takes}
-        for widget in self.takes:
-            if widget.take not in cards:
-                self._list.removeWidget(widget)
-                widget.hide()
-                widget.deleteLater()
-        self.takes = [kept[card] for card in cards if card in kept]
-        self._missing = [(at, card) for at, card in enumerate(cards) if card not in kept]
-        self._stack.setCurrentIndex(1 if cards else 0)
-        self.import_button.setVisible(bool(cards))
-        self._add_missing()
+        self.list.show_cards(cards)
+        self._arrange(bool(cards))
 
-    def _add_missing(self) -> None:
-        """Add cards for some milliseconds, and the rest in the next turns of the event loop."""
-        until = time.monotonic() + _BUDGET_S
-        while self._missing and time.monotonic() < until:
-            at, card = self._missing.pop(0)
-            widget = TakeWidget(card)
-            widget.select.clicked.connect(self._select_take)
-            widget.kind.activated.connect(partial(self._set_kind, card.name, widget.kind))
-            self.takes.insert(at, widget)
-            self._list.insertWidget(at, widget)
-        self._show_selection()
-        if self._missing:
-            self._timer.start()
+    def _arrange(self, takes: bool) -> None:
+        """Show the parts of the page that have something to show."""
+        cameras = bool(self._cameras.cameras) or self._cameras.running
+        self.empty.setVisible(not cameras and not takes)
+        self.strip.setVisible(not cameras and takes)
+        self.stage.setVisible(cameras)
+        self.bar.setVisible(cameras)
+        self.add_menu.setVisible(cameras)
+        self.stop_cameras.setVisible(self._cameras.running)
+        self.takes_title.setVisible(takes)
+        self.list.setVisible(takes)
+        self._fit()
 
-    def _show_selection(self) -> None:
-        for widget in self.takes:
-            widget.set_selected(widget.take.name == self._state.take_name)
+    def _fit_later(self) -> None:
+        QTimer.singleShot(0, self._fit)
+
+    def _fit(self) -> None:
+        """Give the cameras what the visible part of the page has left."""
+        margins, gap = self.content.contentsMargins(), self.content.spacing()
+        room = self.area.viewport().height() - margins.top()
+        room -= _PEEK_PX if self.takes_title.isVisibleTo(self) else margins.bottom()
+        width = self.area.viewport().width() - margins.left() - margins.right()
+        for widget in (self.banner, self.notice, self.result):
+            if widget.isVisibleTo(self):
+                room -= max(widget.heightForWidth(width), widget.minimumSizeHint().height()) + gap
+        self.stage.setFixedHeight(max(_LOW_PX, room))
+        self.empty.setMinimumHeight(max(_LOW_PX, room))
+
+    def _show_cameras(self) -> None:
+        for widget in (self.empty, self.strip):
+            widget.show_found(self._cameras.found, searched=self._cameras.searched)
+        self._arrange(bool(self.list.widgets))
+        self._show_phase(self._cameras.status)
+
+    def _show_status(self, status: LiveStatus) -> None:
+        self._show_phase(status)
+        self.bar.show_status(status)
+
+    def _show_phase(self, status: LiveStatus | None) -> None:
+        state: BarState
+        if not self._cameras.running:
+            state = "off"
+        elif status is None or status.starting:
+            state = "starting"
+        else:
+            state = self._cameras.phase
+        if state != self.bar.state:
+            self.bar.set_state(state)
+            if state == "recording":
+                self._close_result()
+            elif state == "starting":
+                self._hide_notice()
+        self.stage.set_phase(self._cameras.phase, 0.0 if status is None else status.countdown_s)
+        blocked = "" if state in ("countdown", "recording") else self._record_blocked()
+        self.bar.set_blocked("One moment…" if self._asked() else blocked)
+        busy = "Stop the take first." if state in ("countdown", "recording") else ""
+        for push in (self.stop_cameras, self.add_menu):
+            set_blocked(push, busy)
+
+    def _kind_of_next_chosen(self, _index: int = 0) -> None:
+        self.stage.live.board = self.bar.kind.currentData() != "motion"
+
+    def _record_blocked(self) -> str:
+        return "" if self._cameras.running else self._state.jobs.why_not()
+
+    def _take_made(self, name: str) -> None:
+        session = self._state.session
+        if session is not None:
+            self._result_background.run(partial(presenter.take_result, session, name), self._show_result, self._failed)
+
+    def _show_result(self, result: presenter.TakeResult) -> None:
+        self.result.show_result(result)
+        self._fit_later()
+
+    def _close_result(self) -> None:
+        self.result.hide()
+        self._fit_later()
+
+    def _go_on(self, page: str) -> None:
+        self._state.request_page(page, self.result.take)
+
+    def _session_changed(self) -> None:
+        self._result_background.drop()
+        self._close_result()
+        self._hide_notice()
+        self._show_interrupted({})
+        self._cameras.search(self._state.session is not None and self.isVisible())
+
+    def _show_notice(self, text: str) -> None:
+        self.notice.show_sentence("warning", text, "Hide")
+        self.notice.show()
+        self._fit_later()
+
+    def _hide_notice(self) -> None:
+        self.notice.hide()
+        self._fit_later()
+
+    def _show_interrupted(self, interrupted: dict[str, str]) -> None:
+        self._interrupted = interrupted
+        if interrupted:
+            names = ", ".join(interrupted)
+            self.banner.show_sentence(
+                "warning",
+                f"The recording of {names} was interrupted. What was stored until then can be made a take.",
+                "Recover",
+                "Make a take of what was recorded",
+            )
+        self.banner.setVisible(bool(interrupted))
+        self._jobs_changed()
+        self._fit_later()
+
+    def _recover(self) -> None:
+        run = next(iter(self._interrupted.values()), "")
+        session = self._state.session
+        job: TrackedJob | None = self._state.jobs.find(run) if run else None
+        if session is None or job is None:
+            return
+        try:
+            self._state.jobs.resume(job)
+        except CoreError as error:
+            self._failed(error)
 
     def _jobs_changed(self) -> None:
-        for push, tip in (
-            (self.import_button, IMPORT_TIP),
-            (self.empty_button, IMPORT_TIP),
-            (self.folder_button, FOLDER_TIP),
-        ):
-            set_blocked(push, self._state.jobs.why_not(), tip)
+        reason = self._state.jobs.why_not()
+        set_blocked(self.import_menu, reason, "Create a take from videos or images")
+        for widget in (self.empty, self.strip):
+            widget.set_blocked(reason)
+        set_blocked(self.banner.push, reason, "Make a take of what was recorded")
+        if self._interrupted and not self._state.jobs.active:
+            self._stale = True
+        self._show_phase(self._cameras.status)
 
-    def _set_kind(self, name: str, choice: Choice, _index: int) -> None:
+    def _rename_camera(self, name: str) -> RenameDialog:
+        dialog = RenameDialog("camera", name, partial(self._cameras.rename_problem, name), self.window())
+        dialog.chosen.connect(partial(self._cameras.rename, name))
+        dialog.open()
+        return dialog
+
+    def _rename_take(self, name: str) -> RenameDialog | None:
+        session = self._state.session
+        if session is None or not self._may_change():
+            return None
+        dialog = RenameDialog("take", name, partial(take_name_problem, session), self.window())
+        dialog.chosen.connect(lambda text: self._state.bin.rename_take(session, name, safe_name(text)))
+        dialog.open()
+        return dialog
+
+    def _delete_take(self, name: str) -> None:
+        session = self._state.session
+        if session is not None and self._may_change():
+            if self.result.take == name:
+                self._close_result()
+            self._state.bin.delete_take(session, name)
+
+    def _set_kind(self, name: str, kind: str) -> None:
         session = self._state.session
         if session is None:
             return
-        if reason := self._state.jobs.why_not():
-            show_error_dialog(CoreError(reason, "Wait until it has ended, or cancel it."), self.window())
-            self.refresh()
+        if self._may_change():
+            self._state.bin.set_kind(session, name, kind)  # type: ignore[arg-type]
         else:
-            self._state.bin.set_kind(session, name, choice.currentData())
+            self.refresh()
 
-    def _select_take(self) -> None:
-        sender = self.sender()
-        for widget in self.takes:
-            if widget.select is sender:
-                self._state.select_take(widget.take.name)
-                return
+    def _may_change(self) -> bool:
+        """Say why takes cannot be changed now; return whether they can."""
+        reason = self._state.jobs.why_not()
+        if reason:
+            self._failed(CoreError(reason, _WAIT))
+        return not reason
+
+    def _failed(self, error: CoreError) -> None:
+        show_error_dialog(error, self.window())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +12,17 @@ from pathlib import Path
 import numpy as np
 from PySide6.QtGui import QImage
 
+from core.capture.controls import EXPOSURE, Control
+from core.capture.source import SOURCES, FoundCamera, SourceOptions, open_source, parse_camera
+from core.clock import SYSTEM_CLOCK
 from core.errors import CoreError
 from core.files import safe_name
 from core.session import Session, Take
 from core.session.footage.sources import STREAM_SUFFIXES, VIDEO_SUFFIXES
 from core.session.naming import cameras_of_files
 from core.session.store import TakeKind
-from studio.widgets.images.image_view import Lines, first_thumbnail
+from studio.state.live_status import LiveCamera, LiveStatus
+from studio.widgets.images.image_view import Lines, first_thumbnail, to_image
 
 VIDEO_FILES = f"Videos ({' '.join('*' + s for s in VIDEO_SUFFIXES + STREAM_SUFFIXES)});;All files (*)"
 KINDS: tuple[tuple[str, TakeKind], ...] = (("People", "motion"), ("Board", "board"), ("Board on the floor", "floor"))
@@ -44,6 +51,49 @@ class TakeCard:
     notes: tuple[str, ...] = ()
     error: str = ""
     take: Take | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeResult:
+    """What a recording has become.
+
+    Attributes:
+        name: Name of the take.
+        kind: What it shows.
+        level: "ok" or "warning".
+        sentence: What it holds, in a sentence.
+        details: Irregularities, and the certificate of synchronisation.
+    """
+
+    name: str
+    kind: TakeKind
+    level: str
+    sentence: str
+    details: str
+
+
+def take_result(session: Session, name: str) -> TakeResult:
+    """Describe a take that was just recorded.
+
+    Raises:
+        CoreError: The take cannot be read.
+    """
+    take = session.take(name)
+    manifest, dropped = take.manifest, _dropped(take)
+    missing = {camera: count for camera, count in dropped.items() if count}
+    seconds = manifest.n_frames / manifest.fps if manifest.fps > 0 else 0.0
+    cameras = f"{len(manifest.cameras)} camera{'s' if len(manifest.cameras) != 1 else ''}"
+    count = sum(missing.values())
+    drops = f"{count:,} dropped image{'s' if count != 1 else ''}" if count else "no dropped images"
+    text = f"{name}: {cameras}, {elapsed_text(seconds)} at {manifest.fps:.4g} fps, {drops}."
+    notes = list(manifest.notes) or [f"{camera} dropped {n:,}." for camera, n in missing.items()]
+    return TakeResult(
+        name=name,
+        kind=manifest.kind,
+        level="warning" if notes else "ok",
+        sentence=text,
+        details=" ".join(notes),
+    )
 
 
 def take_cards(session: Session) -> list[TakeCard]:
@@ -83,6 +133,141 @@ def proposed_cameras(session: Session, names: Sequence[str]) -> list[str]:
         except CoreError:
             return [""] * len(stems)  # the user assigns them
     return stems
+
+
+def counted_name(text: str, taken: Sequence[str]) -> str:
+    """Return a name for the next take: the text with a number that is free, such as "walk_03".
+
+    Args:
+        text: Name with or without a number.
+        taken: Names that exist.
+    """
+    try:
+        name = safe_name(text)
+    except CoreError:
+        name = "take"
+    found = re.fullmatch(r"(.*?)_?(\d{1,6})", name)
+    base, number = (found[1] or "take", int(found[2])) if found else (name, 1)
+    folded = {one.casefold() for one in taken}
+    return next(n for i in range(number, 10_000_000) if (n := f"{base}_{i:02d}").casefold() not in folded)
+
+
+def elapsed_text(seconds: float, *, up: bool = False) -> str:
+    """Return a duration as minutes and seconds.
+
+    Args:
+        seconds: Duration.
+        up: Round up, as countdowns do.
+    """
+    whole = math.ceil(seconds) if up else int(seconds)
+    hours, rest = divmod(whole, 3600)
+    return (f"{hours}:" if hours else "") + f"{rest // 60:0{2 if hours else 1}d}:{rest % 60:02d}"
+
+
+def recording_facts(status: LiveStatus) -> list[str]:
+    """Return what is known about the recording of all cameras, a few words each."""
+    parts = [f"Saving {', '.join(status.saving)}…"] if status.saving else []
+    if status.missing:
+        parts.append(f"{status.missing:,} dropped")
+    if status.skew_ms is not None:
+        parts.append(f"skew {status.skew_ms:.0f} ms")
+    if status.disk_minutes is not None:
+        minutes = status.disk_minutes
+        parts.append(f"disk {minutes:.0f} min" if minutes < 600 else f"disk {minutes / 60:.0f} h")
+    if status.markers:
+        parts.append(f"{status.markers} marker{'s' if status.markers != 1 else ''}")
+    return parts
+
+
+def fact_rows(camera: LiveCamera | None) -> tuple[tuple[str, str], ...]:
+    """Return what is known about a camera: (title, value)."""
+    if camera is None:
+        return (("State", "Off"),)
+    rows = [("State", {"lost": "Reconnecting"}.get(camera.phase, camera.phase.capitalize()))]
+    if camera.problem:
+        rows.append(("Problem", camera.problem))
+    if camera.size_px is not None:
+        rows.append(("Size", f"{camera.size_px[0]} × {camera.size_px[1]}"))
+    if camera.frames > 1:
+        rows.append(("Rate", f"{camera.fps:.2f} fps"))
+    if camera.skew_ms is not None:
+        rows.append(("Skew", f"{camera.skew_ms:+.1f} ms"))
+    if camera.drift_ppm is not None:
+        rows.append(("Drift", f"{camera.drift_ppm:+.1f} ppm"))
+    for title, count in (("Dropped", camera.dropped), ("Damaged", camera.damaged), ("Not stored", camera.lost)):
+        if count or title == "Dropped":
+            rows.append((title, f"{count:,}"))
+    if camera.codec:
+        rows.append(("Stored as", camera.codec))
+    return tuple(rows)
+
+
+def control_text(control: Control) -> str:
+    """Return the value of a control with its unit."""
+    if control.unit == "us":
+        return f"{control.value / 1000:.3g} ms"
+    return f"{control.value:.4g} {control.unit}".strip()
+
+
+def control_position(control: Control) -> float:
+    """Return where a value is on a slider, 0 to 1; exposures are spread by their logarithm."""
+    low, high, value = control.minimum, control.maximum, min(max(control.value, control.minimum), control.maximum)
+    if high <= low:
+        return 0.0
+    if control.name == EXPOSURE and low > 0:
+        return math.log(value / low) / math.log(high / low)
+    return (value - low) / (high - low)
+
+
+def control_value(control: Control, position: float) -> float:
+    """Return the value at a place of a slider; see `control_position`."""
+    low, high = control.minimum, control.maximum
+    if control.name == EXPOSURE and low > 0:
+        value = low * math.exp(position * math.log(high / low))
+    else:
+        value = low + (high - low) * position
+    if control.step > 0:
+        value = low + control.step * round((value - low) / control.step)
+    return min(max(value, low), high)
+
+
+def address_problem(address: str, name: str) -> str:
+    """Return why a camera cannot be added; empty if it can."""
+    text = address.strip()
+    if not text:
+        return "Enter an address."
+    if name.strip() and parse_camera(f"{name.strip()}=x")[0] != name.strip():
+        return "Use letters, digits, - and _ in the name."
+    if not any(SOURCES.get(kind).accepts(text) for kind in SOURCES):
+        return "This is neither the address of a camera nor a video file."
+    return ""
+
+
+def try_camera(address: str) -> tuple[QImage, str]:
+    """Connect to a camera, and return its first image and what is known about it; blocks.
+
+    Raises:
+        CoreError: It does not answer, or sends no image.
+    """
+    options = SourceOptions(camera="test", start_ns=SYSTEM_CLOCK.now_ns())
+    with contextlib.closing(open_source(address, options)) as source:
+        frame = next(iter(source.frames()), None)
+        if frame is None:
+            raise CoreError("The camera sends no image.", "Check that it is not used by another program.")
+        image = to_image(frame.image)
+        rate = f", {source.fps:.3g} fps" if source.fps > 0 else ""
+    return image, f"The camera answers: {image.width()} × {image.height()}{rate}."
+
+
+def found_text(found: Sequence[FoundCamera], *, searched: bool) -> str:
+    """Return a sentence on the cameras that were found."""
+    if not searched:
+        return "Looking for cameras…"
+    if not found:
+        return "No camera is connected to this computer."
+    titles = [camera.title for camera in found]
+    shown = ", ".join(titles[:3]) + (f" and {len(titles) - 3} more" if len(titles) > 3 else "")
+    return f"Found: {shown}."
 
 
 def import_problem(name: str, cameras: Sequence[str], session: Session) -> str:
@@ -128,7 +313,8 @@ def _card(session: Session, name: str) -> TakeCard:
         f"{seconds:.1f} s",
     ]
     if manifest.created:
-        parts.append(f"imported {manifest.created[:10]}")
+        made = "recorded" if manifest.source == "recording" else "imported"
+        parts.append(f"{made} {manifest.created[:10]}")
     return TakeCard(name=name, summary=" · ".join(parts), rows=rows, dropped=bad, notes=manifest.notes, take=take)
 
 

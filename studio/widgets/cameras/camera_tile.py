@@ -13,6 +13,7 @@ from studio.widgets.images.coverage import FULL_CELL_POINTS
 from studio.widgets.images.image_view import ImageView
 
 _MAX_ALPHA = 90
+_SEPARATOR = " · "
 _PLATE = QColor(12, 14, 18, 200)
 _ON_PLATE, _WARN_ON_PLATE = QColor("#ffffff"), QColor("#ffc857")
 _RECORDING = QColor("#ff5a55")
@@ -29,7 +30,7 @@ class CameraTile(ImageView):
 
     Attributes:
         name: Name of the camera.
-        facts: Line at the lower edge, such as the frame rate.
+        facts: Facts at the lower edge, such as the frame rate; of those that do not fit, the last ones are left out.
         trouble: Message over the last image, such as that the camera has vanished; empty while it runs.
         warned: Whether the facts need attention.
         recording: Whether the images are being recorded.
@@ -38,7 +39,8 @@ class CameraTile(ImageView):
 
     def __init__(self, name: str, parent: QWidget | None = None) -> None:
         super().__init__(name, parent)
-        self.name, self.facts, self.trouble = name, "", ""
+        self.name, self.trouble = name, ""
+        self.facts: tuple[str, ...] = ()
         self.warned = self.recording = False
         self.cells: I64 = np.zeros((0, 0), np.int64)
         self.message = "Starting…"
@@ -46,7 +48,13 @@ class CameraTile(ImageView):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
     def show_state(
-        self, facts: str, *, warned: bool = False, trouble: str = "", recording: bool = False, cells: I64 | None = None
+        self,
+        facts: tuple[str, ...],
+        *,
+        warned: bool = False,
+        trouble: str = "",
+        recording: bool = False,
+        cells: I64 | None = None,
     ) -> None:
         """Show the facts, see the attributes; repaints only what has changed."""
         cells = self.cells if cells is None else cells
@@ -56,12 +64,12 @@ class CameraTile(ImageView):
         self.facts, self.warned, self.trouble, self.recording = now
         self.cells = cells
         if changed:
-            self.setAccessibleDescription(trouble or facts)
+            self.setAccessibleDescription(trouble or _SEPARATOR.join(facts))
             self.update()
 
     def show_off(self, message: str) -> None:
         """Show a message in place of the image, and no facts."""
-        self.facts, self.trouble, self.warned, self.recording = "", "", False, False
+        self.facts, self.trouble, self.warned, self.recording = (), "", False, False
         self.cells = np.zeros((0, 0), np.int64)
         self.show_message(message)
 
@@ -90,8 +98,8 @@ class CameraTile(ImageView):
                 self._paint_trouble(painter)
             if self.facts:
                 self._paint_facts(painter)
-            if self.hasFocus():
-                painter.setPen(QColor(current_theme().accent))
+            if self.hasFocus() or self.image is None:
+                painter.setPen(QColor(current_theme().accent if self.hasFocus() else current_theme().border))
                 painter.setBrush(Qt.BrushStyle.NoBrush)
                 painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 6, 6)
 
@@ -128,7 +136,10 @@ class CameraTile(ImageView):
         font.setPixelSize(12)
         painter.setFont(font)
         metrics = QFontMetricsF(font)
-        text = metrics.elidedText(self.facts, Qt.TextElideMode.ElideRight, max(20.0, self.width() - 32.0))
+        room, shown = self.width() - 32.0, len(self.facts)
+        while shown > 1 and metrics.horizontalAdvance(_SEPARATOR.join(self.facts[:shown])) > room:
+            shown -= 1
+        text = _SEPARATOR.join(self.facts[:shown])
         width = metrics.horizontalAdvance(text) + 16
         box = QRectF(_INSET_PX, self.height() - _INSET_PX - _PLATE_PX, width, _PLATE_PX)
         painter.setPen(Qt.PenStyle.NoPen)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import time
 from dataclasses import dataclass
 
@@ -40,6 +42,7 @@ class LiveTiles(QObject):
 
     Attributes:
         tiles: Tiles by camera name, in order.
+        board: Whether the board is what the cameras look at, so that its corners and coverage are drawn.
 
     Signals:
         remade: There are other tiles than before.
@@ -51,6 +54,7 @@ class LiveTiles(QObject):
         super().__init__(host)
         self._cameras, self._host = cameras, host
         self.tiles: dict[str, CameraTile] = {}
+        self.board = True
         self._thread: PreviewThread | None = None
         self._sources: dict[str, PreviewSource] = {}
         self._seen: dict[str, _Seen] = {}
@@ -96,7 +100,9 @@ class LiveTiles(QObject):
             addresses = dict(map(parse_camera, self._cameras.cameras))
             for name, tile in self.tiles.items():
                 off = without_passwords(addresses.get(name, ""))
-                tile.show_off("Starting…" if self._cameras.running else off)
+                short = off.replace(os.sep, "/").rpartition("/")[-1]
+                tile.show_off("Starting…" if self._cameras.running else f"Off\n{short}")
+                tile.setToolTip(off)
 
     def _show_status(self, status: LiveStatus) -> None:
         self._make()
@@ -108,11 +114,11 @@ class LiveTiles(QObject):
             tile = self.tiles[name]
             tile.set_aspect(*(camera.size_px or (16, 9)))
             tile.show_state(
-                camera_facts(camera),
+                camera_facts(camera) if self.board else camera_facts(dataclasses.replace(camera, share=0.0)),
                 warned=camera.missing > 0 or (camera.skew_ms is not None and abs(camera.skew_ms) > _MUCH_SKEW_MS),
                 trouble=trouble(name, camera, now_s - seen.since_s),
                 recording=status.phase == "recording",
-                cells=camera.cells,
+                cells=camera.cells if self.board else np.zeros((0, 0), np.int64),
             )
             if camera.problem and not tile.loaded:
                 tile.show_message("")
@@ -136,23 +142,28 @@ class LiveTiles(QObject):
             return
         for name, preview in self._thread.fetch().items():
             if name in self.tiles:
-                _draw(self.tiles[name], preview)
+                self._draw(self.tiles[name], preview)
         if self._cameras.status is not None:
             self._set_sources(self._cameras.status)  # the tiles may have another size
 
+    def _draw(self, tile: CameraTile, preview: Preview) -> None:
+        corners = preview.corners_px if self.board else preview.corners_px[:0]
+        crosses = [np.stack([p - s, p + s]) for p in corners for s in ((_CROSS_PX, 0.0), (0.0, _CROSS_PX))]
+        tile.set_image(preview.image, [Lines(tuple(crosses), "on_image_strong", 1.6)])
 
-def camera_facts(camera: LiveCamera) -> str:
-    """Return what is known about a camera in one line."""
+
+def camera_facts(camera: LiveCamera) -> tuple[str, ...]:
+    """Return what is known about a camera, a few words each."""
     parts = []
     if camera.frames > 1:
         parts.append(f"{camera.fps:.0f} fps")
-    if camera.skew_ms is not None:
+    if camera.skew_ms is not None and camera.frames > 1:
         parts.append(f"{camera.skew_ms:+.0f} ms")
     if camera.missing:
-        parts.append(f"{camera.missing:,} dropped")
+        parts.insert(0, f"{camera.missing:,} dropped")
     if camera.share:
         parts.append(f"board in {camera.share:.0%}")
-    return " · ".join(parts)
+    return tuple(parts)
 
 
 def trouble(name: str, camera: LiveCamera, silent_s: float) -> str:
@@ -171,9 +182,3 @@ def trouble(name: str, camera: LiveCamera, silent_s: float) -> str:
         since = f" {silent_s:.0f} s ago" if silent_s >= 1 else ""
         return f"{name} stopped sending images{since}" + ("; reconnecting" if camera.phase == "lost" else ".")
     return ""
-
-
-def _draw(tile: CameraTile, preview: Preview) -> None:
-    corners = preview.corners_px
-    crosses = [np.stack([p - s, p + s]) for p in corners for s in ((_CROSS_PX, 0.0), (0.0, _CROSS_PX))]
-    tile.set_image(preview.image, [Lines(tuple(crosses), "on_image_strong", 1.6)])

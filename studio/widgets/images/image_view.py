@@ -184,6 +184,7 @@ class ImageView(QWidget):
         size = QRectF(0, 0, image.width() * scale, image.height() * scale)
         size.moveCenter(QPointF(self.width() / 2, self.height() / 2))
         painter.drawImage(size, image)
+        painter.save()
         painter.setClipRect(size, Qt.ClipOperation.IntersectClip)
         for lines in self._lines:
             painter.setPen(QPen(QColor(getattr(current_theme(), lines.token)), lines.width_px))
@@ -192,6 +193,7 @@ class ImageView(QWidget):
                 on_screen = (np.asarray(path) + 0.5) * scale + (size.x(), size.y())
                 for run in split_at_gaps(on_screen):
                     painter.drawPolyline(QPolygonF([QPointF(x, y) for x, y in run.tolist()]))
+        painter.restore()
 
     def _paint_caption(self, painter: QPainter) -> None:
         metrics = painter.fontMetrics()

@@ -49,11 +49,12 @@ class ScrollPage(RefreshedPage):
     Attributes:
         tools: Layout at the right end of the header.
         content: Layout of the scrolling part.
+        outer: Layout of the header and the scrolling part; what is appended stays below both.
     """
 
     def __init__(self, title: str, sentence: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        outer = QVBoxLayout(self)
+        outer = self.outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
         head = QHBoxLayout()

@@ -1,0 +1,163 @@
+"""Facts and controls of one camera, beside its large image."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
+
+from core.capture.controls import Control
+from core.passwords import without_passwords
+from studio.pages.record import presenter
+from studio.state.live_status import LiveCamera
+from studio.theme import GRID_PX
+from studio.widgets.buttons import MenuButton, button
+from studio.widgets.card import Card, clear_layout
+from studio.widgets.choice import Slider
+from studio.widgets.elided import ElidedLabel
+from studio.widgets.text import make_label
+
+_WIDTH_PX = 272
+_STEPS = 400
+
+
+class CameraPanel(Card):
+    """Panel of one camera.
+
+    Args:
+        parent: Owner.
+
+    Signals:
+        back_requested: All cameras are to be shown.
+        rename_requested: Name of the camera.
+        remove_requested: Name of the camera.
+        control_set: Camera, control and new value; None lets the camera choose it.
+    """
+
+    back_requested = Signal()
+    rename_requested = Signal(str)
+    remove_requested = Signal(str)
+    control_set = Signal(str, str, object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("Camera", parent=parent)
+        self.setFixedWidth(_WIDTH_PX)
+        self._camera = ""
+        self.more = MenuButton("More about this camera")
+        self.rename = self.more.add("Rename…")
+        self.rename.triggered.connect(lambda: self.rename_requested.emit(self._camera))
+        self.remove = self.more.add("Remove", "Use this camera no longer; its name is kept for its return")
+        self.remove.triggered.connect(lambda: self.remove_requested.emit(self._camera))
+        back = button("", "quiet", "close", "Show all cameras (Esc)")
+        back.setAccessibleName("Show all cameras")
+        back.clicked.connect(self.back_requested)
+        self.tools.addWidget(self.more)
+        self.tools.addWidget(back)
+        self._address = ElidedLabel("small", Qt.TextElideMode.ElideMiddle)
+        self.body.addWidget(self._address)
+        self._facts = QGridLayout()
+        self._facts.setHorizontalSpacing(2 * GRID_PX)
+        self._facts.setVerticalSpacing(4)
+        self._facts.setColumnStretch(1, 1)
+        self.body.addLayout(self._facts)
+        self._controls = QVBoxLayout()
+        self._controls.setSpacing(GRID_PX)
+        self.rows: dict[str, ControlRow] = {}
+        self.body.addSpacing(GRID_PX)
+        self.body.addLayout(self._controls)
+        self.body.addStretch(1)
+        self._shown: tuple[tuple[str, str], ...] = ()
+
+    def show_camera(self, name: str, address: str, camera: LiveCamera | None, *, fixed: bool) -> None:
+        """Show a camera.
+
+        Args:
+            name: Name of the camera.
+            address: Its address.
+            camera: Its state; None while it is off.
+            fixed: Whether it can be neither renamed nor removed now.
+        """
+        self.heading.setText(name)
+        self._address.setText(without_passwords(address))
+        for action in (self.rename, self.remove):
+            action.setEnabled(not fixed)
+        facts = presenter.fact_rows(camera)
+        if facts != self._shown:
+            self._shown = facts
+            clear_layout(self._facts)
+            for row, (title, value) in enumerate(facts):
+                self._facts.addWidget(make_label(title, "small", wrap=False), row, 0)
+                self._facts.addWidget(make_label(value, wrap=True), row, 1)
+        controls = () if camera is None else camera.controls
+        if name != self._camera or {c.name for c in controls} != set(self.rows):
+            self._make_rows(name, controls)
+        self._camera = name
+        for control in controls:
+            self.rows[control.name].show_control(control)
+
+    def _make_rows(self, name: str, controls: tuple[Control, ...]) -> None:
+        clear_layout(self._controls)
+        self.rows = {}
+        for control in controls:
+            row = self.rows[control.name] = ControlRow(control)
+            row.edited.connect(partial(self.control_set.emit, name, control.name))
+            self._controls.addWidget(row)
+
+
+class ControlRow(QWidget):
+    """Slider of one control, and whether the camera chooses the value itself.
+
+    Args:
+        control: Control of a camera.
+        parent: Owner.
+
+    Signals:
+        edited: New value; None lets the camera choose it.
+    """
+
+    edited = Signal(object)
+
+    def __init__(self, control: Control, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._control = control
+        title = control.name.replace("_", " ").capitalize()
+        box = QVBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.setSpacing(2)
+        head = QHBoxLayout()
+        head.addWidget(make_label(title, "small", wrap=False), 1)
+        self.automatic = QCheckBox("Auto")
+        self.automatic.setToolTip("Let the camera choose the value")
+        self.automatic.setVisible(control.automatic is not None)
+        self.automatic.clicked.connect(self._switch)
+        self.value = make_label("", wrap=False)
+        head.addWidget(self.value)
+        head.addSpacing(GRID_PX)
+        head.addWidget(self.automatic)
+        box.addLayout(head)
+        self.slider = Slider(title)
+        self.slider.setRange(0, _STEPS)
+        self.slider.sliderReleased.connect(self._slid)
+        self.slider.actionTriggered.connect(self._stepped)
+        box.addWidget(self.slider)
+        self.show_control(control)
+
+    def show_control(self, control: Control) -> None:
+        """Show the value that the camera reports."""
+        self._control = control
+        self.value.setText(presenter.control_text(control))
+        self.automatic.setChecked(bool(control.automatic))
+        self.slider.setEnabled(not control.automatic and control.maximum > control.minimum)
+        if not self.slider.isSliderDown():
+            self.slider.setValue(round(_STEPS * presenter.control_position(control)))
+
+    def _switch(self, automatic: bool) -> None:
+        self.edited.emit(None if automatic else self._control.value)
+
+    def _slid(self) -> None:
+        self.edited.emit(presenter.control_value(self._control, self.slider.sliderPosition() / _STEPS))
+
+    def _stepped(self, _action: int) -> None:
+        if not self.slider.isSliderDown():
+            self._slid()

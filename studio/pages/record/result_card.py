@@ -1,0 +1,67 @@
+"""Card of the take that was just recorded: what it holds, and where to go with it."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
+
+from studio.pages.record import presenter
+from studio.theme import GRID_PX
+from studio.widgets.buttons import button
+from studio.widgets.finding_row import LEVEL_ICONS
+from studio.widgets.icon_label import IconLabel
+from studio.widgets.text import make_label, set_role
+
+
+class ResultCard(QFrame):
+    """Sentence and certificate of a new take, with the next steps.
+
+    Args:
+        parent: Owner.
+
+    Signals:
+        next_requested: Page to go on with: "calibrate" or "train".
+        closed: The card is to be hidden.
+    """
+
+    next_requested = Signal(str)
+    closed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "banner")
+        self.take = ""
+        row = QHBoxLayout(self)
+        row.setContentsMargins(GRID_PX + GRID_PX // 2, GRID_PX, GRID_PX, GRID_PX)
+        row.setSpacing(GRID_PX)
+        self._icon = IconLabel(*LEVEL_ICONS["ok"], 22)
+        row.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignVCenter)
+        column = QVBoxLayout()
+        column.setSpacing(2)
+        self.sentence = make_label("", "strong")
+        self.details = make_label("", "small")
+        column.addWidget(self.sentence)
+        column.addWidget(self.details)
+        row.addLayout(column, 1)
+        self.calibrate = button("Calibrate", "normal", "calibrate", "Compute the cameras from this take of the board")
+        self.calibrate.clicked.connect(lambda: self.next_requested.emit("calibrate"))
+        self.process = button("Process", "normal", "train", "2D poses, 3D and training, on this take")
+        self.process.clicked.connect(lambda: self.next_requested.emit("train"))
+        close = button("", "quiet", "close", "Hide")
+        close.setAccessibleName("Hide")
+        close.clicked.connect(self.closed)
+        for push in (self.calibrate, self.process, close):
+            row.addWidget(push, 0, Qt.AlignmentFlag.AlignVCenter)
+        self.hide()
+
+    def show_result(self, result: presenter.TakeResult) -> None:
+        """Show what was recorded."""
+        self.take = result.name
+        set_role(self, result.level, "level")
+        self._icon.set_icon(*LEVEL_ICONS[result.level])
+        self.sentence.setText(result.sentence)
+        self.details.setText(result.details)
+        self.details.setVisible(bool(result.details))
+        self.calibrate.setVisible(result.kind in ("board", "floor"))
+        self.process.setVisible(result.kind == "motion")
+        self.show()

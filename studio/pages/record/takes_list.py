@@ -1,0 +1,157 @@
+"""Cards of the takes of a session."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+from PySide6.QtCore import Qt, QTimer, Signal, SignalInstance
+from PySide6.QtGui import QPaintEvent
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from studio.pages.record import presenter
+from studio.theme import GRID_PX
+from studio.widgets.buttons import MenuButton, button
+from studio.widgets.card import Card
+from studio.widgets.choice import Choice
+from studio.widgets.data_table import DataTable
+from studio.widgets.finding_row import FindingRow
+from studio.widgets.images.image_tiles import ImageTiles
+
+_IMAGE_PX, _ROW_PX = 176, 36
+_BUDGET_S = 0.012
+"""Cards are added for this long in one turn of the event loop."""
+
+
+class TakeWidget(Card):
+    """One take: its properties, cameras and notes, and what can be done with it.
+
+    The body is made once the card is in sight; until then an empty one of about the same height takes its place.
+    """
+
+    def __init__(self, take: presenter.TakeCard, parent: QWidget | None = None) -> None:
+        super().__init__(take.name, take.summary, parent)
+        self.take = take
+        self.images: ImageTiles | None = None
+        self.select = button("Select", "normal", "", "Use this take on the other pages")
+        self.selected = FindingRow("ok", "Selected")
+        self.selected.setToolTip("This take is used on the other pages")
+        self.tools.addWidget(self.select)
+        self.tools.addWidget(self.selected, 0, Qt.AlignmentFlag.AlignVCenter)
+        self.kind = Choice("What the take shows")
+        self.kind.setToolTip("What this take shows: takes of people are triangulated, those of the board calibrate")
+        if take.take is not None:
+            self.kind.offer(presenter.KINDS, take.take.manifest.kind)
+            self.tools.addWidget(self.kind)
+        self.more = MenuButton(f"More about {take.name}")
+        self.rename = self.more.add("Rename…")
+        self.delete = self.more.add("Delete", "Move the take into the bin; Ctrl+Z brings it back")
+        self.tools.addWidget(self.more)
+        if take.error:
+            self.body.addWidget(FindingRow("error", take.error))
+            return
+        self._place = QWidget()
+        self._place.setFixedHeight(_IMAGE_PX + _ROW_PX * (len(take.rows) + len(take.notes) + 2))
+        self.body.addWidget(self._place)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Make the body when the card comes into sight."""
+        super().paintEvent(event)
+        if self.images is None and not self.take.error:
+            self.images = ImageTiles("First frame of the take.", height_px=_IMAGE_PX)
+            QTimer.singleShot(0, self._fill)
+
+    def _fill(self) -> None:
+        assert self.images is not None
+        self._place.hide()
+        self._place.deleteLater()
+        self.body.addWidget(self.images)
+        take = self.take.take
+        if take is not None:
+            sizes = {camera.name: camera.size_px for camera in take.manifest.cameras}
+            self.images.show_cameras(self.take, sizes, partial(presenter.first_frame, take))
+        table = DataTable(presenter.CAMERA_HEADERS, right=(2, 3, 4, 5), stretch=1)
+        table.set_rows(self.take.rows, dict.fromkeys(self.take.dropped, "warn"))
+        self.body.addWidget(table)
+        if not self.take.dropped:
+            self.body.addWidget(FindingRow("ok", "No dropped frames."))
+        for note in self.take.notes:
+            self.body.addWidget(FindingRow("warning", note))
+
+    def set_selected(self, selected: bool) -> None:
+        """Show whether this take is selected."""
+        self.select.setVisible(not selected and not self.take.error)
+        self.selected.setVisible(selected)
+
+
+class TakesList(QWidget):
+    """Cards of all takes, added a few in each turn of the event loop.
+
+    Attributes:
+        widgets: Cards that were added so far, in order.
+
+    Signals:
+        selected: Name of the take whose button was pressed.
+        rename_requested: Name of a take.
+        delete_requested: Name of a take.
+        kind_chosen: Name of a take, and its new kind.
+    """
+
+    selected = Signal(str)
+    rename_requested = Signal(str)
+    delete_requested = Signal(str)
+    kind_chosen = Signal(str, str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.widgets: list[TakeWidget] = []
+        self._selected = ""
+        self._missing: list[tuple[int, presenter.TakeCard]] = []
+        self._list = QVBoxLayout(self)
+        self._list.setContentsMargins(0, 0, 0, 0)
+        self._list.setSpacing(2 * GRID_PX)
+        self._list.addStretch(1)
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(0)
+        self._timer.timeout.connect(self._add_missing)
+
+    def show_cards(self, cards: list[presenter.TakeCard]) -> None:
+        """Show takes; cards of takes that are as before stay."""
+        kept = {widget.take: widget for widget in self.widgets}
+        for widget in self.widgets:
+            if widget.take not in cards:
+                self._list.removeWidget(widget)
+                widget.hide()
+                widget.deleteLater()
+        self.widgets = [kept[card] for card in cards if card in kept]
+        self._missing = [(at, card) for at, card in enumerate(cards) if card not in kept]
+        self._add_missing()
+
+    def show_selection(self, name: str) -> None:
+        """Show which take is selected."""
+        self._selected = name
+        for widget in self.widgets:
+            widget.set_selected(widget.take.name == name)
+
+    def _add_missing(self) -> None:
+        """Add cards for some milliseconds, and the rest in the next turns of the event loop."""
+        until = time.monotonic() + _BUDGET_S
+        while self._missing and time.monotonic() < until:
+            at, card = self._missing.pop(0)
+            widget = TakeWidget(card)
+            widget.select.clicked.connect(partial(self._pressed, self.selected, card.name))
+            widget.rename.triggered.connect(partial(self._pressed, self.rename_requested, card.name))
+            widget.delete.triggered.connect(partial(self._pressed, self.delete_requested, card.name))
+            widget.kind.activated.connect(partial(self._kind_activated, card.name, widget.kind))
+            self.widgets.insert(at, widget)
+            self._list.insertWidget(at, widget)
+        self.show_selection(self._selected)
+        if self._missing:
+            self._timer.start()
+
+    def _pressed(self, signal: SignalInstance, name: str, _checked: bool = False) -> None:
+        signal.emit(name)
+
+    def _kind_activated(self, name: str, choice: Choice, _index: int) -> None:
+        self.kind_chosen.emit(name, choice.currentData())

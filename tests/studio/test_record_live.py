@@ -1,0 +1,136 @@
+"""Tests of live cameras on the Record page, with the demo cameras and real clicks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QRect, QSize, Qt
+from PySide6.QtWidgets import QWidget
+
+from core.capture.controls import EXPOSURE, Control
+from core.errors import CoreError
+from core.files import resource
+from studio.main_window import MainWindow
+from studio.pages.record import presenter
+from studio.state.app_state import AppState
+from studio.state.live_status import live_status
+from studio.widgets.cameras.fit_grid import FitGrid
+from studio.widgets.cameras.live_tiles import camera_facts, trouble
+
+
+def test_names_of_takes_count_up() -> None:
+    assert presenter.counted_name("walk", ()) == "walk_01"
+    assert presenter.counted_name("walk_01", ("walk_01", "Walk_02")) == "walk_03"
+    assert presenter.counted_name("walk_07", ("walk_01",)) == "walk_07"
+    assert presenter.counted_name(" a / b 9", ("a_b_09",)) == "a_b_10"
+    assert presenter.counted_name("…", ("take_01",)) == "take_02"
+
+
+def test_a_slider_of_exposure_is_logarithmic_and_meets_the_steps() -> None:
+    exposure = Control(name=EXPOSURE, value=1000, minimum=10, maximum=100_000, step=0, unit="us")
+    assert presenter.control_position(exposure) == pytest.approx(0.5)
+    assert presenter.control_value(exposure, 0.5) == pytest.approx(1000)
+    assert presenter.control_text(exposure) == "1 ms"
+    gain = Control(name="gain", value=7, minimum=0, maximum=10, step=2, unit="dB")
+    assert [presenter.control_value(gain, at) for at in (0.0, 0.31, 1.0)] == [0, 4, 10]
+
+
+def test_the_state_of_a_camera_is_told() -> None:
+    camera = {
+        "state": "running",
+        "problem": "",
+        "size_px": [1280, 720],
+        "frames": 90,
+        "fps": 29.97,
+        "dropped": 2,
+        "lost": 1,
+        "skew_ms": -4.2,
+        "cells": [],
+        "share": 0.0,
+        "ring": "",
+        "controls": [{"name": "gain", "value": 1, "minimum": 0, "maximum": 2, "step": 1}],
+    }
+    other = {**camera, "state": "lost", "skew_ms": 3.1, "dropped": 0, "lost": 0, "frames": 80}
+    values = {"state": "recording", "take": "a", "seconds": 3, "disk_minutes": 90.4, "markers": [{}], "advice": ""}
+    status = live_status({**values, "cameras": {"left": camera, "right": other}})
+    assert status is not None
+    left, right = status.cameras["left"], status.cameras["right"]
+    assert camera_facts(left) == ("3 dropped", "30 fps", "-4 ms")
+    assert trouble("left", left, 0.1) == ""
+    assert trouble("left", left, 3.2) == "left stopped sending images 3 s ago."
+    assert trouble("right", right, 3.2) == "right stopped sending images 3 s ago; reconnecting"
+    assert presenter.recording_facts(status) == ["3 dropped", "skew 7 ms", "disk 90 min", "1 marker"]
+    assert left.controls[0].name == "gain" and ("State", "Reconnecting") in presenter.fact_rows(right)
+
+
+@pytest.mark.parametrize("size", [(1030, 430), (1650, 780), (300, 900)])
+def test_tiles_fill_their_place_without_overlap(qtbot, size: tuple[int, int]) -> None:
+    for count in (1, 2, 4, 7, 9):
+        grid = FitGrid()
+        qtbot.addWidget(grid)
+        tiles = [QWidget() for _ in range(count)]
+        grid.resize(QSize(*size))
+        grid.set_tiles(tiles)
+        boxes = [tile.geometry() for tile in tiles]
+        assert all(grid.rect().contains(box) for box in boxes)
+        assert not any(a.intersects(b) for i, a in enumerate(boxes) for b in boxes[:i])
+        assert len({(box.width(), box.height()) for box in boxes}) == 1
+        united = QRect()
+        for box in boxes:
+            united = united.united(box)
+        assert max(united.width() / size[0], united.height() / size[1]) > 0.97
+        grid.enlarge(tiles[-1])
+        assert all(grid.rect().contains(tile.geometry()) for tile in tiles)
+        assert tiles[-1].width() == max(tile.width() for tile in tiles)
+
+
+def test_an_address_is_tried_before_it_is_added() -> None:
+    image, text = presenter.try_camera(str(resource("sample", "cam01.mp4")))
+    assert (image.width(), image.height()) == (1088, 1920) or "×" in text
+    with pytest.raises(CoreError):
+        presenter.try_camera("rtsp://127.0.0.1:9/none")
+    assert presenter.address_problem("nowhere.mp4", "") and presenter.address_problem("rtsp://a/b", "a b!")
+    assert presenter.address_problem("rtsp://a/b", "left") == ""
+
+
+@pytest.mark.slow
+def test_a_take_is_recorded_and_offered_for_the_next_step(
+    window: MainWindow, qtbot, tmp_path: Path, ended: Callable[[AppState], None]
+) -> None:
+    window.create_session(tmp_path / "mine")
+    window.show_page("record")
+    page, cameras = window.pages["record"], window.state.cameras
+    assert page.empty.isVisible() and not page.bar.isVisible()
+    qtbot.mouseClick(page.empty.offers.board, Qt.MouseButton.LeftButton)
+    assert len(page.stage.tiles) == 4 and page.bar.isVisible() and not page.empty.isVisible()
+    qtbot.waitUntil(lambda: page.bar.state == "watching", timeout=40_000)
+    qtbot.waitUntil(lambda: all(tile.loaded for tile in page.stage.tiles.values()), timeout=40_000)
+    assert window.state.jobs.why_not() == ""  # cameras that are watched stand in nobody's way
+    tile = page.stage.tiles["cam02"]
+    qtbot.mouseClick(tile, Qt.MouseButton.LeftButton)
+    assert page.stage.large == "cam02" and page.stage.panel.isVisible()
+    assert tile.width() > 2 * page.stage.tiles["cam01"].width()
+    qtbot.keyClick(tile, Qt.Key.Key_Escape)
+    assert not page.stage.large and not page.stage.panel.isVisible()
+    page.bar.name.setText("board")
+    assert page.bar.kind.currentData() == "board"
+    page.bar.length.setValue(2)
+    qtbot.mouseClick(page.bar.push, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: page.bar.state == "recording", timeout=40_000)
+    assert window.state.jobs.why_not() and not page.bar.name.isVisible()
+    qtbot.waitUntil(page.result.isVisible, timeout=40_000)
+    assert page.result.take == "board_01" and "4 cameras" in page.result.sentence.text()
+    assert page.bar.name.text() == "board_02"
+    qtbot.waitUntil(lambda: [card.take.name for card in page.takes] == ["board_01"])
+    session = window.state.session
+    assert session is not None and session.take("board_01").manifest.kind == "board"
+    qtbot.waitUntil(lambda: page.bar.state == "watching", timeout=40_000)  # the cameras go on
+    qtbot.mouseClick(page.result.calibrate, Qt.MouseButton.LeftButton)
+    calibrate = window.pages["calibrate"]
+    assert window.page_name == "calibrate" and calibrate.steps.current == "solve"
+    assert calibrate.solve_card.take.currentText() == "board_01"
+    cameras.stop()
+    ended(window.state)
+    assert page.bar.state == "off"
