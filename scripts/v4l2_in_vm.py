@@ -4,6 +4,11 @@ Needs a Debian or Ubuntu with `apt-get install qemu-system-x86 busybox-static`; 
 is downloaded into a temporary folder. The machine sees this computer's files read-only and is emulated, so speeds mean
 nothing; numbers, times and drops do.
 
+vivid sends raw images only. With v4l2loopback, built for the same kernel, MJPEG is tried as well:
+
+    apt-get install linux-headers-VERSION; apt-get download v4l2loopback-dkms; dpkg-deb -x v4l2loopback-dkms*.deb loop
+    make -C /usr/src/linux-headers-VERSION M=$PWD/loop/usr/src/v4l2loopback-0.12.7 modules
+
 .venv/bin/python scripts/v4l2_in_vm.py
 python scripts/v4l2_in_vm.py --kernel linux-image-6.1.0-57-amd64_6.1.192-3_amd64.deb
 """
@@ -12,25 +17,32 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
+import os
 import re
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 _MODULES = ("virtio_pci", "9pnet_virtio", "9p", "vivid")
-_CAMERAS = 3
+_CAMERAS, _LOOPBACK = 3, 20
 _INIT = f"""#!/bin/busybox sh
 b=/bin/busybox
 $b mkdir -p /proc /sys /dev /root
 $b mount -t proc proc /proc
 $b mount -t devtmpfs dev /dev
 for module in $($b cat /modules/order); do
-  case $module in vivid.ko) options="n_devs={_CAMERAS} node_types=0x1,0x1,0x1";; *) options=;; esac
+  case $module in
+    vivid.ko) options="n_devs={_CAMERAS} node_types=0x1,0x1,0x1";;
+    v4l2loopback.ko) options="devices=1 video_nr={_LOOPBACK}";;
+    *) options=;;
+  esac
   $b insmod /modules/$module $options || echo "$module is missing"
 done
 $b mount -t 9p -o trans=virtio,ro,version=9p2000.L,msize=262144,cache=loose host /root || echo "no files"
@@ -50,16 +62,17 @@ def main() -> int:
     """Build the machine, run the checks in it, and print what they print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kernel", type=Path, help="Debian's package of a kernel; downloaded if not given.")
+    parser.add_argument("--loopback", type=Path, help="Module v4l2loopback.ko of this kernel.")
     parser.add_argument("--timeout-s", type=float, default=400)
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.inside:
         return check_all()
     with tempfile.TemporaryDirectory() as folder:
-        return run_machine(Path(folder), arguments.kernel, arguments.timeout_s)
+        return run_machine(Path(folder), arguments.kernel, arguments.loopback, arguments.timeout_s)
 
 
-def run_machine(folder: Path, package: Path | None, timeout_s: float) -> int:
+def run_machine(folder: Path, package: Path | None, loopback: Path | None, timeout_s: float) -> int:
     """Start the virtual machine, and return the exit status of the checks in it."""
     if package is None:
         depends = subprocess.run(
@@ -70,7 +83,7 @@ def run_machine(folder: Path, package: Path | None, timeout_s: float) -> int:
         (package,) = folder.glob("*.deb")
     subprocess.run(["dpkg-deb", "-x", package, folder / "kernel"], check=True)
     (kernel,) = (folder / "kernel/boot").glob("vmlinuz-*")
-    write_initramfs(folder / "initramfs", folder / "kernel")
+    write_initramfs(folder / "initramfs", folder / "kernel", loopback)
     command = (
         *("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1500", "-nographic"),
         *("-nic", "none", "-no-reboot", "-kernel", str(kernel), "-initrd", str(folder / "initramfs")),
@@ -90,11 +103,13 @@ def run_machine(folder: Path, package: Path | None, timeout_s: float) -> int:
     return result
 
 
-def write_initramfs(path: Path, kernel: Path) -> None:
+def write_initramfs(path: Path, kernel: Path, loopback: Path | None) -> None:
     """Write the first file system: busybox, the modules in the order of their dependencies, and what starts all."""
     modules: dict[str, Path] = {}
     for name in _MODULES:
         add_module(name, {file.stem.replace("-", "_"): file for file in kernel.rglob("*.ko")}, modules)
+    if loopback is not None:
+        modules["v4l2loopback"] = loopback
     files = {"init": _INIT.encode(), "modules/order": "\n".join(file.name for file in modules.values()).encode()}
     files["bin/busybox"] = Path("/bin/busybox").read_bytes()
     files |= {f"modules/{file.name}": file.read_bytes() for file in modules.values()}
@@ -165,6 +180,8 @@ def check_all() -> int:
             expect(False, "a camera that is unplugged is named")
         except CoreError as error:
             expect("was lost" in error.message, f"a camera that is unplugged is named: {error.message} {error.hint}")
+    if Path(f"/dev/video{_LOOPBACK}").exists():
+        check_mjpeg(expect)
     check_several([camera.address for camera in found[1:]], expect)
     try:
         opened(f"{found[1].address}?size=123x45")
@@ -226,6 +243,47 @@ def count_drops(frames: Any, count: int, fps: float) -> tuple[int, float]:
     for _ in range(count):
         last = next(frames)
     return last.sequence - first.sequence - count, (last.time_ns - first.time_ns) / 1e9 * fps - count
+
+
+def check_mjpeg(expect: Any) -> None:
+    """Check that JPEG images, some of them cut off, come through as they were sent."""
+    import cv2
+    import numpy as np
+
+    from core.capture.source import SourceOptions, damaged_images, open_source
+    from core.capture.sources.v4l2 import REQUESTS, _ImageFormat, _number, _Parameters
+
+    file = os.open(f"/dev/video{_LOOPBACK}", os.O_RDWR)
+    image = _ImageFormat(type=2)  # of an output
+    image.pix[0], image.pix[1], image.pix[2], image.pix[3], image.pix[5] = 320, 180, _number("MJPG"), 1, 1 << 17
+    fcntl.ioctl(file, REQUESTS["S_FMT"][0], image)
+    fcntl.ioctl(file, REQUESTS["S_PARM"][0], _Parameters(type=2, numerator=1, denominator=15))
+    ended = threading.Event()
+
+    def send() -> None:
+        for number in range(10_000):
+            data = cv2.imencode(".jpg", np.full((180, 320, 3), 2 * (number % 100) + 20, np.uint8))[1].tobytes()
+            os.write(file, data[: len(data) // 2] if number % 10 == 9 else data)
+            if ended.wait(1 / 15):
+                return
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    time.sleep(0.5)
+    with contextlib.closing(
+        open_source(f"v4l2:/dev/video{_LOOPBACK}", SourceOptions(camera="a", start_ns=0))
+    ) as source:
+        print(f"       {source.mode}, stored as {source.template.codec_context.name}")
+        frames = [frame for frame, _ in zip(source.frames(), range(60), strict=False)]
+        shown = [round((float(frame.image.mean()) - 20) / 2) for frame in frames]
+        damaged = damaged_images(source)
+    ended.set()
+    thread.join()
+    os.close(file)
+    steps = [(b.sequence - a.sequence, (n - m) % 100) for (a, m), (b, n) in pairwise(zip(frames, shown, strict=True))]
+    expect(all(frame.packet is not None for frame in frames), "JPEG images keep their packets")
+    expect(all(number % 10 != 9 for number in shown) and damaged >= 5, f"{damaged} cut images skipped and counted")
+    expect(all(a == b for a, b in steps), f"numbers are those of the images: {sum(a - 1 for a, _ in steps)} missing")
 
 
 def check_controls(source: Any, expect: Any) -> None:

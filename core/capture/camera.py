@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -50,6 +51,7 @@ class CameraState:
         fps: Frame rate of the last seconds.
         clock: Its own clock against the shared one.
         controls: Its controls as last read.
+        utc_error_s: Wall clock of the camera, as its images arrive, minus that of this computer; None if it tells none.
     """
 
     phase: CameraPhase = "starting"
@@ -64,6 +66,7 @@ class CameraState:
     fps: float = 0.0
     clock: ClockFit = field(default_factory=ClockFit, repr=False)
     controls: tuple[Control, ...] = ()
+    utc_error_s: float | None = None
 
     @property
     def ended(self) -> bool:
@@ -202,6 +205,10 @@ class RunningCamera:
             self._sequence = frame.sequence
         if frame.source_time_ns is not None:
             state.clock.add(frame.source_time_ns, frame.time_ns)
+            utc_offset_ns = getattr(self._source, "utc_offset_ns", None)
+            if utc_offset_ns is not None:
+                late_ns = self._clock.now_ns() - frame.time_ns
+                state.utc_error_s = (frame.source_time_ns + utc_offset_ns + late_ns - time.time_ns()) / 1e9
         state.frames, state.last_ns, state.latest = state.frames + 1, frame.time_ns, frame
         since_ns, count = self._rate_from
         if not since_ns:

@@ -41,8 +41,9 @@ class Source(Protocol):
     """A running camera, used by one thread.
 
     A source may offer more: an attribute `damaged`, the number of images that were skipped because they were damaged
-    (`damaged_images`), the controls of `core.capture.controls.Controllable`, and a method `interrupt`, which ends
-    `frames` soon although no image comes.
+    (`damaged_images`), an attribute `utc_offset_ns`, UTC minus `Frame.source_time_ns` in ns once the camera has stated
+    the time, the controls of `core.capture.controls.Controllable`, and a method `interrupt`, which ends `frames` soon
+    although no image comes.
 
     Attributes:
         size_px: Width and height in px.

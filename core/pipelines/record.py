@@ -335,6 +335,7 @@ class _CameraJob:
                 "lost": store.lost,
                 "reconnects": camera.reconnects,
                 "skew_ms": round(skews.get(name, 0.0), 1),
+                "utc_error_ms": None if camera.utc_error_s is None else round(1e3 * camera.utc_error_s, 1),
                 "drift_ppm": None if drift_ppm is None else round(drift_ppm, 1),
                 "queue": store.waiting,
                 "bytes_per_s": round(self._rates[name]),

@@ -155,7 +155,9 @@ def test_a_network_camera_is_recorded_packet_by_packet(session: Session, server:
 @pytest.mark.slow
 def test_rtsp_cameras_are_recorded_in_their_own_codecs(session: Session, rtsp: str) -> None:
     params = RecordParams(cameras=(f"one={rtsp}/h264", f"two={rtsp}/mjpeg"), board=BOARD)
-    result = run_record(session, params, session.new_run("record"), Stopping(80))
+    reporter = Stopping(80)
+    result = run_record(session, params, session.new_run("record"), reporter)
+    assert abs(reporter.statuses[-1]["cameras"]["one"]["utc_error_ms"]) < 5000  # by its RTCP reports
     assert all(n > 50 for n in result["images"].values())
     take = session.take(result["take"])
     for name, codec in (("one", "h264"), ("two", "mjpeg")):
