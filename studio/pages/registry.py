@@ -5,6 +5,6 @@ A page is one folder with a `PAGE` in its `__init__.py`, and one entry in `PAGES
 
 from __future__ import annotations
 
-from studio.pages import calibrate, export, record, train, view
+from studio.pages import calibrate, export, live, record, train, view
 
-PAGES = (calibrate.PAGE, record.PAGE, train.PAGE, view.PAGE, export.PAGE)
+PAGES = (calibrate.PAGE, record.PAGE, train.PAGE, view.PAGE, export.PAGE, live.PAGE)

@@ -13,6 +13,7 @@ from core.capture.sources.demo import PEOPLE, SCHEME
 from core.capture.sources.files import expand_folders, sample_cameras
 from core.errors import CoreError
 from core.jobs.commands import AddMarker, Command, SetControl, SetLive, StartTake, StopTake, send_command
+from core.live.config import LiveConfig
 from core.pipelines.params import RecordParams
 from core.session import Session
 from studio.background import Background
@@ -193,10 +194,6 @@ class LiveCameras(QObject):
         """End the take, or its countdown; the cameras keep running."""
         self._send(StopTake())
 
-    def set_live(self, on: bool) -> None:
-        """Switch live 3D on or off."""
-        self._send(SetLive(on=on))
-
     def mark(self) -> None:
         """Mark the present instant of the take."""
         self._send(AddMarker())
@@ -212,6 +209,21 @@ class LiveCameras(QObject):
         except CoreError as error:
             return f"{error.message} {error.hint}"
         return ""
+
+    def show_people(self, config: LiveConfig) -> None:
+        """Show the people of the cameras in 3D, whether or not the cameras run already."""
+        if self._job is not None and self._job.cancel_requested_s is None:
+            self._send(SetLive(on=True, vmc_port=config.vmc_port))
+        else:
+            params = RecordParams(
+                cameras=self.cameras, kind="motion", preview_only=True, preview_hz=_PREVIEW_HZ, live=config
+            )
+            self._run(params, "Live 3D")
+
+    def hide_people(self) -> None:
+        """End live 3D; the cameras go on."""
+        if self._job is not None:
+            self._send(SetLive(on=False))
 
     def stop(self) -> None:
         """Stop the cameras; a recording becomes a take."""

@@ -62,6 +62,25 @@ class LiveCamera:
         return self.dropped + self.damaged + self.lost
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeopleStatus:
+    """Current state of live 3D.
+
+    Attributes:
+        ring: Name of the ring of people; empty until there is one.
+        fps: Rate of results; 0 until there are some.
+        latency_ms: Age of the newest image behind a result.
+        people: Number of people.
+        problem: Reason why it has ended; empty while it runs.
+    """
+
+    ring: str = ""
+    fps: float = 0.0
+    latency_ms: int = 0
+    people: int = 0
+    problem: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LiveStatus:
     """Current state of all cameras and of the take.
@@ -76,6 +95,7 @@ class LiveStatus:
         markers: Number of markers of the take.
         disk_minutes: Minutes of recording for which the disk has room; None while unknown.
         live: Whether live 3D runs.
+        people: State of live 3D.
         advice: How to move the board next.
         cameras: State by camera name.
     """
@@ -89,6 +109,7 @@ class LiveStatus:
     markers: int
     disk_minutes: float | None
     live: bool
+    people: PeopleStatus
     advice: str
     cameras: dict[str, LiveCamera]
 
@@ -137,6 +158,7 @@ def live_status(values: Mapping[str, Any]) -> LiveStatus | None:
             markers=len(values.get("markers", ())),
             disk_minutes=_number(values.get("disk_minutes")),
             live=bool(values.get("live")),
+            people=from_mapping(PeopleStatus, values.get("people", {})),
             advice=str(values["advice"]),
             cameras={name: _camera(camera) for name, camera in values["cameras"].items()},
         )

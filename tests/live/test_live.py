@@ -7,16 +7,20 @@ import cv2
 import numpy as np
 import pytest
 
+from core.board.pattern import Board
 from core.capture.ring import ImageRing
+from core.capture.sources.demo import demo_rig
 from core.errors import CoreError
 from core.files import resource
+from core.jobs.commands import SetLive, send_command
 from core.live.client import LiveProcess
 from core.live.config import LiveConfig
 from core.live.engine import LiveEngine
 from core.live.stream import LivePeople, PeopleReader, PeopleRing
 from core.live.views import CommonTime, LiveImage, TimedPoses, clockwise_deg, live_rig
 from core.pipelines.cameras.live import run_live
-from core.pipelines.params import LiveParams
+from core.pipelines.params import LiveParams, RecordParams
+from core.pipelines.record import run_record
 from core.progress import NullReporter, RecordingReporter
 from core.reconstruction.triangulated import Triangulator
 from core.rig_io.importers import read_rig
@@ -221,3 +225,39 @@ def test_live_needs_a_calibration(tmp_path):
     run = session.new_run("live")
     with pytest.raises(CoreError, match="no rig"):
         run_live(session, LiveParams(cameras=("demo:cam01",)), run, NullReporter())
+
+
+class Switching(RecordingReporter):
+    """Switches live 3D on in running cameras, off once there are results, and ends when it is off."""
+
+    def __init__(self, folder):
+        super().__init__()
+        self._folder, self._sent, self._deadline = folder, 0, time.monotonic() + 120
+
+    def status(self, values):
+        super().status(values)
+        if self._sent == 0 and all(camera["frames"] for camera in values["cameras"].values()):
+            send_command(self._folder, SetLive(on=True))
+            self._sent = 1
+        elif self._sent == 1 and values["people"]["fps"]:
+            send_command(self._folder, SetLive(on=False))
+            self._sent = 2
+
+    def cancelled(self):
+        off = self._sent == 2 and bool(self.statuses) and not self.statuses[-1]["live"]
+        return off or time.monotonic() > self._deadline
+
+
+@pytest.mark.slow
+def test_live_is_switched_on_and_off_while_cameras_run(tmp_path):
+    session = Session.create(tmp_path / "session")
+    demo_rig(Board(), 2).save(session.layout.rig)
+    run = session.new_run("record")
+    reporter = Switching(run.root)
+    cameras = ("cam01=demo:cam01", "cam02=demo:cam02")
+    run_record(session, RecordParams(cameras=cameras, kind="motion", preview_only=True), run, reporter)
+    on = [status for status in reporter.statuses if status["people"]["fps"]]
+    assert on and on[0]["live"] and on[0]["people"]["ring"] and on[0]["people"]["latency_ms"] > 0
+    assert not reporter.statuses[-1]["live"] and not reporter.statuses[-1]["people"]["ring"]
+    assert any("fps" in text for _, _, text in reporter.progresses)
+    assert not [text for text, level in reporter.notes if level == "warning"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from core.capture.source import parse_camera
+from core.capture.sources.demo import room_camera_name
 from core.pipelines.params import LiveParams, RecordParams
 from core.pipelines.record import run_record
 from core.progress import Reporter
@@ -21,7 +23,8 @@ def run_live(session: Session, params: LiveParams, run: RunLayout, reporter: Rep
     Raises:
         CoreError: The session is not calibrated, or no camera sends an image.
     """
-    session.require_rig()
+    if not all(room_camera_name(parse_camera(camera)[1]) for camera in params.cameras):
+        session.require_rig()  # recording gives a session the exact rig of the demo room
     settings = RecordParams(
         cameras=params.cameras,
         duration_s=params.duration_s,

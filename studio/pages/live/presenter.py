@@ -1,0 +1,193 @@
+"""State and scene of the Live page, without widgets."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from core.capture.ring import ImageRingReader
+from core.capture.source import parse_camera
+from core.capture.sources.demo import room_camera_name
+from core.errors import CoreError
+from core.live.stream import LivePeople, PeopleReader
+from core.session import Session
+from core.types.arrays import U8
+from core.types.camera import CameraRig
+from studio.specs import StepView
+from studio.state.app_state import AppState
+from studio.state.live_status import LiveStatus
+from studio.viewport.layers.skeletons import SkeletonLayer
+from studio.viewport.layers.spec import ViewOptions
+from studio.viewport.palette import Palette
+from studio.viewport.scene import SceneLayers, build_scene_layers
+from studio.viewport.scene_data import SceneData
+from studio.viewport.skeleton_geometry import skeleton_geometry
+
+Stage = Literal["no rig", "no cameras", "strangers", "ready", "starting", "running", "failed"]
+_STALE_S = 1.0  # people are no longer drawn when their image is older than this, and no newer ones come
+_IMAGE_STEP = 2  # images in the frusta have every second pixel
+
+
+@dataclass(frozen=True, slots=True)
+class LiveView:
+    """What the page shows.
+
+    Attributes:
+        stage: Where live 3D stands.
+        heading: A few words.
+        text: Reason, and what to do.
+    """
+
+    stage: Stage
+    heading: str = ""
+    text: str = ""
+
+
+def session_rig(session: Session | None) -> CameraRig | None:
+    """Return the rig of a session if all of its cameras are posed, or None."""
+    if session is None:
+        return None
+    try:
+        return session.require_rig()
+    except CoreError:
+        return None
+
+
+def live_step(state: AppState) -> StepView:
+    """Return the state of the page for the navigation."""
+    status = state.cameras.status
+    if status is not None and status.live:
+        return StepView("running", "People are shown live.")
+    if session_rig(state.session) is None:
+        return StepView("blocked", "Calibrate the cameras first.")
+    return StepView("ready", "Start the cameras to see people in 3D.")
+
+
+def live_view(rig: CameraRig | None, cameras: tuple[str, ...], status: LiveStatus | None, wanted: bool) -> LiveView:
+    """Return what the page shows.
+
+    Args:
+        rig: Posed cameras, or None.
+        cameras: Cameras in use, each as "name=address".
+        status: State of the running cameras; None while they are off.
+        wanted: Whether live 3D was started and not yet stopped.
+    """
+    names = [parse_camera(one)[0] for one in cameras]
+    if status is not None and status.live:
+        if status.people.problem:
+            return LiveView("failed", "Live 3D has ended", status.people.problem)
+        return LiveView("running" if status.people.fps else "starting")
+    if rig is None and all_in_demo_room(cameras):
+        return LiveView("starting" if wanted else "ready")
+    if rig is None:
+        text = "Live 3D needs to know where the cameras are. It takes a minute with a board, or people who walk about."
+        return LiveView("no rig", "Calibrate first", text)
+    if not cameras:
+        return LiveView("no cameras", "No cameras yet", "Add the cameras of the calibration on the Record page.")
+    if len(set(names) & set(rig.names)) < 2:
+        text = f"In use are {', '.join(names)}; calibrated are {', '.join(rig.names)}. Give them the same names."
+        return LiveView("strangers", "The cameras are not those of the calibration", text)
+    return LiveView("starting" if wanted else "ready")
+
+
+def all_in_demo_room(cameras: tuple[str, ...]) -> bool:
+    """Return whether all cameras are simulated ones that film people: recording brings their exact calibration."""
+    return bool(cameras) and all(room_camera_name(parse_camera(one)[1]) for one in cameras)
+
+
+class LiveScene:
+    """Newest people and images of running cameras, and the scene that they make."""
+
+    def __init__(self) -> None:
+        self.people: LivePeople | None = None
+        self._digest = ""
+        self._data = SceneData.build()
+        self._options = ViewOptions()
+        self._reader: tuple[str, PeopleReader] | None = None
+        self._rings: dict[str, tuple[str, ImageRingReader]] = {}
+        self._images: dict[str, U8] = {}
+
+    def set_rig(self, rig: CameraRig | None) -> None:
+        """Draw these cameras."""
+        digest = "" if rig is None else rig.digest
+        if digest != self._digest:
+            self._digest, self._data = digest, SceneData.build(rig)
+
+    def attach(self, status: LiveStatus | None) -> None:
+        """Follow the rings of a recording; None detaches from all."""
+        ring = "" if status is None else status.people.ring
+        if self._reader is not None and self._reader[0] != ring:
+            self._reader[1].close()
+            self._reader, self.people = None, None
+        if ring and self._reader is None:
+            with contextlib.suppress(CoreError):  # it has just ended
+                self._reader = ring, PeopleReader(ring)
+        cameras = {} if status is None else {n: c.ring for n, c in status.cameras.items() if c.ring}
+        for name in [n for n, (ring, _) in self._rings.items() if cameras.get(n) != ring]:
+            self._rings.pop(name)[1].close()
+            self._images.pop(name, None)
+        for name, camera_ring in cameras.items():
+            if name not in self._rings:
+                with contextlib.suppress(CoreError):
+                    self._rings[name] = camera_ring, ImageRingReader(camera_ring)
+
+    def poll(self, now_ns: int) -> bool:
+        """Read the newest people, and the images at their time; return whether there is something else to draw."""
+        newest = self._reader[1].newest() if self._reader is not None else None
+        if newest is None:
+            stale = self.people is not None and self.people.latency_s(now_ns) > _STALE_S and len(self.people.ids) > 0
+            if stale:
+                self.people = None
+            return stale
+        self.people = newest
+        for name, (_, reader) in self._rings.items():
+            image = reader.newest()
+            if image is not None:
+                self._images[name] = np.ascontiguousarray(image.image[::_IMAGE_STEP, ::_IMAGE_STEP])
+        return True
+
+    def layers(self, palette: Palette) -> SceneLayers:
+        """Return the scene."""
+        scene = build_scene_layers(self._data, 0.0, self._options, palette, self._images)
+        if self.people is not None and len(self.people.ids):
+            scene.layers["skeletons"] = live_skeletons(self.people, palette)
+        return scene
+
+    def close(self) -> None:
+        """Detach from the rings."""
+        self.attach(None)
+
+
+def live_skeletons(people: LivePeople, palette: Palette) -> SkeletonLayer:
+    """Return the people as skeletons, each with the colour of their number."""
+    geometry = skeleton_geometry(people.skeleton)
+    points, score = geometry.points(people.xyz_mm, people.score)
+    colour = [palette.person(person - 1) for person in people.ids.tolist()]
+    return SkeletonLayer(
+        xyz_mm=points,
+        score=score,
+        bones=geometry.bones,
+        size=geometry.size,
+        colour=np.array(colour, np.float32).reshape(-1, 4),
+    )
+
+
+def rate_text(people: LivePeople | None, latency_s: float) -> str:
+    """Return rate, latency and number of people in a line; empty without any."""
+    if people is None:
+        return ""
+    count = len(people.ids)
+    who = "nobody in sight" if not count else "1 person" if count == 1 else f"{count} people"
+    return f"{people.fps:.0f} fps, {1000 * latency_s:.0f} ms · {who}"
+
+
+def used_text(people: LivePeople | None, status: LiveStatus | None) -> str:
+    """Return which running cameras the people were not seen with; empty if all were used."""
+    if people is None or status is None:
+        return ""
+    unused: Mapping[str, object] = {n: c for n, c in status.cameras.items() if n not in people.cameras}
+    return f"Not used: {', '.join(unused)}" if unused else ""
