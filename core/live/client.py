@@ -94,6 +94,7 @@ class LiveProcess:
     def __init__(self, session: Path, config: LiveConfig, reporter: Reporter) -> None:
         self._reporter = reporter
         self._rings: dict[str, str] = {}
+        self._stopping = False
         self._facts: dict[str, Any] = dict(_NO_FACTS)
         try:
             self._process = subprocess.Popen(
@@ -122,6 +123,7 @@ class LiveProcess:
 
     def stop(self) -> None:
         """End the process."""
+        self._stopping = True
         with contextlib.suppress(OSError):
             if self._process.stdin is not None:
                 self._process.stdin.close()
@@ -150,7 +152,7 @@ class LiveProcess:
                     self._reporter.note(note, "warning")
                 self._facts |= facts
         code = self._process.wait()
-        if code and not self._facts["problem"]:
+        if code and not self._facts["problem"] and not self._stopping:
             self._facts["problem"] = "Live 3D has ended unexpectedly. The log of this job has the details."
         if self._facts["problem"]:
             self._reporter.note(f"{self._facts['problem']} The cameras go on.", "warning")

@@ -35,7 +35,7 @@ PAGE = PageSpec(
     title="Notes",
     summary="Write things down",
     icon="info",
-    shortcut="Ctrl+6",
+    shortcut="Ctrl+7",
     factory="notes_page.page:NotesPage",
     steps=("take",),
     verbs=("check-rig",),
@@ -102,7 +102,7 @@ def test_a_new_page_is_in_navigation_menus_and_shortcuts(window_with_notes: Main
     assert window.page_name == "notes"
     qtbot.keyClick(window, Qt.Key.Key_1, Qt.KeyboardModifier.ControlModifier)
     assert window.page_name == "calibrate"
-    qtbot.keyClick(window, Qt.Key.Key_6, Qt.KeyboardModifier.ControlModifier)
+    qtbot.keyClick(window, Qt.Key.Key_7, Qt.KeyboardModifier.ControlModifier)
     assert window.page_name == "notes"
 
     window.show_page("calibrate")
@@ -116,7 +116,7 @@ def test_a_new_page_is_in_navigation_menus_and_shortcuts(window_with_notes: Main
     window.registry["help.shortcuts"].trigger()
     dialog = next(w for w in QApplication.topLevelWidgets() if isinstance(w, ShortcutsDialog) and w.isVisible())
     listed = {label.text() for label in dialog.findChildren(QLabel)}
-    assert {"Notes", "Ctrl+6", "Add note", "Ctrl+T", "NOTES PAGE", "Delete the note", "Del"} <= listed
+    assert {"Notes", "Ctrl+7", "Add note", "Ctrl+T", "NOTES PAGE", "Delete the note", "Del"} <= listed
     dialog.accept()
 
 

@@ -563,11 +563,13 @@ def test_page_states_follow_the_session_on_disk(state: AppState, tmp_path: Path,
     state.set_session(Session.create(tmp_path / "empty"))
     pages = {name: step.state for name, step in page_states(state, PAGES).items()}
     assert pages == {
-        "calibrate": "ready", "record": "ready", "train": "blocked", "view": "blocked", "export": "blocked"
+        "calibrate": "ready", "record": "ready", "train": "blocked", "view": "blocked", "export": "blocked",
+        "live": "blocked",
     }  # fmt: skip
     state.set_session(sample_session)
     take = state.take
     assert take is not None
+    assert page_states(state, PAGES)["live"].state == "ready"
     assert page_states(state, PAGES)["export"].state == "blocked"
     _stand(take)
     state.refresh()

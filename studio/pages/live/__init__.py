@@ -14,5 +14,6 @@ PAGE = PageSpec(
         "People of running cameras in 3D while they move, for calibrated cameras. The latency is the age of the newest "
         "image behind what is drawn. VMC sends the people to Unity, Unreal, Blender or Godot."
     ),
+    verbs=("live",),
     status=live_step,
 )

@@ -157,7 +157,7 @@ class LivePage(QWidget):
             self.plate.show_text("Starting…")
         elif view.stage != "running":
             self.plate.show_text("")
-        self.scene.set_rig(rig)
+        self.scene.set_rig(rig, self._cameras.names)
         self._show_status(self._cameras.status)
         self._timer.start()
         self.viewport.invalidate()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,7 +28,7 @@ from studio.viewport.scene_data import SceneData
 from studio.viewport.skeleton_geometry import skeleton_geometry
 
 Stage = Literal["no rig", "no cameras", "strangers", "ready", "starting", "running", "failed"]
-_STALE_S = 1.0  # people are no longer drawn when their image is older than this, and no newer ones come
+_STALE_S = 1.5  # people are no longer drawn when no newer ones come for this long
 _IMAGE_STEP = 2  # images in the frusta have every second pixel
 
 
@@ -104,6 +104,7 @@ class LiveScene:
 
     def __init__(self) -> None:
         self.people: LivePeople | None = None
+        self._received_ns = 0
         self._digest = ""
         self._data = SceneData.build()
         self._options = ViewOptions()
@@ -111,8 +112,10 @@ class LiveScene:
         self._rings: dict[str, tuple[str, ImageRingReader]] = {}
         self._images: dict[str, U8] = {}
 
-    def set_rig(self, rig: CameraRig | None) -> None:
-        """Draw these cameras."""
+    def set_rig(self, rig: CameraRig | None, cameras: Collection[str]) -> None:
+        """Draw those cameras of a rig that are in use, or all if none is."""
+        used = [name for name in rig.names if name in cameras] if rig is not None else []
+        rig = rig.subset(used) if rig is not None and used else rig
         digest = "" if rig is None else rig.digest
         if digest != self._digest:
             self._digest, self._data = digest, SceneData.build(rig)
@@ -139,11 +142,10 @@ class LiveScene:
         """Read the newest people, and the images at their time; return whether there is something else to draw."""
         newest = self._reader[1].newest() if self._reader is not None else None
         if newest is None:
-            stale = self.people is not None and self.people.latency_s(now_ns) > _STALE_S and len(self.people.ids) > 0
-            if stale:
-                self.people = None
+            stale = self.people is not None and now_ns - self._received_ns > _STALE_S * 1e9
+            self.people = None if stale else self.people
             return stale
-        self.people = newest
+        self.people, self._received_ns = newest, now_ns
         for name, (_, reader) in self._rings.items():
             image = reader.newest()
             if image is not None:

@@ -1,0 +1,101 @@
+"""The Live page: what it says before people can be shown, and the people of real rings in its 3D view."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.capture.ring import ImageRing
+from core.live.config import VMC_PORT
+from core.live.stream import LivePeople, PeopleRing
+from core.session import Session
+from core.synthetic.rendering.scene import room_rig
+from core.types.skeleton import COCO17
+from studio.main_window import MainWindow
+from studio.pages.live.page import LivePage
+from studio.pages.live.presenter import LiveScene, rate_text
+from studio.state.live_status import live_status
+from studio.theme import current_theme
+from studio.viewport.palette import palette
+
+
+@pytest.mark.slow
+def test_the_page_says_what_is_missing_and_leads_there(window: MainWindow, tmp_path: Path) -> None:
+    session = Session.create(tmp_path / "session")
+    window.open_path(session.root)
+    window.show_page("live")
+    page = window.pages["live"]
+    assert isinstance(page, LivePage)
+    assert page.view.stage == "no rig" and page.stack.currentIndex() == 0
+    assert page.calibrate.isVisible() and page.demo.isVisible() and not page.record.isVisible()
+    page.calibrate.click()
+    assert window.page_name == "calibrate"
+    room_rig().save(session.layout.rig)
+    window.show_page("live")
+    assert page.view.stage == "no cameras" and page.empty.heading.text() == "No cameras yet"
+    page.record.click()
+    assert window.page_name == "record"
+    window.state.cameras.add(("left=rtsp://127.0.0.1:9/a", "right=rtsp://127.0.0.1:9/b"))
+    window.show_page("live")
+    assert page.view.stage == "strangers" and "left, right" in page.empty.sentence.text()
+    for name in ("left", "right"):
+        window.state.cameras.remove(name)
+    window.state.cameras.add_demo(people=True)
+    assert page.view.stage == "ready" and page.stack.currentIndex() == 1
+    assert page.start_button.isVisible() and page.start_button.isEnabled() and not page.stop_button.isVisible()
+    assert page.config.vmc_port == 0
+    page.vmc.setChecked(True)
+    assert page.config.vmc_port == VMC_PORT and page.config.vmc_host == "127.0.0.1"
+
+
+def test_the_scene_follows_the_rings_of_a_recording(tmp_path: Path) -> None:
+    session = Session.create(tmp_path / "session")
+    room_rig().save(session.layout.rig)
+    people, camera = PeopleRing(), ImageRing(16)
+    scene = LiveScene()
+    scene.set_rig(session.rig, ("cam01", "cam02"))
+    colours = palette(current_theme())
+    values = {"size_px": [8, 2], "problem": "", "frames": 3, "fps": 9.0, "dropped": 0, "cells": [], "share": 0.0}
+    status = live_status(
+        {
+            "seconds": 1.0,
+            "advice": "",
+            "live": True,
+            "people": {"ring": people.name, "fps": 8.0, "latency_ms": 90, "people": 2, "problem": ""},
+            "cameras": {"cam02": {**values, "ring": camera.name}},
+        }
+    )
+    assert status is not None and status.live and status.people.fps == 8.0
+    try:
+        scene.attach(status)
+        now_ns = time.monotonic_ns()
+        assert not scene.poll(now_ns) and "skeletons" not in scene.layers(colours).layers
+        camera.put(np.full((2, 8, 3), 77, np.uint8), {"corners": []})
+        xyz_mm = np.random.default_rng(1).normal(1000, 300, (2, 17, 3)).round(1)
+        live = LivePeople(
+            skeleton=COCO17,
+            time_ns=now_ns,
+            newest_ns=now_ns - 90_000_000,
+            ids=np.array([2, 5]),
+            xyz_mm=xyz_mm,
+            score=np.ones((2, 17)),
+            cameras=("cam02",),
+            fps=8.0,
+        )
+        people.put(live)
+        assert scene.poll(now_ns)
+        layers = scene.layers(colours).layers
+        np.testing.assert_array_equal(layers["skeletons"].xyz_mm[:, :17], xyz_mm)
+        np.testing.assert_array_equal(layers["skeletons"].colour, [colours.person(1), colours.person(4)])
+        assert layers["cameras"].names == ("cam01", "cam02")
+        assert layers["cameras"].images[0] is None and (layers["cameras"].images[1] == 77).all()
+        assert rate_text(scene.people, 0.0904) == "8 fps, 90 ms · 2 people"
+        assert not scene.poll(now_ns + 10**9)
+        assert scene.poll(now_ns + 2 * 10**9) and "skeletons" not in scene.layers(colours).layers
+    finally:
+        scene.close()
+        people.close()
+        camera.close()
