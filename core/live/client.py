@@ -17,7 +17,7 @@ from core.live.config import LiveConfig
 from core.progress import Reporter
 from core.session import Session
 
-_END_S = 5.0
+_END_S = 20.0
 _NO_FACTS = {"ring": "", "fps": 0.0, "latency_ms": 0, "people": 0, "problem": ""}
 
 
@@ -33,6 +33,7 @@ class LiveSwitch:
         self._session, self._reporter = session, reporter
         self._config: LiveConfig | None = None
         self._process: LiveProcess | None = None
+        self._ended: list[LiveProcess] = []
         self.last: dict[str, Any] = {}
         """Facts of the last process that was ended."""
 
@@ -57,7 +58,7 @@ class LiveSwitch:
         """Run live 3D with these settings; None ends it. What cannot be started is said, and the recording goes on."""
         if config is not None and config == self._config and not self.facts["problem"]:
             return
-        self.close()
+        self._stop()
         if config is None:
             return
         try:
@@ -72,10 +73,17 @@ class LiveSwitch:
             self._process.attach(rings)
 
     def close(self) -> None:
-        """End live 3D."""
+        """End live 3D, and wait for the processes that were ended."""
+        self._stop()
+        for process in self._ended:
+            process.join()
+
+    def _stop(self) -> None:
+        """End live 3D without waiting for it: the cameras are shown meanwhile."""
         if self._process is not None:
             self.last = self._process.facts
             self._process.stop()
+            self._ended.append(self._process)
         self._process, self._config = None, None
 
 
@@ -109,6 +117,7 @@ class LiveProcess:
         self._write({"session": str(session), "config": to_mapping(config)})
         self._reader = threading.Thread(target=self._read, name="live 3D", daemon=True)
         self._reader.start()
+        self._ending = threading.Thread(target=self._end, name="live 3D ends", daemon=True)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -122,17 +131,25 @@ class LiveProcess:
             self._write(self._rings)
 
     def stop(self) -> None:
-        """End the process."""
-        self._stopping = True
-        with contextlib.suppress(OSError):
-            if self._process.stdin is not None:
-                self._process.stdin.close()
+        """Let the process end; `join` waits for that."""
+        if not self._stopping:
+            self._stopping = True
+            with contextlib.suppress(OSError):
+                if self._process.stdin is not None:
+                    self._process.stdin.close()
+            self._ending.start()
+
+    def join(self) -> None:
+        """Wait until the process has ended after `stop`."""
+        self._ending.join()
+
+    def _end(self) -> None:
         try:
             self._process.wait(_END_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._reader.join(_END_S)
+        self._reader.join()
         if self._process.stdout is not None:
             self._process.stdout.close()
 
