@@ -164,3 +164,19 @@ def test_one_camera_gives_its_own_frames() -> None:
     times_s = {"only": np.arange(40) / 25}
     sets = run(Synchronizer(("only",)), times_s)
     assert rows(sets, times_s) == [[i] for i in range(40)]
+
+
+def test_a_drift_by_two_images_and_drops_leave_no_image_with_the_wrong_frame() -> None:
+    steady = np.arange(1800) / 30
+    drifting = np.delete(steady * (1 + 1e-3) + 0.003, [400, 401, 1200])  # as 40 ppm drift in 25 minutes
+    times_s = {"a": steady, "b": drifting, "c": steady + 0.002}
+    synchronizer = Synchronizer(tuple(times_s), fps=dict.fromkeys(times_s, 30.0), reference="a")
+    sets = run(synchronizer, times_s)
+    missing = [s.frames["a"].index for s in sets if "b" not in s.frames]
+    # Three were dropped, and twice the slower camera has no image of its own for a frame.
+    assert len(sets) == 1800 and missing == [400, 401, 411, 1201, 1412]
+    for s in sets:
+        if "b" in s.frames:
+            assert abs(s.frames["b"].time_ns - s.frames["a"].time_ns) <= 0.5e9 / 30 + 1
+    used = [s.frames["b"].index for s in sets if "b" in s.frames]
+    assert used == sorted(set(used)) and len(used) >= len(drifting) - 3
