@@ -145,8 +145,8 @@ class Outcome:
 
     @property
     def holds(self) -> bool:
-        """Whether all images are there but one of each camera, which the opening of a stream may take."""
-        return self.stored >= self.due - self.cameras
+        """Whether all images are there but those up to the first key frame that follows the opening of a stream."""
+        return not self.dropped and self.stored >= self.due - self.cameras * (FPS + 1)
 
     def __str__(self) -> str:
         lost = max(self.due - self.dropped - self.stored, 0)
@@ -212,7 +212,7 @@ def ffmpeg_alone(clip: Clip, count: int, seconds: float) -> Outcome:
         cameras, processes = Cameras(clip, count, seconds), []
         files = [Path(folder, f"{number}.mkv") for number in range(count)]
         for address, file in zip(cameras.addresses, files, strict=True):
-            command = ["ffmpeg", "-nostdin", "-v", "error", "-threads", "1", "-probesize", "5000000", "-i", address]
+            command = ["ffmpeg", "-nostdin", "-v", "quiet", "-threads", "1", "-probesize", "5000000", "-i", address]
             processes.append(
                 subprocess.Popen([*command, *_STORED[clip.codec], "-vsync", "0", "-threads", "1", str(file)])
             )
