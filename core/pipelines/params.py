@@ -199,15 +199,15 @@ class CalibratePeopleParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertifyParams:
-    """Settings of `certify`. Without offsets, they are found by the people whom three or more cameras see.
+    """Settings of `certify`. Without offsets, the cameras' clocks are measured in the images.
 
     Attributes:
-        take: Take whose cameras did not start together.
+        take: Take whose cameras are compared.
         estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`. If omitted, the
             take's only 2D poses are used.
         time_offset_ms: Offsets of cameras in this take as "camera=ms", the time stamp minus the true time: negative for
-            a camera that started late. They replace the offsets that the take had.
-        reset: Remove all time offsets of the take.
+            a camera that started late. They replace what was measured.
+        reset: Remove all corrections of the clocks in this take.
     """
 
     take: str

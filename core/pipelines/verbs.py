@@ -133,7 +133,7 @@ VERBS = {
         Verb(
             "certify",
             "calibration",
-            "Set the time offsets of cameras that did not start together, from people or by hand",
+            "Measure offset, drift and missing images of the cameras' clocks in the images, or set offsets",
             params.CertifyParams,
             "core.pipelines.rig.certify:run_certify",
         ),

@@ -27,6 +27,7 @@ def board_scene(
     fps: float = 10.0,
     noise_px: float = 0.3,
     time_offset_s: Sequence[float] = (),
+    clock_error_s: F64 | None = None,
     jitter_s: float = 0.0,
     missed: float = 0.05,
     speed_mm: float = 500.0,
@@ -42,6 +43,7 @@ def board_scene(
         fps: Frames per second.
         noise_px: Standard deviation of a corner's coordinate.
         time_offset_s: (V,) recorded time minus true time of each camera's images; none when empty.
+        clock_error_s: (V, T) further error of the recorded time of each image, as by drift and unnoticed drops.
         jitter_s: Standard deviation of the additional time offset of each image.
         missed: Share of visible corners that are not detected.
         speed_mm: Approximate speed of the board, mm/s.
@@ -55,6 +57,8 @@ def board_scene(
     found: dict[tuple[int, int], tuple[I64, F64]] = {}
     for v, camera in enumerate(rig):
         true_s = recorded - offset_s[v] - (rng.normal(0, jitter_s, len(recorded)) if jitter_s else 0.0)
+        if clock_error_s is not None:
+            true_s = true_s - clock_error_s[v]
         at, R = motion(true_s)
         world = at[:, None] + (points - centre) @ np.swapaxes(R, -1, -2)
         found |= _seen(camera, v, board, world, at, R, noise_px, missed, rng)

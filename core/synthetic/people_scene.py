@@ -44,6 +44,7 @@ def record_people(
     fps: float = 30.0,
     noise_px: float = 5.0,
     time_offset_s: Sequence[float] = (),
+    clock_error_s: F64 | None = None,
     occlusion: bool = True,
     half_size_mm: float = 1800.0,
 ) -> PeopleScene:
@@ -57,12 +58,15 @@ def record_people(
         fps: Images per second.
         noise_px: See `observe`; a tenth of people and some joints are missed.
         time_offset_s: (V,) recorded time minus true time; empty for none.
+        clock_error_s: (V, T) further error of the recorded time of each image, as by drift and unnoticed drops.
         occlusion: Whether people occlude each other.
         half_size_mm: Half the edge of the square in which they walk.
     """
     rng = np.random.default_rng([seed, people, len(rig)])
     offsets = np.asarray(time_offset_s, float) if len(time_offset_s) else np.zeros(len(rig))
-    margin = int(np.ceil(max(_MARGIN_S, np.abs(offsets).max()) * fps))
+    error = np.zeros((len(rig), 1)) if clock_error_s is None else clock_error_s
+    error = offsets[:, None] + error
+    margin = int(np.ceil(max(_MARGIN_S, np.abs(error).max()) * fps))
     motion = walkers(people, int(seconds * fps) + 2 * margin, rng, fps=fps, half_size_mm=half_size_mm)
     trajectory = CubicSpline(motion.time_s, motion.xyz_mm)
     recorded = motion.time_s[margin : len(motion.time_s) - margin]
@@ -71,7 +75,7 @@ def record_people(
         seen = Pose3DSequence(
             skeleton=motion.skeleton,
             time_s=recorded,
-            xyz_mm=trajectory(recorded - offsets[v]),
+            xyz_mm=trajectory(recorded - error[v]),
             score=np.ones((len(recorded), people, len(motion.skeleton))),
             person_ids=motion.person_ids,
         )

@@ -17,7 +17,7 @@ from core.session.clocks import CameraClock, DroppedImages
 CERTIFICATE_SCHEMA = 1
 SyncMethod = Literal["board", "people", "flash", "given"]
 LEAST_OFFSET_S, LEAST_DRIFT_PPM = 0.001, 1.0  # below which a clock is called right
-SIGNIFICANCE = 3.0  # standard errors from zero at which an offset or a drift is used
+SIGNIFICANCE, DRIFT_SIGNIFICANCE = 3.0, 5.0  # standard errors from zero at which an offset, a drift, is used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,14 +91,14 @@ class CameraSync:
             period_s: Time between two images.
             least_offset_s: Smallest offset that is used.
         """
-        offset = _significant(self.offset_s, self.offset_sd_s, least_offset_s)
-        drift = _significant(self.drift_ppm, self.drift_sd_ppm, LEAST_DRIFT_PPM)
+        offset = _significant(self.offset_s, self.offset_sd_s, SIGNIFICANCE, least_offset_s)
+        drift = _significant(self.drift_ppm, self.drift_sd_ppm, DRIFT_SIGNIFICANCE, LEAST_DRIFT_PPM)
         drops = tuple(DroppedImages(image=d.image, count=d.count) for d in self.drops or ())
         return CameraClock(offset_s=round(offset, 6), drift_ppm=round(drift, 2), drops=drops, period_s=period_s)
 
 
-def _significant(value: float | None, sd: float | None, least: float) -> float:
-    if value is None or abs(value) < max(least, SIGNIFICANCE * (sd or 0.0)):
+def _significant(value: float | None, sd: float | None, errors: float, least: float) -> float:
+    if value is None or abs(value) < max(least, errors * (sd or 0.0)):
         return 0.0
     return value
 

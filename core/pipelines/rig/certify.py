@@ -1,15 +1,26 @@
-"""Verb `certify`: time offsets of the cameras in one take, found by the people in it or given."""
+"""Verb `certify`: sync certificate of a take from its images, by which the cameras' clocks are corrected afterwards."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
 from core.calibration.people.compare import RigComparison, compare_cameras
 from core.calibration.session_check import report_people_fit
+from core.calibration.sync.certificate import (
+    LEAST_OFFSET_S,
+    CameraSync,
+    ClockReport,
+    FoundDrop,
+    SyncCertificate,
+    summarise,
+)
+from core.calibration.sync.estimate import MeasuredClocks
+from core.calibration.sync.people import PeopleEvidence, clocks_by_people
 from core.config import to_mapping
 from core.errors import CoreError
 from core.files import write_json, write_yaml
@@ -18,59 +29,187 @@ from core.pose2d.choice import choose_poses2d
 from core.progress import Reporter
 from core.session import RunLayout, Session, Take
 from core.session.align import image_times_s
+from core.session.clocks import CameraClock
 from core.session.inputs import UPDATE
+from core.session.times_table import UNKNOWN, read_image_times
 from core.types.camera import CameraRig
 
 _MOST_FRAMES = 3000  # in which cameras are compared: more say nothing new, and do not fit into memory
 _LARGEST_MS = 3_600_000.0
+_LEAST_DRIFT_S = 10.0  # over which a camera's own clock is compared with the shared one
+_OF_CAMERA_S = 0.1  # offset in a take of a board below which it belongs to the camera: `calibrate` stores it in the rig
 
 
 def run_certify(session: Session, params: CertifyParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Set the time offsets of the cameras of a take, which are stored in the take; no image and no pose is changed.
+    """Measure the clocks of the cameras of a take, or set their offsets; no image and no pose is changed.
 
     Returns:
-        `change` (sentence on what was done), `time_offset_ms` (offset of each camera in this take, and the one before),
-        `loco_px` before and after by camera, empty for given offsets.
+        `change` (sentence on what was done), and the content of `sync.yaml`.
 
     Raises:
-        CoreError: Given offsets that cannot be, or people who show no time offset.
+        CoreError: Given offsets that cannot be, or images that do not show the clocks.
         CancelledError: The reporter was cancelled.
     """
     take = session.take(params.take)
-    former = {c.name: c.time_offset_s for c in take.manifest.cameras}
-    comparison = None
+    former = {c.name: c.clock for c in take.manifest.cameras}
+    none = {name: CameraClock(period_s=clock.period_s) for name, clock in former.items()}
+    certificate = None
     if params.reset:
-        offsets = dict.fromkeys(former, 0.0)
+        clocks = none
+        take.layout.sync.unlink(missing_ok=True)
     elif params.time_offset_ms:
-        offsets = dict.fromkeys(former, 0.0) | {
-            name: ms / 1e3 for name, ms in (_parse(take, text) for text in params.time_offset_ms)
-        }
+        given = dict(_parse(take, text) for text in params.time_offset_ms)
+        clocks = {n: dataclasses.replace(c, offset_s=given.get(n, 0.0) / 1e3) for n, c in none.items()}
+        certificate = _given(take, clocks)
     else:
-        estimator = choose_poses2d([take], params.estimator, reporter)
-        comparison = compare_take(take, estimator, session.rig_for(take), "", reporter, thorough=True)
-        if comparison.action != "certify":
-            raise CoreError(
-                comparison.message or f"The people in {take.name} show no time offset of a camera.",
-                comparison.remedy or "Give the offsets yourself if you know them: --time-offset-ms CAMERA=MS.",
-            )
-        offsets = {name: s + comparison.time_offset_s.get(name, 0.0) for name, s in former.items()}
-    set_time_offsets(take, offsets)
-    changed = {n: offsets[n] for n in former if abs(offsets[n] - former[n]) > 1e-9}
-    change = ", ".join(f"{n} {_ms(former[n])} to {_ms(s)}" for n, s in changed.items())
-    change = f"Time offsets in {take.name}: {change}." if changed else f"The time offsets in {take.name} are the same."
+        certificate = certified(session, _uncorrected(take), params, reporter)
+        least = _OF_CAMERA_S if take.manifest.kind == "board" else 0.0
+        clocks = {
+            c.name: c.used(none[c.name].period_s, least_offset_s=max(least, LEAST_OFFSET_S))
+            for c in certificate.cameras
+        }
+    if certificate is not None:
+        certificate.save(take.layout.sync)
+        well = certificate.good or certificate.method == "given"
+        reporter.note(certificate.summary, "info" if well else "warning")
+        for note in certificate.notes:
+            reporter.note(note)
+        if not (certificate.measured or certificate.method == "given"):
+            remedy = "Give the offsets yourself if you know them: --time-offset-ms CAMERA=MS."
+            raise CoreError(certificate.summary, remedy)
+    set_clocks(take, clocks)
+    changed = {n: c for n, c in clocks.items() if not _same(c, former[n])}
+    change = ", ".join(f"{n} {_text(former[n])} to {_text(c)}" for n, c in changed.items())
+    change = f"Clocks in {take.name}: {change}." if changed else f"The clocks in {take.name} are the same as before."
     reporter.note(change)
     if changed:
         report_people_fit(session, None, {})  # until the next triangulation compares again
     if changed and take.poses3d_runs():
-        reporter.note(f"The 3D poses of {take.name} were made with other offsets. {UPDATE}", "warning")
-    result = {
-        "take": take.name,
-        "change": change,
-        "time_offset_ms": {n: [round(1e3 * former[n], 2), round(1e3 * offsets[n], 2)] for n in former},
-        "loco_px": comparison.to_mapping()["loco_px"] if comparison else {},
-    }
+        reporter.note(f"The 3D poses of {take.name} were made with other clocks. {UPDATE}", "warning")
+    result = {"take": take.name, "change": change} | ({} if certificate is None else to_mapping(certificate))
     write_json(run.report, result)
     return result
+
+
+def certified(session: Session, take: Take, params: CertifyParams, reporter: Reporter) -> SyncCertificate:
+    """Measure the clocks of the cameras of a take, whose recorded times are taken as they are.
+
+    Raises:
+        CoreError: The images do not show what the method needs.
+        CancelledError: The reporter was cancelled.
+    """
+    notes: list[str] = []
+    reports = clock_reports(take)
+    rig = session.rig_for(take)
+    estimator = choose_poses2d([take], params.estimator, reporter)
+    timeline = take.timeline()
+    poses2d = take.poses2d(estimator, first_pass=True)
+    evidence = PeopleEvidence(rig, poses2d, timeline.recorded_time_s, timeline.frame_index, reporter)
+    cameras = _cameras(take, clocks_by_people(evidence, reporter), timeline.frame_index, reports)
+    if any(c.offset_s is None for c in cameras):
+        # A camera that has moved as well fits nobody: the repair of the rig finds its offset.
+        comparison = compare_take(take, estimator, rig, "", reporter, thorough=True)
+        if comparison.action == "certify":
+            found = comparison.time_offset_s
+            cameras = [
+                dataclasses.replace(c, offset_s=float(found[c.name])) if c.offset_s is None and c.name in found else c
+                for c in cameras
+            ]
+            notes.append(comparison.message)
+    return SyncCertificate(
+        take=take.name,
+        method="people",
+        made=_now(),
+        summary=summarise(cameras),
+        cameras=tuple(cameras),
+        notes=tuple(notes),
+    )
+
+
+def clock_reports(take: Take) -> dict[str, ClockReport]:
+    """Return what the recorded times of each camera of a take say."""
+    timeline = take.timeline()
+    recorded = timeline.recorded_time_s
+    earliest = float(np.nanmin(recorded))
+    out = {}
+    for v, camera in enumerate(take.manifest.cameras):
+        rows = np.flatnonzero(timeline.frame_index[:, v] >= 0)
+        time_s, image = recorded[rows, v], timeline.frame_index[rows, v]
+        gaps = np.round(np.diff(time_s) * camera.fps) - np.diff(image)
+        out[camera.name] = ClockReport(
+            start_s=round(float(time_s[0]) - earliest, 6) if len(rows) else 0.0,
+            fps=camera.fps,
+            missing=int(np.maximum(gaps, 0).sum()),
+            drift_ppm=_own_drift_ppm(take, camera.name),
+        )
+    return out
+
+
+def _own_drift_ppm(take: Take, camera: str) -> float | None:
+    """Return the drift of a camera's own clock against the shared one; None if it has none."""
+    path = take.layout.frame_times(camera)
+    if not path.exists():
+        return None
+    times = read_image_times(path)
+    known = times.source_time_ns != UNKNOWN
+    shared, own = ((t[known] - t[known][:1]) / 1e9 for t in (times.time_ns, times.source_time_ns))
+    if known.sum() < 2 or shared[-1] < _LEAST_DRIFT_S:
+        return None
+    return round(1e6 * (float(np.polyfit(shared, own, 1)[0]) - 1), 1)
+
+
+def _cameras(take: Take, found: MeasuredClocks, image: np.ndarray, reports: dict[str, ClockReport]) -> list[CameraSync]:
+    """Return the entries of the certificate."""
+    out = []
+    for v, name in enumerate(take.cameras):
+        fit = found.fit
+        drops = tuple(
+            FoundDrop(
+                image=int(image[j.row, v]),
+                count=round(j.count),
+                earliest=int(image[j.earliest, v]),
+                latest=int(image[j.latest, v]),
+            )
+            for j in found.jumps
+            if j.view == v
+        )
+        out.append(
+            CameraSync(
+                name=name,
+                offset_s=_known(fit.offset_s[v], 6),
+                offset_sd_s=_known(fit.offset_sd_s[v], 6),
+                drift_ppm=_known(fit.drift_ppm[v], 2),
+                drift_sd_ppm=_known(fit.drift_sd_ppm[v], 2),
+                drops=drops if drops or found.drops_seen[v] else None,
+                clock=reports[name],
+                reason=found.reason[v],
+            )
+        )
+    return out
+
+
+def _known(value: float, digits: int) -> float | None:
+    return round(float(value), digits) if np.isfinite(value) else None
+
+
+def _given(take: Take, clocks: dict[str, CameraClock]) -> SyncCertificate:
+    """Return the certificate of offsets that somebody gives."""
+    reports = clock_reports(take)
+    cameras = tuple(CameraSync(name=n, offset_s=c.offset_s, clock=reports[n]) for n, c in clocks.items())
+    summary = f"The time offsets of {take.name} were given, not measured."
+    return SyncCertificate(take=take.name, method="given", made=_now(), summary=summary, cameras=cameras)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _uncorrected(take: Take) -> Take:
+    """Return the take with recorded times as they are."""
+    cameras = tuple(
+        dataclasses.replace(c, time_offset_s=0.0, time_drift_ppm=0.0, drops=()) for c in take.manifest.cameras
+    )
+    return Take(take.layout, dataclasses.replace(take.manifest, cameras=cameras))
 
 
 def compare_take(
@@ -97,10 +236,16 @@ def _busiest_rows(take: Take, estimator: str) -> np.ndarray:
     return np.arange(first, first + _MOST_FRAMES)
 
 
-def set_time_offsets(take: Take, time_offset_s: dict[str, float]) -> None:
-    """Store the time offset of each camera in the manifest of a take."""
+def set_clocks(take: Take, clocks: dict[str, CameraClock]) -> None:
+    """Store the errors of the cameras' clocks in the manifest of a take."""
     cameras = tuple(
-        dataclasses.replace(c, time_offset_s=round(time_offset_s[c.name], 6)) for c in take.manifest.cameras
+        dataclasses.replace(
+            c,
+            time_offset_s=round(clocks[c.name].offset_s, 6),
+            time_drift_ppm=round(clocks[c.name].drift_ppm, 2),
+            drops=clocks[c.name].drops,
+        )
+        for c in take.manifest.cameras
     )
     write_yaml(take.layout.manifest, to_mapping(dataclasses.replace(take.manifest, cameras=cameras)))
 
@@ -122,5 +267,13 @@ def _parse(take: Take, text: str) -> tuple[str, float]:
     return name, ms
 
 
-def _ms(seconds: float) -> str:
-    return f"{1e3 * seconds:+.0f} ms" if abs(seconds) >= 5e-4 else "0 ms"
+def _same(a: CameraClock, b: CameraClock) -> bool:
+    return a.drops == b.drops and abs(a.offset_s - b.offset_s) < 1e-9 and abs(a.drift_ppm - b.drift_ppm) < 1e-6
+
+
+def _text(clock: CameraClock) -> str:
+    parts = [f"{1e3 * clock.offset_s:+.1f} ms" if abs(clock.offset_s) >= 5e-5 else "0 ms"]
+    parts += [f"{clock.drift_ppm:+.0f} ppm"] if clock.drift_ppm else []
+    lost = sum(d.count for d in clock.drops)
+    parts += [f"{lost} missing image{'s' if lost > 1 else ''}"] if lost else []
+    return ", ".join(parts)

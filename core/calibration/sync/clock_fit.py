@@ -1,0 +1,155 @@
+"""Offsets and drifts of clocks from the delays between pairs of cameras.
+
+A delay is the error of one clock minus that of another one. All delays together give offset and drift of each clock but
+for what all have in common: as many cameras as possible are right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.calibration.sync.delays import PairDelays
+from core.types.arrays import F64, I64
+
+_BLOCK_S = 1.0  # errors of a 2D estimator persist: blocks of this length are taken as independent
+_LEAST_BLOCKS = 8  # shorter takes are cut into shorter blocks
+_DRIFT_SD_PPM = 200.0  # regularises drifts that the delays leave undetermined
+_CAUCHY_SCALE = 2.5
+_ROUNDS = 8
+_PERSISTENT = 16.0  # by which the variance of a block is larger than if all its errors were independent
+_AGREE, _AGREE_S, _AGREE_PPM = 3.0, 0.001, 3.0  # standard errors, or s and ppm, within which clocks agree
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FittedClocks:
+    """Errors of the clocks, relative to most cameras.
+
+    Attributes:
+        offset_s: (V,) errors at time 0, NaN for cameras without delays.
+        offset_sd_s: (V,) their standard errors.
+        drift_ppm: (V,) drifts.
+        drift_sd_ppm: (V,) their standard errors.
+        blocks: (V,) number of blocks of time with delays.
+        cost: Robust loss of the blocks, as a log likelihood.
+    """
+
+    offset_s: F64
+    offset_sd_s: F64
+    drift_ppm: F64
+    drift_sd_ppm: F64
+    blocks: I64
+    cost: float = 0.0
+
+
+def fit_clocks(delays: Sequence[PairDelays], count: int, drifting: np.ndarray) -> FittedClocks:
+    """Fit offsets and drifts of all clocks by robust least squares, with standard errors over blocks of time.
+
+    Args:
+        delays: Delays of ordered pairs of cameras.
+        count: Number of cameras V.
+        drifting: (V,) bool, clocks whose drift is fitted; the others have none.
+    """
+    first, second, time_s, delay_s, information = blocked(delays)
+    parameters = 2 * count
+    empty = np.full(count, np.nan)
+    if not len(first):
+        none = np.zeros(count, np.int64)
+        return FittedClocks(offset_s=empty, offset_sd_s=empty, drift_ppm=empty, drift_sd_ppm=empty, blocks=none)
+    middle = float(np.average(time_s, weights=information))
+    design = np.zeros((len(first), parameters))
+    rows = np.arange(len(first))
+    for view, sign in ((second, 1.0), (first, -1.0)):
+        design[rows, view] += sign
+        design[rows, count + view] += sign * (time_s - middle) * 1e-6 * drifting[view]
+    prior = np.concatenate([np.zeros(count), np.where(drifting, _DRIFT_SD_PPM**-2, 1.0)])
+    weight, solution = information.copy(), np.zeros(parameters)
+    for _ in range(_ROUNDS):
+        normal = (design.T * weight) @ design + np.diag(prior)
+        inverse = np.linalg.pinv(normal, rcond=1e-12, hermitian=True)
+        solution = inverse @ (design.T @ (weight * delay_s))
+        scaled = (delay_s - design @ solution) * np.sqrt(information)
+        sigma = max(1.4826 * float(np.median(np.abs(scaled))), 1.0)
+        weight = information / (1 + (scaled / (_CAUCHY_SCALE * sigma)) ** 2) / sigma**2
+    residual = delay_s - design @ solution
+    block = np.unique(time_s, return_inverse=True)[1]
+    score = np.zeros((block.max() + 1, parameters))
+    np.add.at(score, block, design * (weight * residual)[:, None])
+    sandwich = inverse @ (score.T @ score) @ inverse
+    covariance = np.maximum(1.0, 1 / max(1 - parameters / max(len(score), parameters + 1), 0.2)) * sandwich
+    # Few blocks estimate their own variance badly: never less than if all errors were independent.
+    wider = np.sqrt(np.maximum(np.diag(inverse) / np.maximum(np.diag(covariance), 1e-300), 1.0))
+    covariance = covariance * wider * wider[:, None]
+    blocks = np.array([len(np.unique(block[(first == v) | (second == v)])) for v in range(count)])
+    known = blocks > 0
+    drift, drift_sd = _relative(solution[count:], covariance[count:, count:], known & drifting, _AGREE_PPM)
+    at_start = np.hstack([np.eye(count), -middle * 1e-6 * np.eye(count)])
+    offset, offset_sd = _relative(at_start @ solution, at_start @ covariance @ at_start.T, known, _AGREE_S)
+    return FittedClocks(
+        offset_s=np.where(known, offset, np.nan),
+        offset_sd_s=np.where(known, offset_sd, np.nan),
+        drift_ppm=np.where(known, np.where(drifting, drift, 0.0), np.nan),
+        drift_sd_ppm=np.where(known & drifting, drift_sd, np.nan),
+        blocks=blocks,
+        cost=float(np.log1p(residual**2 * information / _PERSISTENT).sum()),
+    )
+
+
+def blocked(delays: Sequence[PairDelays]) -> tuple[I64, I64, F64, F64, F64]:
+    """Return first and second camera, middle, delay and information of each block of each pair of cameras."""
+    if not delays:
+        none, nothing = np.zeros(0, np.int64), np.zeros(0)
+        return none, none, nothing, nothing, nothing
+    start, end = min(d.time_s[0] for d in delays), max(d.time_s[-1] for d in delays)
+    length = min(_BLOCK_S, (end - start + 1e-9) / _LEAST_BLOCKS)
+    parts = []
+    for d in delays:
+        number = np.floor((d.time_s - start) / length).astype(int)
+        total = np.bincount(number, d.information)
+        used = np.flatnonzero(total > 0)
+        mean = np.bincount(number, d.information * d.delay_s)[used] / total[used]
+        same = np.ones(len(used), np.int64)
+        parts.append((d.first * same, d.second * same, start + (used + 0.5) * length, mean, total[used]))
+    first, second, time_s, delay_s, information = (np.concatenate(x) for x in zip(*parts, strict=True))
+    return first, second, time_s, delay_s, information
+
+
+def like_most(value: F64, sd: F64, near: float) -> F64:
+    """Return values (V,) relative to the mean of most cameras, which agree among each other.
+
+    Args:
+        value: (V,) values up to a common constant.
+        sd: (V,) standard errors, NaN for cameras that have no vote unless all have none.
+        near: Difference up to which values agree in any case.
+    """
+    sd = np.zeros(len(value)) if np.isnan(sd).all() else sd
+    agree = np.abs(value[:, None] - value) <= np.maximum(_AGREE * np.hypot(sd[:, None], sd), near)
+    votes = agree.sum(1)
+    centre = int(np.argmax(votes))
+    group = agree[centre] if votes[centre] > 1 else np.arange(len(value)) == centre
+    return np.asarray(value - value[group].mean())
+
+
+def _relative(value: F64, covariance: F64, known: np.ndarray, near: float) -> tuple[F64, F64]:
+    """Return values (V,) relative to the mean of most cameras, which agree among each other, and standard errors.
+
+    Args:
+        value: (V,) values up to a common constant.
+        covariance: (V, V) their covariance.
+        known: (V,) bool, cameras that have a value.
+        near: Difference up to which values agree in any case.
+    """
+    use = np.flatnonzero(known)
+    if not len(use):
+        return value, np.zeros(len(value))
+    variance = np.diag(covariance)
+    between = np.sqrt(np.maximum(variance[:, None] + variance - 2 * covariance, 0))
+    agree = np.abs(value[:, None] - value) <= np.maximum(_AGREE * between, near)
+    agree[:, ~known] = False
+    votes = agree[use].sum(1)
+    centre = use[int(np.argmax(votes))]
+    group = agree[centre] if votes.max() > 1 else np.arange(len(value)) == centre
+    contrast = np.eye(len(value)) - group / group.sum()
+    return contrast @ value, np.sqrt(np.maximum(np.diag(contrast @ covariance @ contrast.T), 0.0))

@@ -1,0 +1,248 @@
+"""Measurement of the clocks of all cameras of a take from points that they see move.
+
+Offsets and drifts are fitted to the delays between pairs of cameras, recorded times are corrected by them, and the
+delays are measured again until nothing changes; a jump by missing images is corrected as soon as it is confirmed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.calibration.sync.certificate import DRIFT_SIGNIFICANCE, LEAST_DRIFT_PPM, LEAST_OFFSET_S
+from core.calibration.sync.clock_fit import FittedClocks, blocked, fit_clocks, like_most
+from core.calibration.sync.delays import PairDelays, pair_delays
+from core.calibration.sync.evidence import Evidence
+from core.calibration.sync.missing import Jump, confirm_jump, suspected_jumps
+from core.progress import Reporter, check
+from core.session.clocks import CameraClock, DroppedImages
+from core.types.arrays import F64
+
+_MOST_ROUNDS, _MOST_JUMPS = 24, 12
+_CONVERGED_S = 0.0001
+_QUIET = 0.1  # change of the offsets, in images, below which jumps are looked for
+_LEAST_GAIN = 6.0  # log likelihood that a jump must gain over the whole take
+_AROUND_S = 4.0  # of a suspected jump, in which every image is compared
+_LEAST_BLOCKS, _LARGEST_SD_S = 4, 0.010  # evidence that an offset needs
+_LEAST_DRIFT_S, _LARGEST_DRIFT_SD_PPM = 8.0, 60.0  # length and certainty that a drift needs
+_PARTS, _APART_S, _APART = 4, 0.006, 5.0  # parts of the take that must agree, to this many s or standard errors
+_DROP_SD = 0.25  # standard error of a local offset, in images, above which missing images cannot be seen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MeasuredClocks:
+    """Clocks as the images show them.
+
+    Attributes:
+        clocks: Present clocks (V,), also where they are not certain.
+        fit: Offsets and drifts with standard errors, NaN where not certain.
+        jumps: Missing images, with rows of the take.
+        reason: For each camera, why its offset is not measured; empty if it is.
+        drops_seen: (V,) bool, whether missing images would have been seen.
+    """
+
+    clocks: tuple[CameraClock, ...]
+    fit: FittedClocks
+    jumps: tuple[Jump, ...]
+    reason: tuple[str, ...]
+    drops_seen: np.ndarray
+
+
+def measure_clocks(evidence: Evidence, initial_s: F64, reporter: Reporter) -> MeasuredClocks:
+    """Measure offset, drift and missing images of all cameras.
+
+    Args:
+        evidence: Points that the cameras see move.
+        initial_s: (V,) offsets to start from, right to about a tenth of a second.
+        reporter: Receives progress, and is asked whether to stop.
+
+    Raises:
+        CoreError: There are no such points.
+        CancelledError: The reporter asked to stop.
+    """
+    V = len(evidence.cameras)
+    clocks = [
+        CameraClock(offset_s=float(s), period_s=float(p)) for s, p in zip(initial_s, evidence.period_s, strict=True)
+    ]
+    jumps: list[Jump] = []
+    length_s = float(np.nanmax(evidence.recorded_s) - np.nanmin(evidence.recorded_s))
+    # Offsets and missing images first: either would pass for a drift.
+    drifting, drift_sd, stage = np.zeros(V, bool), np.full(V, np.nan), 0 if length_s >= _LEAST_DRIFT_S else 2
+    rejected: set[tuple[int, int]] = set()
+    for n in range(_MOST_ROUNDS):
+        check(reporter)
+        reporter.progress(n, _MOST_ROUNDS, "Comparing the cameras' clocks")
+        delays = _delays(evidence, clocks)
+        fit = fit_clocks(delays, V, drifting)
+        # While offsets still change, other cameras seem to jump as well.
+        quiet = n and np.nan_to_num(np.abs(fit.offset_s)).max() < _QUIET * evidence.period_s.min()
+        if quiet and len(jumps) < _MOST_JUMPS:
+            found = _new_jump(evidence, clocks, jumps, delays, fit, rejected, reporter)
+            if found is not None:
+                clocks, jumps = found
+                continue
+        change = np.nan_to_num(fit.offset_s), np.nan_to_num(fit.drift_ppm)
+        offset = like_most(change[0] + [c.offset_s for c in clocks], fit.offset_sd_s, LEAST_OFFSET_S)
+        drift = like_most(change[1] + [c.drift_ppm for c in clocks], np.nan_to_num(fit.drift_sd_ppm), LEAST_DRIFT_PPM)
+        clocks = [
+            dataclasses.replace(c, offset_s=float(o), drift_ppm=float(d))
+            for c, o, d in zip(clocks, offset, drift, strict=True)
+        ]
+        converged = np.abs(change[0]).max() + length_s * 1e-6 * np.abs(change[1]).max() < _CONVERGED_S
+        if not n or not converged:
+            continue
+        if stage == 2:
+            break
+        stage += 1
+        if stage == 1:
+            drifting = np.full(V, True)
+        else:  # without a significant drift, the offset is that of the whole take, which is more certain
+            drift_sd = fit.drift_sd_ppm
+            drifting = (np.abs(drift) > DRIFT_SIGNIFICANCE * drift_sd) & (drift_sd <= _LARGEST_DRIFT_SD_PPM)
+            clocks = [c if d else _steady(c, delays) for c, d in zip(clocks, drifting, strict=True)]
+    return _assessed(evidence, delays, fit, clocks, drift_sd, jumps)
+
+
+def _steady(clock: CameraClock, delays: Sequence[PairDelays]) -> CameraClock:
+    """Return a clock without drift that is right in the middle of the delays."""
+    _, _, time_s, _, information = blocked(delays)
+    middle = float(np.average(time_s, weights=information)) if len(time_s) else 0.0
+    return dataclasses.replace(clock, offset_s=clock.offset_s + 1e-6 * clock.drift_ppm * middle, drift_ppm=0.0)
+
+
+def _delays(evidence: Evidence, clocks: Sequence[CameraClock]) -> list[PairDelays]:
+    """Return the delays of all pairs of cameras in the whole take."""
+    parts: dict[tuple[int, int], list[PairDelays]] = {}
+    for points in evidence.points(clocks):
+        for d in pair_delays(points.tracks, points.poses, points.person, points.rows):
+            if len(d.row):
+                parts.setdefault((d.first, d.second), []).append(d)
+    return [
+        PairDelays(
+            first=pair[0].first,
+            second=pair[0].second,
+            row=np.concatenate([d.row for d in pair]),
+            time_s=np.concatenate([d.time_s for d in pair]),
+            delay_s=np.concatenate([d.delay_s for d in pair]),
+            information=np.concatenate([d.information for d in pair]),
+        )
+        for pair in parts.values()
+    ]
+
+
+def _new_jump(
+    evidence: Evidence,
+    clocks: Sequence[CameraClock],
+    jumps: Sequence[Jump],
+    delays: Sequence[PairDelays],
+    fit: FittedClocks,
+    rejected: set[tuple[int, int]],
+    reporter: Reporter,
+) -> tuple[list[CameraClock], list[Jump]] | None:
+    """Return clocks and jumps with the most significant jump that is confirmed; None if there is none."""
+    for suspect in suspected_jumps(delays, evidence.period_s):
+        view = suspect.view
+        time_s = evidence.recorded_s[:, view]
+        place = view, round(float(time_s[suspect.row]))
+        if place in rejected:
+            continue
+        check(reporter)
+        rejected.add(place)
+        rows = np.flatnonzero(np.abs(time_s - time_s[suspect.row]) <= _AROUND_S)
+        for points in evidence.points(clocks, rows):
+            jump = confirm_jump(points, suspect, float(evidence.period_s[view]))
+            if jump is None:
+                continue
+            together = _merged(jumps, jump)
+            trial = [_with_jumps(evidence, c, v, together) for v, c in enumerate(clocks)]
+            trial[view] = dataclasses.replace(trial[view], offset_s=trial[view].offset_s + jump.offset_s)
+            # Over the whole take, the cameras must agree far better than without it.
+            drifting = np.zeros(len(clocks), bool)
+            cost = fit_clocks(_delays(evidence, trial), len(clocks), drifting).cost
+            if cost < fit.cost - _LEAST_GAIN:
+                return trial, together
+    return None
+
+
+def _merged(jumps: Sequence[Jump], new: Jump) -> list[Jump]:
+    """Return the jumps with a further one, which may be the rest of a former one."""
+    for n, old in enumerate(jumps):
+        if old.view == new.view and old.earliest - 2 <= new.row <= old.latest + 2:
+            return [*jumps[:n], dataclasses.replace(new, count=old.count + new.count), *jumps[n + 1 :]]
+    return sorted([*jumps, new], key=lambda jump: (jump.view, jump.row))
+
+
+def _with_jumps(evidence: Evidence, clock: CameraClock, view: int, jumps: Sequence[Jump]) -> CameraClock:
+    drops = tuple(
+        DroppedImages(image=int(evidence.image[j.row, view]), count=round(j.count)) for j in jumps if j.view == view
+    )
+    return dataclasses.replace(clock, drops=drops)
+
+
+def _assessed(
+    evidence: Evidence,
+    delays: Sequence[PairDelays],
+    fit: FittedClocks,
+    clocks: Sequence[CameraClock],
+    drift_sd_ppm: F64,
+    jumps: Sequence[Jump],
+) -> MeasuredClocks:
+    """Return what is measured well enough, and the reasons for the rest."""
+    reason = []
+    for v, name in enumerate(evidence.cameras):
+        parts, spread = _parts(delays, v)
+        if not fit.blocks[v] >= _LEAST_BLOCKS:
+            reason.append(f"{name} sees too little move that other cameras see as well.")
+        elif not fit.offset_sd_s[v] <= _LARGEST_SD_S:
+            reason.append(f"What moves in {name} tells its clock to {1e3 * fit.offset_sd_s[v]:.0f} ms only.")
+        elif len(parts) and float(np.abs(parts).max()) > max(_APART_S, _APART * spread):
+            reason.append(f"{name} differs from the other cameras by other times in other parts of the take.")
+        else:
+            reason.append("")
+    wrong = np.array([bool(r) for r in reason])
+    seen = np.array([_local_sd_s(delays, v) <= _DROP_SD * p for v, p in enumerate(evidence.period_s)])
+    known = ~wrong & (np.nan_to_num(drift_sd_ppm, nan=np.inf) <= _LARGEST_DRIFT_SD_PPM)
+    return MeasuredClocks(
+        clocks=tuple(clocks),
+        fit=FittedClocks(
+            offset_s=np.where(wrong, np.nan, [c.offset_s for c in clocks]),
+            offset_sd_s=np.where(wrong, np.nan, fit.offset_sd_s),
+            drift_ppm=np.where(known, [c.drift_ppm for c in clocks], np.nan),
+            drift_sd_ppm=np.where(known, drift_sd_ppm, np.nan),
+            blocks=fit.blocks,
+        ),
+        jumps=tuple(j for j in jumps if not wrong[j.view]),
+        reason=tuple(reason),
+        drops_seen=seen & ~wrong,
+    )
+
+
+def _parts(delays: Sequence[PairDelays], view: int) -> tuple[F64, float]:
+    """Return what is left of a camera's delays in each part of the take, and its largest standard error."""
+    first, second, time_s, delay_s, information = blocked(delays)
+    use = (first == view) | (second == view)
+    if use.sum() < 4 * _PARTS:
+        return np.zeros(0), 0.0
+    sign = np.where(second == view, 1.0, -1.0)[use]
+    order = np.argsort(time_s[use], kind="stable")
+    means, errors = [], []
+    for part in np.array_split(order, _PARTS):
+        value, weight = (sign * delay_s[use])[part], information[use][part]
+        mean = float(np.average(value, weights=weight))
+        means.append(mean)
+        errors.append(float(np.sqrt((weight**2 * (value - mean) ** 2).sum()) / weight.sum()))
+    return np.array(means), max(errors)
+
+
+def _local_sd_s(delays: Sequence[PairDelays], view: int) -> float:
+    """Return the usual standard error of a camera's error within a second, s."""
+    own = [d for d in delays if d.first == view]
+    if not own:
+        return np.inf
+    start = min(d.time_s[0] for d in own)
+    second = np.floor(np.concatenate([d.time_s for d in own]) - start).astype(int)
+    information = np.bincount(second, np.concatenate([d.information for d in own]))
+    return float(2 / np.sqrt(np.median(information[information > 0])))

@@ -1,0 +1,111 @@
+"""The clocks of the cameras of a rig, by the people who move in a take."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from core.calibration.people.config import PeopleConfig
+from core.calibration.people.matching import group_tracks
+from core.calibration.people.registration import MAX_COMPARED_FRAMES, PeopleRegistration, subsample
+from core.calibration.people.time_search import search_time_offsets
+from core.calibration.sync.estimate import MeasuredClocks, measure_clocks
+from core.calibration.sync.evidence import MovingPoints
+from core.errors import CoreError
+from core.progress import NullReporter, Reporter, check
+from core.session.clocks import CameraClock
+from core.types.arrays import F64, I64
+from core.types.camera import CameraRig
+from core.types.pose2d import Pose2D
+
+_CHUNK = 1500  # images that are compared at a time, for the memory they take
+_MOST_CHUNKS = 12  # of a long take, evenly spread
+_TOLERANCE = 1.5  # of matching people, in units of the largest error of an inlier joint
+
+
+class PeopleEvidence:
+    """Joints of people, seen by cameras of a rig; see `Evidence`.
+
+    Args:
+        rig: Posed cameras.
+        poses2d: First pass of the 2D poses by camera name.
+        recorded_s: (T, V) recorded time of each image, NaN where missing.
+        image: (T, V) number of each image in its video, -1 where missing.
+        reporter: Asked whether to stop.
+    """
+
+    def __init__(
+        self, rig: CameraRig, poses2d: Mapping[str, Pose2D], recorded_s: F64, image: I64, reporter: Reporter
+    ) -> None:
+        self.rig, self.poses2d, self.reporter = rig, poses2d, reporter
+        self.cameras, self.recorded_s, self.image = rig.names, recorded_s, image
+        self.period_s = np.array([image_period_s(recorded_s[:, v], image[:, v]) for v in range(len(rig))])
+        count = max(1, -(-len(recorded_s) // _CHUNK))
+        chunks = np.array_split(np.arange(len(recorded_s)), count)
+        self.problem = CoreError("The take has no image.", "Record it again.")
+        self.chunks = [chunks[n] for n in np.unique(np.linspace(0, count - 1, min(count, _MOST_CHUNKS)).astype(int))]
+
+        self.work: dict[tuple[int, int], PeopleRegistration | None] = {}
+
+    def tracked(self, rows: I64) -> PeopleRegistration | None:
+        """Track the people in consecutive rows of the take, at recorded times; None where there are too few."""
+        key = int(rows[0]), int(rows[-1])
+        if key not in self.work:
+            check(self.reporter)
+            poses2d = {name: self.poses2d[name].select(rows) for name in self.rig.names}
+            times = {name: self.recorded_s[rows, v] for v, name in enumerate(self.rig.names)}
+            try:
+                self.work[key] = PeopleRegistration.of(self.rig, poses2d, times, PeopleConfig(), NullReporter())
+            except CoreError as error:
+                self.problem, self.work[key] = error, None
+        return self.work[key]
+
+    def points(self, clocks: Sequence[CameraClock], rows: I64 | None = None) -> list[MovingPoints]:
+        """Return the points; see `Evidence`."""
+        out = []
+        for chunk in self.chunks if rows is None else [rows]:
+            check(self.reporter)
+            if (work := self.tracked(chunk)) is None:
+                continue
+            used = tuple(chunk[np.isfinite(self.recorded_s[chunk, v])] for v in range(len(self.rig)))
+            tracks = tuple(
+                dataclasses.replace(t, time_s=t.time_s - clocks[v].error_s(t.time_s, self.image[used[v], v]))
+                for v, t in enumerate(work.tracks)
+            )
+            poses, at_s = work.rig_poses(), subsample(work.at_s, MAX_COMPARED_FRAMES)
+            groups = group_tracks(tracks, poses, at_s, _TOLERANCE * work.tolerance_px)
+            out.append(MovingPoints(tracks=tracks, poses=poses, person=groups.person, rows=used))
+        return out
+
+
+def clocks_by_people(evidence: PeopleEvidence, reporter: Reporter) -> MeasuredClocks:
+    """Measure the clocks of all cameras; offsets of up to 3 s are searched first.
+
+    Raises:
+        CoreError: Two cameras see people at the same time in too few frames.
+        CancelledError: The reporter asked to stop.
+    """
+    found = []
+    for chunk in evidence.chunks:
+        check(reporter)
+        if (work := evidence.tracked(chunk)) is not None:
+            poses = work.rig_poses()
+            offsets = search_time_offsets(work.tracks, poses, work.at_s, work.tolerance_px, reporter)
+            found.append((float(np.nansum(offsets.agreement)), offsets.time_offset_s - poses.time_offset_s))
+    if not found:
+        raise evidence.problem
+    return measure_clocks(evidence, max(found, key=lambda f: f[0])[1], reporter)
+
+
+def image_period_s(recorded_s: F64, image: I64) -> float:
+    """Return the time between two images of a camera.
+
+    Args:
+        recorded_s: (T,) recorded time of each image, NaN where missing.
+        image: (T,) number of each image in its video, -1 where missing.
+    """
+    rows = np.flatnonzero(image >= 0)
+    steps = np.diff(recorded_s[rows]) / np.maximum(np.diff(image[rows]), 1)
+    return float(np.median(steps)) if len(steps) else 1.0

@@ -1,0 +1,75 @@
+"""Clocks measured in the images: offsets, drifts and missing images that the recorded times do not show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from core.calibration.sync.certificate import CameraSync, ClockReport, FoundDrop, SyncCertificate, summarise
+from core.calibration.sync.estimate import MeasuredClocks
+from core.calibration.sync.people import PeopleEvidence, clocks_by_people
+from core.progress import NullReporter
+from core.session import Timeline
+from core.session.clocks import CameraClock, DroppedImages
+from core.synthetic.people_scene import record_people
+from core.synthetic.rigs import ring_rig
+
+PERIOD_S = 1 / 30
+
+
+def by_people(clocks: list[CameraClock], seconds: float, seed: int) -> MeasuredClocks:
+    rig, count = ring_rig(len(clocks)), int(seconds / PERIOD_S)
+    time_s, image = np.arange(count) * PERIOD_S, np.arange(count)
+    error_s = np.stack([c.error_s(time_s, image) for c in clocks])
+    scene = record_people(rig, people=2, seed=seed, seconds=seconds, clock_error_s=error_s)
+    recorded, images = (np.repeat(x[:, None], len(rig), 1) for x in (time_s, image))
+    return clocks_by_people(PeopleEvidence(rig, scene.poses2d, recorded, images, NullReporter()), NullReporter())
+
+
+def test_people_show_an_offset_and_missing_images_and_nothing_else() -> None:
+    right = CameraClock(period_s=PERIOD_S)
+    late = CameraClock(offset_s=0.1, period_s=PERIOD_S)
+    lossy = CameraClock(drops=(DroppedImages(image=231, count=3),), period_s=PERIOD_S)
+    found = by_people([right, right, late, lossy], 14.0, 1)
+    np.testing.assert_allclose(found.fit.offset_s, [0, 0, 0.1, 0], atol=0.003)
+    assert [(j.view, j.row, j.count) for j in found.jumps] == [(3, 231, 3)]
+
+
+def test_the_timeline_uses_offset_drift_and_missing_images() -> None:
+    index = np.arange(10)[:, None].repeat(2, 1)
+    recorded = index / 10.0
+    timeline = Timeline(cameras=("a", "b"), time_s=recorded[:, 0], frame_index=index, frame_time_s=recorded)
+    clock = CameraClock(offset_s=0.2, drift_ppm=1000.0, drops=(DroppedImages(image=4, count=2),), period_s=0.1)
+    corrected = timeline.with_clocks([CameraClock(), clock])
+    expected = recorded[:, 1] * 0.999 - 0.2 + 0.2 * (np.arange(10) >= 4)
+    np.testing.assert_allclose(corrected.frame_time_s, np.stack([recorded[:, 0], expected], 1))
+    np.testing.assert_allclose(corrected.recorded_time_s, recorded)
+
+
+def test_a_certificate_is_read_as_written_and_summed_up(tmp_path: Path) -> None:
+    clock = ClockReport(start_s=0.0, fps=30.0)
+
+    def camera(name: str, offset_s: float | None, drift_ppm: float = 0.0, *drops: FoundDrop) -> CameraSync:
+        sd = None if offset_s is None else 0.0005
+        return CameraSync(
+            name=name,
+            offset_s=offset_s,
+            offset_sd_s=sd,
+            drift_ppm=drift_ppm,
+            drift_sd_ppm=1.0,
+            drops=drops,
+            clock=clock,
+        )
+
+    drop = FoundDrop(image=70, count=3, earliest=70, latest=70)
+    cameras = (camera("a", 0.0), camera("b", 0.0012, 38.0), camera("c", 0.1, 2.0, drop), camera("d", None))
+    summary = summarise(cameras)
+    assert summary == (
+        "2 cameras within 1.2 ms; the times of c are 100.0 ms ahead; b ran 38 ppm fast; c lost 3 images; "
+        "d not measured."
+    )
+    written = SyncCertificate(take="walk", method="people", made="now", summary=summary, cameras=cameras)
+    written.save(tmp_path / "sync.yaml")
+    assert SyncCertificate.load(tmp_path / "sync.yaml") == written
+    assert written.measured and not written.good
