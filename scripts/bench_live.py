@@ -36,7 +36,8 @@ def parse() -> argparse.Namespace:
     """Return the arguments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=30.0, help="duration of the measurement (default 30)")
-    parser.add_argument("--long-side", type=int, nargs="*", default=[256, 384, 512], help="input sizes to measure")
+    sizes = "input sizes to measure; 0 chooses by speed"
+    parser.add_argument("--long-side", type=int, nargs="*", default=[0, 256, 384, 512], help=sizes)
     parser.add_argument("--vmc", action="store_true", help="send the people by VMC to a port of this computer")
     return parser.parse_args()
 

@@ -8,6 +8,8 @@ from core.errors import CoreError
 
 VMC_PORT = 39539
 """UDP port on which programs receive the VMC protocol by default."""
+INPUT_SIZES_PX = (256, 384, 512)
+"""Input sizes to choose from by speed; the middle one comes first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +18,8 @@ class LiveConfig:
 
     Attributes:
         run: Name of the training run whose networks estimate the people. If omitted, they are triangulated.
-        long_side_px: Longer side in pixels to which images are scaled for 2D poses; smaller is faster and less exact.
+        long_side_px: Longer side in pixels to which images are scaled for 2D poses; smaller is faster and less exact. 0
+            takes 256, 384 or 512, whichever this computer can do about six times a second.
         smooth: Smooth joints with a One-Euro filter.
         vmc_port: UDP port to which poses are sent by the VMC protocol (OSC); 0 sends nothing. Programs listen on 39539
             by default. Each further person has the next port.
@@ -24,13 +27,13 @@ class LiveConfig:
     """
 
     run: str = ""
-    long_side_px: int = 384
+    long_side_px: int = 0
     smooth: bool = True
     vmc_port: int = 0
     vmc_host: str = "127.0.0.1"
 
     def __post_init__(self) -> None:
-        if not 128 <= self.long_side_px <= 640:
+        if self.long_side_px and not 128 <= self.long_side_px <= 640:
             raise CoreError(
                 f"long_side_px is {self.long_side_px}, expected 128 to 640.", "Live images have 640 px at most."
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.live.config import LiveConfig
+from core.live.config import INPUT_SIZES_PX, LiveConfig
 from core.live.stream import LivePeople
 from core.live.views import CommonTime, LiveEstimator, LiveImage
 from core.pose2d.config import Pose2DConfig
@@ -25,6 +27,9 @@ from core.types.camera import CameraRig
 from core.types.skeleton import Skeleton
 
 _RATE_RESULTS = 20  # of which the rate is measured
+_SIZE_RESULTS = 12  # after which another input size may be chosen
+_LONGEST_S = 0.16  # for a result, before a smaller input is used
+_GROW_S = 0.11  # for a result that is expected of a larger input, below which that is used
 
 
 class LiveEngine:
@@ -45,9 +50,9 @@ class LiveEngine:
     def __init__(self, rig: CameraRig, config: LiveConfig, session: Path | None = None) -> None:
         self.rig = rig
         tracking = TrackingConfig()
-        estimation = Pose2DConfig(long_side_px=config.long_side_px, heatmaps=False)
         self._pool = ThreadPoolExecutor(min(len(rig), cpu_threads()), thread_name_prefix="live-2d")
-        self._estimator = LiveEstimator(rig, estimation, self._pool)
+        self._set_input(config.long_side_px or INPUT_SIZES_PX[1])
+        self._size = InputSize() if not config.long_side_px else None
         self._common = CommonTime(rig, self._estimator.skeleton)
         self._method, self.skeleton = _method(rig, config, session, tracking, self._estimator.skeleton)
         self._people = _LiveTracks(self.skeleton, tracking, smooth=config.smooth)
@@ -60,12 +65,16 @@ class LiveEngine:
             images: Newest images, at most one a camera.
             now_ns: Current time, to measure the rate of results.
         """
+        begin_s = time.monotonic()
         for camera, poses in self._estimator.estimate(images):
             self._common.add(camera, poses)
         found = self._common.next()
         if found is None:
             return None
         frame = self._method.update(found.time_ns / 1e9, found.poses2d)
+        better_px = self._size.after(time.monotonic() - begin_s) if self._size is not None else 0
+        if better_px:
+            self._set_input(better_px)
         ids, xyz_mm, score = self._people.update(frame)
         if now_ns is not None:
             self._done_ns.append(now_ns)
@@ -81,9 +90,37 @@ class LiveEngine:
             fps=(len(self._done_ns) - 1) / elapsed_s if elapsed_s > 0 else 0.0,
         )
 
+    def _set_input(self, long_side_px: int) -> None:
+        config = Pose2DConfig(long_side_px=long_side_px, heatmaps=False)
+        self._estimator = LiveEstimator(self.rig, config, self._pool)
+
     def close(self) -> None:
         """End the threads."""
         self._pool.shutdown(cancel_futures=True)
+
+
+class InputSize:
+    """Choice of the input size by the time that results take. It grows with the number of pixels."""
+
+    def __init__(self) -> None:
+        self._index = 1
+        self._taken_s: deque[float] = deque(maxlen=_SIZE_RESULTS)
+
+    def after(self, taken_s: float) -> int:
+        """Return another input size that suits the machine better after a result has taken its time; 0 for none."""
+        self._taken_s.append(taken_s)
+        if len(self._taken_s) < _SIZE_RESULTS:
+            return 0
+        usual_s = statistics.median(self._taken_s)
+        larger = INPUT_SIZES_PX[min(self._index + 1, len(INPUT_SIZES_PX) - 1)] / INPUT_SIZES_PX[self._index]
+        if usual_s > _LONGEST_S and self._index > 0:
+            self._index -= 1
+        elif larger > 1 and usual_s * larger**2 < _GROW_S:
+            self._index += 1
+        else:
+            return 0
+        self._taken_s.clear()
+        return INPUT_SIZES_PX[self._index]
 
 
 def _method(

@@ -15,7 +15,7 @@ from core.files import resource
 from core.jobs.commands import SetLive, send_command
 from core.live.client import LiveProcess
 from core.live.config import LiveConfig
-from core.live.engine import LiveEngine
+from core.live.engine import InputSize, LiveEngine
 from core.live.stream import LivePeople, PeopleReader, PeopleRing
 from core.live.views import CommonTime, LiveImage, TimedPoses, clockwise_deg, live_rig
 from core.pipelines.cameras.live import run_live
@@ -59,7 +59,7 @@ def test_people_of_the_sample_are_those_of_the_baseline(sample_rig, sample_image
     chosen = {name: poses.select(np.arange(30)) for name, poses in poses2d.items()}
     baseline = Triangulator().reconstruct(sample_rig, chosen, np.arange(30) / 60, NullReporter())
     sizes = {image.camera: image.size_px for image in sample_images[0]}
-    engine = LiveEngine(live_rig(sample_rig, sizes), LiveConfig(smooth=False))
+    engine = LiveEngine(live_rig(sample_rig, sizes), LiveConfig(long_side_px=384, smooth=False))
     found = [engine.update(sample_images[frame]) for frame in FRAMES]
     engine.close()
     assert not len(found[0].ids)  # a person is not shown before they are seen twice
@@ -106,6 +106,15 @@ def test_poses_are_brought_to_a_common_time_with_the_offsets_of_the_cameras():
         common.add(name, TimedPoses(late_ns, late_ns, poses2d[name].select(np.array([30]))))
     found = common.next()
     assert found is not None and found.cameras == rig.names[:3] and not found.poses2d[rig.names[3]].xy_px.size
+
+
+def test_the_input_size_follows_the_speed_of_the_machine():
+    size = InputSize()
+    assert not any(size.after(0.2) for _ in range(11)) and size.after(0.2) == 256
+    assert not any(size.after(0.2) for _ in range(30))  # there is nothing smaller
+    assert [size.after(0.03) for _ in range(12)][-1] == 384
+    assert not any(size.after(0.1) for _ in range(30))
+    assert [size.after(0.02) for _ in range(12)][-1] == 512 and not any(size.after(0.02) for _ in range(30))
 
 
 def test_the_rig_tells_how_a_camera_is_turned():
