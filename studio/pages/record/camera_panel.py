@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QFrame, QGridLayout, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from core.capture.controls import Control
 from core.passwords import without_passwords
@@ -50,23 +50,34 @@ class CameraPanel(Card):
         self.remove = self.more.add("Remove", "Use this camera no longer; its name is kept for its return")
         self.remove.triggered.connect(lambda: self.remove_requested.emit(self._camera))
         back = button("", "quiet", "close", "Show all cameras (Esc)")
+        back.setProperty("bare", True)
         back.setAccessibleName("Show all cameras")
         back.clicked.connect(self.back_requested)
         self.tools.addWidget(self.more)
         self.tools.addWidget(back)
+        area, inner = QScrollArea(), QWidget()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        inner.setProperty("role", "scrolled")
+        area.setWidget(inner)
+        self.body.addWidget(area)
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(0, 0, GRID_PX // 2, 0)
+        column.setSpacing(GRID_PX)
         self._address = ElidedLabel("small", Qt.TextElideMode.ElideMiddle)
-        self.body.addWidget(self._address)
+        column.addWidget(self._address)
         self._facts = QGridLayout()
         self._facts.setHorizontalSpacing(2 * GRID_PX)
         self._facts.setVerticalSpacing(4)
         self._facts.setColumnStretch(1, 1)
-        self.body.addLayout(self._facts)
+        column.addLayout(self._facts)
         self._controls = QVBoxLayout()
         self._controls.setSpacing(GRID_PX)
         self.rows: dict[str, ControlRow] = {}
-        self.body.addSpacing(GRID_PX)
-        self.body.addLayout(self._controls)
-        self.body.addStretch(1)
+        column.addSpacing(GRID_PX)
+        column.addLayout(self._controls)
+        column.addStretch(1)
         self._shown: tuple[tuple[str, str], ...] = ()
 
     def show_camera(self, name: str, address: str, camera: LiveCamera | None, *, fixed: bool) -> None:

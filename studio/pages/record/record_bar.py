@@ -84,7 +84,7 @@ class RecordBar(QFrame):
         self.doing = make_label("", "heading", wrap=False)
         self.take_facts = make_label("", "small", wrap=False)
         self.facts = make_label("", "small")
-        self.facts.setFixedWidth(_COUNTDOWN_PX)
+        self.facts.setFixedWidth(_LENGTH_PX)
         self.marker = button("Mark", "normal", "tag", "Mark this instant of the take (M)")
         self.marker.clicked.connect(self.marked)
         self.push = PushButton()
@@ -152,7 +152,8 @@ class RecordBar(QFrame):
             grid.addWidget(field, 1, column)
         for field, width in zip(self._fields, (_NAME_PX, _KIND_PX, _COUNTDOWN_PX, _LENGTH_PX), strict=False):
             field.setFixedWidth(width)
-        grid.setColumnStretch(4, 1)
+        grid.setColumnStretch(4, 1000)
+        grid.setColumnStretch(5, 1)  # takes what the note leaves in wide windows
         self.note.setMinimumWidth(_NOTE_PX[0])
         self.note.setMaximumWidth(_NOTE_PX[1])
         line = QHBoxLayout(self._progress)

@@ -96,6 +96,7 @@ class CameraTile(ImageView):
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)
             if self.trouble:
                 self._paint_trouble(painter)
+                self._paint_caption(painter)  # again, over the shade
             if self.facts:
                 self._paint_facts(painter)
             if self.hasFocus() or self.image is None:

@@ -74,8 +74,10 @@ class FitGrid(QWidget):
             strip = QRect(0, self.height() - strip_px, self.width(), strip_px)
             width = min(round(strip_px * self._aspect), (self.width() + _GAP_PX) // len(others) - _GAP_PX)
             left = (self.width() - len(others) * (width + _GAP_PX) + _GAP_PX) // 2
+            height = min(strip_px, round(width / self._aspect))
             for number, tile in enumerate(others):
-                tile.setGeometry(left + number * (width + _GAP_PX), strip.top(), width, strip_px)
+                tile.setGeometry(left + number * (width + _GAP_PX), self.height() - height, width, height)
+            strip.setTop(self.height() - height)
             area.setBottom(strip.top() - _GAP_PX - 1)
         self._place([self.large], area)
 
