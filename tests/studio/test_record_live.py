@@ -9,9 +9,11 @@ import pytest
 from PySide6.QtCore import QRect, QSize, Qt
 from PySide6.QtWidgets import QWidget
 
+from core.calibration.sync.certificate import CameraSync, ClockReport, SyncCertificate
 from core.capture.controls import EXPOSURE, Control
 from core.errors import CoreError
 from core.files import resource
+from core.session import Session
 from studio.main_window import MainWindow
 from studio.pages.record import presenter
 from studio.state.app_state import AppState
@@ -93,6 +95,35 @@ def test_an_address_is_tried_before_it_is_added() -> None:
         presenter.try_camera("rtsp://127.0.0.1:9/none")
     assert presenter.address_problem("nowhere.mp4", "") and presenter.address_problem("rtsp://a/b", "a b!")
     assert presenter.address_problem("rtsp://a/b", "left") == ""
+
+
+def test_the_certificate_of_a_take_is_shown(sample_session: Session) -> None:
+    take = sample_session.take("two_people")
+    before = presenter.take_result(sample_session, take.name)
+    assert before.level == "ok" and before.sentence == "two_people: 4 cameras, 0:01 at 60 fps, no dropped images."
+    for offset_s, level in ((0.0, "ok"), (0.1, "warning")):
+        SyncCertificate(
+            take=take.name,
+            method="people",
+            made="",
+            summary=f"cam01 is {offset_s} s late.",
+            cameras=tuple(
+                CameraSync(
+                    name=name,
+                    offset_s=offset_s,
+                    offset_sd_s=0.001,
+                    drift_ppm=0.0,
+                    drift_sd_ppm=0.5,
+                    drops=(),
+                    clock=ClockReport(start_s=0.0, fps=60.0),
+                )
+                for name in take.cameras
+            ),
+        ).save(take.layout.sync)
+        result = presenter.take_result(sample_session, take.name)
+        assert (result.level, result.details) == (level, f"cam01 is {offset_s} s late.")
+    (card,) = presenter.take_cards(sample_session)
+    assert card.certificate is not None and hash(card)
 
 
 @pytest.mark.slow

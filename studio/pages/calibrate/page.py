@@ -414,7 +414,7 @@ class CalibratePage(StepPage):
             self.solve_card.select_take(take)
 
     def _page_requested(self, page: str, take: str) -> None:
-        if page == "calibrate":
+        if page == "calibrate" and take:
             self._take_made(take)
             self.steps.show_panel("solve")
 

@@ -229,6 +229,8 @@ class RecordPage(ScrollPage):
             self.bar.set_names(tuple(session.take_names()))
             self._background.run(partial(presenter.take_cards, session), self._show_cards)
             self._background.run(partial(interrupted_recordings, session), self._show_interrupted)
+            if self.result.isVisibleTo(self) and self.result.take in session.take_names():
+                self._take_made(self.result.take)  # it may have a certificate by now
 
     def showEvent(self, event: QShowEvent) -> None:
         """Look for cameras while the page is in sight."""
@@ -249,12 +251,14 @@ class RecordPage(ScrollPage):
     def _make_tools(self) -> None:
         self.stop_cameras = button("Stop cameras", "normal", "stop", "Switch the cameras off")
         self.stop_cameras.clicked.connect(self._cameras.stop)
+        self.live = button("Live 3D", "normal", "skeleton", "Show the people of these cameras in 3D while they move")
+        self.live.clicked.connect(lambda: self._state.page_requested.emit("live", ""))
         self.add_menu = MenuButton("Add cameras", "Add cameras", "plus")
         self.add_menu.entries.aboutToShow.connect(self._fill_add_menu)
         self.import_menu = MenuButton("Import", "Import", "import")
         self.import_menu.add("Videos…", IMPORT_TIP).triggered.connect(self.import_take)
         self.import_menu.add("Folder…", FOLDER_TIP).triggered.connect(self.import_folder)
-        for push in (self.stop_cameras, self.add_menu, self.import_menu):
+        for push in (self.stop_cameras, self.live, self.add_menu, self.import_menu):
             self.tools.addWidget(push)
 
     def _make_shortcuts(self) -> None:
@@ -289,6 +293,7 @@ class RecordPage(ScrollPage):
         menu.addAction("By address…").triggered.connect(self.add_by_address)
         menu.addAction("Play files as cameras…").triggered.connect(self.play_files)
         menu.addSeparator()
+        menu.addAction("Sample videos, played live").triggered.connect(self._add_sample)
         menu.addAction("Demo cameras: people").triggered.connect(partial(self._add_demo, people=True))
         menu.addAction("Demo cameras: board").triggered.connect(partial(self._add_demo, people=False))
 
@@ -303,6 +308,10 @@ class RecordPage(ScrollPage):
     def _add_demo(self, _checked: bool = False, *, people: bool) -> None:
         self._cameras.add_demo(people=people)
         self.bar.kind.setCurrentIndex(self.bar.kind.findData("motion" if people else "board"))
+        self._watch()
+
+    def _add_sample(self, _checked: bool = False) -> None:
+        self._cameras.add_sample()
         self._watch()
 
     def _watch(self) -> None:
@@ -322,6 +331,7 @@ class RecordPage(ScrollPage):
         self.bar.setVisible(cameras)
         self.add_menu.setVisible(cameras)
         self.stop_cameras.setVisible(self._cameras.running)
+        self.live.setVisible(self._cameras.running)
         self.takes_title.setVisible(takes)
         self.list.setVisible(takes)
         self._fit()

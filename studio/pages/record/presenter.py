@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PySide6.QtGui import QImage
 
+from core.calibration.sync.certificate import SyncCertificate
 from core.capture.controls import EXPOSURE, Control
 from core.capture.source import SOURCES, FoundCamera, SourceOptions, open_source, parse_camera
 from core.clock import SYSTEM_CLOCK
@@ -42,6 +43,7 @@ class TakeCard:
         notes: Irregularities found at import.
         error: Why the take cannot be read; the other attributes are empty then.
         take: The take; None if it cannot be read.
+        certificate: Its sync certificate; None if there is none.
     """
 
     name: str
@@ -51,6 +53,7 @@ class TakeCard:
     notes: tuple[str, ...] = ()
     error: str = ""
     take: Take | None = None
+    certificate: SyncCertificate | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,13 +90,26 @@ def take_result(session: Session, name: str) -> TakeResult:
     drops = f"{count:,} dropped image{'s' if count != 1 else ''}" if count else "no dropped images"
     text = f"{name}: {cameras}, {elapsed_text(seconds)} at {manifest.fps:.4g} fps, {drops}."
     notes = list(manifest.notes) or [f"{camera} dropped {n:,}." for camera, n in missing.items()]
+    certificate = certificate_of(take)
+    if certificate is not None and (not certificate.good or certificate.notes):
+        notes += [certificate.summary, *certificate.notes]
+    found = [certificate.summary] if certificate is not None and certificate.good else []
     return TakeResult(
         name=name,
         kind=manifest.kind,
         level="warning" if notes else "ok",
         sentence=text,
-        details=" ".join(notes),
+        details=" ".join(found + notes),
     )
+
+
+def certificate_of(take: Take) -> SyncCertificate | None:
+    """Return the sync certificate of a take; None if there is none.
+
+    Raises:
+        CoreError: It cannot be read.
+    """
+    return SyncCertificate.load(take.layout.sync) if take.layout.sync.is_file() else None
 
 
 def take_cards(session: Session) -> list[TakeCard]:
@@ -289,7 +305,7 @@ def import_problem(name: str, cameras: Sequence[str], session: Session) -> str:
 def _card(session: Session, name: str) -> TakeCard:
     try:
         take = session.take(name)
-        dropped = _dropped(take)
+        dropped, certificate = _dropped(take), certificate_of(take)
     except CoreError as error:
         return TakeCard(name=name, error=str(error))
     manifest = take.manifest
@@ -315,7 +331,15 @@ def _card(session: Session, name: str) -> TakeCard:
     if manifest.created:
         made = "recorded" if manifest.source == "recording" else "imported"
         parts.append(f"{made} {manifest.created[:10]}")
-    return TakeCard(name=name, summary=" · ".join(parts), rows=rows, dropped=bad, notes=manifest.notes, take=take)
+    return TakeCard(
+        name=name,
+        summary=" · ".join(parts),
+        rows=rows,
+        dropped=bad,
+        notes=manifest.notes,
+        take=take,
+        certificate=certificate,
+    )
 
 
 def _dropped(take: Take) -> dict[str, int]:

@@ -75,6 +75,9 @@ class TakeWidget(Card):
         self.body.addWidget(table)
         if not self.take.dropped:
             self.body.addWidget(FindingRow("ok", "No dropped frames."))
+        if self.take.certificate is not None:
+            level = "ok" if self.take.certificate.good else "warning"
+            self.body.addWidget(FindingRow(level, self.take.certificate.summary, " ".join(self.take.certificate.notes)))
         for note in self.take.notes:
             self.body.addWidget(FindingRow("warning", note))
 
