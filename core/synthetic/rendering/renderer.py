@@ -34,7 +34,7 @@ class PosedPeople(NamedTuple):
     Attributes:
         vertices_mm: (P V, 3).
         normals: (3, P V), about unit length.
-        shade: (rows, columns) map of light on the floor; see `floor_shade`.
+        shade: Light on the floor; see `floor_shade`.
         shade_area_mm: (4,) lowest and highest x and y of the shadows as (x, y, x, y).
     """
 
@@ -98,7 +98,7 @@ class RoomCamera:
         room = view_room(camera, boxes)
         channels = [cv2.LUT(room.image[..., k], self._tone_of_srgb(k)) for k in range(3)]
         self._room: U8 = np.stack(channels, -1).astype(np.uint8)
-        self._nearness, self._floor = room.nearness.ravel(), room.floor
+        self._nearness, self._cells = room.nearness.ravel(), _shade_cells(room.floor)
         height, width = room.image.shape[:2]
         noise = rng.normal(128, _NOISE, (height + _SHIFT, width + _SHIFT, 3))
         self._noise = np.clip(np.rint(noise), 0, 255).astype(np.uint8)
@@ -184,8 +184,8 @@ class RoomCamera:
         if x1 <= x0 or y1 <= y0:
             return out
         part = slice(y0, y1), slice(x0, x1)
-        no_map = np.empty(0, np.float32)  # Columns and rows are in one array.
-        factor = cv2.remap(posed.shade, self._floor[part], no_map, cv2.INTER_LINEAR, borderValue=(255,))
+        # cv2.remap would do, but that of OpenCV 5.0.0 leaves some pixels unset.
+        factor = np.take(posed.shade, self._cells[part])
         cv2.multiply(out[part], cv2.merge([factor] * 3), out[part], scale=1 / 255)
         return out
 
@@ -205,14 +205,14 @@ _SHIFT = 64
 
 
 def floor_shade(vertices: F32) -> tuple[U8, F64]:
-    """Return a map of light (rows, columns) on the floor below people, 255 where there is no shadow, and its extent.
+    """Return the light on the floor below people, 255 where there is no shadow, and the extent of the shadows.
 
     Args:
         vertices: (N, 3) points of the people, mm.
 
     Returns:
-        The map, in cells of `SHADE_CELL_MM` from the lowest corner of the room, and the lowest and highest x and y of
-        the shadows as (x, y, x, y).
+        Values of cells of `SHADE_CELL_MM` / 2 row by row from the lowest corner of the room, then one for all that is
+        not floor; and the lowest and highest x and y of the shadows as (x, y, x, y).
     """
     low = vertices[vertices[:, 2] < _SHADOW_LENGTH_MM]
     columns, rows = shade_size()
@@ -228,7 +228,16 @@ def floor_shade(vertices: F32) -> tuple[U8, F64]:
     light = (1 - 0.62 * np.minimum(1.5 * contact, 1.0)) * (1 - 0.5 * np.minimum(1.6 * wide, 1.0))
     margin = 320.0
     extent = np.concatenate([place.min(0) - margin, place.max(0) + margin])
-    return (255 * light).astype(np.uint8), extent
+    finer = cv2.resize((255 * light).astype(np.uint8), (2 * columns, 2 * rows), interpolation=cv2.INTER_LINEAR)
+    return np.append(finer.ravel(), np.uint8(255)), extent
+
+
+def _shade_cells(floor: F32) -> I64:
+    """Return the cell (H, W) of `floor_shade` at each pixel, from its column and row (H, W, 2) in larger cells."""
+    columns, rows = shade_size()
+    column, row = (np.rint(2 * floor[..., axis] + 0.5).astype(np.int64) for axis in range(2))
+    known = (column >= 0) & (column < 2 * columns) & (row >= 0) & (row < 2 * rows)
+    return np.where(known, row * 2 * columns + column, 4 * columns * rows)
 
 
 def _tone(gain: F32) -> U8:

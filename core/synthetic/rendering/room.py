@@ -8,6 +8,7 @@ Legend: N ray or point, H W image.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ import cv2
 import numpy as np
 from scipy.interpolate import RectBivariateSpline
 
-from core.geometry import project, undistort
+from core.geometry import project, to_camera, undistort
 from core.types.arrays import F32, F64, I64, U8
 from core.types.camera import Camera
 
@@ -112,20 +113,22 @@ class RoomView(NamedTuple):
 def view_room(camera: Camera, boxes: tuple[Box, ...]) -> RoomView:
     """Return the image, the depths and the visible floor of the room.
 
-    One ray is cast through each pixel, and four more where the image has edges.
+    One ray is cast through each pixel, and three more where the image has edges.
     """
     width, height = camera.size_px
-    rays = _rays(camera)
-    colour, depth, hit, on_floor = _cast(camera, rays.reshape(-1, 2), _extents(camera, boxes), boxes)
+    rays, extents = _rays(camera), _extents(camera, boxes)
+    colour, depth, hit, on_floor = _cast(camera, rays.reshape(-1, 2), extents, boxes)
     image = colour.reshape(height, width, 3)
     edges = np.flatnonzero(_edges(image))
     by_y, by_x = (a.reshape(-1, 2)[edges] for a in np.gradient(rays, axis=(0, 1)))
-    extents = _extents(camera, boxes, edges)
+    place = np.full(width * height, -1)
+    place[edges] = np.arange(len(edges))
+    extents = [some[some >= 0] for some in (place[extent] for extent in extents)]
     finer = [
         _cast(camera, rays.reshape(-1, 2)[edges] + dx * by_x + dy * by_y, extents, boxes)[0]
-        for dx, dy in ((-0.3, -0.1), (0.1, -0.3), (0.3, 0.1), (-0.1, 0.3))
+        for dx, dy in ((-0.3, -0.2), (0.35, -0.15), (-0.05, 0.35))
     ]
-    colour[edges] = np.mean(finer, 0)  # of linear light, as a sensor has it
+    colour[edges] = np.mean([colour[edges], *finer], 0)  # of linear light, as a sensor has it
     cells = (hit[:, :2] - ROOM_MM[0, :2]) / SHADE_CELL_MM - 0.5
     floor = np.where(on_floor[:, None], cells, -1e4).reshape(height, width, 2)
     return RoomView(
@@ -157,9 +160,7 @@ def shade_size() -> tuple[int, int]:
     return int(columns), int(rows)
 
 
-def _cast(
-    camera: Camera, ideal: F64, extents: list[I64 | slice], boxes: tuple[Box, ...]
-) -> tuple[F32, F64, F64, np.ndarray]:
+def _cast(camera: Camera, ideal: F64, extents: list[I64], boxes: tuple[Box, ...]) -> tuple[F32, F64, F64, np.ndarray]:
     """Cast rays.
 
     Args:
@@ -185,7 +186,7 @@ def _cast(
         near, (x, y, z) = np.minimum(a, b), np.maximum(a, b)
         enter, leave = np.maximum(np.maximum(near[0], near[1]), near[2]), np.minimum(np.minimum(x, y), z)
         closer = np.flatnonzero((enter < leave) & (enter > 0) & (enter < depth[some]))
-        at = closer + some.start if isinstance(some, slice) else some[closer]
+        at = some[closer]
         depth[at], axis[at], number[at] = enter[closer], near[:, closer].argmax(0), index
     hit = centre + depth[:, None] * direction
     normal = np.where(np.take_along_axis(direction, axis[:, None], -1)[:, 0] > 0, -1.0, 1.0)
@@ -193,38 +194,41 @@ def _cast(
     return _shade(hit, axis, normal, number, boxes), depth, hit, on_floor
 
 
-def _extents(camera: Camera, boxes: tuple[Box, ...], pixels: I64 | None = None) -> list[I64 | slice]:
-    """Return the indices of the rays that can hit each box, of rays through all pixels or through `pixels`."""
+def _extents(camera: Camera, boxes: tuple[Box, ...]) -> list[I64]:
+    """Return the indices of the pixels whose rays can hit each box."""
     width, height = camera.size_px
     share = np.linspace(0, 1, 5)
     grid = np.stack(np.meshgrid(share, share, share), -1).reshape(-1, 3)
-    everything = np.arange(width * height) if pixels is None else pixels
-    rows, columns = np.divmod(everything, width)
-    extents: list[I64 | slice] = []
-    for box in boxes:
-        seen = project(camera, np.array(box.low_mm) + grid * np.subtract(box.high_mm, box.low_mm))
-        if not np.isfinite(seen).all():  # A corner is not in front of the camera.
-            extents.append(slice(0, len(everything)))
-            continue
-        (x0, y0), (x1, y1) = seen.min(0) - _MARGIN_PX, seen.max(0) + _MARGIN_PX
-        first, last = np.searchsorted(rows, (y0, y1))
-        extents.append(first + np.flatnonzero((columns[first:last] >= x0) & (columns[first:last] <= x1)))
+    low, high = (np.array([getattr(box, end) for box in boxes])[:, None] for end in ("low_mm", "high_mm"))
+    points = low + grid * (high - low)
+    seen, depth = project(camera, points), to_camera(camera, points)[..., 2]
+    pixels = np.arange(width * height).reshape(height, width)
+    extents = []
+    for xy, z in zip(seen, depth, strict=True):
+        if np.isfinite(xy).all():
+            x0, y0 = np.clip(xy.min(0) - _MARGIN_PX, 0, (width, height)).astype(int)
+            x1, y1 = np.clip(xy.max(0) + _MARGIN_PX, 0, (width, height)).astype(int)
+            extents.append(pixels[y0:y1, x0:x1].ravel())
+        else:  # A part of the box is not in front of the camera, or far beside its view.
+            extents.append(pixels.ravel() if (z > 0).any() else pixels[:0].ravel())
     return extents
 
 
 def _shade(hit: F64, axis: np.ndarray, normal: F64, number: np.ndarray, boxes: tuple[Box, ...]) -> F32:
-    colours = np.array([b.colour for b in boxes] + [(0, 0, 0)], float) / 255
-    albedo = colours[number] ** 2.2
+    colours = (np.array([b.colour for b in boxes] + [(0, 0, 0)]) / 255) ** 2.2
+    albedo = colours[number]
     light = 0.62 + 0.38 * np.clip(normal * LIGHT[axis], 0, 1)
     room = number == -1
     floor, ceiling, wall = room & (axis == 2) & (normal > 0), room & (axis == 2) & (normal < 0), room & (axis < 2)
-    albedo[floor] = _planks(hit[floor])
+    albedo[floor] = _floor(hit[floor])
     albedo[ceiling] = np.array([0.80, 0.80, 0.78])
     warm = np.where((axis[wall] == 0)[:, None], [0.60, 0.57, 0.50], [0.66, 0.65, 0.61])
     albedo[wall] = warm
+    order = np.argsort(number, kind="stable")
+    begin = np.searchsorted(number[order], np.arange(len(boxes) + 1))
     for index, box in enumerate(boxes):
-        mine = number == index
-        if box.texture != "plain" and mine.any():
+        mine = order[begin[index] : begin[index + 1]]
+        if box.texture != "plain" and len(mine):
             albedo[mine] = _TEXTURES[box.texture](hit[mine], albedo[mine], box)
     # Corners receive less light, and so does the floor below and beside furniture.
     distance = np.minimum(hit - ROOM_MM[0], ROOM_MM[1] - hit)
@@ -238,6 +242,14 @@ def _shade(hit: F64, axis: np.ndarray, normal: F64, number: np.ndarray, boxes: t
 
 def _under(points: F64, boxes: tuple[Box, ...]) -> F64:
     """Return the share (N,) of light on the floor that furniture leaves."""
+    light = _floor_light(boxes)
+    cells = ((points[:, :2] - ROOM_MM[0, :2]) / SHADE_CELL_MM).astype(int)
+    rows, columns = light.shape
+    return np.asarray(light[cells[:, 1].clip(0, rows - 1), cells[:, 0].clip(0, columns - 1)])
+
+
+@functools.lru_cache(maxsize=1)
+def _floor_light(boxes: tuple[Box, ...]) -> F32:
     columns, rows = shade_size()
     total = np.zeros((rows, columns), np.float32)
     for box in boxes:
@@ -247,17 +259,23 @@ def _under(points: F64, boxes: tuple[Box, ...]) -> F64:
         (x0, y0), (x1, y1) = np.round(low).astype(int).clip(0), np.round(high).astype(int) + 1
         strength = 0.75 * np.exp(-box.low_mm[2] / 700.0)
         total[y0:y1, x0:x1] = np.maximum(total[y0:y1, x0:x1], strength)
-    total = np.maximum(cv2.GaussianBlur(total, (0, 0), 3), 0.8 * cv2.GaussianBlur(total, (0, 0), 12))
-    cells = ((points[:, :2] - ROOM_MM[0, :2]) / SHADE_CELL_MM).astype(int)
-    return np.asarray(1 - total[cells[:, 1].clip(0, rows - 1), cells[:, 0].clip(0, columns - 1)])
+    near, far = (cv2.GaussianBlur(total, (0, 0), sigma) for sigma in (3, 12))
+    return np.asarray(1 - np.maximum(near, 0.8 * far), np.float32)
 
 
 def _is_light(number: np.ndarray, boxes: tuple[Box, ...]) -> np.ndarray:
     return np.asarray(np.array([box.texture == "light" for box in boxes] + [False])[number])
 
 
-def _planks(points: F64) -> F64:
+def _floor(points: F64) -> F64:
     """Return the colours (N, 3) of a wooden floor with a rug."""
+    rug = (np.abs(points[:, 0]) < 1250) & (np.abs(points[:, 1]) < 900)
+    out = np.empty((len(points), 3))
+    out[rug], out[~rug] = _rug(points[rug]), _planks(points[~rug])
+    return out
+
+
+def _planks(points: F64) -> F64:
     x, y = points[:, 0], points[:, 1]
     row = np.floor(y / 140.0)
     shift = 613.0 * _hash(row)
@@ -266,13 +284,17 @@ def _planks(points: F64) -> F64:
     grain = 1 + 0.06 * np.sin(y / 3.1 + 9 * _hash(row + plank)) + 0.05 * _noise(points * (0.12, 1, 1), 12.0)
     edge = np.minimum(np.abs(y / 140.0 - np.round(y / 140.0)) * 140, np.abs((x + shift) / 1200 - plank) * 1200)
     gap = np.where(edge < 2.5, 0.55, 1.0)
-    wood = np.array([0.36, 0.22, 0.115]) * (tone * grain * gap)[:, None]
-    rug = (np.abs(x) < 1250) & (np.abs(y) < 900)
+    return np.array([0.36, 0.22, 0.115]) * (tone * grain * gap)[:, None]
+
+
+def _rug(points: F64) -> F64:
+    x, y = points[:, 0], points[:, 1]
     border = (np.abs(x) > 1130) | (np.abs(y) > 780)
     motif = (np.abs((x + y) / 180 % 2 - 1) < 0.28) ^ (np.abs((x - y) / 180 % 2 - 1) < 0.28)
     pattern = np.where((motif & ~border)[:, None], [0.33, 0.31, 0.27], [0.24, 0.25, 0.27])
-    pattern = np.where(border[:, None], [0.115, 0.125, 0.15], pattern) * (1 + 0.12 * _noise(points, 9.0))[:, None]
-    return np.where(rug[:, None], pattern, wood)
+    return np.asarray(
+        np.where(border[:, None], [0.115, 0.125, 0.15], pattern) * (1 + 0.12 * _noise(points, 9.0))[:, None]
+    )
 
 
 def _wood(points: F64, albedo: F64, box: Box) -> F64:
