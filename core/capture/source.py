@@ -112,6 +112,7 @@ SOURCES: Registry[SourceKind] = Registry(
     "camera source",
     {
         "network": "core.capture.sources.network:KIND",
+        "onvif": "core.capture.sources.onvif:KIND",
         "device": "core.capture.sources.devices:KIND",
         "genicam": "core.capture.sources.genicam:KIND",
         "demo": "core.capture.sources.demo:KIND",

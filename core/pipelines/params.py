@@ -108,7 +108,7 @@ class RecordParams:
     """Settings of `record`.
 
     Attributes:
-        cameras: Cameras as "name=address". An address is rtsp://…, http://…, v4l2:/dev/video0, dshow:…,
+        cameras: Cameras as "name=address". An address is rtsp://…, http://…, onvif://…, v4l2:/dev/video0, dshow:…,
             avfoundation:…, genicam:SERIAL, the path of a video, demo:cam01 to demo:cam04 for a simulated board, or
             demo:people/cam01 to demo:people/cam08 for simulated people.
         name: Name of the new take. If omitted, the first free name is used.

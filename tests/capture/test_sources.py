@@ -94,7 +94,12 @@ def test_every_listed_kind_fulfils_the_contract(name: str) -> None:
     for found in kind.discover():
         assert isinstance(found, FoundCamera) and found.title and kind.accepts(found.address)
     assert not kind.accepts("nowhere") and not kind.accepts("")
-    absent = {"network": "rtsp://127.0.0.1:9/x", "device": "v4l2:/dev/video99", "genicam": "genicam:nobody"}
+    absent = {
+        "network": "rtsp://127.0.0.1:9/x",
+        "onvif": "onvif://127.0.0.1:9",
+        "device": "v4l2:/dev/video99",
+        "genicam": "genicam:nobody",
+    }
     with pytest.raises(CoreError) as refused:
         kind.open(absent.get(name, "demo:cam77"), options())
     assert refused.value.hint
