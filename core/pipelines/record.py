@@ -47,6 +47,7 @@ _BOARD_EVERY_S = 0.2
 _BOARD_SHARE = 0.25  # of a core, that looking for the board takes at most
 _SUMMARY_EVERY = 4  # frame sets
 _CORNERS_S = 0.5  # that corners are shown for
+_LEAST_STEP_NS = 5_000_000
 _RATE_S = 2.0  # over which the rate of writing is measured
 
 
@@ -175,7 +176,7 @@ class _CameraJob:
     def _loop(self, previews: Previews, board: _BoardLook) -> float:
         """Show the cameras and follow commands until the end; return the length of the last take, or of watching."""
         params, clock, recorder = self._params, self._clock, self._recorder
-        shown, status_ns, watched_s = dict[str, int](), 0, 0.0
+        shown, status_ns, watched_s, due_ns = dict[str, int](), 0, 0.0, clock.now_ns()
         while not self._reporter.cancelled() and not recorder.ended:
             now_ns = clock.now_ns()
             watched_s = (now_ns - self._begin_ns) / 1e9
@@ -202,7 +203,9 @@ class _CameraJob:
                 self._save()
                 self._publish(self._status(previews, board.summary))
                 self._progress(seconds)
-            clock.sleep(max(0.005, 1 / params.preview_hz - (clock.now_ns() - now_ns) / 1e9))
+            # Steps of the same length keep the rate, unless one takes too long.
+            due_ns = max(due_ns + round(1e9 / params.preview_hz), clock.now_ns() + _LEAST_STEP_NS)
+            clock.sleep((due_ns - clock.now_ns()) / 1e9)
         self._publish(self._status(previews, board.summary))
         return self._takes.seconds or watched_s
 
