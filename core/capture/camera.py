@@ -153,11 +153,10 @@ class RunningCamera:
     def _lose(self, problem: str) -> None:
         """Say why the camera is lost, once for each reason."""
         state = self.state
-        if state.problem != problem:
-            if state.frames:
-                self._note(f"{self._name} was lost: {problem} The others go on, and it is opened again.")
-            else:
-                self._note(f"{self._name}: {problem}")
+        if state.phase == "running":
+            self._note(f"{self._name} was lost: {problem} The others go on, and it is opened again.")
+        elif not state.frames and state.problem != problem:
+            self._note(f"{self._name}: {problem}")
         if state.phase == "running":
             self._lost_ns = state.last_ns
         state.phase, state.problem = "lost", problem

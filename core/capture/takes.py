@@ -14,9 +14,18 @@ from core.clock import Clock
 from core.disk import DiskError, saying_why
 from core.errors import CoreError
 from core.jobs.commands import StartTake
+from core.process import ProcessIdentity
 from core.progress import NullReporter, Reporter
 from core.session import RunLayout, Session, Take, TakeLayout
-from core.session.incoming import RecordedMarker, add_marker, discard, find_recording, free_take_name, reserve
+from core.session.incoming import (
+    IncomingOwner,
+    RecordedMarker,
+    add_marker,
+    discard,
+    free_take_name,
+    recording_owner,
+    reserve,
+)
 from core.session.ingest import ingest_recording
 
 _LEAST_FREE_BYTES, _LEAST_FREE_SHARE = 500_000_000, 0.1
@@ -135,22 +144,27 @@ class TakeMaker:
         if unwanted:
             discard(self._session, folder)
             return None
-        return save_recording(self._session, self._run, _NotesOnly(self._reporter))
+        known = IncomingOwner(process=ProcessIdentity.of(), run=self._run.name, cameras=self._cameras)
+        owner = recording_owner(folder) or known
+        return save_recording(self._session, folder, owner, _NotesOnly(self._reporter))
 
 
-def save_recording(session: Session, run: RunLayout, reporter: Reporter) -> Take | None:
-    """Make a take of what a run has recorded, or left when it was killed; None if there is nothing left to be made.
+def save_recording(session: Session, folder: TakeLayout, owner: IncomingOwner, reporter: Reporter) -> Take:
+    """Make a take of a recording that has ended, or was killed.
+
+    Args:
+        session: Session of the take.
+        folder: Folder of the recording.
+        owner: What is known of it.
+        reporter: Receives progress and notes.
 
     Raises:
         CoreError: Nothing was recorded, or the disk is full.
     """
-    if (found := find_recording(session, run.name)) is None:
-        return None
-    folder, owner = found
     try:
         return ingest_recording(session, folder, owner, reporter)
     except DiskError as error:
-        raise DiskError(error.message, f"Free some space; then resume run {run.name}: nothing is lost.") from error
+        raise DiskError(error.message, f"Free some space; then resume run {owner.run}: nothing is lost.") from error
     except CoreError:
         if not any(folder.root.glob("*.mkv")):
             discard(session, folder)

@@ -35,7 +35,7 @@ from core.pipelines.params import RecordParams
 from core.pipelines.rig.demo_room import adopt_demo_rig, save_demo_truth
 from core.progress import Reporter
 from core.session import RunLayout, Session, Take, TakeLayout
-from core.session.incoming import discard
+from core.session.incoming import discard, find_recording
 from core.types.arrays import F64
 from core.types.frame import Frame
 
@@ -73,9 +73,12 @@ def run_record(
         CoreError: No camera is given, or none sends an image.
     """
     av.logging.set_level(av.logging.ERROR)
-    if (take := save_recording(session, run, reporter)) is not None:
+    recovered = []
+    while (found := find_recording(session, run.name)) is not None:
         reporter.note("The recording was interrupted. Its images are recovered.")
-        return _result([take], 0.0)
+        recovered.append(save_recording(session, *found, reporter))
+    if recovered:
+        return _result(recovered, 0.0)
     if run.recorded.is_file() and (name := str(read_json(run.recorded))) in session.take_names():
         reporter.note(f"The recording had ended: its take is {name}.")
         return _result([session.take(name)], 0.0)

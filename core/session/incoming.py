@@ -154,7 +154,7 @@ def find_recording(session: Session, run: str) -> tuple[TakeLayout, IncomingOwne
     """
     for folder in session.layout.incoming.glob("*"):
         incoming = TakeLayout(folder)
-        owner = _owner(incoming)
+        owner = recording_owner(incoming)
         if owner is not None and owner.run == run:
             if owner.process.alive and owner.process != ProcessIdentity.of():
                 raise CoreError("The recording is still running.", "Stop it first.")
@@ -164,7 +164,7 @@ def find_recording(session: Session, run: str) -> tuple[TakeLayout, IncomingOwne
 
 def interrupted_recordings(session: Session) -> dict[str, str]:
     """Return the run of each interrupted recording, by the name of its take."""
-    owners = {folder.name: _owner(TakeLayout(folder)) for folder in sorted(session.layout.incoming.glob("*"))}
+    owners = {folder.name: recording_owner(TakeLayout(folder)) for folder in sorted(session.layout.incoming.glob("*"))}
     return {name: owner.run for name, owner in owners.items() if owner and owner.run and not owner.process.alive}
 
 
@@ -182,7 +182,7 @@ def free_take_name(session: Session, wanted: str, sources: Sequence[Path | str] 
     """
     taken = {path.name.casefold() for path in session.layout.takes.glob("*")}
     for folder in session.layout.incoming.glob("*"):
-        owner = _owner(TakeLayout(folder))
+        owner = recording_owner(TakeLayout(folder))
         if owner is not None and (owner.run or owner.process.alive):
             taken.add(folder.name.casefold())
     if wanted:
@@ -198,7 +198,8 @@ def free_take_name(session: Session, wanted: str, sources: Sequence[Path | str] 
     return next(name for name in candidates if name.casefold() not in taken)
 
 
-def _owner(incoming: TakeLayout) -> IncomingOwner | None:
+def recording_owner(incoming: TakeLayout) -> IncomingOwner | None:
+    """Return what is known of a take that is being made; None if that is damaged."""
     try:
         return from_mapping(IncomingOwner, read_json(incoming.owner))
     except CoreError:
@@ -208,7 +209,7 @@ def _owner(incoming: TakeLayout) -> IncomingOwner | None:
 def _remove_abandoned(session: Session) -> None:
     """Remove what imports of dead processes left; recordings stay."""
     for folder in session.layout.incoming.glob("*"):
-        owner = _owner(TakeLayout(folder))
+        owner = recording_owner(TakeLayout(folder))
         if owner is None:
             # Another process may be about to write its owner file.
             fresh = time.time() - folder.stat().st_mtime < _OWNERLESS_S

@@ -68,7 +68,7 @@ def test_takes_start_and_stop_while_the_cameras_run_on(session: Session) -> None
         4.5: SetControl(camera="cam09", control="gain", value=1.0),
         5.0: AddMarker(text="jump"),
         6.0: StopTake(),
-        6.5: StartTake(name="walk", kind="motion", duration_s=1),
+        6.1: StartTake(name="walk", kind="motion", duration_s=1),  # while the first one is being saved
         8.0: StartTake(name="unwanted"),
         8.5: StopTake(discard=True),
         9.0: AddMarker(),
