@@ -31,6 +31,7 @@ SCHEME = "demo"
 PEOPLE = "people/"
 """Beginning of the names of cameras that film people."""
 FPS = 10.0
+_RESUME_AT = 5  # multiples of which a camera that is behind goes on with
 N_CAMERAS = 4
 _SIZE_PX = (640, 480)
 _BACKGROUND = 110
@@ -142,13 +143,14 @@ class DemoSource:
         self.size_px = size_px
 
     def frames(self) -> Iterator[Frame]:
-        """Yield images in real time; images that cannot be drawn in time are dropped."""
+        """Yield images in real time; images that cannot be drawn in time are dropped, by all cameras alike."""
         clock, number, index = self._options.clock, 0, 0
         while True:
             time_ns = self._options.start_ns + round(number * 1e9 / FPS)
             behind_s = (clock.now_ns() - time_ns) / 1e9
             if behind_s > 2 / FPS:
                 number += int(behind_s * FPS)
+                number += -number % _RESUME_AT  # Cameras that cannot keep up go on with the same frame set.
                 continue
             clock.sleep(-behind_s)
             if number not in self._clock.drop:
