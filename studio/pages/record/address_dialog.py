@@ -57,7 +57,7 @@ class AddressDialog(Dialog):
         self.message = make_label("", "small")
         self.body.addWidget(self.message)
         self._background = Background(self)
-        self.test = button("Test", "normal", "view", "Connect to the camera and show an image")
+        self.test = button("Test", "normal", "record", "Connect to the camera and show an image")
         self.test.clicked.connect(self._test)
         self.foot.addWidget(self.test)
         self.foot.addStretch(1)

@@ -371,10 +371,10 @@ class RecordPage(ScrollPage):
             state = self._cameras.phase
         if state != self.bar.state:
             self.bar.set_state(state)
+            if state in ("starting", "countdown", "recording"):
+                self._hide_notice()
             if state == "recording":
                 self._close_result()
-            elif state == "starting":
-                self._hide_notice()
         self.stage.set_phase(self._cameras.phase, 0.0 if status is None else status.countdown_s)
         blocked = "" if state in ("countdown", "recording") else self._record_blocked()
         self.bar.set_blocked("One moment…" if self._asked() else blocked)
@@ -386,7 +386,9 @@ class RecordPage(ScrollPage):
         self.stage.live.board = self.bar.kind.currentData() != "motion"
 
     def _record_blocked(self) -> str:
-        return "" if self._cameras.running else self._state.jobs.why_not()
+        if self._cameras.running:
+            return ""
+        return self._state.jobs.why_not() if self._cameras.cameras else "Add cameras first."
 
     def _take_made(self, name: str) -> None:
         session = self._state.session
@@ -395,6 +397,8 @@ class RecordPage(ScrollPage):
 
     def _show_result(self, result: presenter.TakeResult) -> None:
         self.result.show_result(result)
+        if self.notice.sentence.text() in result.details:
+            self._hide_notice()  # the card says it
         self._fit_later()
 
     def _close_result(self) -> None:

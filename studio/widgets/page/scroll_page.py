@@ -95,7 +95,8 @@ class ScrollColumn(QScrollArea):
         self.setWidget(inner)
         self.verticalScrollBar().rangeChanged.connect(self._keep_edge)
 
-    def _keep_edge(self, _low: int, high: int) -> None:
+    def _keep_edge(self, _low: int = 0, _high: int = 0) -> None:
         """Take the width of the scroll bar from the margin, so that the cards keep their right edge."""
-        bar_px = self.verticalScrollBar().sizeHint().width() if high > 0 else 0
+        bar = self.verticalScrollBar()  # asked now: signals of ranges that follow each other may arrive out of order
+        bar_px = bar.sizeHint().width() if bar.maximum() > 0 else 0
         self.content.setContentsMargins(3 * GRID_PX, 0, 3 * GRID_PX - bar_px, 3 * GRID_PX)
