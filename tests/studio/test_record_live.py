@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +12,12 @@ from PySide6.QtWidgets import QWidget
 
 from core.calibration.sync.certificate import CameraSync, ClockReport, SyncCertificate
 from core.capture.controls import EXPOSURE, Control
+from core.config import to_mapping
 from core.errors import CoreError
-from core.files import resource
+from core.files import resource, write_json
+from core.process import ProcessIdentity
 from core.session import Session
+from core.session.incoming import IncomingOwner, reserve
 from studio.main_window import MainWindow
 from studio.pages.record import presenter
 from studio.state.app_state import AppState
@@ -124,6 +128,27 @@ def test_the_certificate_of_a_take_is_shown(sample_session: Session) -> None:
         assert (result.level, result.details) == (level, f"cam01 is {offset_s} s late.")
     (card,) = presenter.take_cards(sample_session)
     assert card.certificate is not None and hash(card)
+
+
+@pytest.mark.slow
+def test_an_interrupted_recording_and_a_warning_are_shown(window: MainWindow, qtbot, sample_session: Session) -> None:
+    incoming = reserve(sample_session, "lost", run="20250101-000000-record", cameras=("cam01",))
+    dead = dataclasses.replace(ProcessIdentity.of(), created=1.0)
+    owner = IncomingOwner(process=dead, run="20250101-000000-record", cameras=("cam01",))
+    write_json(incoming.owner, to_mapping(owner))
+    window.open_path(sample_session.root)
+    window.show_page("record")
+    page = window.pages["record"]
+    qtbot.waitUntil(page.banner.isVisible, timeout=20_000)
+    assert "lost" in page.banner.sentence.text() and page.banner.push.isEnabled()
+    assert page.strip.isVisible() and not page.empty.isVisible()  # there are takes, but no cameras
+    window.state.cameras.add(["left=rtsp://192.0.2.7/one"])
+    assert page.stage.isVisible() and page.bar.state == "off" and not page.strip.isVisible()
+    window.state.cameras.warned.emit("left has stopped sending images.")
+    assert page.notice.isVisible()
+    qtbot.waitUntil(lambda: page.stage.geometry().bottom() < page.takes_title.geometry().top() < page.area.height())
+    qtbot.mouseClick(page.notice.push, Qt.MouseButton.LeftButton)
+    assert not page.notice.isVisible()
 
 
 @pytest.mark.slow
