@@ -13,6 +13,7 @@ from core.live.config import VMC_PORT, LiveConfig
 from studio.pages.live.presenter import (
     LiveScene,
     LiveView,
+    all_in_demo_room,
     live_view,
     rate_text,
     session_rig,
@@ -50,7 +51,7 @@ class LivePage(QWidget):
         super().__init__(parent)
         self._state, self._cameras = state, state.cameras
         self.scene = LiveScene()
-        self._wanted = False
+        self._wanted, self._stage = False, ""
         self._latencies_s: list[float] = []
         self._told_s = 0.0
         self._palette = palette(current_theme())
@@ -229,9 +230,10 @@ class LivePage(QWidget):
         stage = self.view.stage
         if stage != self._stage:
             self._stage = stage
+            session = self._state.session
+            if session is not None and stage == "running" and all_in_demo_room(self._cameras.cameras):
+                self._state.rig.follow(session, "The exact rig of the demo room is used.")
             self.refresh()
-
-    _stage = ""
 
     def _apply_theme(self, theme: Theme) -> None:
         self._palette = palette(theme)
