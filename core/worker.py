@@ -20,7 +20,7 @@ from core.jobs.events import Cancelled, Finished
 from core.jobs.launch import Ranks, end_with_parent, run_rank, select_gpu
 from core.jobs.runner import run_job
 from core.jobs.spec import JobSpec
-from core.jobs.system import keep_freed_memory, wait_without_spinning, yield_to_the_window
+from core.jobs.system import wait_without_spinning, yield_to_the_window
 from core.passwords import HidingFormatter
 from core.pipelines.verbs import verb
 from core.progress import Reporter
@@ -66,7 +66,6 @@ def run_worker(arguments: list[str] | None = None) -> int:
         signal.signal(name, lambda *_: stop.set())
     if spec.verb != "record":  # a recording must keep up with its cameras
         yield_to_the_window()
-    keep_freed_memory()
     wait_without_spinning()
     select_gpu()
     if not Ranks.from_environment().is_main:

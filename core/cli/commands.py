@@ -32,7 +32,7 @@ from core.disk import DiskError, disk_error, sweep
 from core.errors import CoreError
 from core.jobs import Cancelled, Finished, JobSpec, run_job
 from core.jobs.launch import Ranks, run_rank, select_gpu
-from core.jobs.system import keep_freed_memory, wait_without_spinning
+from core.jobs.system import wait_without_spinning
 from core.passwords import HidingFormatter, keep_passwords
 from core.pipelines.demo import create_demo
 from core.pipelines.verbs import VERBS, Verb, verb
@@ -205,7 +205,6 @@ def _run_job(
         sweep(session.root)
         return verb(spec.verb)(session, spec.params, run, reporter)
 
-    keep_freed_memory()
     wait_without_spinning()
     with _logging_to(run.log), JobView(errors) as view, _stopping_on_signals(errors) as stop:
         ended = run_job(run.root, spec.verb, work, stopped=stop.is_set, listen=view.listen)

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from core.evaluation.loco import collect_observations, reprojection_errors
-from core.session import Take
 from core.types.camera import CameraRig
+from core.types.pose2d import Pose2D, StoredPose2D
 from core.types.pose3d import Pose3DSequence
 
 
 def median_reprojection_px(
-    take: Take, estimator: str, rig: CameraRig, sequence: Pose3DSequence, *, first_pass: bool = False
+    rig: CameraRig, poses2d: Mapping[str, Pose2D | StoredPose2D], sequence: Pose3DSequence
 ) -> float:
     """Return the median reprojection error of 3D people over all observed joints; NaN without people.
 
     Args:
-        take: Take with the 2D poses that the people were made from; read a camera at a time.
-        estimator: Name of the 2D poses.
         rig: Cameras of the take.
+        poses2d: 2D poses of the take by camera name.
         sequence: People at all frames of the take.
-        first_pass: Measure against the poses as estimated from single images; see `Take.poses2d_files`.
     """
     frames, errors_px = np.arange(len(sequence.time_s)), []
     for name in rig.names:
-        poses2d = take.poses2d(estimator, rig, first_pass=first_pass, cameras=[name])
         observations = collect_observations(poses2d, (name,), frames)
-        del poses2d
         errors = reprojection_errors(rig.subset([name]), observations, sequence, sequence.time_s).error_px[name]
         errors_px.append(errors[np.isfinite(errors)])
     every = np.concatenate(errors_px)

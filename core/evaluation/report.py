@@ -56,7 +56,7 @@ class MethodResult:
     people_per_frame: Mapping[str, int]
     identity: IdentityMetrics
     reprojection_px: float
-    loco: ViewErrors | None
+    loco: ViewErrors | None = None
     run: str = ""
     shipped: bool = False
     smoothing: str = "none"

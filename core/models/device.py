@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 
 from core.errors import CoreError
+from core.jobs.system import keep_freed_memory
 from core.registry import closest
 
 KINDS = ("cuda", "mps", "cpu")
@@ -17,9 +18,12 @@ KINDS = ("cuda", "mps", "cpu")
 def pick_device(name: str = "auto") -> torch.device:
     """Return the device of a name; "auto" takes the fastest kind available: cuda, then mps, then cpu.
 
+    The process keeps freed memory from now on, which networks need again at each step.
+
     Raises:
         CoreError: The name is unknown, or the machine has no such device.
     """
+    keep_freed_memory()
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         return torch.device(next(kind for kind in KINDS if available[kind]))

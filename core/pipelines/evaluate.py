@@ -49,12 +49,17 @@ _CONTEXT_S = 0.5  # Around the held-out frames, for tracking and smoothing.
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _EvaluationData:
-    """Inputs that all methods share: `held_out` are observations for LOCO, `poses2d` what people are made from."""
+    """Inputs that all methods share.
+
+    Methods work on `poses2d`, and are judged by `observed`, which lacks the second look: it follows the 3D people.
+    `held_out` are the observations for LOCO.
+    """
 
     take: Take
     rig: CameraRig
     estimator: str
     poses2d: Mapping[str, Pose2D | StoredPose2D]
+    observed: Mapping[str, Pose2D | StoredPose2D]
     time_s: F64
     held_out: ViewObservations
 
@@ -68,7 +73,7 @@ class _EvaluationData:
 
     def reprojection_px(self, sequence: Pose3DSequence) -> float:
         """Return the median reprojection error over the whole take."""
-        return median_reprojection_px(self.take, self.estimator, self.rig, sequence, first_pass=True)
+        return median_reprojection_px(self.rig, self.observed, sequence)
 
 
 def run_evaluate(session: Session, params: EvaluateParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
@@ -126,7 +131,10 @@ def _load_data(
 ) -> _EvaluationData:
     """Load what all methods share; `folder` holds what is too large for the memory."""
     rig = session.rig_for(take)
-    poses2d = take.stored_poses2d(estimator, rig, folder)
+    observed = poses2d = take.stored_poses2d(estimator, rig, folder)
+    if take.poses2d_manifest(estimator).get("second_look"):
+        (folder / "first").mkdir()
+        observed = take.stored_poses2d(estimator, rig, folder / "first", first_pass=True)
     time_s = take.timeline().time_s
     frames = np.flatnonzero(held_out(len(time_s), _split(model)))
     if not len(frames):
@@ -139,19 +147,9 @@ def _load_data(
         estimator=estimator,
         poses2d=poses2d,
         time_s=time_s,
-        held_out=_observations(take, estimator, rig, frames),
+        observed=observed,
+        held_out=collect_observations(observed, rig.names, frames),
     )
-
-
-def _observations(take: Take, estimator: str, rig: CameraRig, frames: np.ndarray) -> ViewObservations:
-    """Collect the observations of the measured frames, reading a camera at a time."""
-    observed = {}
-    for name in rig.names:
-        # Without the second look, which follows the 3D people that it would judge.
-        poses2d = take.poses2d(estimator, rig, first_pass=True, cameras=[name])
-        observed[name] = poses2d.pop(name).select(frames)
-    observations = collect_observations(observed, rig.names, np.arange(len(frames)))
-    return dataclasses.replace(observations, frames=frames)
 
 
 def _split(model: TrainedNetworks | None) -> SplitConfig:
@@ -167,7 +165,7 @@ def _triangulation(data: _EvaluationData, reporter: Reporter) -> dict[str, Metho
     Both are refitted for every left-out camera with the baseline's own settings, from the held-out frames and some
     before and after.
     """
-    own = Triangulator.from_baseline(data.take.poses3d(BASELINE))
+    own = Triangulator.from_baseline(Pose3DSequence.load_provenance(data.take.layout.poses3d(BASELINE)))
     raw = dataclasses.replace(own, tracking=dataclasses.replace(own.tracking, smoothing="none"))
     methods = {BASELINE_KEY: own.tracking}
     if own.tracking.smoothing != "rts":
@@ -179,13 +177,16 @@ def _triangulation(data: _EvaluationData, reporter: Reporter) -> dict[str, Metho
         stored = data.take.poses3d(BASELINE)
         return stored if tracking is own.tracking else smooth(stored, tracking)
 
+    # Whole takes first, while little else is in memory.
+    results = {
+        key: MethodResult.of(functools.partial(whole, tracking), data.reprojection_px, smoothing=tracking.smoothing)
+        for key, tracking in methods.items()
+    }
     variants = [functools.partial(smooth, config=tracking) for tracking in methods.values()]
     loco = data.loco(_fit_without(data, raw), variants, reporter, "Triangulating without")
     return {
-        key: MethodResult.of(
-            functools.partial(whole, tracking), data.reprojection_px, loco=of_method, smoothing=tracking.smoothing
-        )
-        for (key, tracking), of_method in zip(methods.items(), loco, strict=True)
+        key: dataclasses.replace(result, loco=of_method)
+        for (key, result), of_method in zip(results.items(), loco, strict=True)
     }
 
 

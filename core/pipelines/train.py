@@ -148,7 +148,7 @@ def _footage(
             labels.append(PseudoLabels.raw(inputs[-1]))
             continue
         if unseen is not None and not config.split.train_on_camera:
-            triangulator = Triangulator.from_baseline(baseline)
+            triangulator = Triangulator.from_baseline(baseline.provenance)
             baseline = triangulator.reconstruct(rig, poses2d, time_s, reporter, exclude_camera=rig.names[unseen])
         labels.append(PseudoLabels.clean(rig, poses2d, baseline, joints))
     footage = Footage.build(rig, inputs, labels, times_s, config.split, maps, images)

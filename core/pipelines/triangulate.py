@@ -47,6 +47,7 @@ def run_triangulate(session: Session, params: TriangulateParams, run: RunLayout,
     with tempfile.TemporaryDirectory() as folder:
         poses2d = take.stored_poses2d(estimator, rig, Path(folder))
         sequence = triangulator.reconstruct(rig, poses2d, time_s, StageReporter(reporter, 0.0, 0.5))
+        median = median_reprojection_px(rig, poses2d, sequence)
     del poses2d
     biased, comparing = str(sequence.provenance.get(RIG_WARNING, "")), StageReporter(reporter, 0.5, 0.5)
     comparison = compare_take(take, estimator, rig, biased, comparing)
@@ -60,7 +61,6 @@ def run_triangulate(session: Session, params: TriangulateParams, run: RunLayout,
     }
     sequence = dataclasses.replace(sequence, provenance=provenance)
     sequence.save(take.layout.poses3d(BASELINE))
-    median = median_reprojection_px(take, estimator, rig, sequence)
     note_discarded(sequence, params.tracking, reporter)
     _warn(rig, sequence, reporter)
     if comparison.message:

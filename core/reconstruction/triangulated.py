@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -44,13 +45,13 @@ class Triangulator:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
     @classmethod
-    def from_baseline(cls, baseline: Pose3DSequence) -> Triangulator:
-        """Return a triangulator with the settings that a stored baseline was made with.
+    def from_baseline(cls, provenance: Mapping[str, Any]) -> Triangulator:
+        """Return a triangulator with the settings that a baseline of this provenance was made with.
 
         Raises:
             CoreError: It was made by a version with other settings.
         """
-        settings = baseline.provenance.get("config", {})
+        settings = provenance.get("config", {})
         try:
             return cls(
                 association=from_mapping(AssociationConfig, settings.get("association", {})),

@@ -234,21 +234,24 @@ class Take:
         }
         return poses2d if rig is None else align_poses2d(poses2d, self.timeline(), rig)
 
-    def stored_poses2d(self, estimator: str, rig: CameraRig, folder: Path) -> dict[str, Pose2D | StoredPose2D]:
+    def stored_poses2d(
+        self, estimator: str, rig: CameraRig, folder: Path, *, first_pass: bool = False
+    ) -> dict[str, Pose2D | StoredPose2D]:
         """Return 2D poses as `poses2d` does, in a form that takes little memory where no time offset is compensated.
 
         Args:
             estimator: Name of the estimator.
             rig: Cameras whose time offsets are compensated.
             folder: Folder for temporary files, which has to last as long as the poses.
+            first_pass: As in `poses2d_files`.
 
         Raises:
             CoreError: There are no complete 2D poses of this estimator, or a file is damaged.
         """
         moved = [name for name in exposure_times(self.timeline(), rig) if name in self.cameras]
-        files = self.poses2d_files(estimator)
+        files = self.poses2d_files(estimator, first_pass=first_pass)
         return {
-            **self.poses2d(estimator, rig, cameras=moved),
+            **self.poses2d(estimator, rig, first_pass=first_pass, cameras=moved),
             **{
                 name: StoredPose2D.unpack(path, folder / f"{number}")
                 for number, (name, path) in enumerate(files.items())

@@ -76,7 +76,7 @@ def test_settings_are_those_that_a_baseline_was_made_with(scene):
         association=AssociationConfig(gate_mm=90.0), tracking=TrackingConfig(smoothing="one_euro", max_gap_s=0.2)
     )
     result = settings.reconstruct(rig, poses2d, truth.time_s, NullReporter())
-    assert Triangulator.from_baseline(result) == settings
+    assert Triangulator.from_baseline(result.provenance) == settings
     assert result.provenance["smoothing"]["smoothing"] == "one_euro"
 
 

@@ -74,7 +74,7 @@ def _update(session: Session, take: Take, run: RunLayout, reporter: Reporter, le
             left.append(f"{take.name}: the 2D poses of {estimator} are gone; {name} stays out of date.")
             results.remove(name)
     if BASELINE in results:
-        settings = Triangulator.from_baseline(take.poses3d(BASELINE))
+        settings = Triangulator.from_baseline(provenance_of(take, BASELINE))
         estimator = str(provenance_of(take, BASELINE).get("estimator", ""))
         again = TriangulateParams(
             take=take.name, estimator=estimator, association=settings.association, tracking=settings.tracking
