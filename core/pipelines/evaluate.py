@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,7 +33,6 @@ from core.pipelines.infer import TrainedNetworks, choose_networks
 from core.pipelines.params import EvaluateParams, TrainParams
 from core.pose2d.choice import choose_poses2d
 from core.progress import NullReporter, Reporter, StageReporter, check
-from core.reconstruction.predictor import Predictor
 from core.reconstruction.triangulated import Triangulator
 from core.session import BASELINE, RunLayout, Session, Take
 from core.session.inputs import evaluation_inputs, require_current
@@ -43,6 +42,9 @@ from core.types.arrays import F64
 from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D, StoredPose2D
 from core.types.pose3d import Pose3DSequence
+
+if TYPE_CHECKING:
+    from core.reconstruction.predictor import Predictor
 
 _CONTEXT_S = 0.5  # Around the held-out frames, for tracking and smoothing.
 

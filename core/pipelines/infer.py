@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core import __version__
 from core.config import to_mapping
 from core.errors import CoreError
 from core.evaluation.identity import people_per_frame
 from core.files import resource
-from core.models.checkpoint import Checkpoint
-from core.models.device import pick_device, process_count
-from core.models.distributed import Group, process_group
 from core.pipelines.params import InferParams
 from core.pipelines.volume import training_volume
 from core.pose2d.choice import choose_poses2d
 from core.progress import Reporter
-from core.reconstruction.predictor import Predictor
 from core.registry import closest
 from core.session import RunLayout, Session, Take
 from core.session.inputs import input_digests, outdated_training, world_of_training
@@ -26,6 +22,10 @@ from core.session.status import trained_runs
 from core.tracking.smooth import smooth
 from core.tracking.track import note_discarded
 from core.training.presets import SHIPPED_PRESETS, preset
+
+if TYPE_CHECKING:  # torch takes 240 MB, also where there are no networks to evaluate
+    from core.models.distributed import Group
+    from core.reconstruction.predictor import Predictor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +57,10 @@ class TrainedNetworks:
         Raises:
             CoreError: As `Predictor.load` and `training_volume`.
         """
+        from core.models.checkpoint import Checkpoint
+        from core.models.device import pick_device
+        from core.reconstruction.predictor import Predictor
+
         if self.run is not None:
             for message in outdated_training(session, self.run):
                 reporter.note(f"{self.name}: {message} Train again to fit them.", "warning")
@@ -112,6 +116,9 @@ def run_infer(session: Session, params: InferParams, run: RunLayout, reporter: R
         CoreError: There are no such networks, or the take has no 2D poses.
         CancelledError: The job was cancelled.
     """
+    from core.models.device import process_count
+    from core.models.distributed import process_group
+
     with process_group(process_count(params.processes), run.root) as group:
         return _infer(session, params, group, reporter)
 
