@@ -24,7 +24,6 @@ from studio.jobs.tracked import TrackedJob
 from studio.main_window import MainWindow
 from studio.pages.calibrate.floor.dialog import FloorDialog
 from studio.pages.calibrate.import_dialog import ImportRigDialog
-from studio.pages.calibrate.replace_dialog import ReplaceDialog
 from studio.pages.record.address_dialog import AddressDialog
 from studio.pages.record.import_dialog import ImportDialog
 from studio.pages.registry import PAGES
@@ -33,6 +32,7 @@ from studio.shell.dialogs import AboutDialog, Dialog, ErrorDialog, ShortcutsDial
 from studio.shell.guide import GuideDialog
 from studio.shell.new_session_dialog import NewSessionDialog
 from studio.shell.rename_dialog import RenameDialog
+from studio.shell.replace_dialog import ReplaceDialog
 from studio.widgets.images.image_tiles import ImageDialog
 from studio.widgets.images.image_view import ImageView, to_image
 

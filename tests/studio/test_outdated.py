@@ -25,9 +25,9 @@ from core.session import BASELINE, Session
 from core.session.calibrations import kept_calibrations
 from core.session.moving import replace_rig
 from studio.main_window import MainWindow
-from studio.pages.calibrate.replace_dialog import ReplaceDialog
 from studio.pages.export.presenter import result_choices
 from studio.pages.view.presenter import ViewPresenter
+from studio.shell.replace_dialog import ReplaceDialog
 from studio.state.app_state import AppState
 
 pytestmark = pytest.mark.slow

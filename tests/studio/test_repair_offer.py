@@ -1,4 +1,4 @@
-"""The Calibrate page offers the repair that the people in a take ask for."""
+"""The Calibrate and Train pages offer the repair that the people in a take ask for."""
 
 from __future__ import annotations
 
@@ -32,6 +32,10 @@ def test_a_late_camera_is_synchronised_by_the_button_of_the_banner(
     )
     window.open_path(session.root)
     assert "cam01 does not fit what the other cameras see" in window.pages["view"].presenter.notice.heading
+    window.show_page("train")
+    notice = window.pages["train"].repair_notice
+    assert notice.isVisible() and "cam01 does not fit" in notice.sentence.text()
+    assert notice.push.text() == "Synchronise cameras"
     window.show_page("calibrate")
     page = window.pages["calibrate"]
     page.steps.show_panel("check")
@@ -46,3 +50,5 @@ def test_a_late_camera_is_synchronised_by_the_button_of_the_banner(
     ended(window.state)
     assert session.take("walk").clock_errors == {"cam01": pytest.approx(-0.2, abs=0.003)}
     assert not page.banner.push.isVisible(), "nothing is offered until the people are compared again"
+    window.show_page("train")
+    assert not notice.isVisible()

@@ -5,6 +5,7 @@ The last two store no times. With a stated frame rate they become videos without
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -29,6 +30,7 @@ VIDEO_SUFFIXES = (
 STREAM_SUFFIXES = (".264", ".265", ".h264", ".h265", ".hevc", ".mjpeg", ".mjpg")
 """Suffixes of streams without a container, as the camera of the Raspberry Pi writes them."""
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+_ABOUT = re.compile(r"(readme|licen[cs]e|copying|changelog)(\..+)?|.+\.md|thumbs\.db|desktop\.ini", re.I)
 _MAX_NAMED = 8
 _APART = 0.5  # share of the shorter folder by which first numbers may differ if they count the same frames
 
@@ -177,7 +179,7 @@ def _in_folder(folder: Path) -> tuple[list[CameraFootage], str]:
             else:
                 continue
             known.append(child)
-    others = [p.name + "/" * p.is_dir() for p in children if p not in known and p.name != "timestamps.csv"]
+    others = [p.name + "/" * p.is_dir() for p in children if p not in known and not _about(p)]
     more = f" and {len(others) - _MAX_NAMED} more" if len(others) > _MAX_NAMED else ""
     named = ", ".join(others[:_MAX_NAMED]) + more
     if not found:
@@ -186,6 +188,11 @@ def _in_folder(folder: Path) -> tuple[list[CameraFootage], str]:
             "Choose the folder with the cameras' videos, or with a folder of images per camera.",
         )
     return found, f"Not used in {folder.name}: {named}." if others else ""
+
+
+def _about(path: Path) -> bool:
+    """Return whether a file is read elsewhere, or is nothing that could be footage."""
+    return path.name == "timestamps.csv" or _ABOUT.fullmatch(path.name) is not None
 
 
 def _images(folder: Path) -> list[Path]:

@@ -19,7 +19,6 @@ from core.pipelines.params import (
     BoardSheetParams,
     CalibrateParams,
     CalibratePeopleParams,
-    CertifyParams,
     ExportRigParams,
     ImportRigParams,
     ImportTakeParams,
@@ -39,11 +38,12 @@ from studio.pages.calibrate.floor.dialog import FloorDialog
 from studio.pages.calibrate.import_dialog import ImportRigDialog
 from studio.pages.calibrate.live_card import LiveCard
 from studio.pages.calibrate.people_card import PeopleCard
-from studio.pages.calibrate.presenter import RepairOffer, VerdictRow
-from studio.pages.calibrate.replace_dialog import ask_to_replace
+from studio.pages.calibrate.presenter import VerdictRow
 from studio.pages.calibrate.solve_card import SolveCard
 from studio.pages.calibrate.world_card import WorldCard
 from studio.shell.dialogs import show_error_dialog
+from studio.shell.repair import RepairOffer, load_offer, start_repair
+from studio.shell.replace_dialog import ask_to_replace
 from studio.state.app_state import AppState
 from studio.widgets.buttons import button
 from studio.widgets.card import Card
@@ -228,7 +228,7 @@ class CalibratePage(StepPage):
         except CoreError as error:
             cause = "" if rig is not None else "The calibration cannot be read. "
             problem = f"{cause}{error.message} {error.hint}"
-        self._offer = presenter.load_offer(session)
+        self._offer = load_offer(session)
         self._show_banner(presenter.banner(rig, verdict, problem))
         self.export_button.setEnabled(rig is not None)
         self.solve_card.show_advice("" if metrics is None else metrics.advice)
@@ -323,16 +323,7 @@ class CalibratePage(StepPage):
         if self.steps.current != "check":
             self.steps.show_panel("check")
         elif self._offer is not None:
-            self._repair(self._offer)
-
-    def _repair(self, offer: RepairOffer) -> None:
-        if offer.verb == "certify":
-            self._start(
-                "certify", CertifyParams(take=offer.take, estimator=offer.estimator), f"{offer.title} of {offer.take}"
-            )
-        else:
-            params = CalibratePeopleParams(take=offer.take, estimator=offer.estimator, mode="repair")
-            self._start("calibrate-people", params, f"{offer.title} from people in {offer.take}")
+            start_repair(self._state, self._offer, self.window())
 
     def _step_changed(self, _name: str) -> None:
         self._show_banner(self._verdict)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from PySide6.QtGui import QImage
 
 from core.board.pattern import Board
 from core.calibration.board.config import CalibrateConfig
-from core.calibration.checks import PEOPLE_FIT
 from core.config import from_mapping
 from core.errors import CoreError
 from core.files import read_json
@@ -62,25 +60,6 @@ class VerdictRow:
     level: str
     message: str
     remedy: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RepairOffer:
-    """Repair that the people in a take ask for.
-
-    Attributes:
-        verb: "certify" or "calibrate-people".
-        take: The take.
-        estimator: Name of its 2D poses.
-        title: Text of the button.
-        tip: Tooltip of the button: the verb, and what it is expected to gain.
-    """
-
-    verb: str
-    take: str
-    estimator: str
-    title: str
-    tip: str
 
 
 def camera_rows(rig: CameraRig, metrics: BoardResults | None = None) -> list[tuple[str, ...]]:
@@ -159,28 +138,6 @@ def load_verdict(session: Session) -> tuple[VerdictRow, list[VerdictRow]] | None
     except (KeyError, TypeError) as error:
         raise CoreError(f"{path} is damaged: {error}.", "Import the calibration again.") from error
     return verdict, findings
-
-
-def load_offer(session: Session) -> RepairOffer | None:
-    """Return the repair that the people of the last triangulated take ask for; None if they fit the cameras."""
-    path = session.layout.rig_report
-    try:
-        fit: Any = read_json(path).get(PEOPLE_FIT) if path.exists() else None
-    except (CoreError, AttributeError):
-        return None  # the banner reports the damage
-    if not isinstance(fit, Mapping) or fit.get("take") not in session.take_names():
-        return None
-    titles = {"certify": "Synchronise cameras", "calibrate-people": "Repair cameras"}
-    verb = str(fit.get("action"))
-    if verb not in titles:
-        return None
-    return RepairOffer(
-        verb=verb,
-        take=str(fit["take"]),
-        estimator=str(fit.get("estimator", "")),
-        title=titles[verb],
-        tip=str(fit.get("remedy", "")),
-    )
 
 
 def banner(rig: CameraRig | None, verdict: tuple[VerdictRow, list[VerdictRow]] | None, problem: str) -> VerdictRow:

@@ -17,6 +17,7 @@ from studio.pages.train.plots import PLOTS, Plot
 from studio.plots.found_plot import FoundPlot
 from studio.plots.loss_plot import LossPlot
 from studio.shell.dialogs import show_error_dialog
+from studio.shell.repair import RepairOffer, load_offer, start_repair
 from studio.shell.updating import UPDATE_TIP, start_update
 from studio.specs import StepView
 from studio.state.app_state import AppState
@@ -30,6 +31,7 @@ from studio.widgets.columns import Columns, TileGrid
 from studio.widgets.data_table import DataTable
 from studio.widgets.empty_state import EmptyState
 from studio.widgets.finding_row import FindingRow
+from studio.widgets.page.banner import Banner
 from studio.widgets.page.scroll_page import ScrollPage
 from studio.widgets.status_dot import StatusDot
 from studio.widgets.text import make_label, set_role
@@ -79,6 +81,7 @@ class TrainPage(ScrollPage):
         super().__init__("Train", "From footage to 3D, step by step or all at once.", parent)
         self._state = state
         self._watched: TrackedJob | None = None
+        self._offer: RepairOffer | None = None
         self._shown_step: tuple[str, int, int] | None = None
         self.run_all = ReasonButton(
             button("Run all steps", "primary", "forward", "2D poses, triangulate, train, infer, evaluate and export")
@@ -88,6 +91,9 @@ class TrainPage(ScrollPage):
         self.bring_up_to_date.clicked.connect(lambda: start_update(self._state, self.window()))
         self.tools.addWidget(self.bring_up_to_date)
         self.tools.addWidget(self.run_all)
+        self.repair_notice = Banner()
+        self.repair_notice.requested.connect(self._repair)
+        self.content.addWidget(self.repair_notice)
         self.columns = Columns(breakpoint_px=860, stretch=(4, 5))
         self.content.addWidget(self.columns, 1)
         self.columns.left.addWidget(self._steps_card())
@@ -172,6 +178,7 @@ class TrainPage(ScrollPage):
 
     def refresh(self) -> None:
         """Show the selected take as it is on disk."""
+        self._show_repair()
         self._show_takes()
         self._show_estimators()
         self._show_steps()
@@ -305,6 +312,18 @@ class TrainPage(ScrollPage):
             self._state.jobs.start(session, verb, params, title)
         except CoreError as error:
             show_error_dialog(error, self.window())
+
+    def _show_repair(self) -> None:
+        """Say which cameras the people do not fit, since 3D poses and networks suffer from them."""
+        session = self._state.session
+        self._offer = None if session is None else load_offer(session)
+        self.repair_notice.setVisible(self._offer is not None)
+        if self._offer is not None:
+            self.repair_notice.show_sentence("warning", self._offer.message, self._offer.title, self._offer.tip)
+
+    def _repair(self) -> None:
+        if self._offer is not None:
+            start_repair(self._state, self._offer, self.window())
 
     def _show_takes(self) -> None:
         session = self._state.session

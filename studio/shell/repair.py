@@ -1,0 +1,83 @@
+"""Offer to repair a rig that the people in a take do not fit, and the job that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from PySide6.QtWidgets import QWidget
+
+from core.calibration.checks import PEOPLE_FIT
+from core.errors import CoreError
+from core.files import read_json
+from core.pipelines.params import CalibratePeopleParams, CertifyParams
+from core.session import Session
+from studio.shell.dialogs import show_error_dialog
+from studio.shell.replace_dialog import ask_to_replace
+from studio.state.app_state import AppState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepairOffer:
+    """Repair that the people in a take ask for.
+
+    Attributes:
+        verb: "certify" or "calibrate-people".
+        take: The take.
+        estimator: Name of its 2D poses.
+        title: Text of the button.
+        message: Cameras that do not fit, as a sentence.
+        tip: Tooltip of the button: the verb, and what it is expected to gain.
+    """
+
+    verb: str
+    take: str
+    estimator: str
+    title: str
+    message: str
+    tip: str
+
+
+def load_offer(session: Session) -> RepairOffer | None:
+    """Return the repair that the people of the last triangulated take ask for; None if they fit the cameras."""
+    path = session.layout.rig_report
+    try:
+        fit: Any = read_json(path).get(PEOPLE_FIT) if path.exists() else None
+    except (CoreError, AttributeError):
+        return None  # the banner reports the damage
+    if not isinstance(fit, Mapping) or fit.get("take") not in session.take_names():
+        return None
+    titles = {"certify": "Synchronise cameras", "calibrate-people": "Repair cameras"}
+    verb = str(fit.get("action"))
+    if verb not in titles:
+        return None
+    return RepairOffer(
+        verb=verb,
+        take=str(fit["take"]),
+        estimator=str(fit.get("estimator", "")),
+        title=titles[verb],
+        message=str(fit.get("message", "")),
+        tip=str(fit.get("remedy", "")),
+    )
+
+
+def start_repair(state: AppState, offer: RepairOffer, parent: QWidget | None) -> None:
+    """Start the job that an offer stands for; ask first where it replaces the calibration."""
+    session = state.session
+    if session is None:
+        return
+
+    def start(params: object, title: str) -> None:
+        try:
+            state.jobs.start(session, offer.verb, params, title)
+        except CoreError as error:
+            show_error_dialog(error, parent)
+
+    if offer.verb == "certify":
+        start(CertifyParams(take=offer.take, estimator=offer.estimator), f"{offer.title} of {offer.take}")
+        return
+    params = CalibratePeopleParams(take=offer.take, estimator=offer.estimator, mode="repair")
+    title = f"{offer.title} from people in {offer.take}"
+    ask_to_replace(session, "Go on", parent, partial(start, params, title))
