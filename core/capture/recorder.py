@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import threading
 import time
@@ -16,6 +15,7 @@ from core.capture.camera import CameraState, Opener, RunningCamera
 from core.capture.store import CameraStore, StoreState
 from core.capture.synchronizer import Synchronizer
 from core.clock import SYSTEM_CLOCK, Clock
+from core.disk import sync
 from core.session.layout import TakeLayout
 from core.types.frame import Frame, FrameSet
 
@@ -192,11 +192,7 @@ class _Syncing:
 
     def _run(self) -> None:
         while not self._stop.wait(_SYNC_EVERY_S):
-            for path in [*self._folder.glob("*.mkv"), *self._folder.glob("*.times.csv")]:
+            for path in [self._folder, *self._folder.glob("*.mkv"), *self._folder.glob("*.times.csv")]:
                 with contextlib.suppress(OSError):  # the writer says what is wrong with the disk
-                    handle = os.open(path, os.O_RDWR)
-                    try:
-                        os.fsync(handle)
-                    finally:
-                        os.close(handle)
+                    sync(path)
         self._done.set()
