@@ -314,9 +314,10 @@ def check_several(addresses: list[str], expect: Any) -> None:
     def opener(name: str, address: str) -> Any:
         return open_source(f"{address}?size=320x180&fps=15", SourceOptions(camera=name, start_ns=0))
 
-    recorder = Recorder({f"cam{i}": address for i, address in enumerate(addresses)}, None, opener)
+    recorder = Recorder({f"cam{i}": address for i, address in enumerate(addresses)}, opener)
     time.sleep(6)
     recorder.stop()
+    recorder.close()
     counts = {name: (camera.frames, round(camera.fps, 2), camera.problem) for name, camera in recorder.cameras.items()}
     expect(all(frames > 40 and not problem for frames, _, problem in counts.values()), f"several at once: {counts}")
 
