@@ -22,7 +22,7 @@ def adopt_demo_rig(session: Session, addresses: Mapping[str, str], run: RunLayou
         session: Session that is recorded into.
         addresses: Addresses by camera name.
         run: Run of the recording.
-        reporter: Receives a note.
+        reporter: Receives notes.
     """
     in_room = {name: room_camera_name(address) for name, address in addresses.items()}
     if session.layout.rig.exists() or not all(in_room.values()):
@@ -34,7 +34,6 @@ def adopt_demo_rig(session: Session, addresses: Mapping[str, str], run: RunLayou
         return  # opening the cameras says which one does not exist
     cameras = tuple(room[camera].replace(name=name) for name, camera in in_room.items())
     adopt_rig(session, CameraRig(cameras=cameras, source=room.source), run, reporter)
-    reporter.note("The cameras of the demo room need no calibration: their exact rig is used.")
 
 
 def save_demo_truth(take: Take, addresses: Mapping[str, str]) -> None:

@@ -35,7 +35,7 @@ def room_rig(n_cameras: int = len(_CAMERAS)) -> CameraRig:
         )
         for i, (centre, fov, k1) in enumerate(_CAMERAS[:n_cameras])
     )
-    return CameraRig(cameras=tuple(cameras), source="demo room")
+    return CameraRig(cameras=tuple(cameras), source="The exact rig of the demo room, which needs no calibration.")
 
 
 @functools.lru_cache(maxsize=1)
