@@ -131,7 +131,7 @@ class TakeMaker:
                 del self._saving[name]
                 if (take := future.result()) is not None:
                     names.append(take.name)
-        self.takes += names
+                    self.takes.append(take.name)
         return names
 
     def close(self) -> None:

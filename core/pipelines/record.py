@@ -40,7 +40,7 @@ from core.types.arrays import F64
 from core.types.frame import Frame
 
 _PRE_ROLL_S = 2.0
-_STATUS_EVERY_S = 0.25
+_STATUS_EVERY_S = 0.5
 _START_TIMEOUT_S = 15.0
 _STALE_S = 1.0  # a frame set this much older than the latest frames is not shown
 _BOARD_EVERY_S = 0.2
