@@ -140,7 +140,7 @@ def test_what_is_no_stream_is_refused(data: bytes, says: str, serve: Serve) -> N
 
 
 def test_a_stream_that_stalls_is_given_up_and_opens_again(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_mjpeg, "READ_S", 0.3)
+    monkeypatch.setattr(http_mjpeg, "READ_S", 1.5)
     address = f"http://{serve(http(b''.join(map(part, GOOD[:3]))), True)}/"
     frames, message = read_all(opened(address))
     assert len(frames) == 3 and "no data came" in message
