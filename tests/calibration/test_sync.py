@@ -8,6 +8,7 @@ import numpy as np
 
 from core.calibration.sync.certificate import CameraSync, ClockReport, FoundDrop, SyncCertificate, summarise
 from core.calibration.sync.estimate import MeasuredClocks
+from core.calibration.sync.flash import clocks_by_flashes, find_flashes
 from core.calibration.sync.people import PeopleEvidence, clocks_by_people
 from core.progress import NullReporter
 from core.session import Timeline
@@ -34,6 +35,29 @@ def test_people_show_an_offset_and_missing_images_and_nothing_else() -> None:
     found = by_people([right, right, late, lossy], 14.0, 1)
     np.testing.assert_allclose(found.fit.offset_s, [0, 0, 0.1, 0], atol=0.003)
     assert [(j.view, j.row, j.count) for j in found.jumps] == [(3, 231, 3)]
+
+
+def test_flashes_show_offsets_and_count_missing_images() -> None:
+    """Four cameras see a lamp go on; the offsets are not whole images, and images are exposed for 40 % of the time."""
+    rng, count = np.random.default_rng(3), 1200
+    time_s, image = np.arange(count) * PERIOD_S, np.arange(count)
+    on_s = np.arange(2.0, 38.0, 3.0) + rng.uniform(0, 2, 12)
+    lossy = CameraClock(drops=(DroppedImages(image=600, count=3),), period_s=PERIOD_S)
+    clocks = [CameraClock(), CameraClock(), CameraClock(offset_s=0.117), lossy]
+    flashes = {}
+    for v, clock in enumerate(clocks):
+        true_s, exposure_s = time_s - clock.error_s(time_s, image), 0.4 * PERIOD_S
+        lit = np.clip((true_s[:, None] + exposure_s / 2 - on_s) / exposure_s, 0, 1)
+        lit *= np.clip((on_s + 0.15 - true_s[:, None] + exposure_s / 2) / exposure_s, 0, 1)
+        brightness = 60 + rng.normal(0, 0.2, (count, 20)) + 50 * lit.sum(1)[:, None] * (np.arange(20) == v)
+        flashes[f"cam{v}"] = find_flashes(brightness, time_s)
+    found = clocks_by_flashes(flashes, dict.fromkeys(flashes, image), [PERIOD_S] * 4)
+    np.testing.assert_allclose(found.fit.offset_s, [0, 0, 0.117, 0], atol=0.008)
+    (jump,) = found.jumps
+    assert (jump.view, jump.count) == (3, 3) and jump.earliest <= 600 <= jump.latest
+    dark = find_flashes(60 + rng.normal(0, 0.2, (count, 20)), time_s)
+    nothing = clocks_by_flashes({"a": dark, "b": dark}, {"a": image, "b": image}, [PERIOD_S] * 2)
+    assert np.isnan(nothing.fit.offset_s).all() and nothing.reason[0] == "a sees no flash."
 
 
 def test_the_timeline_uses_offset_drift_and_missing_images() -> None:

@@ -25,9 +25,11 @@ _MOST_ROUNDS, _MOST_JUMPS = 24, 12
 _CONVERGED_S = 0.0001
 _QUIET = 0.1  # change of the offsets, in images, below which jumps are looked for
 _LEAST_GAIN = 6.0  # log likelihood that a jump must gain over the whole take
+_LEAST_BLOCKS = 4  # of time, that an offset needs
 _AROUND_S = 4.0  # of a suspected jump, in which every image is compared
-_LEAST_BLOCKS, _LARGEST_SD_S = 4, 0.010  # evidence that an offset needs
-_LEAST_DRIFT_S, _LARGEST_DRIFT_SD_PPM = 8.0, 60.0  # length and certainty that a drift needs
+_LEAST_DRIFT_S = 8.0  # length that a drift needs
+LARGEST_DRIFT_SD_PPM = 60.0
+"""Standard error above which a drift counts as not measured."""
 _PARTS, _APART_S, _APART = 4, 0.006, 5.0  # parts of the take that must agree, to this many s or standard errors
 _DROP_SD = 0.25  # standard error of a local offset, in images, above which missing images cannot be seen
 
@@ -71,6 +73,7 @@ def measure_clocks(evidence: Evidence, initial_s: F64, reporter: Reporter) -> Me
     length_s = float(np.nanmax(evidence.recorded_s) - np.nanmin(evidence.recorded_s))
     # Offsets and missing images first: either would pass for a drift.
     drifting, drift_sd, stage = np.zeros(V, bool), np.full(V, np.nan), 0 if length_s >= _LEAST_DRIFT_S else 2
+    drift = seen_drift = np.zeros(V)
     rejected: set[tuple[int, int]] = set()
     for n in range(_MOST_ROUNDS):
         check(reporter)
@@ -79,7 +82,7 @@ def measure_clocks(evidence: Evidence, initial_s: F64, reporter: Reporter) -> Me
         fit = fit_clocks(delays, V, drifting)
         # While offsets still change, other cameras seem to jump as well.
         quiet = n and np.nan_to_num(np.abs(fit.offset_s)).max() < _QUIET * evidence.period_s.min()
-        if quiet and len(jumps) < _MOST_JUMPS:
+        if quiet and evidence.shows_jumps and len(jumps) < _MOST_JUMPS:
             found = _new_jump(evidence, clocks, jumps, delays, fit, rejected, reporter)
             if found is not None:
                 clocks, jumps = found
@@ -100,10 +103,10 @@ def measure_clocks(evidence: Evidence, initial_s: F64, reporter: Reporter) -> Me
         if stage == 1:
             drifting = np.full(V, True)
         else:  # without a significant drift, the offset is that of the whole take, which is more certain
-            drift_sd = fit.drift_sd_ppm
-            drifting = (np.abs(drift) > DRIFT_SIGNIFICANCE * drift_sd) & (drift_sd <= _LARGEST_DRIFT_SD_PPM)
+            drift_sd, seen_drift = fit.drift_sd_ppm, drift
+            drifting = (np.abs(drift) > DRIFT_SIGNIFICANCE * drift_sd) & (drift_sd <= LARGEST_DRIFT_SD_PPM)
             clocks = [c if d else _steady(c, delays) for c, d in zip(clocks, drifting, strict=True)]
-    return _assessed(evidence, delays, fit, clocks, drift_sd, jumps)
+    return _assessed(evidence, delays, fit, clocks, np.where(drifting, drift, seen_drift), drift_sd, jumps)
 
 
 def _steady(clock: CameraClock, delays: Sequence[PairDelays]) -> CameraClock:
@@ -187,6 +190,7 @@ def _assessed(
     delays: Sequence[PairDelays],
     fit: FittedClocks,
     clocks: Sequence[CameraClock],
+    drift_ppm: F64,
     drift_sd_ppm: F64,
     jumps: Sequence[Jump],
 ) -> MeasuredClocks:
@@ -196,7 +200,7 @@ def _assessed(
         parts, spread = _parts(delays, v)
         if not fit.blocks[v] >= _LEAST_BLOCKS:
             reason.append(f"{name} sees too little move that other cameras see as well.")
-        elif not fit.offset_sd_s[v] <= _LARGEST_SD_S:
+        elif not fit.offset_sd_s[v] <= evidence.largest_sd_s:
             reason.append(f"What moves in {name} tells its clock to {1e3 * fit.offset_sd_s[v]:.0f} ms only.")
         elif len(parts) and float(np.abs(parts).max()) > max(_APART_S, _APART * spread):
             reason.append(f"{name} differs from the other cameras by other times in other parts of the take.")
@@ -204,19 +208,19 @@ def _assessed(
             reason.append("")
     wrong = np.array([bool(r) for r in reason])
     seen = np.array([_local_sd_s(delays, v) <= _DROP_SD * p for v, p in enumerate(evidence.period_s)])
-    known = ~wrong & (np.nan_to_num(drift_sd_ppm, nan=np.inf) <= _LARGEST_DRIFT_SD_PPM)
+    known = ~wrong & (np.nan_to_num(drift_sd_ppm, nan=np.inf) <= LARGEST_DRIFT_SD_PPM)
     return MeasuredClocks(
         clocks=tuple(clocks),
         fit=FittedClocks(
             offset_s=np.where(wrong, np.nan, [c.offset_s for c in clocks]),
             offset_sd_s=np.where(wrong, np.nan, fit.offset_sd_s),
-            drift_ppm=np.where(known, [c.drift_ppm for c in clocks], np.nan),
+            drift_ppm=np.where(known, drift_ppm, np.nan),
             drift_sd_ppm=np.where(known, drift_sd_ppm, np.nan),
             blocks=fit.blocks,
         ),
         jumps=tuple(j for j in jumps if not wrong[j.view]),
         reason=tuple(reason),
-        drops_seen=seen & ~wrong,
+        drops_seen=seen & ~wrong & evidence.shows_jumps,
     )
 
 

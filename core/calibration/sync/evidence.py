@@ -37,12 +37,17 @@ class Evidence(Protocol):
         recorded_s: (T, V) recorded time of each image, NaN where missing.
         image: (T, V) number of each image in its video, -1 where missing.
         period_s: (V,) time between two images.
+        shows_jumps: Whether jumps by missing images can be found: where points are located exactly, those after a jump
+            count as wrong.
+        largest_sd_s: Largest standard error of an offset that counts as measured.
     """
 
     cameras: tuple[str, ...]
     recorded_s: F64
     image: I64
     period_s: F64
+    shows_jumps: bool
+    largest_sd_s: float
 
     def points(self, clocks: Sequence[CameraClock], rows: I64 | None = None) -> list[MovingPoints]:
         """Return the points, in parts of the take that are compared one by one.

@@ -9,8 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from core.calibration.board.board_check import check_board
+from core.calibration.board.detect_take import detect_board
+from core.calibration.board.session_board import session_board
 from core.calibration.people.compare import RigComparison, compare_cameras
 from core.calibration.session_check import report_people_fit
+from core.calibration.sync.board import BoardEvidence, clocks_by_board
 from core.calibration.sync.certificate import (
     LEAST_OFFSET_S,
     CameraSync,
@@ -20,13 +24,14 @@ from core.calibration.sync.certificate import (
     summarise,
 )
 from core.calibration.sync.estimate import MeasuredClocks
+from core.calibration.sync.flash import clocks_by_flashes, find_flashes, read_brightness
 from core.calibration.sync.people import PeopleEvidence, clocks_by_people
 from core.config import to_mapping
 from core.errors import CoreError
 from core.files import write_json, write_yaml
 from core.pipelines.params import CertifyParams
 from core.pose2d.choice import choose_poses2d
-from core.progress import Reporter
+from core.progress import Reporter, StageReporter
 from core.session import RunLayout, Session, Take
 from core.session.align import image_times_s
 from core.session.clocks import CameraClock
@@ -37,6 +42,8 @@ from core.types.camera import CameraRig
 _MOST_FRAMES = 3000  # in which cameras are compared: more say nothing new, and do not fit into memory
 _LARGEST_MS = 3_600_000.0
 _LEAST_DRIFT_S = 10.0  # over which a camera's own clock is compared with the shared one
+_BOARD_FRAMES = 400  # in which the board is searched
+_ANY_MM = 50.0  # size of the squares of a board whose size is not known
 _OF_CAMERA_S = 0.1  # offset in a take of a board below which it belongs to the camera: `calibrate` stores it in the rig
 
 
@@ -98,32 +105,72 @@ def certified(session: Session, take: Take, params: CertifyParams, reporter: Rep
         CoreError: The images do not show what the method needs.
         CancelledError: The reporter was cancelled.
     """
+    method = params.method
+    if method == "auto":
+        people = take.estimators() and session.rig is not None
+        method = "board" if take.manifest.kind == "board" else "people" if people else "flash"
     notes: list[str] = []
-    reports = clock_reports(take)
-    rig = session.rig_for(take)
-    estimator = choose_poses2d([take], params.estimator, reporter)
-    timeline = take.timeline()
-    poses2d = take.poses2d(estimator, first_pass=True)
-    evidence = PeopleEvidence(rig, poses2d, timeline.recorded_time_s, timeline.frame_index, reporter)
-    cameras = _cameras(take, clocks_by_people(evidence, reporter), timeline.frame_index, reports)
-    if any(c.offset_s is None for c in cameras):
+    reports, timeline = clock_reports(take), take.timeline()
+    if method == "board":
+        found = _by_board(session, take, reporter)
+    elif method == "flash":
+        found = _by_flashes(take, reporter)
+    else:
+        rig = session.rig_for(take)
+        estimator = choose_poses2d([take], params.estimator, reporter)
+        poses2d = take.poses2d(estimator, first_pass=True)
+        evidence = PeopleEvidence(rig, poses2d, timeline.recorded_time_s, timeline.frame_index, reporter)
+        found = clocks_by_people(evidence, reporter)
+    cameras = _cameras(take, found, timeline.frame_index, reports)
+    if method == "people" and any(c.offset_s is None for c in cameras):
         # A camera that has moved as well fits nobody: the repair of the rig finds its offset.
         comparison = compare_take(take, estimator, rig, "", reporter, thorough=True)
         if comparison.action == "certify":
-            found = comparison.time_offset_s
+            late_s = comparison.time_offset_s
             cameras = [
-                dataclasses.replace(c, offset_s=float(found[c.name])) if c.offset_s is None and c.name in found else c
+                dataclasses.replace(c, offset_s=float(late_s[c.name])) if c.offset_s is None and c.name in late_s else c
                 for c in cameras
             ]
             notes.append(comparison.message)
     return SyncCertificate(
         take=take.name,
-        method="people",
+        method=method,
         made=_now(),
         summary=summarise(cameras),
         cameras=tuple(cameras),
         notes=tuple(notes),
     )
+
+
+def _by_board(session: Session, take: Take, reporter: Reporter) -> MeasuredClocks:
+    """Measure the clocks by the board in a take."""
+    board = session_board(session)
+    if board.kind == "auto" and not board.square_mm:
+        board = dataclasses.replace(board, square_mm=_ANY_MM)  # times do not depend on it
+    board = check_board(take, board, reporter).board
+    timeline, rig = take.timeline(), session.rig
+    if rig is None or set(take.cameras) - set(rig.names):
+        raise CoreError(
+            "The intrinsics of the cameras are not known, so the board does not tell their clocks.",
+            "Calibrate first: `calibrate` measures time offsets as well.",
+        )
+    seen = detect_board(take, board, StageReporter(reporter, 0.0, 0.8), max_frames=_BOARD_FRAMES)
+    known = session.rig_for(take)
+    evidence = BoardEvidence(seen, timeline.recorded_time_s, timeline.frame_index, known, reporter)
+    return clocks_by_board(evidence, StageReporter(reporter, 0.8, 0.2))
+
+
+def _by_flashes(take: Take, reporter: Reporter) -> MeasuredClocks:
+    """Measure the clocks by the flashes that the cameras of a take see."""
+    timeline = take.timeline()
+    flashes, rows = {}, {}
+    for v, (name, brightness) in enumerate(read_brightness(take, reporter).items()):
+        used = np.flatnonzero(timeline.frame_index[:, v] >= 0)
+        time_s, row = np.full(len(brightness), np.nan), np.zeros(len(brightness), np.int64)
+        time_s[timeline.frame_index[used, v]] = timeline.recorded_time_s[used, v]
+        row[timeline.frame_index[used, v]] = used
+        flashes[name], rows[name] = find_flashes(brightness, time_s), row
+    return clocks_by_flashes(flashes, rows, [1 / c.fps for c in take.manifest.cameras])
 
 
 def clock_reports(take: Take) -> dict[str, ClockReport]:

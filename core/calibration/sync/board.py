@@ -1,0 +1,121 @@
+"""The clocks of cameras by a board that is moved in front of them.
+
+The poses of the cameras are solved from the same images, with offsets of up to a few tenths of a second; intrinsics are
+those of the rig. Corners then take the place of a person's joints.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from core.board.observations import BoardObservations
+from core.calibration.board.calibrate import calibrate_board
+from core.calibration.board.config import CalibrateConfig
+from core.calibration.people.bundle import CameraPoses
+from core.calibration.people.tracks import Tracks
+from core.calibration.sync.estimate import MeasuredClocks, measure_clocks
+from core.calibration.sync.evidence import MovingPoints
+from core.calibration.sync.people import image_period_s
+from core.geometry import undistort
+from core.progress import Reporter, StageReporter, check
+from core.session.clocks import CameraClock
+from core.types.arrays import F64, I64
+from core.types.camera import Camera, CameraRig
+
+_CORNERS = 40  # of the board that are compared: those that are seen most
+_GAP = 1.6  # usual intervals between images; the board is not followed across longer ones
+
+
+class BoardEvidence:
+    """Corners of a board; see `Evidence`.
+
+    Args:
+        seen: Observations, in stretches of consecutive images.
+        recorded_s: (T, V) recorded time of each image of the take, NaN where missing.
+        image: (T, V) number of each image in its video, -1 where missing.
+        rig: Cameras whose intrinsics are used.
+        reporter: Asked whether to stop.
+    """
+
+    shows_jumps, largest_sd_s = False, 0.003
+
+    def __init__(
+        self,
+        seen: BoardObservations,
+        recorded_s: F64,
+        image: I64,
+        rig: CameraRig,
+        reporter: Reporter,
+    ) -> None:
+        self.seen, self.reporter = seen, reporter
+        self.cameras, self.recorded_s, self.image = seen.cameras, recorded_s, image
+        self.period_s = np.array([image_period_s(recorded_s[:, v], image[:, v]) for v in range(len(seen.cameras))])
+        self.known: dict[str, Camera] = {c.name: c for c in rig}
+        self.usual_s = np.array([self.known[n].time_offset_s for n in seen.cameras])
+        count = np.bincount(seen.point, minlength=len(seen.board.points_mm))
+        self.corners = np.sort(np.argsort(-count, kind="stable")[:_CORNERS])
+        self.intrinsics: tuple[Camera, ...] = ()
+        self.poses: CameraPoses
+
+    def points(self, clocks: Sequence[CameraClock], rows: I64 | None = None) -> list[MovingPoints]:
+        """Return the points; see `Evidence`."""
+        check(self.reporter)
+        tracks, used = zip(*(self._track(v, clocks[v]) for v in range(len(self.cameras))), strict=True)
+        person = tuple(np.zeros(t.count, np.int64) for t in tracks)
+        return [MovingPoints(tracks=tracks, poses=self.poses, person=person, rows=used)]
+
+    def _track(self, v: int, clock: CameraClock) -> tuple[Tracks, I64]:
+        """Return the corners in one camera as tracks, and the rows of its images; the board is cut where it is lost."""
+        seen, camera = self.seen, self.intrinsics[v]
+        frames = np.unique(seen.frame[seen.view == v])
+        image = seen.image_index[frames, v]
+        rows = np.searchsorted(np.where(self.image[:, v] < 0, -1, np.maximum.accumulate(self.image[:, v])), image)
+        recorded = seen.time_s[frames, v]
+        time_s = recorded - clock.error_s(recorded, image)
+        slot = np.full(len(seen.board.points_mm), -1)
+        slot[self.corners] = np.arange(len(self.corners))
+        use = (seen.view == v) & (slot[seen.point] >= 0)
+        at = np.searchsorted(frames, seen.frame[use])
+        steps = np.diff(time_s, prepend=time_s[:1])
+        piece = np.cumsum(steps > _GAP * np.median(steps)) if len(frames) else np.zeros(0, np.int64)
+        xy = np.full((len(frames), int(piece[-1]) + 1 if len(piece) else 0, len(self.corners), 2), np.nan)
+        xy[at, piece[at], slot[seen.point[use]]] = undistort(camera, seen.xy_px[use])
+        focal = float(camera.K[0, 0] + camera.K[1, 1]) / 2
+        score = np.isfinite(xy[..., 0]).astype(float)
+        return Tracks(focal_px=focal, time_s=time_s, xy=xy, score=score), rows
+
+    def calibrate(self, clocks: Sequence[CameraClock]) -> F64:
+        """Calibrate the cameras at corrected times, and return the time offsets that are left (V,).
+
+        Raises:
+            CoreError: No two cameras can be connected.
+        """
+        seen = self.seen
+        error = [c.error_s(seen.time_s[:, v], seen.image_index[:, v]) for v, c in enumerate(clocks)]
+        at_true = dataclasses.replace(seen, time_s=seen.time_s - np.stack(error, axis=1))
+        config = CalibrateConfig(fixed_intrinsics=True)
+        found = calibrate_board(at_true, config, StageReporter(self.reporter, 0.0, 0.0), known=self.known).rig
+        self.intrinsics = tuple(found)
+        offsets = np.array([c.time_offset_s for c in found])
+        posed = [c.pose if c.posed else (np.eye(3), np.zeros(3)) for c in found]
+        self.poses = CameraPoses(
+            R=np.stack([R for R, _ in posed]),
+            t_mm=np.stack([t for _, t in posed]),
+            time_offset_s=self.usual_s,
+            registered=np.array([c.posed for c in found]),
+        )
+        return np.asarray(offsets - self.usual_s)
+
+
+def clocks_by_board(evidence: BoardEvidence, reporter: Reporter) -> MeasuredClocks:
+    """Measure offsets and drifts of all cameras; missing images are not found.
+
+    Raises:
+        CoreError: No two cameras see the board together.
+        CancelledError: The reporter asked to stop.
+    """
+    none = [CameraClock(period_s=float(p)) for p in evidence.period_s]
+    return measure_clocks(evidence, evidence.calibrate(none), reporter)
