@@ -36,6 +36,7 @@ class Job:
         self.folder = folder
         self.spec = JobSpec.load(folder)
         self._offset = 0
+        self._behind = False
         self._rest = b""
         self._state: State = "starting"
         self._attached = time.monotonic()
@@ -97,15 +98,25 @@ class Job:
         """Whether the job has ended in any way."""
         return self._state in ("finished", "failed", "cancelled", "lost")
 
-    def poll(self) -> list[Event]:
-        """Return the events since the last call; an incomplete line waits for the next call."""
+    @property
+    def behind(self) -> bool:
+        """Whether the last `poll` stopped before the end of the events."""
+        return self._behind
+
+    def poll(self, most: int = -1) -> list[Event]:
+        """Return the events since the last call; an incomplete line waits for the next call.
+
+        Args:
+            most: Largest number of bytes to read, so that a turn of an event loop stays short; all by default.
+        """
         reap()
         alive = self._alive()
         events: list[Event] = []
         with contextlib.suppress(FileNotFoundError), (self.folder / EVENTS_FILE).open("rb") as file:
             file.seek(self._offset)
-            chunk = file.read()
+            chunk = file.read(most)
             self._offset += len(chunk)
+            self._behind = len(chunk) == most
             *lines, self._rest = (self._rest + chunk).split(b"\n")
             for line in lines:
                 if line.strip():
@@ -120,7 +131,7 @@ class Job:
                 self._state = "failed"
             elif isinstance(event, Cancelled):
                 self._state = "cancelled"
-        if not self.ended and not alive:  # it was dead before the file was read to its end
+        if not self.ended and not alive and not self._behind:  # it was dead before the file was read to its end
             self._state = "lost"
         return events
 

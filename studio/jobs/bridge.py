@@ -20,6 +20,8 @@ from studio.jobs.tracked import TrackedJob
 
 TICK_MS = 200
 _HISTORY = 12
+_MOST_BYTES = 1 << 17
+"""Largest part of a job's events that is read in one turn of the event loop, about 1000 events."""
 
 
 class JobBridge(QObject):
@@ -49,6 +51,7 @@ class JobBridge(QObject):
         self.jobs: list[TrackedJob] = []
         self._session: Session | None = None
         self._history: list[Path] = []
+        self._reading: TrackedJob | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(TICK_MS)
         self._timer.timeout.connect(self._tick)
@@ -110,6 +113,7 @@ class JobBridge(QObject):
         """Switch to the jobs of another session: running ones are read now, the newest others one per tick."""
         self._timer.stop()
         self.jobs.clear()
+        self._reading = None
         self.cleared.emit()
         self._session = session
         self._history = [run.root for run in session.runs()][-_HISTORY:] if session else []
@@ -155,12 +159,14 @@ class JobBridge(QObject):
         self._timer.start()
 
     def _tick(self) -> None:
-        if self._history:
+        if self._reading is not None:
+            self._read_on(self._reading)
+        elif self._history:
             self._read_old(self._history.pop())
         for tracked in self.jobs:
             if tracked.active:
                 self._poll(tracked)
-        if not self._history and not self.active and not reap():
+        if not self._history and self._reading is None and not self.active and not reap():
             self._timer.stop()
 
     def _read_old(self, folder: Path) -> None:
@@ -172,16 +178,25 @@ class JobBridge(QObject):
             return  # a run with a damaged job file is skipped; its results are found without it
         if tracked.job.spec.parent or _is_named_as_step(folder):
             return  # a step of another job, which reports it
-        for _ in range(2):  # the second poll tells a dead worker from one that is only silent
-            for event in tracked.job.poll():
-                tracked.apply(event)
+        self._read_on(tracked, runs=process_of(folder) is not None)
+
+    def _read_on(self, tracked: TrackedJob, *, runs: bool = False) -> None:
+        """Read a part of the events of a job, and list it when all are read, or at once if it runs."""
+        for event in tracked.job.poll(_MOST_BYTES):
+            tracked.apply(event)
+        self._reading = tracked if tracked.job.behind and not runs else None
+        if self._reading is not None:
+            self._timer.start()
+            return
+        for event in tracked.job.poll(_MOST_BYTES):  # tells a dead worker from one that is only silent
+            tracked.apply(event)
         self._follow(tracked)
         self.changed.emit(tracked)
         self.measured.emit(tracked, list(tracked.metrics))
 
     def _poll(self, tracked: TrackedJob) -> None:
         before, watched = tracked.state, tracked.watching
-        events = tracked.job.poll()
+        events = tracked.job.poll(_MOST_BYTES)
         for event in events:
             tracked.apply(event)
         if events or tracked.state != before or tracked.cancel_requested_s is not None:

@@ -16,6 +16,9 @@ import pytest
 
 from core.files import read_json, read_yaml
 from core.jobs import Cancelled, Event, Failed, Finished, Job, JobSpec, Metric, Noted, Progressed, Started, unfinished
+from core.jobs.events import encode
+from core.jobs.spec import EVENTS_FILE, write_process
+from core.process import ProcessIdentity
 from core.session import RunLayout, Session
 
 from .launching import follow
@@ -185,3 +188,18 @@ def test_exit_codes_without_a_job(tmp_path: Path, arguments: list[str], code: in
     done = subprocess.run([sys.executable, "-m", "core.worker", *filled], capture_output=True, text=True, timeout=60)
     assert done.returncode == code
     assert words in done.stderr
+
+
+def test_long_events_are_read_a_part_at_a_time(tmp_path: Path) -> None:
+    JobSpec(verb="train").save(tmp_path)
+    lines = [encode(Metric(name="loss", value=1.0, step=n)) for n in range(300)]
+    (tmp_path / EVENTS_FILE).write_text("\n".join(lines) + "\n")
+    job, polls = Job(tmp_path), 0
+    read: list[Event] = []
+    write_process(tmp_path, ProcessIdentity(pid=2**22 + 1, created=0.0))  # it ended long ago
+    while not polls or job.behind:
+        read += job.poll(1000)
+        polls += 1
+        assert (job.state == "lost") == (not job.behind), "what was not read yet may say how it ended"
+    assert [event.step for event in read if isinstance(event, Metric)] == list(range(300))
+    assert polls > 20
