@@ -251,7 +251,7 @@ def check_mjpeg(expect: Any) -> None:
     import numpy as np
 
     from core.capture.source import SourceOptions, damaged_images, open_source
-    from core.capture.sources.v4l2 import REQUESTS, _ImageFormat, _number, _Parameters
+    from core.capture.sources.v4l2 import REQUESTS, V4l2Device, _ImageFormat, _number, _Parameters
 
     file = os.open(f"/dev/video{_LOOPBACK}", os.O_RDWR)
     image = _ImageFormat(type=2)  # of an output
@@ -269,7 +269,11 @@ def check_mjpeg(expect: Any) -> None:
 
     thread = threading.Thread(target=send)
     thread.start()
-    time.sleep(0.5)
+    for _ in range(100):  # its mode is there once images are
+        with contextlib.closing(V4l2Device(f"/dev/video{_LOOPBACK}")) as device:
+            if device.modes():
+                break
+        time.sleep(0.2)
     with contextlib.closing(
         open_source(f"v4l2:/dev/video{_LOOPBACK}", SourceOptions(camera="a", start_ns=0))
     ) as source:
