@@ -378,6 +378,7 @@ def test_a_latched_clock_is_followed_through_its_drift_and_a_step() -> None:
     usual = np.abs(errors[1200:3500])
     assert np.median(usual) < 30_000 and np.abs(errors[:1200]).max() < 500_000
     assert np.abs(errors[-1000:]).max() < 30_000  # read again after the step
+    assert clock.camera_ns(now[0]) == pytest.approx(camera_ns(now[0]), abs=30_000)
 
 
 def test_without_a_latch_images_take_the_shortest_delay() -> None:
