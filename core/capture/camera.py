@@ -45,7 +45,7 @@ class CameraState:
         last_ns: Time of the latest frame.
         latest: The latest frame, for previews.
         problem: Reason why it does not run; empty if it does.
-        skipped: Images missing by the camera's own count; None where it does not count.
+        skipped: Images missing by the camera's own count, besides damaged ones; None where it does not count.
         damaged: Number of damaged images, which were skipped.
         reconnects: Number of times it was opened again.
         fps: Frame rate of the last seconds.
@@ -175,8 +175,9 @@ class RunningCamera:
                 for frame in source.frames():
                     if self._stop.is_set():  # it was asked to stop while it waited for this frame
                         break
-                    self._take(frame)
-                    self.state.damaged = damaged_before + damaged_images(source)
+                    damaged = damaged_before + damaged_images(source)
+                    self._take(frame, damaged - self.state.damaged)
+                    self.state.damaged = damaged
                     self._say_missing("damaged image", self.state.damaged, "skipped")
                     if self._stop.is_set():
                         break
@@ -189,7 +190,8 @@ class RunningCamera:
         self._opened_ns = self._clock.now_ns()
         self._rate_from = 0, 0
 
-    def _take(self, frame: Frame) -> None:
+    def _take(self, frame: Frame, damaged: int) -> None:
+        """Pass a frame on; before it, some images came damaged."""
         state = self.state
         if frame.time_ns <= state.last_ns:
             return
@@ -199,7 +201,7 @@ class RunningCamera:
                 self._note(f"{self._name} is back after {gap_s:.1f} s.")
             state.phase, state.problem, self._lost_ns = "running", "", 0
         if frame.sequence is not None:
-            missing = 0 if self._sequence is None else max(0, frame.sequence - self._sequence - 1)
+            missing = 0 if self._sequence is None else max(0, frame.sequence - self._sequence - 1 - damaged)
             state.skipped = (state.skipped or 0) + missing
             self._sequence = frame.sequence
         if frame.source_time_ns is not None:

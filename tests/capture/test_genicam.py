@@ -27,8 +27,11 @@ from core.capture.sources.genicam.source import GenicamSource
 from core.errors import CoreError
 from core.pipelines.params import RecordParams
 from core.pipelines.record import run_record
+from core.process import ProcessIdentity
 from core.progress import RecordingReporter
 from core.session import Session, Take
+from core.session.incoming import IncomingOwner, reserve
+from core.session.ingest import ingest_recording
 from core.session.times_table import read_image_times
 from core.session.video import VideoReader
 from core.types.frame import Frame
@@ -85,19 +88,35 @@ def test_with_one_percent_of_the_packets_lost_drops_are_listed_exactly(tmp_path:
     rng = np.random.default_rng(3)
     lost = [(block, packet) for block in range(2, 2000) for packet in range(PACKETS) if rng.random() < 0.01]
     lost += [(30, packet) for packet in range(PACKETS)]  # a block of which nothing arrives
-    dropped = {block for block, _ in lost}
-    until = Until("left", lambda camera: camera["frames"] >= 250)
+    session, sources = Session.create(tmp_path / "session"), list[GenicamSource]()
+    folder = reserve(session, "take", run="r", cameras=("left",))
+
+    def opener(camera: str, address: str) -> Source:
+        source = opened()
+        assert isinstance(source, GenicamSource)
+        sources.append(source)
+        return source
+
     with FakeGigeCamera(64, 48, fps=100, packet_resend=False, drop_packets=lost) as fake:
-        take = recorded(tmp_path, f"genicam:{SERIAL}", until)
+        recorder = Recorder({"left": "x"}, opener, folder=folder)
+        while recorder.cameras["left"].frames < 250:
+            time.sleep(0.05)
+        recorder.close()
         assert fake.controller() is None
+    owner = IncomingOwner(process=ProcessIdentity.of(), run="r", cameras=("left",), kind="motion")
+    reporter = RecordingReporter()
+    take = ingest_recording(session, folder, owner, reporter)
     times = read_image_times(take.layout.frame_times("left"))
     missing = [number for gap in times.dropped for number in gap]
-    assert missing == sorted(b for b in dropped if b < times.sequence[-1]) and len(missing) > 6
+    injected = {block for block, _ in lost if block < times.sequence[-1]}
+    (source,) = sources
+    # A computer that has too much to do may lose more, which the source counts.
+    assert injected <= set(missing) and len(missing) <= len(injected) + source.late and len(injected) > 6
     assert times.sequence[0] == 1 and len(times) == take.manifest.n_frames
-    (note,) = (text for text, _ in until.notes if "by the camera's own count" in text)
+    (note,) = (text for text, _ in reporter.notes if "by the camera's own count" in text)
     assert note.startswith(f"left: {len(missing)} images are missing") and f" {missing[0]}, " in note
-    status = until.statuses[-1]["cameras"]["left"]
-    assert len(missing) - 2 <= status["dropped"] <= len(missing) and status["damaged"] >= status["dropped"] - 3
+    camera = recorder.cameras["left"]
+    assert len(missing) <= (camera.skipped or 0) + camera.damaged <= len(missing) + 1  # none is counted twice
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from core.session import Session
 from core.session.incoming import IncomingOwner, reserve
 from studio.main_window import MainWindow
 from studio.pages.record import presenter
+from studio.pages.record.camera_panel import ControlRow
 from studio.state.app_state import AppState
 from studio.state.live_status import live_status
 from studio.widgets.cameras.fit_grid import FitGrid
@@ -41,6 +43,27 @@ def test_a_slider_of_exposure_is_logarithmic_and_meets_the_steps() -> None:
     assert presenter.control_text(exposure) == "1 ms"
     gain = Control(name="gain", value=7, minimum=0, maximum=10, step=2, unit="dB")
     assert [presenter.control_value(gain, at) for at in (0.0, 0.31, 1.0)] == [0, 4, 10]
+
+
+def test_controls_with_named_values_are_lists_and_facts_cannot_be_set(qtbot) -> None:
+    trigger = Control(name="trigger", value=1, minimum=0, maximum=2, step=1, choices=("free run", "Line1", "Software"))
+    row = ControlRow(trigger)
+    qtbot.addWidget(row)
+    assert row.choice.currentText() == "Line1" and row.slider.isHidden() and row.value.isHidden()
+    with qtbot.waitSignal(row.edited) as edited:
+        row.choice.activated.emit(2)
+    assert edited.args == [2]
+    row.show_control(replace(trigger, value=2))
+    assert row.choice.currentText() == "Software"
+    for name, shown in (("ptp_offset", "-120 ns"), ("ptp_status", "slave")):
+        choices = ("slave",) if name == "ptp_status" else ()
+        value = 0 if choices else -120
+        fact = Control(name=name, value=value, minimum=value, maximum=value, step=0, unit="ns", choices=choices)
+        row = ControlRow(fact)
+        qtbot.addWidget(row)
+        assert row.value.text() == shown and row.slider.isHidden() and row.choice.isHidden()
+    ptp = replace(trigger, name="ptp", choices=("off", "on"))
+    assert "not their exposures" in presenter.control_help(ptp) and presenter.control_title(ptp) == "PTP"
 
 
 def test_the_state_of_a_camera_is_told() -> None:

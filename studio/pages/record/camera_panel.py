@@ -14,7 +14,7 @@ from studio.state.live_status import LiveCamera
 from studio.theme import GRID_PX
 from studio.widgets.buttons import MenuButton, button
 from studio.widgets.card import Card, clear_layout
-from studio.widgets.choice import Slider
+from studio.widgets.choice import Choice, Slider
 from studio.widgets.elided import ElidedLabel
 from studio.widgets.text import make_label
 
@@ -117,7 +117,7 @@ class CameraPanel(Card):
 
 
 class ControlRow(QWidget):
-    """Slider of one control, and whether the camera chooses the value itself.
+    """Slider or list of one control, and whether the camera chooses the value itself; only the value if it is a fact.
 
     Args:
         control: Control of a camera.
@@ -132,7 +132,7 @@ class ControlRow(QWidget):
     def __init__(self, control: Control, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._control = control
-        title = control.name.replace("_", " ").capitalize()
+        title = presenter.control_title(control)
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
         box.setSpacing(2)
@@ -152,6 +152,15 @@ class ControlRow(QWidget):
         self.slider.sliderReleased.connect(self._slid)
         self.slider.actionTriggered.connect(self._stepped)
         box.addWidget(self.slider)
+        self.choice = Choice(title)
+        self.choice.activated.connect(lambda index: self.edited.emit(float(index)))
+        box.addWidget(self.choice)
+        fixed = control.maximum <= control.minimum
+        self.slider.setVisible(not control.choices and not fixed)
+        self.choice.setVisible(bool(control.choices) and not fixed)
+        self.value.setVisible(not self.choice.isVisibleTo(self))
+        if help_text := presenter.control_help(control):
+            box.addWidget(make_label(help_text, "small", wrap=True))
         self.show_control(control)
 
     def show_control(self, control: Control) -> None:
@@ -159,6 +168,10 @@ class ControlRow(QWidget):
         self._control = control
         self.value.setText(presenter.control_text(control))
         self.automatic.setChecked(bool(control.automatic))
+        if [self.choice.itemText(i) for i in range(self.choice.count())] != list(control.choices):
+            self.choice.offer([(text, index) for index, text in enumerate(control.choices)])
+        if not self.choice.view().isVisible():
+            self.choice.setCurrentIndex(round(control.value))
         self.slider.setEnabled(not control.automatic and control.maximum > control.minimum)
         if not self.slider.isSliderDown():
             self.slider.setValue(round(_STEPS * presenter.control_position(control)))

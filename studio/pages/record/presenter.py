@@ -218,8 +218,28 @@ def fact_rows(camera: LiveCamera | None) -> tuple[tuple[str, str], ...]:
     return tuple(rows)
 
 
+_CONTROL_HELP = {
+    "trigger": "Cameras that run free expose up to half a frame apart. A cable from a pulse generator (Line…) or one "
+    "command of this computer (Software, Action…) makes them expose together.",
+    "ptp": "PTP aligns the clocks of cameras, not their exposures. A trigger aligns those, or action commands, which "
+    "PTP makes exact.",
+}
+
+
+def control_title(control: Control) -> str:
+    """Return the name of a control for people."""
+    return control.name.replace("_", " ").capitalize().replace("Ptp", "PTP")
+
+
+def control_help(control: Control) -> str:
+    """Return what has to be known about a control; empty where its name says it."""
+    return _CONTROL_HELP.get(control.name, "")
+
+
 def control_text(control: Control) -> str:
     """Return the value of a control with its unit."""
+    if control.choices:
+        return control.choices[round(control.value)]
     if control.unit == "us":
         return f"{control.value / 1000:.3g} ms"
     return f"{control.value:.4g} {control.unit}".strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -25,8 +26,9 @@ from core.types.frame import Frame
 if TYPE_CHECKING:
     import viva_genicam as vg
 
-_WAIT_MS = 500
+_WAIT_MS = 250
 _NS = 1_000_000_000
+_MOST_WAITING = 32  # blocks, 30 MB of 1280x720 bytes
 _SILENT_NS = 5_000_000_000
 _TICK_FREQUENCY_AT, _CONTROL_AT = 0x93C, 0xA00  # bootstrap registers of GigE Vision
 _CLOCK_FEATURES = (
@@ -41,6 +43,10 @@ class GenicamSource:
     """A GigE Vision or USB3 Vision camera; see `core.capture.source.Source` and `core.capture.controls.Controllable`.
 
     Blocks that lost packets are skipped; the gap in `Frame.sequence` tells which.
+
+    Attributes:
+        damaged: Number of blocks that lost packets.
+        late: Number of blocks that this computer was too busy to fetch, known at the end.
 
     Args:
         camera: The connected camera; the source closes it.
@@ -65,10 +71,12 @@ class GenicamSource:
     ) -> None:
         import viva_genicam as vg
 
-        self.damaged = 0
+        self.damaged = self.late = 0
         self._ip, self._aligned = ip, False
         self._camera, self._title, self._options = camera, title, options
         self._closed, self._running = threading.Event(), False
+        self._receiver = threading.Thread(target=self._receive, name=title, daemon=True)
+        self._received: queue.Queue[tuple[int, vg.Frame] | Exception | None] = queue.Queue(_MOST_WAITING)
         try:
             self._controls = CameraControls(camera, title)
             if request is not None:
@@ -92,13 +100,15 @@ class GenicamSource:
         """See `Source.frames`."""
         import viva_genicam as vg
 
-        clock, numbers, index = self._options.clock, BlockNumbers(), 0
+        numbers, index = BlockNumbers(), 0
         try:
             self._camera.acquisition_start()
             self._running = True
             self._follow_trigger()
-            while (block := self._next()) is not None:
-                arrival_ns, number = clock.now_ns(), numbers.number(block.block_id)
+            self._receiver.start()
+            while not isinstance(received := self._received.get(), Exception | None):
+                arrival_ns, block = received
+                number = numbers.number(block.block_id)
                 if not block.is_complete:
                     self.damaged += 1
                     continue
@@ -113,6 +123,8 @@ class GenicamSource:
                     sequence=number,
                 )
                 index += 1
+            if received is not None:
+                raise received
         except vg.GenicamError as error:
             if not self._closed.is_set():
                 raise CoreError(
@@ -149,7 +161,10 @@ class GenicamSource:
         BEAT.leave(self)
         with contextlib.suppress(vg.GenicamError):  # it may be gone
             self._camera.acquisition_stop()
-        self._stream.close()
+        if self._receiver.is_alive():
+            self._receiver.join(_SILENT_NS / _NS)
+        else:
+            self._stream.close()
         self._camera.close()
 
     def _opened_stream(self) -> vg.FrameStream:
@@ -160,6 +175,29 @@ class GenicamSource:
             return self._camera.stream(deliver_incomplete=True, auto_packet_size=True)
         except vg.GenicamError:
             return self._camera.stream(deliver_incomplete=True)  # a camera with packets of a fixed size
+
+    def _receive(self) -> None:
+        """Stamp blocks as they come and queue them, since the library keeps the last four only."""
+        import viva_genicam as vg
+
+        ended: Exception | None = None
+        try:
+            while (block := self._next()) is not None:
+                arrival_ns = self._options.clock.now_ns()
+                try:
+                    self._received.put_nowait((arrival_ns, block))
+                except queue.Full:
+                    self.late += 1
+            self.late += self._stream.stats().frames_backpressure
+        except (vg.GenicamError, CoreError) as error:
+            ended = error
+        with contextlib.suppress(vg.GenicamError):
+            self._stream.close()  # in this thread: the stream belongs to one
+        if self._received.full():
+            with contextlib.suppress(queue.Empty):
+                self._received.get_nowait()
+                self.late += 1
+        self._received.put(ended)
 
     def _next(self) -> vg.Frame | None:
         """Return the next block; None once the source is closed or the camera has ended.
