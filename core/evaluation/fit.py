@@ -22,10 +22,15 @@ def median_reprojection_px(
         poses2d: 2D poses of the take by camera name.
         sequence: People at all frames of the take.
     """
-    frames, errors_px = np.arange(len(sequence.time_s)), []
+    frames, every, count = np.arange(len(sequence.time_s)), np.zeros(0, np.float32), 0
     for name in rig.names:
         observations = collect_observations(poses2d, (name,), frames)
         errors = reprojection_errors(rig.subset([name]), observations, sequence, sequence.time_s).error_px[name]
-        errors_px.append(errors[np.isfinite(errors)])
-    every = np.concatenate(errors_px)
-    return float(np.median(every)) if every.size else float("nan")
+        if not len(every):
+            every = np.empty(len(rig) * errors.size, np.float32)  # Memory is taken as it is filled.
+        known = errors[np.isfinite(errors)]
+        if count + len(known) > len(every):
+            every = np.concatenate([every[:count], np.empty(len(rig) * errors.size, np.float32)])
+        every[count : count + len(known)] = known
+        count += len(known)
+    return float(np.median(every[:count], overwrite_input=True)) if count else float("nan")
