@@ -65,8 +65,8 @@ def run_certify(session: Session, params: CertifyParams, run: RunLayout, reporte
         clocks = none
         take.layout.sync.unlink(missing_ok=True)
     elif params.time_offset_ms:
-        given = dict(_parse(take, text) for text in params.time_offset_ms)
-        clocks = {n: dataclasses.replace(c, offset_s=given.get(n, 0.0) / 1e3) for n, c in none.items()}
+        offset_ms = dict(_parse(take, text) for text in params.time_offset_ms)
+        clocks = {n: dataclasses.replace(c, offset_s=offset_ms.get(n, 0.0) / 1e3) for n, c in none.items()}
         certificate = _given(take, clocks)
     else:
         certificate = certified(session, _uncorrected(take), params, reporter)
@@ -77,13 +77,13 @@ def run_certify(session: Session, params: CertifyParams, run: RunLayout, reporte
         }
     if certificate is not None:
         certificate.save(take.layout.sync)
-        well = certificate.good or certificate.method == "given"
-        reporter.note(certificate.summary, "info" if well else "warning")
-        for note in certificate.notes:
-            reporter.note(note)
-        if not (certificate.measured or certificate.method == "given"):
+        given = certificate.method == "given"
+        if not (certificate.measured or given):
             remedy = "Give the offsets yourself if you know them: --time-offset-ms CAMERA=MS."
             raise CoreError(certificate.summary, remedy)
+        reporter.note(certificate.summary, "info" if certificate.good or given else "warning")
+        for note in certificate.notes:
+            reporter.note(note)
     set_clocks(take, clocks)
     changed = {n: c for n, c in clocks.items() if not _same(c, former[n])}
     change = ", ".join(f"{n} {_text(former[n])} to {_text(c)}" for n, c in changed.items())
