@@ -147,6 +147,7 @@ def record_plan(session: Session, plan: Callable[[int], tuple[int, tuple[int, in
             notes += recorder.notes()
         drift_ppm = recorder.cameras["steady"].clock.drift_ppm
         recorder.close()
+        notes += recorder.notes()  # the threads that store speak last
     assert drift_ppm == pytest.approx(40, abs=1)
     owner = IncomingOwner(process=ProcessIdentity.of(), run="r", cameras=("steady", "loose"), kind="motion")
     return ingest_recording(session, folder, owner, RecordingReporter()), notes
