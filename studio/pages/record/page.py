@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QFileDialog, QWidget
 from core.errors import CoreError
 from core.files import safe_name
 from core.jobs.commands import StartTake
-from core.pipelines.params import ImportTakeParams
+from core.pipelines.params import CertifyParams, ImportTakeParams
 from core.session.incoming import interrupted_recordings
 from studio.background import Background
 from studio.jobs.tracked import TrackedJob
@@ -76,11 +76,13 @@ class RecordPage(ScrollPage):
         self.stage.control_set.connect(state.cameras.set_control)
         self.result = ResultCard()
         self.result.next_requested.connect(self._go_on)
+        self.result.certify_requested.connect(self.certify)
         self.result.closed.connect(self._close_result)
         self.takes_title = make_label("Takes", "heading")
         self.list = TakesList()
         self.list.selected.connect(state.select_take)
         self.list.rename_requested.connect(self._rename_take)
+        self.list.certify_requested.connect(self.certify)
         self.list.delete_requested.connect(self._delete_take)
         self.list.kind_chosen.connect(self._set_kind)
         for widget in (
@@ -211,13 +213,11 @@ class RecordPage(ScrollPage):
 
     def start_import(self, params: ImportTakeParams) -> None:
         """Import a take as a job."""
-        session = self._state.session
-        if session is None:
-            return
-        try:
-            self._state.jobs.start(session, "import-take", params, f"Import take {params.name}")
-        except CoreError as error:
-            self._failed(error)
+        self._start("import-take", params, f"Import take {params.name}")
+
+    def certify(self, take: str) -> None:
+        """Measure the clocks of a take's cameras in its images as a job."""
+        self._start("certify", CertifyParams(take=take), f"Check synchronisation of {take}")
 
     def refresh(self) -> None:
         """Read the takes on disk in the background, and show them."""
@@ -489,6 +489,15 @@ class RecordPage(ScrollPage):
             self._state.bin.set_kind(session, name, kind)  # type: ignore[arg-type]
         else:
             self.refresh()
+
+    def _start(self, verb: str, params: object, title: str) -> None:
+        session = self._state.session
+        if session is None:
+            return
+        try:
+            self._state.jobs.start(session, verb, params, title)
+        except CoreError as error:
+            self._failed(error)
 
     def _may_change(self) -> bool:
         """Say why takes cannot be changed now; return whether they can."""

@@ -66,6 +66,7 @@ class TakeResult:
         level: "ok" or "warning".
         sentence: What it holds, in a sentence.
         details: Irregularities, and the certificate of synchronisation.
+        certifiable: Whether the images of the board can give it a certificate, which it has not.
     """
 
     name: str
@@ -73,6 +74,7 @@ class TakeResult:
     level: str
     sentence: str
     details: str
+    certifiable: bool
 
 
 def take_result(session: Session, name: str) -> TakeResult:
@@ -100,6 +102,7 @@ def take_result(session: Session, name: str) -> TakeResult:
         level="warning" if notes else "ok",
         sentence=text,
         details=" ".join(found + notes),
+        certifiable=certificate is None and manifest.kind == "board" and session.layout.rig.exists(),
     )
 
 

@@ -20,10 +20,12 @@ class ResultCard(QFrame):
         parent: Owner.
 
     Signals:
+        certify_requested: Name of the take whose clocks are to be measured.
         next_requested: Page to go on with: "calibrate" or "train".
         closed: The card is to be hidden.
     """
 
+    certify_requested = Signal(str)
     next_requested = Signal(str)
     closed = Signal()
 
@@ -47,10 +49,14 @@ class ResultCard(QFrame):
         self.calibrate.clicked.connect(lambda: self.next_requested.emit("calibrate"))
         self.process = button("Process", "normal", "train", "2D poses, 3D and training, on this take")
         self.process.clicked.connect(lambda: self.next_requested.emit("train"))
+        self.check = button(
+            "Check sync", "normal", "clock", "Measure offset, drift and drops of each camera in the images of the board"
+        )
+        self.check.clicked.connect(lambda: self.certify_requested.emit(self.take))
         close = button("", "quiet", "close", "Hide")
         close.setAccessibleName("Hide")
         close.clicked.connect(self.closed)
-        for push in (self.calibrate, self.process, close):
+        for push in (self.check, self.calibrate, self.process, close):
             row.addWidget(push, 0, Qt.AlignmentFlag.AlignVCenter)
         self.hide()
 
@@ -62,6 +68,7 @@ class ResultCard(QFrame):
         self.sentence.setText(result.sentence)
         self.details.setText(result.details)
         self.details.setVisible(bool(result.details))
+        self.check.setVisible(result.certifiable)
         self.calibrate.setVisible(result.kind in ("board", "floor"))
         self.process.setVisible(result.kind == "motion")
         self.show()

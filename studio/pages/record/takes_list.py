@@ -45,6 +45,10 @@ class TakeWidget(Card):
             self.tools.addWidget(self.kind)
         self.more = MenuButton(f"More about {take.name}")
         self.rename = self.more.add("Rename…")
+        self.certify = self.more.add(
+            "Check synchronisation", "Measure offset, drift and drops of each camera in the images"
+        )
+        self.certify.setEnabled(take.take is not None and len(take.rows) > 1)
         self.delete = self.more.add("Delete", "Move the take into the bin; Ctrl+Z brings it back")
         self.tools.addWidget(self.more)
         if take.error:
@@ -96,12 +100,14 @@ class TakesList(QWidget):
     Signals:
         selected: Name of the take whose button was pressed.
         rename_requested: Name of a take.
+        certify_requested: Name of a take.
         delete_requested: Name of a take.
         kind_chosen: Name of a take, and its new kind.
     """
 
     selected = Signal(str)
     rename_requested = Signal(str)
+    certify_requested = Signal(str)
     delete_requested = Signal(str)
     kind_chosen = Signal(str, str)
 
@@ -145,6 +151,7 @@ class TakesList(QWidget):
             widget = TakeWidget(card)
             widget.select.clicked.connect(partial(self._pressed, self.selected, card.name))
             widget.rename.triggered.connect(partial(self._pressed, self.rename_requested, card.name))
+            widget.certify.triggered.connect(partial(self._pressed, self.certify_requested, card.name))
             widget.delete.triggered.connect(partial(self._pressed, self.delete_requested, card.name))
             widget.kind.activated.connect(partial(self._kind_activated, card.name, widget.kind))
             self.widgets.insert(at, widget)
