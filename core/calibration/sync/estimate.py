@@ -28,6 +28,7 @@ _LEAST_GAIN = 6.0  # log likelihood that a jump must gain over the whole take
 _LEAST_BLOCKS = 4  # of time, that an offset needs
 _AROUND_S = 4.0  # of a suspected jump, in which every image is compared
 _LEAST_DRIFT_S = 8.0  # length that a drift needs
+_LARGEST_DRIFT_PPM = 400.0  # of any clock
 LARGEST_DRIFT_SD_PPM = 60.0
 """Standard error above which a drift counts as not measured."""
 _PARTS, _APART_S, _APART = 4, 0.006, 5.0  # parts of the take that must agree, to this many s or standard errors
@@ -202,6 +203,8 @@ def _assessed(
             reason.append(f"{name} sees too little move that other cameras see as well.")
         elif not fit.offset_sd_s[v] <= evidence.largest_sd_s:
             reason.append(f"What moves in {name} tells its clock to {1e3 * fit.offset_sd_s[v]:.0f} ms only.")
+        elif abs(drift_ppm[v]) > _LARGEST_DRIFT_PPM:
+            reason.append(f"{name} runs {drift_ppm[v]:+.0f} ppm, as no clock does: images may be missing.")
         elif len(parts) and float(np.abs(parts).max()) > max(_APART_S, _APART * spread):
             reason.append(f"{name} differs from the other cameras by other times in other parts of the take.")
         else:
