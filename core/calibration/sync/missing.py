@@ -172,9 +172,7 @@ def _costs(points: MovingPoints, view: int, delay_s: F64) -> F64:
         square = (residual / (_CAUCHY_SCALE * max(sigma, 0.05))) ** 2
         known = np.isfinite(square)
         loss = np.where(known, 0.5 * _CAUCHY_SCALE**2 * np.log1p(square), 0.0)
-        # A point that is missing at some delays says nothing about those.
-        count = known.sum(-1, keepdims=True)
-        usual = loss.sum(-1, keepdims=True) / np.maximum(count, 1)
-        loss = np.where(known, loss, usual) * (count > len(delay_s) // 3)
+        # A point that is missing at some delays says nothing about them: all must have it.
+        loss[~known.all(-1)] = 0.0
         out += loss.sum((1, 2)) / _PERSISTENT
     return out
