@@ -82,6 +82,25 @@ class ImportTakeParams:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CutTakeParams:
+    """Settings of `cut-take`. The take itself stays as it is.
+
+    Attributes:
+        take: Name of the take.
+        from_s: Start of the part that becomes a new take, in seconds from the start of the take.
+        to_s: End of that part in seconds. If omitted, it goes to the end of the take.
+        at_s: Time in seconds at which the take is split into two new takes, instead of start and end.
+        name: Name of the new take; two new takes get "_a" and "_b" after it. If omitted, it is that of the take.
+    """
+
+    take: str
+    from_s: float = 0.0
+    to_s: float | None = None
+    at_s: float | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImportRigParams:
     """Settings of `import-rig`.
 

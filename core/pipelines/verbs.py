@@ -77,6 +77,14 @@ VERBS = {
             "core.pipelines.ingest:run_import_take",
         ),
         Verb(
+            "cut-take",
+            "data",
+            "Trim a take, or split it in two, as new takes",
+            params.CutTakeParams,
+            "core.pipelines.takes.cut:run_cut_take",
+            holds_take=True,
+        ),
+        Verb(
             "record",
             "data",
             "Record live cameras as a take",

@@ -128,6 +128,13 @@ class HeatmapFile:
                 self._data.read_direct(out, np.s_[int(index)], np.s_[n])
         return out.astype(np.float32) / np.float32(255)
 
+    def stored(self, indices: I64) -> Iterator[tuple[int, bytes]]:
+        """Yield the chunks of those frames (N,) that have one, as `write_heatmaps` takes them."""
+        for n, index in enumerate(indices.tolist()):
+            place = (index, 0, 0, 0)
+            if self._data.id.get_chunk_info_by_coord(place).byte_offset is not None:
+                yield n, self._data.id.read_direct_chunk(place)[1]
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
@@ -139,6 +146,23 @@ class HeatmapFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def cut_heatmaps(source: Path, target: Path, rows: I64) -> None:
+    """Write a file of some frames of another one, as they are stored.
+
+    Args:
+        source: File to read.
+        target: File to write, atomically.
+        rows: (T,) frames of `source`.
+
+    Raises:
+        CoreError: Missing or damaged file, or one of a newer version.
+    """
+    with HeatmapFile(source) as file:
+        write_heatmaps(
+            target, file.stored(rows), n_frames=len(rows), shape=file.shape, grid=file.grid, joints=file.skeleton
+        )
 
 
 @contextmanager

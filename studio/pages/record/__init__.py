@@ -15,7 +15,7 @@ PAGE = PageSpec(
         "Takes, one synchronised video per camera. Record them from live cameras, or import videos here or by dropping "
         "them on the window. A take of people is what the other pages work on; a take of the board calibrates."
     ),
-    verbs=("record", "import-take", "import-dataset"),
+    verbs=("record", "import-take", "cut-take", "import-dataset"),
     actions=(
         ActionSpec(
             id="take.record",

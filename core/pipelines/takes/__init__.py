@@ -1,0 +1,1 @@
+"""Use cases that make takes of takes."""
