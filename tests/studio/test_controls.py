@@ -25,6 +25,7 @@ from studio.main_window import MainWindow
 from studio.pages.calibrate.floor.dialog import FloorDialog
 from studio.pages.calibrate.import_dialog import ImportRigDialog
 from studio.pages.record.address_dialog import AddressDialog
+from studio.pages.record.cut_dialog import CutDialog
 from studio.pages.record.import_dialog import ImportDialog
 from studio.pages.registry import PAGES
 from studio.pages.train.consent_dialog import ConsentDialog
@@ -126,6 +127,9 @@ DIALOGS: dict[type[Dialog], Make] = {
     AboutDialog: lambda window, _session, _folder: AboutDialog(window),
     AddressDialog: lambda window, _session, _folder: _address_dialog(window),
     ConsentDialog: lambda window, _session, _folder: ConsentDialog(next(iter(model_cards().values())), 1, window),
+    CutDialog: lambda window, session, _folder: CutDialog(
+        session.take("two_people").manifest, split=True, name="two_people", problem=lambda _: "", parent=window
+    ),
     ErrorDialog: lambda window, _session, _folder: ErrorDialog("No.", "Do.", "Traceback", window),
     FloorDialog: lambda window, session, _folder: FloorDialog(session, "two_people", window),
     ImageDialog: lambda window, _session, _folder: _image_dialog(window),

@@ -6,16 +6,19 @@ import dataclasses
 import os
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PySide6.QtWidgets import QApplication
 
 from core.errors import CoreError
 from core.session import Session
 from core.session.video import VideoReader
 from core.session.volume import active_volume
 from studio.main_window import MainWindow
+from studio.pages.record.cut_dialog import CutDialog
 from studio.state.app_state import AppState
 from studio.widgets.images.image_view import first_thumbnail
 
@@ -99,3 +102,35 @@ def test_the_volume_of_many_takes_is_derived_in_the_background(state: AppState, 
     np.testing.assert_array_equal(state.volume.current().volume.centre_mm, expected.volume.centre_mm)
     with qtbot.assertNotEmitted(state.volume.changed, wait=100):  # known from now on
         state.volume.current()
+
+
+@pytest.mark.slow
+def test_a_take_is_trimmed_and_split_from_its_menu(
+    window: MainWindow, qtbot, sample_session: Session, ended: Callable[[AppState], None]
+) -> None:
+    window.open_path(sample_session.root)
+    window.show_page("record")
+    page = window.pages["record"]
+    qtbot.waitUntil(lambda: len(page.takes) == 1, timeout=20_000)
+    page.takes[0].trim.trigger()
+    trim = next(w for w in QApplication.topLevelWidgets() if isinstance(w, CutDialog) and w.isVisible())
+    assert not trim.go.isEnabled()  # nothing is cut off yet
+    start, end = trim.times
+    start.setValue(end.value())
+    assert trim.problem.text() == "The part has to start before it ends."
+    start.setValue(1.0)
+    trim.name.setText("two_people")
+    assert "already exists" in trim.problem.text()
+    trim.name.setText("late")
+    trim.go.click()
+    ended(window.state)
+    qtbot.waitUntil(lambda: [w.take.name for w in page.takes] == ["late", "two_people"], timeout=20_000)
+    whole, late = sample_session.take("two_people"), sample_session.take("late")
+    first = whole.manifest.n_frames - late.manifest.n_frames
+    np.testing.assert_array_equal(late.timeline().frame_index, whole.timeline().frame_index[first:])
+    assert whole.timeline().time_s[first] == pytest.approx(1.0, abs=0.02)
+    page.takes[1].split.trigger()
+    split = next(w for w in QApplication.topLevelWidgets() if isinstance(w, CutDialog) and w.isVisible())
+    split.go.click()
+    names = ["late", "two_people", "two_people_a", "two_people_b"]
+    qtbot.waitUntil(lambda: [w.take.name for w in page.takes] == names, timeout=60_000)

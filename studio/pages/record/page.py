@@ -15,11 +15,12 @@ from core.errors import CoreError
 from core.files import safe_name
 from core.jobs.commands import StartTake
 from core.pipelines.params import CertifyParams, ImportTakeParams
-from core.session.incoming import interrupted_recordings
+from core.session.incoming import free_take_name, interrupted_recordings
 from studio.background import Background
 from studio.jobs.tracked import TrackedJob
 from studio.pages.record import presenter
 from studio.pages.record.address_dialog import AddressDialog
+from studio.pages.record.cut_dialog import CutDialog
 from studio.pages.record.import_dialog import ImportDialog
 from studio.pages.record.no_cameras import NoCameras, NoTakes
 from studio.pages.record.record_bar import BarState, RecordBar
@@ -82,6 +83,7 @@ class RecordPage(ScrollPage):
         self.list = TakesList()
         self.list.selected.connect(state.select_take)
         self.list.rename_requested.connect(self._rename_take)
+        self.list.cut_requested.connect(self.cut)
         self.list.certify_requested.connect(self.certify)
         self.list.delete_requested.connect(self._delete_take)
         self.list.kind_chosen.connect(self._set_kind)
@@ -214,6 +216,24 @@ class RecordPage(ScrollPage):
     def start_import(self, params: ImportTakeParams) -> None:
         """Import a take as a job."""
         self._start("import-take", params, f"Import take {params.name}")
+
+    def cut(self, name: str, split: bool) -> CutDialog | None:
+        """Ask where a take is trimmed or split, and do it as a job."""
+        session = self._state.session
+        if session is None or not self._may_change():
+            return None
+        try:
+            manifest = session.take(name).manifest
+            proposed = name if split else free_take_name(session, name, numbered=True)
+        except CoreError as error:
+            self._failed(error)
+            return None
+        dialog = CutDialog(
+            manifest, split=split, name=proposed, problem=partial(take_name_problem, session), parent=self.window()
+        )
+        dialog.chosen.connect(lambda params: self._start("cut-take", params, dialog.windowTitle()))
+        dialog.open()
+        return dialog
 
     def certify(self, take: str) -> None:
         """Measure the clocks of a take's cameras in its images as a job."""

@@ -21,7 +21,7 @@ from core.files import safe_name
 from core.session import Session, Take
 from core.session.footage.sources import STREAM_SUFFIXES, VIDEO_SUFFIXES
 from core.session.naming import cameras_of_files
-from core.session.store import TakeKind
+from core.session.store import TakeKind, TakeManifest
 from studio.state.live_status import LiveCamera, LiveStatus
 from studio.widgets.images.image_view import Lines, first_thumbnail, to_image
 
@@ -86,7 +86,7 @@ def take_result(session: Session, name: str) -> TakeResult:
     take = session.take(name)
     manifest, dropped = take.manifest, _dropped(take)
     missing = {camera: count for camera, count in dropped.items() if count}
-    seconds = manifest.n_frames / manifest.fps if manifest.fps > 0 else 0.0
+    seconds = length_s(manifest)
     cameras = f"{len(manifest.cameras)} camera{'s' if len(manifest.cameras) != 1 else ''}"
     count = sum(missing.values())
     drops = f"{count:,} dropped image{'s' if count != 1 else ''}" if count else "no dropped images"
@@ -307,6 +307,26 @@ def found_text(found: Sequence[FoundCamera], *, searched: bool) -> str:
     titles = [camera.title for camera in found]
     shown = ", ".join(titles[:3]) + (f" and {len(titles) - 3} more" if len(titles) > 3 else "")
     return f"Found: {shown}."
+
+
+def length_s(manifest: TakeManifest) -> float:
+    """Return the length of a take in s, as its frames and their rate tell it."""
+    return manifest.n_frames / manifest.fps if manifest.fps > 0 else 0.0
+
+
+def cut_problem(times_s: Sequence[float], length_s: float) -> str:
+    """Return why a take cannot be cut there; empty if it can.
+
+    Args:
+        times_s: Start and end of the part, or the time at which the take is split.
+        length_s: Length of the take.
+    """
+    if len(times_s) == 1:
+        return "" if 0 < times_s[0] < length_s else "Choose a time within the take."
+    if times_s[0] >= times_s[1]:
+        return "The part has to start before it ends."
+    whole = times_s[0] <= 0 and times_s[1] >= length_s
+    return "Choose a later start or an earlier end." if whole else ""
 
 
 def import_problem(name: str, cameras: Sequence[str], session: Session) -> str:

@@ -45,6 +45,10 @@ class TakeWidget(Card):
             self.tools.addWidget(self.kind)
         self.more = MenuButton(f"More about {take.name}")
         self.rename = self.more.add("Rename…")
+        self.trim = self.more.add("Trim…", "Make a take of a part of this one")
+        self.split = self.more.add("Split…", "Make two takes of this one")
+        for entry in (self.trim, self.split):
+            entry.setEnabled(take.take is not None)
         self.certify = self.more.add(
             "Check synchronisation", "Measure offset, drift and drops of each camera in the images"
         )
@@ -100,6 +104,7 @@ class TakesList(QWidget):
     Signals:
         selected: Name of the take whose button was pressed.
         rename_requested: Name of a take.
+        cut_requested: Name of a take, and whether it is to be split rather than trimmed.
         certify_requested: Name of a take.
         delete_requested: Name of a take.
         kind_chosen: Name of a take, and its new kind.
@@ -107,6 +112,7 @@ class TakesList(QWidget):
 
     selected = Signal(str)
     rename_requested = Signal(str)
+    cut_requested = Signal(str, bool)
     certify_requested = Signal(str)
     delete_requested = Signal(str)
     kind_chosen = Signal(str, str)
@@ -151,6 +157,8 @@ class TakesList(QWidget):
             widget = TakeWidget(card)
             widget.select.clicked.connect(partial(self._pressed, self.selected, card.name))
             widget.rename.triggered.connect(partial(self._pressed, self.rename_requested, card.name))
+            widget.trim.triggered.connect(partial(self._cut_pressed, card.name, False))
+            widget.split.triggered.connect(partial(self._cut_pressed, card.name, True))
             widget.certify.triggered.connect(partial(self._pressed, self.certify_requested, card.name))
             widget.delete.triggered.connect(partial(self._pressed, self.delete_requested, card.name))
             widget.kind.activated.connect(partial(self._kind_activated, card.name, widget.kind))
@@ -162,6 +170,9 @@ class TakesList(QWidget):
 
     def _pressed(self, signal: SignalInstance, name: str, _checked: bool = False) -> None:
         signal.emit(name)
+
+    def _cut_pressed(self, name: str, split: bool, _checked: bool = False) -> None:
+        self.cut_requested.emit(name, split)
 
     def _kind_activated(self, name: str, choice: Choice, _index: int) -> None:
         self.kind_chosen.emit(name, choice.currentData())
