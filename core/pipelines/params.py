@@ -64,12 +64,12 @@ class ImportTakeParams:
 
     Attributes:
         videos: Paths of the videos, one per camera. A folder stands for its videos, or for its folders of numbered
-            images.
+            images; recordings of SkellyCam and caliscope are known.
         cameras: Camera names in the order of the videos. If omitted, they are taken from the file names and the rig.
         name: Name of the new take. If omitted, a name is derived from the files.
         kind: Content of the videos: a calibration board, a board lying on the floor, or people in motion.
-        timestamps: CSV file with the recorded time of each image (columns cam_id, frame_index, frame_time). If omitted,
-            a matching `timestamps.csv` in the folder of the videos is used.
+        timestamps: CSV file with the recorded time of each image (columns cam_id, frame_index, frame_time), or folder
+            with the tables of SkellyCam. If omitted, those that a recorder left beside the videos are used if they fit.
         fps: Frame rate of folders of images and of streams without a container, which store no times.
     """
 

@@ -17,6 +17,7 @@ from core.errors import CoreError
 from core.files import safe_name, write_yaml
 from core.geometry.resize import resize_note
 from core.progress import Reporter, check
+from core.session.footage.recordings import read_recorded_times, times_beside
 from core.session.footage.sources import find_footage, first_images, write_timeless
 from core.session.footage.stills import SUFFIX
 from core.session.incoming import IncomingOwner, discard, free_take_name, put_in_place, staged
@@ -79,8 +80,8 @@ def ingest_videos(
             the rig if there is one.
         name: Name of the take; empty for the first free one.
         kind: What was filmed. Takes of a board or the floor may disagree with the present rig, which they will replace.
-        timestamps: Table of image times, see `core.session.times_table`; None uses a `timestamps.csv` in the folder of
-            the videos if it fits them.
+        timestamps: Table of image times, see `core.session.times_table`, or SkellyCam's folder of them; None uses what
+            lies beside the videos if it fits them, see `core.session.footage.recordings`.
         fps: Frame rate of images and of streams, which store no times; 0 if there are none.
         reporter: Receives progress and notes.
 
@@ -357,14 +358,12 @@ def _examine(path: Path) -> _Video:
 def _with_table(sources: dict[str, _Video], table: Path | None) -> tuple[dict[str, _Video], str]:
     """Replace the videos' times by those of a table, and return a note; a table that was not requested may not fit."""
     folders = {source.path.parent for source in sources.values()}
-    default = next(iter(folders)) / "timestamps.csv" if len(folders) == 1 else None
-    path = table or default
-    if path is None or (table is None and not path.is_file()):
+    path = table or (times_beside(next(iter(folders))) if len(folders) == 1 else None)
+    if path is None:
         return sources, ""
+    read = read_recorded_times if path.is_dir() else read_times_table
     try:
-        times = read_times_table(
-            path, {n: (s.path.stem, len(s.times_s), len(s.times_s) + s.lost) for n, s in sources.items()}
-        )
+        times = read(path, {n: (s.path.stem, len(s.times_s), len(s.times_s) + s.lost) for n, s in sources.items()})
     except CoreError as error:
         if table is not None:
             raise

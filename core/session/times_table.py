@@ -21,14 +21,14 @@ from core.files import read_text
 from core.types.arrays import F64, I64
 from core.types.frame import Frame
 
-_COLUMNS = ("cam_id", "frame_time")
+_CAMERA = ("cam_id", "port")
 _ORDER = ("frame_index", "sync_index")
 _WHOLE = re.compile(r"-?[0-9]{1,19}")  # clocks aligned by PTP count nanoseconds since 1970
 _LARGEST = int(np.iinfo(np.int64).max)
 
 
 def read_times_table(path: Path, cameras: Mapping[str, tuple[str, int, int]]) -> dict[str, F64]:
-    """Read a table with one row per image: cam_id, frame_index or sync_index, and frame_time in s.
+    """Read a table with one row per image: cam_id or port, frame_index or sync_index, and frame_time in s.
 
     Args:
         path: The table.
@@ -41,20 +41,23 @@ def read_times_table(path: Path, cameras: Mapping[str, tuple[str, int, int]]) ->
     Raises:
         CoreError: The table is missing or damaged, or has another number of times than a video has images.
     """
-    remedy = "It needs columns cam_id, frame_index (or sync_index) and frame_time, and a row per image."
+    remedy = "It needs columns cam_id (or port), frame_index (or sync_index) and frame_time, and a row per image."
     rows: dict[str, dict[int, float]] = {}
     try:
         reader = csv.DictReader(io.StringIO(read_text(path)))
         columns = set(reader.fieldnames or ())
         order = next((name for name in _ORDER if name in columns), "")
-        if not set(_COLUMNS) <= columns or not order:
+        camera = next((name for name in _CAMERA if name in columns), "")
+        if "frame_time" not in columns or not camera or not order:
             raise CoreError(f"{path.name} is not a table of image times.", remedy)
         for row in reader:
             if row[order] and row["frame_time"]:
-                rows.setdefault(row["cam_id"].strip(), {})[int(row[order])] = float(row["frame_time"])
+                rows.setdefault(row[camera].strip(), {})[int(row[order])] = float(row["frame_time"])
     except (ValueError, TypeError, AttributeError, csv.Error) as error:
         raise CoreError(f"{path.name} is damaged: {error}.", remedy) from error
-    times = {name: _times(path, name, _rows_of(rows, name, stem), n, all_) for name, (stem, n, all_) in cameras.items()}
+    times = {
+        name: check_times(path, name, _rows_of(rows, name, stem), n, all_) for name, (stem, n, all_) in cameras.items()
+    }
     start = min(t[0] for t in times.values())
     return {name: t - start for name, t in times.items()}
 
@@ -68,8 +71,19 @@ def _rows_of(rows: Mapping[str, dict[int, float]], name: str, stem: str) -> dict
     return next((row for key, row in rows.items() if number and key.lstrip("0") == number.lstrip("0")), {})
 
 
-def _times(path: Path, name: str, rows: Mapping[int, float], n_frames: int, n_all: int) -> F64:
-    """Return the (n,) times of one camera's images."""
+def check_times(path: Path, name: str, rows: Mapping[int, float], n_frames: int, n_all: int) -> F64:
+    """Return the (n,) times of one camera's images.
+
+    Args:
+        path: Table that they come from.
+        name: Name of the camera.
+        rows: Times in s by the number of the image.
+        n_frames: Number of usable images in its video.
+        n_all: Number with those at its end that are lost.
+
+    Raises:
+        CoreError: There are more or fewer times than images, or they do not increase.
+    """
     remedy = "Use the table that was written with these videos."
     if not rows:
         raise CoreError(f"{path.name} has no rows for camera {name}.", remedy)

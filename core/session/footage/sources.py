@@ -17,6 +17,7 @@ import av
 
 from core.errors import CoreError
 from core.progress import Reporter, check
+from core.session.footage.recordings import SKELLYCAM_VIDEOS, recorded_name, times_beside
 from core.session.footage.stills import write_video
 from core.session.naming import image_numbers, natural_key
 from core.session.video import no_times
@@ -66,7 +67,7 @@ def find_footage(sources: Sequence[Path | str]) -> tuple[list[CameraFootage], li
     """Return the footage that files and folders stand for, and notes on what is left out of folders.
 
     A folder stands for the videos in it; or for the images in it; or for its folders, if each holds the images or the
-    video of one camera.
+    video of one camera; or for the videos of SkellyCam's recording, see `core.session.footage.recordings`.
 
     Raises:
         CoreError: There is no footage, or some of it twice.
@@ -79,7 +80,7 @@ def find_footage(sources: Sequence[Path | str]) -> tuple[list[CameraFootage], li
             found += inside
             notes += [note] if note else []
         else:
-            found.append(_of_file(path, path.stem))
+            found.append(_of_file(path, recorded_name(path)))
     if not found:
         raise CoreError("No videos were given.", "Choose one video per camera, or their folder.")
     resolved = [footage.path.resolve() for footage in found]
@@ -165,7 +166,12 @@ def _of_file(path: Path, name: str) -> CameraFootage:
 def _in_folder(folder: Path) -> tuple[list[CameraFootage], str]:
     children = sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=lambda p: natural_key(p.name))
     known = [p for p in children if p.is_file() and p.suffix.lower() in VIDEO_SUFFIXES + STREAM_SUFFIXES]
-    found = [_of_file(path, path.stem) for path in known]
+    found = [_of_file(path, recorded_name(path)) for path in known]
+    skellycam = folder / SKELLYCAM_VIDEOS
+    if not found and skellycam.is_dir():
+        recorded, note = _in_folder(skellycam)
+        beside = [p for p in children if p != skellycam and not _about(p)]
+        return recorded, " ".join(text for text in (note, _not_used(folder, beside)) if text)
     if not found and _images(folder):
         found = [CameraFootage(path=folder, name=folder.name, kind="images")]
         known = _images(folder)
@@ -179,20 +185,28 @@ def _in_folder(folder: Path) -> tuple[list[CameraFootage], str]:
             else:
                 continue
             known.append(child)
-    others = [p.name + "/" * p.is_dir() for p in children if p not in known and not _about(p)]
-    more = f" and {len(others) - _MAX_NAMED} more" if len(others) > _MAX_NAMED else ""
-    named = ", ".join(others[:_MAX_NAMED]) + more
+    others = [p for p in children if p not in known and not _about(p)]
     if not found:
         raise CoreError(
-            f"The folder {folder} has no videos and no images{f', but {named}' if named else ''}.",
+            f"The folder {folder} has no videos and no images{f', but {_named(others)}' if others else ''}.",
             "Choose the folder with the cameras' videos, or with a folder of images per camera.",
         )
-    return found, f"Not used in {folder.name}: {named}." if others else ""
+    return found, _not_used(folder, others)
+
+
+def _not_used(folder: Path, others: Sequence[Path]) -> str:
+    return f"Not used in {folder.name}: {_named(others)}." if others else ""
+
+
+def _named(paths: Sequence[Path]) -> str:
+    more = f" and {len(paths) - _MAX_NAMED} more" if len(paths) > _MAX_NAMED else ""
+    return ", ".join(p.name + "/" * p.is_dir() for p in paths[:_MAX_NAMED]) + more
 
 
 def _about(path: Path) -> bool:
     """Return whether a file is read elsewhere, or is nothing that could be footage."""
-    return path.name == "timestamps.csv" or _ABOUT.fullmatch(path.name) is not None
+    times = times_beside(path.parent)
+    return (times is not None and path in (times, *times.parents)) or _ABOUT.fullmatch(path.name) is not None
 
 
 def _images(folder: Path) -> list[Path]:

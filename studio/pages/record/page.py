@@ -39,7 +39,10 @@ from studio.widgets.page.scroll_page import ScrollPage
 from studio.widgets.text import make_label
 
 IMPORT_TIP = "Create a take from one video per camera"
-FOLDER_TIP = "Create a take from a folder with a video, or with a folder of numbered images, per camera"
+FOLDER_TIP = (
+    "Create a take from a folder with a video, or with a folder of numbered images, per camera, or from a recording of "
+    "SkellyCam, FreeMoCap or caliscope"
+)
 _PEEK_PX = 7 * GRID_PX
 """Height of the takes that stays in sight below the cameras."""
 _LOW_PX = 26 * GRID_PX
