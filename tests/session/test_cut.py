@@ -135,6 +135,7 @@ def test_poses_of_images_stay_with_their_images(session: Session) -> None:
 
 def test_a_split_loses_no_frame_and_leaves_out_cameras_without_images(session: Session) -> None:
     reporter = RecordingReporter()
+    session.take("walk").layout.sync.write_text("method: given\n")
     params = CutTakeParams(take="walk", at_s=1.0)
     result = verb("cut-take")(session, dataclasses.asdict(params), session.new_run("cut-take"), reporter)
     first, second = (session.take(part["take"]) for part in result["parts"])
@@ -142,6 +143,7 @@ def test_a_split_loses_no_frame_and_leaves_out_cameras_without_images(session: S
     assert (first.manifest.n_frames, second.manifest.n_frames) == (20, 40)
     assert second.cameras == ("cam01", "cam02")
     assert ("cam03 has no image in walk_b and is left out.", "warning") in reporter.notes
+    assert any("certificate is about the whole of walk" in text for text, _ in reporter.notes)
     assert shown(second, 0) == {name: n for name, n in shown(session.take("walk"), 20).items() if name != "cam03"}
     assert not session.layout.incoming.exists()
 

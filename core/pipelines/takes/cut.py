@@ -77,6 +77,10 @@ def run_cut_take(session: Session, params: CutTakeParams, run: RunLayout, report
     made = cut_take(session, take, parts, reporter)
     for part, new in zip(parts, made, strict=True):
         reporter.note(f"{new.name}: frames {part.first} to {part.end - 1} of {take.name}. {take.name} is as before.")
+    if take.layout.sync.is_file():
+        reporter.note(f"The corrections of the clocks are kept; their certificate is about the whole of {take.name}.")
+    if take.poses3d_runs():
+        reporter.note(f"3D poses are not kept: they depend on the whole of {take.name}. Triangulate the new takes.")
     return {
         "take": take.name,
         "parts": [
