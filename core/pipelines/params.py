@@ -222,8 +222,8 @@ class CertifyParams:
 
     Attributes:
         take: Take whose cameras are compared.
-        method: What shows the time: "people" who move (needs a calibrated rig and 2D poses), a "board" that moves, or a
-            light that goes on, "flash"; "auto" takes what the take has.
+        method: Motion or light that shows the time: "people" who move (needs a calibrated rig and 2D poses), a "board"
+            that moves, or a light that goes on, "flash"; "auto" takes what the take has.
         estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`. If omitted, the
             take's only 2D poses are used.
         time_offset_ms: Offsets of cameras in this take as "camera=ms", the time stamp minus the true time: negative for

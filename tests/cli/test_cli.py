@@ -391,7 +391,7 @@ def test_a_terminal_is_asked_before_the_calibration_is_replaced(
 
     assert main(command[3:]) == 0  # without a terminal
     assert sample_session.rig.digest != rig.digest
-    back = re.search(r"calibrations \S+ --use (\S+)'", " ".join(capsys.readouterr().err.split()))
+    back = re.search(r"calibrations\S+--use([\w-]+)'", "".join(capsys.readouterr().err.split()))
     assert back is not None
     assert main(["calibrations", str(sample_session.root), "--use", back[1]]) == 0
     assert sample_session.rig.digest == rig.digest
