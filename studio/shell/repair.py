@@ -14,8 +14,8 @@ from core.errors import CoreError
 from core.files import read_json
 from core.pipelines.params import CalibratePeopleParams, CertifyParams
 from core.session import Session
-from studio.shell.dialogs import show_error_dialog
 from studio.shell.replace_dialog import ask_to_replace
+from studio.shell.starting import start_job
 from studio.state.app_state import AppState
 
 
@@ -69,15 +69,10 @@ def start_repair(state: AppState, offer: RepairOffer, parent: QWidget | None) ->
     if session is None:
         return
 
-    def start(params: object, title: str) -> None:
-        try:
-            state.jobs.start(session, offer.verb, params, title)
-        except CoreError as error:
-            show_error_dialog(error, parent)
-
     if offer.verb == "certify":
-        start(CertifyParams(take=offer.take, estimator=offer.estimator), f"{offer.title} of {offer.take}")
+        settings = CertifyParams(take=offer.take, estimator=offer.estimator)
+        start_job(state, session, offer.verb, settings, f"{offer.title} of {offer.take}", parent)
         return
     params = CalibratePeopleParams(take=offer.take, estimator=offer.estimator, mode="repair")
     title = f"{offer.title} from people in {offer.take}"
-    ask_to_replace(session, "Go on", parent, partial(start, params, title))
+    ask_to_replace(session, "Go on", parent, partial(start_job, state, session, offer.verb, params, title, parent))

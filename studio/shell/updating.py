@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QWidget
 
-from core.errors import CoreError
 from core.pipelines.params import UpdateParams
-from studio.shell.dialogs import show_error_dialog
+from studio.shell.starting import start_job
 from studio.state.app_state import AppState
 
 UPDATE_TIP = "Make 3D poses and metrics of this take again, with the present calibration and 2D poses"
@@ -14,10 +13,6 @@ UPDATE_TIP = "Make 3D poses and metrics of this take again, with the present cal
 
 def start_update(state: AppState, parent: QWidget | None) -> None:
     """Make the outdated results of the selected take again, as a job."""
-    if state.session is None or not state.take_name:
-        return
-    try:
+    if state.take_name:
         title = f"Bring {state.take_name} up to date"
-        state.jobs.start(state.session, "update", UpdateParams(takes=(state.take_name,)), title)
-    except CoreError as error:
-        show_error_dialog(error, parent)
+        start_job(state, state.session, "update", UpdateParams(takes=(state.take_name,)), title, parent)

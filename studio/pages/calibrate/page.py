@@ -25,7 +25,6 @@ from core.pipelines.params import (
     SetWorldParams,
 )
 from core.pipelines.verbs import VERBS
-from core.session import Session
 from core.session.calibrations import kept_calibrations
 from studio.jobs.tracked import TrackedJob
 from studio.pages.calibrate import presenter
@@ -44,6 +43,7 @@ from studio.pages.calibrate.world_card import WorldCard
 from studio.shell.dialogs import show_error_dialog
 from studio.shell.repair import RepairOffer, load_offer, start_repair
 from studio.shell.replace_dialog import ask_to_replace
+from studio.shell.starting import start_job
 from studio.state.app_state import AppState
 from studio.widgets.buttons import button
 from studio.widgets.card import Card
@@ -376,16 +376,11 @@ class CalibratePage(StepPage):
         session = self._state.session
         if session is None:
             return
+        start = partial(start_job, self._state, session, verb, params, title, self.window())
         if verb in _SOLVES:
-            ask_to_replace(session, "Go on", self.window(), lambda: self._start_now(session, verb, params, title))
+            ask_to_replace(session, "Go on", self.window(), start)
         else:
-            self._start_now(session, verb, params, title)
-
-    def _start_now(self, session: Session, verb: str, params: object, title: str) -> None:
-        try:
-            self._state.jobs.start(session, verb, params, title)
-        except CoreError as error:
-            self._failed(error)
+            start()
 
     def _failed(self, error: CoreError) -> None:
         show_error_dialog(error, self.window())

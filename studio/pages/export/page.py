@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 from core.errors import CoreError
 from studio.jobs.tracked import TrackedJob
 from studio.pages.export import presenter
-from studio.shell.dialogs import show_error_dialog
+from studio.shell.starting import start_job
 from studio.shell.updating import UPDATE_TIP, start_update
 from studio.state.app_state import AppState
 from studio.theme import GRID_PX
@@ -69,10 +69,7 @@ class ExportPage(ScrollPage):
             self.units.currentData(),
             self.up.currentData(),
         )
-        try:
-            self._state.jobs.start(session, "export", params, f"Export {params.take}")
-        except CoreError as error:
-            show_error_dialog(error, self.window())
+        start_job(self._state, session, "export", params, f"Export {params.take}", self.window())
 
     def formats(self) -> list[str]:
         """Return the ticked formats."""

@@ -25,7 +25,6 @@ from studio.viewport.layers.spec import ViewOptions
 from studio.viewport.palette import Palette
 from studio.viewport.scene import SceneLayers, build_scene_layers
 from studio.viewport.scene_data import SceneData
-from studio.viewport.skeleton_geometry import skeleton_geometry
 
 Stage = Literal["no rig", "no cameras", "strangers", "ready", "starting", "running", "failed"]
 _STALE_S = 1.5  # people are no longer drawn when no newer ones come for this long
@@ -166,16 +165,8 @@ class LiveScene:
 
 def live_skeletons(people: LivePeople, palette: Palette) -> SkeletonLayer:
     """Return the people as skeletons, each with the colour of their number."""
-    geometry = skeleton_geometry(people.skeleton)
-    points, score = geometry.points(people.xyz_mm, people.score)
     colour = [palette.person(person - 1) for person in people.ids.tolist()]
-    return SkeletonLayer(
-        xyz_mm=points,
-        score=score,
-        bones=geometry.bones,
-        size=geometry.size,
-        colour=np.array(colour, np.float32).reshape(-1, 4),
-    )
+    return SkeletonLayer.build(people.skeleton, people.xyz_mm, people.score, colour)
 
 
 def rate_text(people: LivePeople | None, latency_s: float) -> str:

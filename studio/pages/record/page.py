@@ -29,6 +29,7 @@ from studio.pages.record.stage import Stage
 from studio.pages.record.takes_list import TakesList, TakeWidget
 from studio.shell.dialogs import show_error_dialog
 from studio.shell.rename_dialog import RenameDialog
+from studio.shell.starting import start_job
 from studio.state.app_state import AppState
 from studio.state.bin import take_name_problem
 from studio.state.live_status import LiveStatus
@@ -514,13 +515,7 @@ class RecordPage(ScrollPage):
             self.refresh()
 
     def _start(self, verb: str, params: object, title: str) -> None:
-        session = self._state.session
-        if session is None:
-            return
-        try:
-            self._state.jobs.start(session, verb, params, title)
-        except CoreError as error:
-            self._failed(error)
+        start_job(self._state, self._state.session, verb, params, title, self.window())
 
     def _may_change(self) -> bool:
         """Say why takes cannot be changed now; return whether they can."""

@@ -18,6 +18,7 @@ from studio.plots.found_plot import FoundPlot
 from studio.plots.loss_plot import LossPlot
 from studio.shell.dialogs import show_error_dialog
 from studio.shell.repair import RepairOffer, load_offer, start_repair
+from studio.shell.starting import start_job
 from studio.shell.updating import UPDATE_TIP, start_update
 from studio.specs import StepView
 from studio.state.app_state import AppState
@@ -305,13 +306,7 @@ class TrainPage(ScrollPage):
                 return
 
     def _start(self, verb: str, params: object, title: str) -> None:
-        session = self._state.session
-        if session is None:
-            return
-        try:
-            self._state.jobs.start(session, verb, params, title)
-        except CoreError as error:
-            show_error_dialog(error, self.window())
+        start_job(self._state, self._state.session, verb, params, title, self.window())
 
     def _show_repair(self) -> None:
         """Say which cameras the people do not fit, since 3D poses and networks suffer from them."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.types import Pose3DSequence
+from core.types import Pose3DSequence, Skeleton
 from core.types.arrays import F32, F64
 from studio.viewport.layers.spec import DisplayOption, LayerSpec, SceneFrame
 from studio.viewport.palette import RGBA, Palette
@@ -45,6 +46,30 @@ class SkeletonLayer:
     colour: RGBA
     ghost: bool = False
 
+    @classmethod
+    def build(
+        cls, skeleton: Skeleton, xyz_mm: F64, score: F64, colour: Sequence[RGBA], *, ghost: bool = False
+    ) -> SkeletonLayer:
+        """Return people as a layer.
+
+        Args:
+            skeleton: Joint set.
+            xyz_mm: (P, J, 3) joints, NaN where missing.
+            score: (P, J) scores.
+            colour: (4,) colour of each person.
+            ghost: Thin and pale drawing of a second result.
+        """
+        geometry = skeleton_geometry(skeleton)
+        points, point_score = geometry.points(xyz_mm, score)
+        return cls(
+            xyz_mm=points,
+            score=point_score,
+            bones=geometry.bones,
+            size=geometry.size,
+            colour=np.array(colour, np.float32).reshape(-1, 4),
+            ghost=ghost,
+        )
+
 
 def build_skeletons(data: SceneData, frame: SceneFrame) -> SkeletonLayer | None:
     """Build the people of the selected result."""
@@ -63,16 +88,8 @@ def build_ghost(data: SceneData, frame: SceneFrame) -> SkeletonLayer | None:
 def _skeleton_layer(poses: Pose3DSequence, index: int, palette: Palette, *, ghost: bool) -> SkeletonLayer:
     columns = np.flatnonzero(poses.present[index])
     colour = [palette.ghost if ghost else palette.person(int(p)) for p in columns]
-    geometry = skeleton_geometry(poses.skeleton)
-    points, score = geometry.points(poses.xyz_mm[index, columns], poses.score[index, columns])
-    return SkeletonLayer(
-        xyz_mm=points,
-        score=score,
-        bones=geometry.bones,
-        size=geometry.size,
-        colour=np.array(colour, np.float32).reshape(-1, 4),
-        ghost=ghost,
-    )
+    xyz_mm, score = poses.xyz_mm[index, columns], poses.score[index, columns]
+    return SkeletonLayer.build(poses.skeleton, xyz_mm, score, colour, ghost=ghost)
 
 
 def skeleton_capsules(layer: SkeletonLayer) -> list[Capsules]:
