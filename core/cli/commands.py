@@ -18,14 +18,13 @@ from types import FrameType
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.prompt import Confirm
 from rich.table import Table
 
 from core.cli.arguments import CommandLine, resolve_params
 from core.cli.calibrations import calibrations_command
 from core.cli.cameras import cameras_command
 from core.cli.docs import defaults_of, settings_file
+from core.cli.replacing import may_replace
 from core.cli.terminal import JobView, print_error, print_outcome
 from core.cli.volume import volume_command
 from core.disk import DiskError, disk_error, sweep
@@ -38,7 +37,6 @@ from core.pipelines.demo import create_demo
 from core.pipelines.verbs import VERBS, Verb, verb
 from core.progress import Reporter
 from core.session import RunLayout, Session
-from core.session.calibrations import replaced_text
 from core.session.status import session_status
 from core.training.presets import preset
 
@@ -148,7 +146,7 @@ _COMMANDS = {
 def _run_verb(chosen: Verb, arguments: argparse.Namespace, out: Console, errors: Console) -> int:
     session = Session.open(arguments.session)
     values = resolve_params(chosen, arguments, session)
-    if chosen.replaces_rig and not _may_replace(session, out):
+    if not may_replace(chosen, values, session, out):
         out.print("Nothing was changed.")
         return 1
     if Ranks.from_environment().world_size > 1:
@@ -165,14 +163,6 @@ def _run_verb(chosen: Verb, arguments: argparse.Namespace, out: Console, errors:
             run = RunLayout(Path(stack.enter_context(tempfile.TemporaryDirectory())))
         spec = JobSpec(verb=chosen.name, params=values, title=chosen.summary).save(run.root)
         return _run_job(session, spec, run, arguments, out, errors)
-
-
-def _may_replace(session: Session, out: Console) -> bool:
-    """Ask before the calibration is replaced, in a terminal; scripts go on, and the job says what it replaced."""
-    text = replaced_text(session)
-    if not text or not (sys.stdin.isatty() and out.is_terminal):
-        return True
-    return Confirm.ask(f"{escape(text)} Replace it?", console=out, default=True)
 
 
 def _run_distributed(

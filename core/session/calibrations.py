@@ -180,8 +180,13 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
-def replaced_text(session: Session) -> str:
-    """Return what is replaced, and what depends on it; empty if the session has no readable calibration."""
+def replaced_text(session: Session, *, moved: bool = False) -> str:
+    """Return what is replaced, and what depends on it; empty if the session has no readable calibration.
+
+    Args:
+        session: Session with the calibration.
+        moved: Whether results move along, since only the world coordinates change.
+    """
     try:
         rig = session.rig
     except CoreError:
@@ -196,6 +201,7 @@ def replaced_text(session: Session) -> str:
         f"The session has a calibration{made}{f' with {error}' if error else ''}. It stays in the list of calibrations."
     )
     count = sum(len(list(session.layout.take(name).poses3d_root.glob("*.nc"))) for name in session.take_names())
+    results = f"{count} 3D result{'s' if count > 1 else ''} made with it"
     if count:
-        text += f" {count} 3D result{'s' if count > 1 else ''} made with it will be out of date."
+        text += f" {results} will move along." if moved else f" {results} will be out of date."
     return text

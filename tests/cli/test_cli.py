@@ -23,14 +23,17 @@ from rich.console import Console
 from core.cli import main
 from core.cli.arguments import CommandLine, resolve_params
 from core.cli.docs import attribute_docs, group_of, is_required
+from core.cli.replacing import question
 from core.cli.terminal import format_duration, format_key, print_result
 from core.config import from_mapping, with_overrides
 from core.errors import CoreError
 from core.files import read_yaml, write_yaml
 from core.jobs import Finished, Job, JobSpec
 from core.pipelines.params import RunParams, TrainParams
+from core.pipelines.rig.certify import set_clocks
 from core.pipelines.verbs import VERBS
 from core.session import BASELINE, RunLayout, Session
+from core.session.clocks import CameraClock
 from core.training.presets import PRESETS
 from core.types import PANOPTIC15, Pose3DSequence
 
@@ -395,3 +398,20 @@ def test_a_terminal_is_asked_before_the_calibration_is_replaced(
     assert back is not None
     assert main(["calibrations", str(sample_session.root), "--use", back[1]]) == 0
     assert sample_session.rig.digest == rig.digest
+
+
+def test_a_verb_asks_by_what_it_replaces(sample_session: Session) -> None:
+    take = with_baseline(sample_session).take("two_people")
+
+    def asked(name: str, **values: Any) -> str:
+        return question(VERBS[name], values, sample_session)
+
+    assert "1 3D result made with it will be out of date. Replace it?" in asked("calibrate")
+    assert "1 3D result made with it will move along. Change the world coordinates?" in asked("set-world")
+    assert asked("run", repair_rig=False) == asked("triangulate") == ""
+    assert "Replace it if cameras do not fit the people?" in asked("run", repair_rig=True)
+    assert asked("certify", take="two_people") == ""
+    set_clocks(take, {name: CameraClock(offset_s=0.5 * (name == "cam02"), period_s=0.04) for name in take.cameras})
+    assert asked("certify", take="two_people").startswith("The clocks of cam02 in two_people are corrected already.")
+    sample_session.layout.rig.unlink()
+    assert asked("set-world") == asked("calibrate") == ""
