@@ -51,7 +51,10 @@ class BodyModel:
     """A skinned mesh with linear shape components.
 
     Attributes:
-        name: Name of the shape space; shape vectors of different spaces are not interchangeable.
+        name: Name by which the program loads the model; shape vectors of different models are not interchangeable.
+        family: Family of the model, a key of `FAMILIES` in `core.body.models.families`, such as "free" or "smplx".
+        gender: Sex of the people whose shapes it has: "neutral", "female" or "male".
+        licence: Terms of use of the model and of what shows its shape, in one sentence.
         joints: (J,) joint names.
         parents: (J,) index of the parent joint, smaller than the joint's own; -1 for the root, which is joint 0.
         template_mm: (V, 3) vertices of the mean shape in the T pose.
@@ -67,6 +70,9 @@ class BodyModel:
     """
 
     name: str
+    family: str
+    gender: str = "neutral"
+    licence: str
     joints: tuple[str, ...]
     parents: I64
     template_mm: F32

@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from core.body.model import BodyModel
+from core.body.models.families import FAMILIES, FREE
 from core.files import resource
 
 _MM_PER_M = 1000.0
@@ -24,7 +25,9 @@ def free_body() -> BodyModel:
     weights = np.zeros((len(vertices), len(joints)), np.float32)
     np.add.at(weights, (np.arange(len(vertices))[:, None], data["w_idx"]), data["w_val"].astype(np.float32))
     return BodyModel(
-        name="free",
+        name=FREE,
+        family=FREE,
+        licence=FAMILIES[FREE].terms,
         joints=tuple(map(str, joints)),
         parents=data["kintree_table"][0],
         template_mm=vertices * _MM_PER_M,
