@@ -187,6 +187,15 @@ class TakeLayout:
         return self.poses3d_root / f"{safe_name(run)}.nc"
 
     @property
+    def bodies_root(self) -> Path:
+        """Folder of all fitted bodies."""
+        return self.root / "bodies"
+
+    def bodies(self, run: str) -> Path:
+        """Return the path of the bodies that were fitted to the 3D poses of a run."""
+        return self.bodies_root / f"{safe_name(run)}.nc"
+
+    @property
     def truth(self) -> Path:
         """Annotated 3D people of a data set's take."""
         return self.root / "truth.nc"

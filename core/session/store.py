@@ -21,6 +21,7 @@ from core.session.align import align_poses2d, exposure_times
 from core.session.clocks import CameraClock, DroppedImages
 from core.session.layout import RunLayout, SessionLayout, TakeLayout
 from core.session.timeline import Timeline
+from core.types.body import BodySequence
 from core.types.camera import Camera, CameraRig
 from core.types.pose2d import Pose2D, StoredPose2D
 from core.types.pose3d import Pose3DSequence
@@ -271,6 +272,19 @@ class Take:
             CoreError: The file is missing or damaged.
         """
         return Pose3DSequence.load(self.layout.poses3d(run))
+
+    def bodies_runs(self) -> list[str]:
+        """Return the names of the runs with bodies fitted to their 3D poses, the baseline first."""
+        names = sorted(p.stem for p in self.layout.bodies_root.glob("*.nc") if not p.name.startswith("."))
+        return sorted(names, key=lambda n: n != BASELINE)
+
+    def bodies(self, run: str) -> BodySequence:
+        """Read the bodies that were fitted to the 3D poses of a run.
+
+        Raises:
+            CoreError: The file is missing or damaged.
+        """
+        return BodySequence.load(self.layout.bodies(run))
 
     @property
     def truth(self) -> Pose3DSequence | None:

@@ -5,6 +5,7 @@ down, z forward. Time is in seconds from the start of the take. Pixel (0, 0) is 
 missing point is NaN with score 0. Letters in shapes: T frame, P person, J joint, V view.
 """
 
+from core.types.body import BodySequence
 from core.types.camera import Camera, CameraRig
 from core.types.frame import Frame, FrameSet
 from core.types.pose2d import Pose2D
@@ -17,6 +18,7 @@ __all__ = [
     "COCO19",
     "PANOPTIC15",
     "SHELF14",
+    "BodySequence",
     "Camera",
     "CameraRig",
     "CaptureVolume",

@@ -12,13 +12,13 @@ import numpy as np
 
 from core.disk import replacing
 from core.errors import CoreError
-from core.hdf5 import SurvivingFile, surviving_file
-from core.types.arrays import F32, F64, frozen, read_only
+from core.hdf5 import surviving_file
+from core.types.arrays import F32, F64, frozen
+from core.types.netcdf import read_variable, write_text_variable, write_variable
 from core.types.rate import frame_rate
 from core.types.skeleton import SKELETONS, Skeleton, skeleton
 
 POSES_SCHEMA = 1
-_BLOCK_FRAMES = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -79,17 +79,21 @@ class Pose3DSequence:
         with replacing(path) as temporary, surviving_file(temporary) as disk, h5netcdf.File(disk, "w") as file:
             T, P, J, _ = self.xyz_mm.shape
             file.dimensions = {"time": T, "space": 3, "keypoints": J, "individuals": P}
-            _write(file, "time", ("time",), self.time_s, disk, units="s")
-            _write_text(file, "space", ("space",), ["x", "y", "z"])
-            _write_text(file, "keypoints", ("keypoints",), list(self.skeleton.joints))
-            _write_text(file, "individuals", ("individuals",), [f"person_{i}" for i in self.person_ids])
+            write_variable(file, "time", ("time",), self.time_s, disk, units="s")
+            write_text_variable(file, "space", ("space",), ["x", "y", "z"])
+            write_text_variable(file, "keypoints", ("keypoints",), list(self.skeleton.joints))
+            write_text_variable(file, "individuals", ("individuals",), [f"person_{i}" for i in self.person_ids])
             dims = ("time", "space", "keypoints", "individuals")
-            _write(file, "position", dims, self.xyz_mm.transpose(0, 3, 2, 1), disk, units="mm")
-            _write(file, "confidence", ("time", "keypoints", "individuals"), self.score.transpose(0, 2, 1), disk)
+            write_variable(file, "position", dims, self.xyz_mm.transpose(0, 3, 2, 1), disk, units="mm")
+            write_variable(
+                file, "confidence", ("time", "keypoints", "individuals"), self.score.transpose(0, 2, 1), disk
+            )
             if self.covariance_mm2 is not None:
                 file.dimensions["space_2"] = 3
                 cov_dims = ("time", "space", "space_2", "keypoints", "individuals")
-                _write(file, "covariance", cov_dims, self.covariance_mm2.transpose(0, 3, 4, 2, 1), disk, units="mm2")
+                write_variable(
+                    file, "covariance", cov_dims, self.covariance_mm2.transpose(0, 3, 4, 2, 1), disk, units="mm2"
+                )
             file.attrs["ds_type"] = "poses"
             file.attrs["source_software"] = "SelfPose Studio"
             file.attrs["time_unit"] = "seconds"
@@ -135,14 +139,14 @@ class Pose3DSequence:
                         "Update the program.",
                     )
                 name = str(file.attrs["skeleton"])
-                covariance = file.variables.get("covariance")
+                covariance, axes = file.variables.get("covariance"), (0, 4, 3, 1, 2)
                 return cls(
                     skeleton=skeleton(name) if name in SKELETONS else _unknown(name, path),
                     time_s=file["time"][...],
-                    xyz_mm=_read(file["position"], (0, 3, 2, 1), np.float64),
-                    score=_read(file["confidence"], (0, 2, 1), np.float64),
+                    xyz_mm=read_variable(file["position"], (0, 3, 2, 1), np.float64),
+                    score=read_variable(file["confidence"], (0, 2, 1), np.float64),
                     person_ids=tuple(int(i) for i in np.atleast_1d(file.attrs["person_ids"])),
-                    covariance_mm2=None if covariance is None else _read(covariance, (0, 4, 3, 1, 2), np.float32),
+                    covariance_mm2=None if covariance is None else read_variable(covariance, axes, np.float32),
                     provenance=json.loads(file.attrs["provenance"]),
                 )
         except CoreError:
@@ -153,30 +157,3 @@ class Pose3DSequence:
 
 def _unknown(name: str, path: Path) -> Skeleton:
     raise CoreError(f"{path} uses the unknown skeleton '{name}'.", "Update the program, or compute the poses again.")
-
-
-def _write(
-    file: Any, name: str, dims: tuple[str, ...], values: F64 | F32, disk: SurvivingFile, units: str = ""
-) -> None:
-    """Write a variable in blocks of frames: a transposed array would be copied as a whole."""
-    variable = file.create_variable(name, dims, values.dtype)
-    for start in range(0, len(values), _BLOCK_FRAMES):
-        variable[start : start + _BLOCK_FRAMES] = values[start : start + _BLOCK_FRAMES]
-        disk.check()
-    if units:
-        variable.attrs["units"] = units
-
-
-def _read(variable: Any, axes: tuple[int, ...], dtype: type[np.generic]) -> Any:
-    """Read a variable with another order of axes, in blocks of frames, as an array that can be frozen as it is."""
-    out = np.empty([variable.shape[axis] for axis in axes], dtype)
-    for start in range(0, len(out), _BLOCK_FRAMES):
-        out[start : start + _BLOCK_FRAMES] = variable[start : start + _BLOCK_FRAMES].transpose(axes)
-    return read_only(out)
-
-
-def _write_text(file: Any, name: str, dims: tuple[str, ...], values: list[str]) -> None:
-    import h5py
-
-    variable = file.create_variable(name, dims, h5py.string_dtype("utf-8"))
-    variable[...] = np.array(values, dtype=object)

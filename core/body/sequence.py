@@ -1,0 +1,70 @@
+"""Bones, joints and surfaces of the bodies of a take.
+
+Legend: T frame, P person, N present person, V vertex, J joint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.body.model import BodyModel, BoneTransforms, RestBodies
+from core.errors import CoreError
+from core.geometry.so3 import exp
+from core.types.arrays import F32, F64, I64
+from core.types.body import BodySequence
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BodyMotion:
+    """The bodies of a take with their model.
+
+    Attributes:
+        model: Body model of the sequence.
+        bodies: Shapes and poses.
+        rest: Shaped bodies of all people in the T pose.
+    """
+
+    model: BodyModel
+    bodies: BodySequence
+    rest: RestBodies
+
+    @classmethod
+    def of(cls, model: BodyModel, bodies: BodySequence) -> BodyMotion:
+        """Shape the people's bodies.
+
+        Raises:
+            CoreError: The bodies belong to another model.
+        """
+        if model.name != bodies.model or model.joints != bodies.joints or model.n_shape != bodies.betas.shape[1]:
+            raise CoreError(
+                f"These bodies were fitted with the body model '{bodies.model}', not with '{model.name}'.",
+                "Fit them again with 'fit-body'.",
+            )
+        return cls(model, bodies, model.rest(bodies.betas))
+
+    def people(self, frame: int) -> I64:
+        """Return the columns (N,) of the people who are present at a frame."""
+        return np.flatnonzero(self.bodies.present[frame])
+
+    def bones(self, frame: int) -> BoneTransforms:
+        """Return the bone transforms (N, J, ...) of the people who are present at a frame."""
+        people = self.people(frame)
+        rotations = exp(self.bodies.rotations_rad[frame, people].astype(np.float64))
+        return self.model.transforms(self.rest.joints_mm[people], rotations, self.bodies.pelvis_mm[frame, people])
+
+    def vertices_mm(self, frame: int) -> F32:
+        """Return the posed vertices (N, V, 3) in world coordinates of the people who are present at a frame."""
+        return self.model.skin(self.rest.vertices_mm[self.people(frame)], self.bones(frame))[0]
+
+    def joints_mm(self, person: int, frames: slice) -> F64:
+        """Return the joints (T, J, 3) of one person (column) at some frames in world coordinates; NaN where absent."""
+        bodies = self.bodies
+        rotations, pelvis = bodies.rotations_rad[frames, person], bodies.pelvis_mm[frames, person]
+        here = np.flatnonzero(np.isfinite(pelvis[:, 0]))
+        rest = np.broadcast_to(self.rest.joints_mm[person], (len(here), *self.rest.joints_mm.shape[1:]))
+        out = np.full((len(pelvis), *rest.shape[1:]), np.nan)
+        bones = self.model.transforms(rest, exp(rotations[here].astype(np.float64)), pelvis[here])
+        out[here] = self.model.posed_joints(rest, bones)
+        return out
