@@ -29,10 +29,7 @@ def at_size(camera: Camera, size_px: tuple[int, int]) -> Camera:
         return camera
     scale = np.array([width / rig_width, height / rig_height])
     if abs(scale[0] / scale[1] - 1) < _ASPECT_TOLERANCE:
-        K = camera.K.copy()
-        K[:2] *= scale[:, None]
-        K[:2, 2] = scale * (camera.K[:2, 2] + 0.5) - 0.5
-        return camera.replace(K=K, size_px=size_px)
+        return scaled(camera, size_px)
     if 0 <= rig_width - width < CODEC_BLOCK_PX and 0 <= rig_height - height < CODEC_BLOCK_PX:
         return camera.replace(size_px=size_px)
     message = f"the images are {width}x{height}, but camera {camera.name} was calibrated at {rig_width}x{rig_height}"
@@ -44,6 +41,15 @@ def at_size(camera: Camera, size_px: tuple[int, int]) -> Camera:
     raise CoreError(
         f"{message}.", "Use the video that belongs to this calibration; cropped images need a new calibration."
     )
+
+
+def scaled(camera: Camera, size_px: tuple[int, int]) -> Camera:
+    """Return the camera for its images scaled to another size, such as that of a preview."""
+    scale = np.array(size_px) / camera.size_px
+    K = camera.K.copy()
+    K[:2] *= scale[:, None]
+    K[:2, 2] = scale * (camera.K[:2, 2] + 0.5) - 0.5
+    return camera.replace(K=K, size_px=size_px)
 
 
 def resize_note(camera: Camera, size_px: tuple[int, int]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.geometry import project, to_camera
-from core.synthetic.rendering.raster import rasterize
+from core.rendering.raster import rasterize
 from core.synthetic.rendering.renderer import RoomCamera
 from core.synthetic.rendering.room import ROOM_MM, SHADE_CELL_MM, furniture, view_room
 from core.synthetic.rendering.scene import room_people, room_rig

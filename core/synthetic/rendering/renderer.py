@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from core.geometry import inside, project, to_camera
-from core.synthetic.rendering.raster import Fragments, rasterize
+from core.rendering.raster import Fragments, rasterize
 from core.synthetic.rendering.room import LIGHT, ROOM_MM, SHADE_CELL_MM, Box, shade_size, view_room
 from core.synthetic.rendering.wardrobe import Outfit, albedo, dress
 from core.synthetic.walking import WalkingPeople

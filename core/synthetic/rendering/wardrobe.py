@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.body.model import BodyModel
+from core.rendering.surfaces import vertex_normals
 from core.synthetic.rendering.room import RGB
-from core.types.arrays import F32, F64, I64
+from core.types.arrays import F32, F64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,16 +136,6 @@ def albedo(outfit: Outfit, columns: F32) -> F32:
     second = np.floor(along / 34.0) % 2 > 0
     out[some] = np.where(second[:, None], colour["stripe"], colour["shirt"])
     return out
-
-
-def vertex_normals(vertices: F32, faces: I64) -> F32:
-    """Return unit normals (V, 3): the mean of the faces around each vertex by area."""
-    a, b, c = (vertices[faces[:, k]].astype(float) for k in range(3))
-    normal = np.cross(b - a, c - a)
-    total = np.stack(
-        [np.bincount(faces.ravel(), np.repeat(normal[:, axis], 3), len(vertices)) for axis in range(3)], -1
-    )
-    return np.asarray(total / np.maximum(np.linalg.norm(total, axis=-1, keepdims=True), 1e-9), np.float32)
 
 
 def _surface(model: BodyModel, place: F64, outfit: Outfit) -> F32:
