@@ -35,6 +35,8 @@ class ViewerCamera(TurntableCamera):
         self._event_value: Any = None
         self.fitted = False
         """Whether the view is as `fit` left it; mouse navigation clears it."""
+        self.window: tuple[int, int, int, int] | None = None
+        """Left and top of the view box in a larger picture of which it shows a part, and the size of that picture."""
 
     def set_view(self, view: ViewName) -> None:
         """Turn to a named view; keep centre and zoom."""
@@ -83,6 +85,19 @@ class ViewerCamera(TurntableCamera):
         self.center = tuple(float(c) for c in centre)
         # The scale is the height of the image at the centre, or its width where that is smaller.
         self.scale_factor = max(scale, _MIN_SCALE_MM) * (1.0 if aspect >= 1 else aspect)
+
+    def _update_transform(self, event: Any = None) -> None:
+        """Map the picture to the view box, of which it may show a part only."""
+        if self.window is None:
+            super()._update_transform(event)
+            return
+        if self._viewbox is None or self._resetting:
+            return
+        left, top, width, height = self.window
+        aspect = width / height
+        self._update_projection_transform(self._scale_factor * max(aspect, 1.0), self._scale_factor / min(aspect, 1.0))
+        self._viewbox_tr.set_mapping([[-1, 1], [1, -1]], [[-left, -top], [width - left, height - top]])
+        self._set_scene_transform(self._viewbox_tr * self._projection * self.transform.inverse)
 
     def _axes(self) -> tuple[F64, F64, F64]:
         """Return unit vectors right, up and forward of the current direction."""

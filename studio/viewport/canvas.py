@@ -5,25 +5,35 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import vispy
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QImage, QResizeEvent
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
+from core.types import Camera
 from core.types.arrays import F64, U8
 from studio.theme import Theme, current_theme, theme_changed
-from studio.viewport.camera import ViewerCamera, ViewName
+from studio.viewport.camera import ViewName
 from studio.viewport.gl import gl_support
-from studio.viewport.layers.spec import LayerVisual
-from studio.viewport.layers.table import layer_spec
 from studio.viewport.palette import rgba
 from studio.viewport.scene import SceneLayers
+from studio.viewport.scene_view import SceneView, ViewCanvas
 from studio.widgets.frame_ticker import FrameTicker
 
+FOUR_VIEWS: tuple[ViewName, ...] = ("top", "perspective", "front", "side")
+"""The four views, by rows."""
+_GAP_PX = 2
+_LABEL_PX = 24  # height of the name of a view
+_WIPED: Literal["wiped"] = "wiped"
 _TURN_DEG, _TURN_S = 15.0, 20.0
 """Largest angle and period of the slow turn: the people stay between the cameras that would hide them."""
+
+
+SceneSource = Callable[[], SceneLayers]
+_ViewKey = ViewName | Literal["wiped"]
 
 
 class Viewport(QWidget):
@@ -42,10 +52,12 @@ class Viewport(QWidget):
         self._ticker = ticker or FrameTicker(parent=self)
         self._ticker.subscribe(self._tick)
         self._stale = False
-        self._source: Callable[[], SceneLayers] | None = None
+        self._source: SceneSource | None = None
+        self._wiped_source: SceneSource | None = None
+        self._wipe_share = 0.5
+        self._four = False
         self._scene: SceneLayers | None = None
-        self._drawn: dict[str, Any] = {}
-        self._visuals: dict[str, LayerVisual[Any]] = {}
+        self._views: dict[_ViewKey, SceneView] = {}
         self._framed = False
         self._margins_px = (0, 0)
         self._turning_since: float | None = None
@@ -69,10 +81,47 @@ class Viewport(QWidget):
         """Return a large size: the 3D view is the main part of its page."""
         return QSize(900, 600)
 
-    def set_scene_source(self, source: Callable[[], SceneLayers]) -> None:
+    @property
+    def native(self) -> QWidget | None:
+        """Widget that receives the mouse, or None without OpenGL."""
+        return self._canvas.native if self._canvas is not None else None
+
+    def set_scene_source(self, source: SceneSource) -> None:
         """Set the function that returns the current scene."""
         self._source = source
         self.invalidate()
+
+    def set_wiped_source(self, source: SceneSource | None) -> None:
+        """Draw another scene to the right of a dividing line, seen by the same camera; None draws one scene only."""
+        self._wiped_source = source
+        self._arrange()
+        self.invalidate()
+
+    def set_wipe_share(self, share: float) -> None:
+        """Move the dividing line to a share of the width."""
+        self._wipe_share = share
+        self._arrange()
+
+    def set_four(self, on: bool) -> None:
+        """Show four views of the scene, or one."""
+        if self._four != on:
+            self._four = on
+            self.look_through(None)
+            self._arrange()
+            self._draw()
+            self.frame_all()
+
+    @property
+    def four(self) -> bool:
+        """Whether four views are shown."""
+        return self._four
+
+    def look_through(self, camera: Camera | None) -> None:
+        """Look through a camera of the rig; None returns to the turntable."""
+        if self._canvas is not None and (camera is not None or self._main.through is not None):
+            self._main.look_through(camera)
+            self._arrange()
+            self.invalidate()
 
     def invalidate(self) -> None:
         """Redraw the scene at the next tick."""
@@ -82,28 +131,35 @@ class Viewport(QWidget):
     def set_view(self, view: ViewName) -> None:
         """Turn to a named view and frame everything."""
         if self._canvas is not None:
-            self._camera.set_view(view)
+            self.look_through(None)
+            self._four = False
+            self._arrange()
+            self._main.camera.set_view(view)
             if view == "perspective" and self._scene is not None:
-                self._camera.azimuth = self._scene.azimuth_deg
+                self._main.camera.azimuth = self._scene.azimuth_deg
             self.frame_all()
 
     def frame_all(self) -> None:
         """Fit everything into view in the current direction, until mouse navigation changes the view."""
         if self._canvas is not None and self._scene is not None:
-            self._camera.fit(self._scene.extent_mm, (self.width(), self.height()), self._margins_px)
+            margins = (_LABEL_PX, 0) if self._four else self._margins_px
+            for view in self._shown():
+                view.fit(self._scene, margins)
 
     def set_margins(self, top_px: int, bottom_px: int) -> None:
         """Leave room for what lies over the upper and the lower edge when everything is fitted into view."""
         if self._margins_px != (top_px, bottom_px):
             self._margins_px = (top_px, bottom_px)
-            if self._canvas is not None and self._camera.fitted:
+            if self._fitted:
                 self.frame_all()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Fit the scene again if it was fitted before."""
         super().resizeEvent(event)
-        if self._canvas is not None and self._camera.fitted:
-            self.frame_all()
+        if self._canvas is not None:
+            self._arrange()
+            if self._fitted:
+                self.frame_all()
 
     def frame_next_scene(self) -> None:
         """Reset the view at the next scene, for another take."""
@@ -132,36 +188,36 @@ class Viewport(QWidget):
         rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
         return rows[:, : image.width() * 3].reshape(image.height(), image.width(), 3).copy()
 
-    def project_to_widget(self, xyz_mm: F64) -> F64:
-        """Project world points (N, 3) to widget positions (N, 2) in logical px; NaN behind the viewer."""
-        points = np.atleast_2d(np.asarray(xyz_mm, float))
-        if self._canvas is None:
-            return np.full((len(points), 2), np.nan)
-        mapped = np.asarray(self._view.scene.node_transform(self._canvas.scene).map(points))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(mapped[:, 3:] > 0, mapped[:, :2] / mapped[:, 3:], np.nan)
+    def project_to_widget(self, xyz_mm: F64, at: tuple[float, float] | None = None) -> F64:
+        """Project world points (N, 3) to widget positions (N, 2) in logical px; NaN behind the viewer.
+
+        Args:
+            xyz_mm: World points.
+            at: Widget position whose view is meant if there are several.
+        """
+        view = self._view_at(at)
+        return np.full((len(np.atleast_2d(xyz_mm)), 2), np.nan) if view is None else view.project(xyz_mm)
+
+    def is_wiped(self, at: tuple[float, float]) -> bool:
+        """Return whether a widget position lies to the right of the dividing line."""
+        return self._wiped_source is not None and self._view_at(at) is self._views.get(_WIPED)
 
     def close_canvas(self) -> None:
         """Free OpenGL resources. The widget is empty afterwards."""
         if self._canvas is not None:
             native, canvas = self._canvas.native, self._canvas
             self._canvas = None
-            self._visuals.clear()
+            self._views.clear()
             self._layout.removeWidget(native)
             canvas.close()
             native.setParent(None)
             native.deleteLater()
 
     def _make_canvas(self, samples: int) -> None:
-        import vispy
-        from vispy.scene import SceneCanvas
-
         vispy.use(app="pyside6")
         config = {"depth_size": 24, "samples": samples}
-        self._canvas = SceneCanvas(show=False, keys=None, config=config, parent=self, size=(900, 600))
-        self._view = self._canvas.central_widget.add_view()
-        self._camera = ViewerCamera()
-        self._view.camera = self._camera
+        self._canvas = ViewCanvas(show=False, keys=None, config=config, parent=self, size=(900, 600))
+        self._views["perspective"] = self._main = SceneView(self._canvas)
         native: QWidget = self._canvas.native
         native.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         native.setMinimumSize(200, 150)
@@ -172,11 +228,11 @@ class Viewport(QWidget):
             self._draw()
         if self._turning_since is None or self._canvas is None or self._scene is None or not self._framed:
             return self._turning_since is not None and self._canvas is not None
-        if not self._camera.fitted or not self.isVisible():
+        if not self._fitted or not self.isVisible():
             self.stop_turning()
             return False
         turns = (time.perf_counter() - self._turning_since) / _TURN_S
-        self._camera.azimuth = self._scene.azimuth_deg + _TURN_DEG * math.sin(2 * math.pi * turns)
+        self._main.camera.azimuth = self._scene.azimuth_deg + _TURN_DEG * math.sin(2 * math.pi * turns)
         self._canvas.update()
         return True
 
@@ -185,23 +241,62 @@ class Viewport(QWidget):
         if self._source is None or self._canvas is None:
             return
         self._scene = self._source()
-        for name, layer in self._scene.layers.items():
-            if self._drawn.get(name) is not layer:
-                self._visual(name).show(layer)
-        for name in self._drawn.keys() - self._scene.layers.keys():
-            self._visuals[name].hide()
-        self._drawn = dict(self._scene.layers)
+        for view in self._shown():
+            other = self._wiped_source if view is self._views.get(_WIPED) else None
+            view.draw(self._scene if other is None else other())
         if not self._framed and len(self._scene.extent_mm) and self.isVisible():
             self._framed = True
             self.set_view("perspective")
-        if self._scene.focus_mm is not None:
-            self._camera.center = tuple(float(c) for c in self._scene.focus_mm)
         self._canvas.update()
 
-    def _visual(self, name: str) -> LayerVisual[Any]:
-        if name not in self._visuals:
-            self._visuals[name] = layer_spec(name).visual(self._view.scene)
-        return self._visuals[name]
+    def _shown(self) -> list[SceneView]:
+        """Return the views in use, and create those that are missing."""
+        names: list[_ViewKey] = ["perspective"]
+        if self._four:
+            names = list(FOUR_VIEWS)
+        elif self._wiped_source is not None and self._main.through is None:
+            names.append(_WIPED)
+        for name in names:
+            if name not in self._views:
+                self._views[name] = SceneView(self._canvas, "perspective" if name == _WIPED else name)
+                if name == _WIPED:
+                    self._views[_WIPED].camera.link(self._main.camera)
+                    self._main.camera.view_changed()
+        return [self._views[name] for name in names]
+
+    @property
+    def _fitted(self) -> bool:
+        return self._canvas is not None and all(view.camera.fitted for view in self._shown())
+
+    def _arrange(self) -> None:
+        """Place the views in the canvas."""
+        if self._canvas is None:
+            return
+        shown = self._shown()
+        for view in self._views.values():
+            if view not in shown:
+                view.hide()
+        width, height = self.width(), self.height()
+        area = (0, 0, width, height)
+        if self._four:
+            left, top = (width - _GAP_PX) // 2, (height - _GAP_PX) // 2
+            for index, view in enumerate(shown):
+                x, y = index % 2 * (left + _GAP_PX), index // 2 * (top + _GAP_PX)
+                view.place((x, y, left, top))
+        elif len(shown) == 2:
+            at = round(width * self._wipe_share)
+            shown[0].place((0, 0, at, height), area)
+            shown[1].place((at, 0, width - at, height), area)
+        else:
+            shown[0].place(area)
+        self._canvas.update()
+
+    def _view_at(self, at: tuple[float, float] | None) -> SceneView | None:
+        """Return the view at a widget position, or the first one; None without OpenGL."""
+        if self._canvas is None:
+            return None
+        shown = self._shown()
+        return shown[0] if at is None else next((view for view in shown if view.contains(*at)), None)
 
     def _apply_theme(self, theme: Theme) -> None:
         if self._canvas is not None:
