@@ -2,7 +2,8 @@
 
 Loper et al. 2015 (SMPL) for the model; derivatives by the axis and arm of each rotation, dp = a x (p - joint).
 
-Legend: N pose (frame or person), A joint with free rotation, K keypoint, U unknown = 6 + 3 A.
+Legend: N pose (frame or person), J joint, A joint with free rotation, K keypoint, B shape component, U unknown of a
+pose = 6 + 3 A.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ import numpy as np
 
 from core.body.model import BodyModel, BoneTransforms
 from core.body.prior import PosePrior
-from core.geometry.so3 import exp, hat, right_jacobian
+from core.errors import CoreError
+from core.geometry.so3 import exp, hat, log, right_jacobian
 from core.types.arrays import F64, I64
+from core.types.skeleton import DERIVED_JOINTS
 
-_HUBER_MM = 80.0
+_HUBER = 6.5  # standard deviations
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,55 +64,156 @@ class Targets(NamedTuple):
 
     Attributes:
         xyz_mm: (N, K, 3), anything where missing.
-        weight: (N, K) 1 / variance in 1/mm², 0 where missing.
+        whitening: (N, K, 3, 3) in 1/mm: W with WᵀW the inverse covariance; 0 where missing.
     """
 
     xyz_mm: F64
+    whitening: F64
+
+    @classmethod
+    def of(cls, xyz_mm: F64, use: np.ndarray, sigma_mm: float, covariance_mm2: F64 | None = None) -> Targets:
+        """Return targets of keypoints.
+
+        Args:
+            xyz_mm: (N, K, 3), anything where not used.
+            use: (N, K) whether to use a keypoint.
+            sigma_mm: Standard deviation along an axis where no covariance is known.
+            covariance_mm2: (N, K, 3, 3), NaN where not known.
+        """
+        whitening = (use / sigma_mm)[..., None, None] * np.eye(3)
+        if covariance_mm2 is not None:
+            n, k = np.nonzero(use & np.isfinite(covariance_mm2).all((-1, -2)))
+            known = covariance_mm2[n, k].astype(np.float64)
+            limits = (_LEAST_SIGMA * sigma_mm) ** 2, (_MOST_SIGMA * sigma_mm) ** 2
+            values, vectors = np.linalg.eigh((known + np.swapaxes(known, -1, -2)) / 2)
+            whitening[n, k] = np.swapaxes(vectors, -1, -2) / np.sqrt(np.clip(values, *limits))[..., None]
+        return cls(np.where(use[..., None], xyz_mm, 0.0), whitening)
+
+    @property
+    def used(self) -> np.ndarray:
+        """(N, K) bool, keypoints that count."""
+        return np.asarray(self.whitening.any((-1, -2)))
+
+    def take(self, index: I64 | slice) -> Targets:
+        """Return some of the poses' targets."""
+        return Targets(self.xyz_mm[index], self.whitening[index])
+
+
+_LEAST_SIGMA, _MOST_SIGMA = 0.5, 10.0  # Covariances leave out differences between definitions of joints.
+
+
+class Tie(NamedTuple):
+    """Poses to stay near.
+
+    Attributes:
+        poses: N poses.
+        weight: (N, U) 1 / variance of each unknown around them.
+    """
+
+    poses: Poses
     weight: F64
 
-    def take(self, index: I64) -> Targets:
-        """Return some of the poses' targets."""
-        return Targets(self.xyz_mm[index], self.weight[index])
+
+class BodyKeypoints(NamedTuple):
+    """Points that ride on bones.
+
+    Attributes:
+        names: K names.
+        bones: (K,) joint index of the bone.
+        template_mm: (K, 3) points of the mean shape at rest.
+        dirs_mm: (K, 3, B) displacement per unit of each shape component.
+    """
+
+    names: tuple[str, ...]
+    bones: I64
+    template_mm: F64
+    dirs_mm: F64
+
+    @classmethod
+    def of(cls, model: BodyModel, names: tuple[str, ...]) -> BodyKeypoints:
+        """Find points of a body model; neck and mid-hip lie between its shoulders and hips.
+
+        Raises:
+            CoreError: The model has no such point.
+        """
+        sources = [[name] if name in model.keypoints else list(DERIVED_JOINTS.get(name, ())) for name in names]
+        for name, parts in zip(names, sources, strict=True):
+            if not parts or any(part not in model.keypoints for part in parts):
+                raise CoreError(f"The body model {model.name} has no keypoint '{name}'.", "Leave it out.")
+        indices = [[model.keypoints.index(part) for part in parts] for parts in sources]
+        bones = [
+            model.joints.index(_DERIVED_BONES[name]) if len(at) > 1 else model.keypoint_bones[at[0]]
+            for name, at in zip(names, indices, strict=True)
+        ]
+        return cls(
+            tuple(names),
+            np.array(bones, np.int64),
+            np.stack([model.keypoint_template_mm[at].mean(0) for at in indices]),
+            np.stack([model.keypoint_dirs_mm[at].mean(0) for at in indices]),
+        )
+
+
+_DERIVED_BONES = {"neck": "spine3", "mid_hip": "pelvis"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BodyChain:
-    """The kinematics of one body with its shape.
+    """The kinematics of bodies with their shapes.
 
     Attributes:
         model: Body model.
-        prior: Prior of its poses.
-        keypoints: (K,) indices of the keypoints that are observed.
-        rest_joints_mm: (J, 3) joints at rest.
-        rest_keypoints_mm: (K, 3) observed keypoints at rest.
+        prior: Prior of the poses.
+        keypoints: K observed keypoints.
+        rest_joints_mm: (J, 3) joints at rest, or (N, J, 3) for poses of different bodies.
+        rest_keypoints_mm: (K, 3) or (N, K, 3) observed keypoints at rest.
         moves: (K, A) whether a joint moves a keypoint.
+        above: (U, U) 1 where the joint of one unknown moves that of another, 0.5 for the unknowns of the same joint.
     """
 
     model: BodyModel
     prior: PosePrior
-    keypoints: I64
+    keypoints: BodyKeypoints
     rest_joints_mm: F64
     rest_keypoints_mm: F64
-    moves: np.ndarray
+    moves: F64
+    above: F64
 
     @classmethod
-    def of(cls, model: BodyModel, keypoints: I64) -> BodyChain:
-        """Return the chain of the mean shape."""
-        prior = PosePrior.of(model)
-        above = np.zeros((len(model.joints), len(model.joints)), bool)  # joint j is moved by joint a
+    def of(cls, model: BodyModel, names: tuple[str, ...]) -> BodyChain:
+        """Return the chain of the mean shape.
+
+        Raises:
+            CoreError: The model lacks a keypoint of these names.
+        """
+        prior, keypoints = PosePrior.of(model), BodyKeypoints.of(model, names)
+        moved_by = np.zeros((len(model.joints), len(model.joints)))  # joint j is moved by joint a
         for joint, parent in enumerate(model.parents):
-            above[joint] = above[parent] if parent >= 0 else False
-            above[joint, joint] = True
-        moves = above[model.keypoint_bones[keypoints]][:, prior.joints]
-        return cls(model, prior, keypoints, model.joint_template_mm, model.keypoint_template_mm[keypoints], moves)
+            moved_by[joint] = moved_by[parent] if parent >= 0 else 0
+            moved_by[joint, joint] = 1
+        free = np.concatenate([[0, 0], prior.joints])  # translation and rotation of the root come first
+        above = np.triu(moved_by[free][:, free].T, 1) + np.eye(len(free)) / 2
+        return cls(
+            model,
+            prior,
+            keypoints,
+            model.joint_template_mm,
+            keypoints.template_mm,
+            moved_by[keypoints.bones][:, prior.joints],
+            np.kron(above, np.ones((3, 3))),
+        )
+
+    @property
+    def n_unknowns(self) -> int:
+        """Number U of unknowns of a pose."""
+        return 6 + 3 * len(self.prior.joints)
 
     def shaped(self, betas: F64, offsets_mm: F64 | float = 0.0) -> BodyChain:
-        """Return the chain of a shape (B,), with offsets (K, 3) of the keypoints at rest."""
+        """Return the chain of shapes (..., B), with offsets (..., K, 3) of the keypoints at rest."""
         return replace(
             self,
-            rest_joints_mm=self.model.joint_template_mm + self.model.joint_dirs_mm @ betas,
-            rest_keypoints_mm=self.model.keypoint_template_mm[self.keypoints]
-            + self.model.keypoint_dirs_mm[self.keypoints] @ betas
+            rest_joints_mm=self.model.joint_template_mm + np.tensordot(betas, self.model.joint_dirs_mm, (-1, 2)),
+            rest_keypoints_mm=self.keypoints.template_mm
+            + np.tensordot(betas, self.keypoints.dirs_mm, (-1, 2))
             + offsets_mm,
         )
 
@@ -122,69 +226,90 @@ class BodyChain:
 
     def bones(self, poses: Poses) -> BoneTransforms:
         """Return the bone transforms."""
-        rest = np.broadcast_to(self.rest_joints_mm, (len(poses), *self.rest_joints_mm.shape))
+        rest = np.broadcast_to(self.rest_joints_mm, (len(poses), *self.rest_joints_mm.shape[-2:]))
         return self.model.transforms(rest, self.rotations(poses), poses.pelvis_mm)
 
     def points(self, bones: BoneTransforms) -> F64:
         """Return the observed keypoints (N, K, 3)."""
-        bone = self.model.keypoint_bones[self.keypoints]
+        bone = self.keypoints.bones
         return np.asarray((bones.R[:, bone] @ self.rest_keypoints_mm[..., None])[..., 0] + bones.t_mm[:, bone])
 
     def joint_positions(self, bones: BoneTransforms) -> F64:
         """Return the joints (N, J, 3)."""
         return np.asarray((bones.R @ self.rest_joints_mm[..., None])[..., 0] + bones.t_mm)
 
-    def cost(self, poses: Poses, targets: Targets) -> F64:
-        """Return the cost (N,) of poses: Huber's loss of the keypoints, and the prior."""
-        gap = np.linalg.norm(self.points(self.bones(poses)) - targets.xyz_mm, axis=-1)
-        loss = np.where(gap < _HUBER_MM, gap**2, _HUBER_MM * (2 * gap - _HUBER_MM))
-        return np.asarray((targets.weight * loss).sum(-1) + self.prior.cost(poses.w))
+    def cost(self, poses: Poses, targets: Targets, tie: Tie | None = None) -> F64:
+        """Return the cost (N,) of poses: Huber's loss of the keypoints, the prior, and the distance from a tie."""
+        residual = self.points(self.bones(poses)) - targets.xyz_mm
+        gap = np.linalg.norm((targets.whitening @ residual[..., None])[..., 0], axis=-1)
+        cost = np.where(gap < _HUBER, gap**2, _HUBER * (2 * gap - _HUBER)).sum(-1) + self.prior.cost(poses.w)
+        if tie is not None:
+            cost = cost + (tie.weight * _difference(poses, tie.poses) ** 2).sum(-1)
+        return np.asarray(cost)
 
-    def normal_equations(self, poses: Poses, targets: Targets) -> tuple[F64, F64]:
-        """Return the gradient (N, U) and the approximate second derivatives (N, U, U) of half the cost."""
+    def normal_equations(self, poses: Poses, targets: Targets, tie: Tie | None = None) -> tuple[F64, F64]:
+        """Return the gradient (N, U) and the approximate second derivatives (N, U, U) of half the cost.
+
+        Each keypoint gives a 6x6 matrix over the velocity and angular velocity of a body that carries it; those of the
+        keypoints that a joint moves are summed, as in the composite rigid body algorithm (Featherstone 2008, 6.2).
+        """
         bones = self.bones(poses)
         points, joints = self.points(bones), self.joint_positions(bones)
         N, K = points.shape[:2]
-        free = self.prior.joints
-        parent = bones.R[:, self.model.parents[free]]
-        axes = parent @ np.swapaxes(right_jacobian(poses.w), -1, -2)  # (N, A, 3, axis)
-        k, a = np.nonzero(self.moves)  # pairs of a keypoint and a joint that moves it
-        x, y, z = np.moveaxis(axes[:, a], 2, 0)
-        u, v, w = np.moveaxis(points[:, k] - joints[:, free[a]], 2, 0)[..., None]
-        jacobian = np.zeros((N, K, 3, 6 + 3 * len(free)))
-        moved = jacobian[..., 6:].reshape(N, K, 3, len(free), 3)
-        moved[:, k, 0, a], moved[:, k, 1, a], moved[:, k, 2, a] = y * w - z * v, z * u - x * w, x * v - y * u
-        jacobian[..., :3] = np.eye(3)
-        jacobian[..., 3:6] = -hat(points - joints[:, :1])
-        jacobian[..., 6:] = moved.reshape(N, K, 3, -1)
-        residual = points - targets.xyz_mm
-        gap = np.linalg.norm(residual, axis=-1)
-        root_weight = np.sqrt(targets.weight * np.minimum(1, _HUBER_MM / np.maximum(gap, 1e-9)))
-        flat = (jacobian * root_weight[..., None, None]).reshape(N, 3 * K, -1)
-        residual = (residual * root_weight[..., None]).reshape(N, 3 * K, 1)
-        transposed = np.swapaxes(flat, -1, -2)
-        gradient, hessian = (transposed @ residual)[..., 0], transposed @ flat
-        diagonal = np.zeros(poses.w.shape)
-        prior_gradient = np.zeros(poses.w.shape)
+        U, free = self.n_unknowns, self.prior.joints
+        # Velocities of keypoints by velocity (0:3) and angular velocity (3:6) of a body at the pelvis.
+        residual = (targets.whitening @ (points - targets.xyz_mm)[..., None])[..., 0]
+        root_weight = np.sqrt(np.minimum(1, _HUBER / np.maximum(np.linalg.norm(residual, axis=-1), 1e-9)))
+        white = targets.whitening * root_weight[..., None, None]
+        carried = np.concatenate([white, -white @ hat(points - joints[:, :1])], -1)
+        pulled = (np.swapaxes(carried, -1, -2) @ (residual * root_weight[..., None])[..., None])[..., 0]
+        inertia = (np.swapaxes(carried, -1, -2) @ carried).reshape(N, K, 36)
+        # Sums over the keypoints that each joint moves; the root moves all.
+        by_joint = self.moves.T
+        inertias = (by_joint @ inertia).reshape(N, -1, 6, 6)
+        screws = np.zeros((N, 6, U))
+        screws[:, :, :6] = np.eye(6)
+        axes = bones.R[:, self.model.parents[free]] @ np.swapaxes(right_jacobian(poses.w), -1, -2)
+        arms = hat(joints[:, free] - joints[:, :1]) @ axes
+        screws[:, :, 6:] = np.moveaxis(np.concatenate([arms, axes], 2), 1, 2).reshape(N, 6, -1)
+        forces = np.empty((N, 6, U))
+        forces[:, :, :6] = inertia.sum(1).reshape(N, 6, 6)
+        joint_screws = np.concatenate([arms, axes], 2)
+        forces[:, :, 6:] = np.moveaxis(inertias @ joint_screws, 1, 2).reshape(N, 6, -1)
+        half = (np.swapaxes(screws, -1, -2) @ forces) * self.above
+        hessian = half + np.swapaxes(half, -1, -2)
+        gradient = np.empty((N, U))
+        gradient[:, :6] = pulled.sum(1)
+        gradient[:, 6:] = (np.swapaxes(joint_screws, -1, -2) @ (by_joint @ pulled)[..., None]).reshape(N, -1)
+        diagonal, prior_gradient = np.zeros(poses.w.shape), np.zeros(poses.w.shape)
         self.prior.add(poses.w, prior_gradient, diagonal)
         gradient[:, 6:] += prior_gradient.reshape(N, -1)
-        every = np.arange(6, hessian.shape[-1])
-        hessian[:, every, every] += diagonal.reshape(N, -1)
+        every = np.arange(U)
+        hessian[:, every[6:], every[6:]] += diagonal.reshape(N, -1)
+        if tie is not None:
+            gradient += tie.weight * _difference(poses, tie.poses)
+            hessian[:, every, every] += tie.weight
         return gradient, hessian
 
-    def refine(self, poses: Poses, targets: Targets, steps: int) -> tuple[Poses, F64]:
+    def refine(self, poses: Poses, targets: Targets, steps: int, tie: Tie | None = None) -> tuple[Poses, F64]:
         """Improve each pose by damped Gauss-Newton steps; return the poses and their costs (N,)."""
-        cost = self.cost(poses, targets)
+        cost = self.cost(poses, targets, tie)
         damping = np.full(len(poses), 1e-3)
-        every = np.arange(6 + 3 * len(self.prior.joints))
+        every = np.arange(self.n_unknowns)
         for _ in range(steps):
-            gradient, hessian = self.normal_equations(poses, targets)
+            gradient, hessian = self.normal_equations(poses, targets, tie)
             # Damping by physical units: mm for the translation, rad for rotations.
             hessian[:, every, every] += damping[:, None] * (hessian[:, every, every] + 1e-6)
             step = np.linalg.solve(hessian, gradient[..., None])[..., 0]
             tried = poses.moved(-np.asarray(step, float))
-            new_cost = self.cost(tried, targets)
+            new_cost = self.cost(tried, targets, tie)
             better = new_cost < cost
             damping = np.where(better, damping / 5, damping * 20).clip(1e-6, 1e6)
             poses, cost = poses.where(better, tried), np.where(better, new_cost, cost)
         return poses, cost
+
+
+def _difference(poses: Poses, other: Poses) -> F64:
+    """Return the steps (N, U) from other poses to these."""
+    turned = log(poses.root @ np.swapaxes(other.root, -1, -2))
+    return np.concatenate([poses.pelvis_mm - other.pelvis_mm, turned, (poses.w - other.w).reshape(len(poses), -1)], -1)

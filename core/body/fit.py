@@ -12,20 +12,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import solveh_banded
 from scipy.ndimage import median_filter
 
 from core.body.chain import BodyChain, Poses, Targets
 from core.body.model import BodyModel
+from core.body.shape import shape_and_offsets, shape_from_lengths
 from core.body.start import initial_poses
+from core.body.temporal import smooth_poses
 from core.errors import CoreError
-from core.geometry.so3 import log
-from core.types.arrays import F64
+from core.progress import NullReporter, Reporter, check
+from core.types.arrays import F32, F64
 
 _SHAPE_FRAMES = 100  # that shape is found from
 _OUTLIER_MM, _OUTLIER_MAD, _WINDOW = 120.0, 6.0, 7
 _RESCUE_MM = 60.0
 _BLOCK, _OVERLAP = 600, 30
+_FEWEST_KEYPOINTS = 4  # of a frame
+_FEWEST_FRAMES = 2.0  # in which every keypoint is known, on average
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,7 @@ class BodyFitConfig:
         offset_mm: Standard deviation of the constant offset of a keypoint from its place on the body.
         acceleration_mm_s2: Standard deviation of the acceleration of the pelvis.
         acceleration_rad_s2: Standard deviation of the angular acceleration of a joint.
+        max_gap_s: Longest time without keypoints that is bridged.
         steps: Steps of the fit of single frames.
         temporal_steps: Steps of the fit of all frames together.
     """
@@ -45,13 +49,14 @@ class BodyFitConfig:
     offset_mm: float = 12.0
     acceleration_mm_s2: float = 5000.0
     acceleration_rad_s2: float = 50.0
+    max_gap_s: float = 0.3
     steps: int = 6
     temporal_steps: int = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BodyFit:
-    """A person's body over a take.
+    """A person's body over a take; NaN in frames in which the person is absent.
 
     Attributes:
         betas: (B,) shape.
@@ -60,6 +65,7 @@ class BodyFit:
         pelvis_mm: (T, 3) position of the root joint in world coordinates.
         joints_mm: (T, J, 3) joints in world coordinates.
         keypoints_mm: (T, K, 3) observed keypoints as the body has them.
+        used: (T, K) keypoints that were known and no outliers.
         flexion_rad: (T, 4) flexion of knees and elbows.
     """
 
@@ -69,11 +75,19 @@ class BodyFit:
     pelvis_mm: F64
     joints_mm: F64
     keypoints_mm: F64
+    used: np.ndarray
     flexion_rad: F64
 
 
 def fit_body(
-    model: BodyModel, keypoints: tuple[str, ...], xyz_mm: F64, fps: float, config: BodyFitConfig | None = None
+    model: BodyModel,
+    keypoints: tuple[str, ...],
+    xyz_mm: F64,
+    fps: float,
+    config: BodyFitConfig | None = None,
+    *,
+    covariance_mm2: F32 | None = None,
+    reporter: Reporter | None = None,
 ) -> BodyFit:
     """Fit the body of one person.
 
@@ -84,42 +98,87 @@ def fit_body(
         xyz_mm: (T, K, 3) keypoints in world coordinates, mm, NaN where missing.
         fps: Frames per second.
         config: Settings.
+        covariance_mm2: (T, K, 3, 3) covariance of the keypoints, NaN where unknown.
+        reporter: Receives progress; may cancel.
 
     Raises:
         CoreError: The model lacks a keypoint, or hardly any keypoint was observed.
+        CancelledError: The user cancelled.
     """
-    config = config or BodyFitConfig()
-    if missing := [name for name in keypoints if name not in model.keypoints]:
-        raise CoreError(f"The body model {model.name} has no keypoint '{missing[0]}'.", "Leave it out.")
+    config, reporter = config or BodyFitConfig(), reporter or NullReporter()
+    chain = BodyChain.of(model, keypoints)
     known = np.asarray(np.isfinite(xyz_mm).all(-1))
-    if known.sum() < 2 * len(keypoints):
+    if known.sum() < _FEWEST_FRAMES * len(keypoints) or not (known.sum(1) >= _FEWEST_KEYPOINTS).any():
         raise CoreError("Too few joints of this person are known to fit a body.", "Choose another person.")
-    chain = BodyChain.of(model, np.array([model.keypoints.index(name) for name in keypoints]))
     good = known & ~_outliers(xyz_mm, known)
-    targets = Targets(np.where(known[..., None], xyz_mm, 0.0), good / config.noise_mm**2)
-    betas, offsets = _shape_from_lengths(chain, keypoints, xyz_mm, good), np.zeros((len(keypoints), 3))
     filled = _filled(xyz_mm, good)
-    some = np.unique(np.linspace(0, len(xyz_mm) - 1, _SHAPE_FRAMES).astype(int))
-    poses = initial_poses(chain.shaped(betas), filled[some])
-    for _ in range(2):
-        chain = chain.shaped(betas, offsets)
-        poses, _ = chain.refine(poses, targets.take(some), config.steps)
-        betas, offsets = _shape(chain, poses, targets.take(some), config)
-    chain = chain.shaped(betas, offsets)
-    poses, cost = chain.refine(initial_poses(chain, filled), targets, config.steps)
-    poses = _rescued(chain, poses, cost, targets, config.steps)
-    if len(xyz_mm) > 2:
-        poses = _smoothed(chain, poses, targets, fps, config)
+    parts = _parts(good.sum(1) >= _FEWEST_KEYPOINTS, config.max_gap_s * fps)
+    targets = Targets.of(xyz_mm, good, config.noise_mm, covariance_mm2)
+    present = np.concatenate([np.arange(*part) for part in parts])
+    chain, betas, offsets = _shaped(chain, xyz_mm, good, filled, targets, present, config)
+    T = len(xyz_mm)
+    root, pelvis, w = np.zeros((T, 3, 3)), np.zeros((T, 3)), np.zeros((T, len(chain.prior.joints), 3))
+    sigma = np.full(chain.n_unknowns, config.acceleration_rad_s2)
+    sigma[:3] = config.acceleration_mm_s2
+    blocks = [(first, last, begin) for first, last in parts for begin in range(first, last, _BLOCK)]
+    for done, (first, last, begin) in enumerate(blocks):
+        check(reporter)
+        reporter.progress(done, len(blocks))
+        frames = np.arange(max(first, begin - _OVERLAP), min(last, begin + _BLOCK + _OVERLAP))
+        seen = targets.take(frames)
+        poses, cost = chain.refine(initial_poses(chain, filled[frames]), seen, config.steps)
+        poses = _rescued(chain, poses, cost, seen, config.steps)
+        poses = smooth_poses(chain, poses, seen, (fps**2 / sigma) ** 2, config.temporal_steps)
+        keep = (frames >= begin) & (frames < begin + _BLOCK)
+        root[frames[keep]], pelvis[frames[keep]], w[frames[keep]] = poses.root[keep], poses.pelvis_mm[keep], poses.w[keep]
+    reporter.progress(len(blocks), len(blocks))
+    poses = Poses(root[present], pelvis[present], w[present])
     bones = chain.bones(poses)
     return BodyFit(
         betas=betas,
         offsets_mm=offsets,
-        rotations=chain.rotations(poses),
-        pelvis_mm=poses.pelvis_mm,
-        joints_mm=chain.joint_positions(bones),
-        keypoints_mm=chain.points(bones),
-        flexion_rad=chain.prior.flexion_rad(poses.w),
+        rotations=_spread(chain.rotations(poses), present, T),
+        pelvis_mm=_spread(poses.pelvis_mm, present, T),
+        joints_mm=_spread(chain.joint_positions(bones), present, T),
+        keypoints_mm=_spread(chain.points(bones), present, T),
+        used=good,
+        flexion_rad=_spread(chain.prior.flexion_rad(poses.w), present, T),
     )
+
+
+def _spread(values: F64, frames: np.ndarray, n_frames: int) -> F64:
+    out = np.full((n_frames, *values.shape[1:]), np.nan)
+    out[frames] = values
+    return out
+
+
+def _shaped(
+    chain: BodyChain,
+    xyz_mm: F64,
+    good: np.ndarray,
+    filled: F64,
+    targets: Targets,
+    present: np.ndarray,
+    config: BodyFitConfig,
+) -> tuple[BodyChain, F64, F64]:
+    """Return the chain with the person's shape and offsets, and both; found from some of the frames."""
+    some = present[np.unique(np.linspace(0, len(present) - 1, _SHAPE_FRAMES).astype(int))]
+    seen = targets.take(some)
+    betas, offsets = shape_from_lengths(chain, xyz_mm, good), np.zeros((xyz_mm.shape[1], 3))
+    poses = initial_poses(chain.shaped(betas), filled[some])
+    for _ in range(2):
+        chain = chain.shaped(betas, offsets)
+        poses, _ = chain.refine(poses, seen, config.steps)
+        betas, offsets = shape_and_offsets(chain, poses, seen, config.offset_mm)
+    return chain.shaped(betas, offsets), betas, offsets
+
+
+def _parts(present: np.ndarray, max_gap: float) -> list[tuple[int, int]]:
+    """Return first frame and end of each stretch of frames (T,) in which a person is present but for short gaps."""
+    frames = np.flatnonzero(present)
+    cuts = np.flatnonzero(np.diff(frames) - 1 > max_gap)
+    firsts, lasts = frames[np.r_[0, cuts + 1]], frames[np.r_[cuts, len(frames) - 1]]
+    return [(int(first), int(last) + 1) for first, last in zip(firsts, lasts, strict=True)]
 
 
 def _outliers(xyz_mm: F64, known: np.ndarray) -> np.ndarray:
@@ -143,81 +202,11 @@ def _filled(xyz_mm: F64, known: np.ndarray) -> F64:
     return out
 
 
-def _shape_from_lengths(chain: BodyChain, names: tuple[str, ...], xyz_mm: F64, good: np.ndarray) -> F64:
-    """Return a shape (B,) whose limbs have the median lengths of those observed."""
-    pairs = [
-        (f"{side}_{a}", f"{side}_{b}")
-        for side in ("left", "right")
-        for a, b in (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"), ("shoulder", "hip"))
-    ]
-    a, b = (np.array([names.index(pair[end]) for pair in pairs]) for end in range(2))
-    both = good[:, a] & good[:, b]
-    lengths = np.where(both, np.linalg.norm(xyz_mm[:, a] - xyz_mm[:, b], axis=-1), np.nan)
-    seen = np.flatnonzero(both.any(0))
-    a, b, lengths = a[seen], b[seen], np.nanmedian(lengths[:, seen], axis=0)
-    template = chain.model.keypoint_template_mm[chain.keypoints]
-    directions = chain.model.keypoint_dirs_mm[chain.keypoints]
-    betas = np.zeros(directions.shape[-1])
-    for _ in range(4):
-        bone = template[a] - template[b] + (directions[a] - directions[b]) @ betas
-        length = np.linalg.norm(bone, axis=-1)
-        J = np.einsum("li,lib->lb", bone / length[:, None], directions[a] - directions[b]) / _LENGTH_SIGMA_MM
-        residual = (lengths - length) / _LENGTH_SIGMA_MM
-        betas = np.linalg.solve(J.T @ J + np.eye(len(betas)), J.T @ (residual + J @ betas))
-    return betas
-
-
-_LENGTH_SIGMA_MM = 15.0
-
-
-def _shape(chain: BodyChain, poses: Poses, targets: Targets, config: BodyFitConfig) -> tuple[F64, F64]:
-    """Return the shape (B,) and the offsets (K, 3) that fit best with the rotations of these poses."""
-    model, bones = chain.model, chain.bones(poses)
-    free = targets.weight * np.minimum(1, 80.0 / np.maximum(_gap(chain, poses, targets), 1e-9))
-    N, K = free.shape
-    B = model.n_shape
-    moved = np.zeros((N, len(model.joints), 3, B))  # joints by shape, with the root where it is
-    origin = np.zeros((N, len(model.joints), 3))
-    for joint, parent in enumerate(model.parents[1:], start=1):  # A joint needs its parent's result.
-        R = bones.R[:, parent]
-        moved[:, joint] = moved[:, parent] + R @ (model.joint_dirs_mm[joint] - model.joint_dirs_mm[parent])
-        bone = model.joint_template_mm[joint] - model.joint_template_mm[parent]
-        origin[:, joint] = origin[:, parent] + R @ bone
-    at = model.keypoint_bones[chain.keypoints]
-    R = bones.R[:, at]
-    directions = moved[:, at] + R @ (model.keypoint_dirs_mm[chain.keypoints] - model.joint_dirs_mm[at])
-    rest = model.keypoint_template_mm[chain.keypoints] - model.joint_template_mm[at]
-    constant = origin[:, at] + (R @ rest[..., None])[..., 0]
-    # Unknowns: shape, offsets, and the pelvis of each frame, which is eliminated by taking weighted means.
-    seen = targets.xyz_mm - constant
-    weight = free[..., None] / np.maximum(free.sum(1), 1e-12)[:, None, None]
-    blocks = np.zeros((N, K, 3, B + 3 * K))
-    blocks[..., :B] = directions
-    for k in range(K):  # Each offset moves one keypoint.
-        blocks[:, k, :, B + 3 * k : B + 3 * k + 3] = R[:, k]
-    blocks -= (weight[..., None] * blocks).sum(1, keepdims=True)
-    seen = seen - (weight * seen).sum(1, keepdims=True)
-    root = np.sqrt(free)[..., None]
-    A, y = (blocks * root[..., None]).reshape(-1, B + 3 * K), (seen * root).reshape(-1)
-    ridge = np.concatenate([np.ones(B), np.full(3 * K, config.offset_mm**-2.0)])
-    # Errors of neighbouring frames are alike: all frames together say as much as some independent ones.
-    share = min(1.0, _INDEPENDENT / N)
-    solution = np.linalg.solve(share * A.T @ A + np.diag(ridge), share * A.T @ y)
-    return solution[:B], solution[B:].reshape(K, 3)
-
-
-_INDEPENDENT = 40.0
-
-
-def _gap(chain: BodyChain, poses: Poses, targets: Targets) -> F64:
-    return np.asarray(np.linalg.norm(chain.points(chain.bones(poses)) - targets.xyz_mm, axis=-1))
-
-
 def _rescued(chain: BodyChain, poses: Poses, cost: F64, targets: Targets, steps: int) -> Poses:
     """Return poses in which frames with a keypoint far off were tried again from the poses of better frames."""
-    gap = np.where(targets.weight > 0, _gap(chain, poses, targets), 0.0)
-    bad = np.flatnonzero((gap > _RESCUE_MM).any(1))
-    good = np.flatnonzero(~(gap > _RESCUE_MM).any(1))
+    gap = np.linalg.norm(chain.points(chain.bones(poses)) - targets.xyz_mm, axis=-1)
+    far = (np.where(targets.used, gap, 0.0) > _RESCUE_MM).any(1)
+    bad, good = np.flatnonzero(far), np.flatnonzero(~far)
     if not len(bad) or not len(good):
         return poses
     place = np.searchsorted(good, bad)
@@ -230,43 +219,3 @@ def _rescued(chain: BodyChain, poses: Poses, cost: F64, targets: Targets, steps:
     everything = poses.take(np.arange(len(poses)))
     everything.root[bad], everything.pelvis_mm[bad], everything.w[bad] = best.root, best.pelvis_mm, best.w
     return everything
-
-
-def _smoothed(chain: BodyChain, poses: Poses, targets: Targets, fps: float, config: BodyFitConfig) -> Poses:
-    """Return the poses of all frames fitted together, in overlapping blocks."""
-    root, pelvis, w = poses.root.copy(), poses.pelvis_mm.copy(), poses.w.copy()
-    for begin in range(0, len(poses), _BLOCK):
-        frames = np.arange(max(0, begin - _OVERLAP), min(len(poses), begin + _BLOCK + _OVERLAP))
-        if len(frames) < 3:
-            continue
-        part = _smoothed_block(chain, poses.take(frames), targets.take(frames), fps, config)
-        keep = (frames >= begin) & (frames < begin + _BLOCK)
-        root[frames[keep]], pelvis[frames[keep]], w[frames[keep]] = part.root[keep], part.pelvis_mm[keep], part.w[keep]
-    return Poses(root, pelvis, w)
-
-
-def _smoothed_block(chain: BodyChain, poses: Poses, targets: Targets, fps: float, config: BodyFitConfig) -> Poses:
-    T, U = len(poses), 6 + 3 * len(chain.prior.joints)
-    sigma = np.full(U, config.acceleration_rad_s2)
-    sigma[:3] = config.acceleration_mm_s2
-    stiff = (fps**2 / sigma) ** 2  # weight of squared second differences
-    # Second differences of neighbours as a banded matrix: 1 -2 1 squared.
-    D = np.zeros((T - 2, T))
-    D[np.arange(T - 2), np.arange(T - 2)] = D[np.arange(T - 2), np.arange(2, T)] = 1
-    D[np.arange(T - 2), np.arange(1, T - 1)] = -2
-    bands = [np.diagonal(D.T @ D, offset=-k) for k in range(3)]
-    r, c = np.tril_indices(U)
-    within = (r - c)[:, None], c[:, None] + U * np.arange(T)
-    for _ in range(config.temporal_steps):
-        gradient, hessian = chain.normal_equations(poses, targets)
-        change = np.zeros((T - 1, U))
-        change[:, :3] = np.diff(poses.pelvis_mm, axis=0)
-        change[:, 3:6] = log(poses.root[1:] @ np.swapaxes(poses.root[:-1], -1, -2))
-        change[:, 6:] = np.diff(poses.w.reshape(T, -1), axis=0)
-        gradient += stiff * (D.T @ np.diff(change, axis=0))
-        banded = np.zeros((3 * U, T * U))
-        banded[within] = hessian[:, r, c].T
-        for k, band in enumerate(bands):
-            banded[k * U, : (T - k) * U] += (band[:, None] * stiff).ravel()
-        poses = poses.moved(-solveh_banded(banded, gradient.ravel(), lower=True, overwrite_ab=True).reshape(T, U))
-    return poses

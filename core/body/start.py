@@ -20,13 +20,14 @@ def initial_poses(chain: BodyChain, xyz_mm: F64) -> Poses:
 
     Poses without two points of the trunk on each side of its middle have the rotation of the nearest pose in order.
     """
-    names = [chain.model.keypoints[k] for k in chain.keypoints]
+    names = chain.keypoints.names
     joint, prior = chain.model.joints.index, chain.prior
     trunk = [names.index(name) for name in _TRUNK]
-    root, pelvis = _trunk(chain.rest_keypoints_mm[trunk], xyz_mm[:, trunk], chain.rest_joints_mm[0])
+    at_rest = np.broadcast_to(chain.rest_keypoints_mm, xyz_mm.shape)[:, trunk]
+    rest = np.broadcast_to(chain.rest_joints_mm, (len(xyz_mm), *chain.rest_joints_mm.shape[-2:]))
+    root, pelvis = _trunk(at_rest, xyz_mm[:, trunk], rest[:, 0])
     w = np.broadcast_to(prior.mean_rad, (len(xyz_mm), *prior.mean_rad.shape)).copy()
     place = {int(j): i for i, j in enumerate(prior.joints)}
-    rest = chain.rest_joints_mm
     for side in ("left", "right"):
         for ends in (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist")):
             a, b, c = (xyz_mm[:, names.index(f"{side}_{end}")] for end in ends)
@@ -37,11 +38,11 @@ def initial_poses(chain: BodyChain, xyz_mm: F64) -> Poses:
             lead = lead + _STRAIGHT * np.linalg.norm(upper, axis=-1, keepdims=True) * root[..., 2]
             hinge = _unit(cross(_unit(line), lead))
             first, second, third = (joint(f"{side}_{name}") for name in ends)
-            bones = (upper, first, rest[second] - rest[first]), (lower, second, rest[third] - rest[second])
+            bones = (upper, first, rest[:, second] - rest[:, first]), (lower, second, rest[:, third] - rest[:, second])
             parent, known = root, np.flatnonzero(np.isfinite(hinge).all(-1))
-            for bone, index, at_rest in bones:
-                across = _unit(cross(at_rest, _AHEAD))
-                rotation = _frame(bone, hinge) @ _frame(at_rest, across).T
+            for bone, index, rest_bone in bones:
+                across = _unit(cross(rest_bone, _AHEAD))
+                rotation = _frame(bone, hinge) @ np.swapaxes(_frame(rest_bone, across), -1, -2)
                 local = np.swapaxes(parent, -1, -2)[known] @ rotation[known]
                 w[known, place[index]] = log(local)
                 parent = rotation
@@ -62,6 +63,7 @@ def _trunk(rest: F64, seen: F64, root_mm: F64) -> tuple[F64, F64]:
     weight = known[good].astype(float)[..., None]
     points = np.where(known[good][..., None], seen[good], 0.0)
     total = weight.sum(1, keepdims=True)
+    rest, root_mm = rest[good], root_mm[good]
     a = rest - (weight * rest).sum(1, keepdims=True) / total
     b = points - (weight * points).sum(1, keepdims=True) / total
     u, _, vt = np.linalg.svd(np.swapaxes(weight * b, -1, -2) @ a)

@@ -28,10 +28,10 @@ def walk(person: int, n_frames: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_gradients_are_those_of_the_cost() -> None:
     rng = np.random.default_rng(0)
-    chain = BodyChain.of(MODEL, KEYPOINTS)
+    chain = BodyChain.of(MODEL, COCO17.joints)
     poses = Poses(exp(rng.normal(0, 1, (2, 3))), rng.normal(0, 500, (2, 3)), rng.normal(0, 0.4, (2, 16 - 1, 3)))
     xyz = chain.points(chain.bones(poses)) + rng.normal(0, 60, (2, 17, 3))
-    targets = Targets(xyz, rng.uniform(0, 0.01, (2, 17)))
+    targets = Targets(xyz, rng.normal(0, 0.1, (2, 17, 3, 3)))
     gradient, _ = chain.normal_equations(poses, targets)
     for u in range(gradient.shape[1]):
         step = np.zeros(gradient.shape)
