@@ -57,7 +57,7 @@ def bench(args: argparse.Namespace) -> None:
             xyz[wrong] += rng.normal(0, 250, (int(wrong.sum()), 3))
             xyz[rng.random(xyz.shape[:2]) < missing] = np.nan
             begin = time.thread_time()
-            fit = fit_body(model, COCO17.joints, xyz, _FPS)
+            fit = fit_body(model, COCO17.joints, xyz, np.arange(len(xyz)) / _FPS)
             spent += time.thread_time() - begin
             fitted.append(np.linalg.norm(fit.joints_mm - joints, axis=-1)[:, counted].ravel())
             points.append(np.linalg.norm(fit.keypoints_mm - exact, axis=-1).ravel())
@@ -98,7 +98,8 @@ def _clips(n_frames: int, motion: Path | None) -> Iterator[tuple[F64, F64]]:
         rng = np.random.default_rng(1)
         with np.load(motion) as file:
             for name in sorted(file.files):
-                fit = fit_body(model, COCO17.joints, 1000 * file[name][:n_frames].astype(float), _FPS)
+                xyz = 1000 * file[name][:n_frames].astype(float)
+                fit = fit_body(model, COCO17.joints, xyz, np.arange(len(xyz)) / _FPS)
                 yield posed(rng.normal(0, 1, model.n_shape), fit.rotations, fit.pelvis_mm)
 
 
@@ -122,16 +123,16 @@ def _live(clips: list[tuple[F64, F64]]) -> None:
     from core.types.skeleton import COCO17
 
     model, rng = free_body(), np.random.default_rng(2)
-    chain = BodyChain.of(model, np.array([model.keypoints.index(name) for name in COCO17.joints]))
+    chain = BodyChain.of(model, COCO17.joints)
     for people in (1, 8):
         xyz = np.repeat(clips[0][1][:90, None], people, axis=1)
         xyz = xyz + rng.normal(0, 20 / np.sqrt(3), xyz.shape)
-        weight = np.full((people, xyz.shape[2]), 3 / 20.0**2)
-        poses, _ = chain.refine(initial_poses(chain, xyz[0]), Targets(xyz[0], weight), 6)
+        use = np.ones((people, xyz.shape[2]), bool)
+        poses, _ = chain.refine(initial_poses(chain, xyz[0]), Targets.of(xyz[0], use, 12.0), 6)
         spent = []
         for seen in xyz[1:]:
             begin = time.thread_time()
-            poses, _ = chain.refine(poses, Targets(seen, weight), 2)
+            poses, _ = chain.refine(poses, Targets.of(seen, use, 12.0), 2)
             spent.append(1000 * (time.thread_time() - begin))
         print(f"live, {people} people: {np.median(spent):.1f} ms a frame for all of them")
 

@@ -83,7 +83,7 @@ def fit_body(
     model: BodyModel,
     keypoints: tuple[str, ...],
     xyz_mm: F64,
-    fps: float,
+    time_s: F64,
     config: BodyFitConfig | None = None,
     *,
     covariance_mm2: F32 | None = None,
@@ -96,7 +96,7 @@ def fit_body(
         keypoints: K names of the keypoints, all known to the model; those of shoulders, elbows, wrists, hips, knees and
             ankles are needed.
         xyz_mm: (T, K, 3) keypoints in world coordinates, mm, NaN where missing.
-        fps: Frames per second.
+        time_s: (T,) times, increasing. Frames are taken as evenly spaced where no gap is longer than `max_gap_s`.
         config: Settings.
         covariance_mm2: (T, K, 3, 3) covariance of the keypoints, NaN where unknown.
         reporter: Receives progress; may cancel.
@@ -112,7 +112,8 @@ def fit_body(
         raise CoreError("Too few joints of this person are known to fit a body.", "Choose another person.")
     good = known & ~_outliers(xyz_mm, known)
     filled = _filled(xyz_mm, good)
-    parts = _parts(good.sum(1) >= _FEWEST_KEYPOINTS, config.max_gap_s * fps)
+    interval_s = float(np.median(np.diff(time_s))) if len(time_s) > 1 else 1.0
+    parts = _parts(good.sum(1) >= _FEWEST_KEYPOINTS, time_s, config.max_gap_s + 1.5 * interval_s)
     targets = Targets.of(xyz_mm, good, config.noise_mm, covariance_mm2)
     present = np.concatenate([np.arange(*part) for part in parts])
     chain, betas, offsets = _shaped(chain, xyz_mm, good, filled, targets, present, config)
@@ -128,9 +129,13 @@ def fit_body(
         seen = targets.take(frames)
         poses, cost = chain.refine(initial_poses(chain, filled[frames]), seen, config.steps)
         poses = _rescued(chain, poses, cost, seen, config.steps)
-        poses = smooth_poses(chain, poses, seen, (fps**2 / sigma) ** 2, config.temporal_steps)
+        poses = smooth_poses(chain, poses, seen, (interval_s**2 * sigma) ** -2.0, config.temporal_steps)
         keep = (frames >= begin) & (frames < begin + _BLOCK)
-        root[frames[keep]], pelvis[frames[keep]], w[frames[keep]] = poses.root[keep], poses.pelvis_mm[keep], poses.w[keep]
+        root[frames[keep]], pelvis[frames[keep]], w[frames[keep]] = (
+            poses.root[keep],
+            poses.pelvis_mm[keep],
+            poses.w[keep],
+        )
     reporter.progress(len(blocks), len(blocks))
     poses = Poses(root[present], pelvis[present], w[present])
     bones = chain.bones(poses)
@@ -173,10 +178,10 @@ def _shaped(
     return chain.shaped(betas, offsets), betas, offsets
 
 
-def _parts(present: np.ndarray, max_gap: float) -> list[tuple[int, int]]:
+def _parts(present: np.ndarray, time_s: F64, longest_s: float) -> list[tuple[int, int]]:
     """Return first frame and end of each stretch of frames (T,) in which a person is present but for short gaps."""
     frames = np.flatnonzero(present)
-    cuts = np.flatnonzero(np.diff(frames) - 1 > max_gap)
+    cuts = np.flatnonzero(np.diff(time_s[frames]) > longest_s)
     firsts, lasts = frames[np.r_[0, cuts + 1]], frames[np.r_[cuts, len(frames) - 1]]
     return [(int(first), int(last) + 1) for first, last in zip(firsts, lasts, strict=True)]
 

@@ -49,7 +49,7 @@ def test_joints_are_found_through_noise_gaps_and_outliers(missing: float, outlie
         wrong = rng.random(xyz.shape[:2]) < outliers
         xyz[wrong] += rng.normal(0, 250, (wrong.sum(), 3))
         xyz[rng.random(xyz.shape[:2]) < missing] = np.nan
-        fit = fit_body(MODEL, COCO17.joints, xyz, 30.0)
+        fit = fit_body(MODEL, COCO17.joints, xyz, np.arange(len(xyz)) / 30)
         error = np.linalg.norm(fit.joints_mm - joints, axis=-1)
         seen = [j for j, name in enumerate(MODEL.joints) if "foot" not in name and "hand" not in name]
         assert error[:, seen].mean() < most_mm
@@ -62,7 +62,7 @@ def test_joints_are_found_through_noise_gaps_and_outliers(missing: float, outlie
 def test_legs_that_are_never_seen_are_relaxed() -> None:
     joints, exact = walk(0, 60)
     exact[:, [COCO17.index(f"{side}_{joint}") for side in ("left", "right") for joint in ("knee", "ankle")]] = np.nan
-    fit = fit_body(MODEL, COCO17.joints, exact, 30.0)
+    fit = fit_body(MODEL, COCO17.joints, exact, np.arange(len(exact)) / 30)
     assert np.isfinite(fit.joints_mm).all()
     upper = [MODEL.joints.index(name) for name in ("left_shoulder", "right_elbow", "left_wrist", "head", "pelvis")]
     assert np.linalg.norm(fit.joints_mm - joints, axis=-1)[:, upper].mean() < 15
@@ -71,6 +71,6 @@ def test_legs_that_are_never_seen_are_relaxed() -> None:
 
 def test_what_cannot_be_fitted_is_refused() -> None:
     with pytest.raises(CoreError, match="no keypoint 'tail'"):
-        fit_body(MODEL, ("tail",), np.zeros((5, 1, 3)), 30.0)
+        fit_body(MODEL, ("tail",), np.zeros((5, 1, 3)), np.arange(5) / 30)
     with pytest.raises(CoreError, match="Too few joints"):
-        fit_body(MODEL, COCO17.joints, np.full((5, 17, 3), np.nan), 30.0)
+        fit_body(MODEL, COCO17.joints, np.full((5, 17, 3), np.nan), np.arange(5) / 30)
