@@ -78,10 +78,10 @@ def _clips(n_frames: int, motion: Path | None) -> Iterator[tuple[F64, F64]]:
     import numpy as np
 
     from core.body.fit import fit_body
-    from core.synthetic.rendering.scene import room_people
+    from core.synthetic.rendering.scene import room_walk
     from core.types.skeleton import COCO17
 
-    walk = room_people().people
+    walk = room_walk()
     model = walk.model
     keypoints = [model.keypoints.index(name) for name in COCO17.joints]
 

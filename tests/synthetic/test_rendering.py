@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from core.body.sequence import BodyMotion
 from core.geometry import project, to_camera
+from core.geometry.so3 import log
 from core.rendering.raster import rasterize
-from core.synthetic.rendering.renderer import RoomCamera
+from core.synthetic.recorded import RecordedPeople
+from core.synthetic.rendering.renderer import DressedPeople, RoomCamera
 from core.synthetic.rendering.room import ROOM_MM, SHADE_CELL_MM, furniture, view_room
-from core.synthetic.rendering.scene import room_people, room_rig
+from core.synthetic.rendering.scene import room_people, room_rig, room_walk
+from core.synthetic.rendering.wardrobe import OUTFITS
 from core.synthetic.rigs import camera
 from core.synthetic.walking import PERIOD_S
+from core.types import BodySequence
 from core.types.camera import Camera
 
 
@@ -77,7 +82,7 @@ def test_images_show_people_at_their_exact_joints_and_repeat_exactly() -> None:
 
 def test_people_keep_apart_stand_on_the_floor_and_do_not_slide() -> None:
     people = room_people()
-    walk = people.people
+    walk = room_walk()
     time_s = np.arange(0, 6, 1 / 120)
     rotations, pelvis = walk.poses(time_s)
     assert np.allclose(pelvis[0], walk.poses(np.array([PERIOD_S]))[1][0], atol=1e-6), "the motion repeats"
@@ -101,3 +106,21 @@ def test_cameras_of_the_demo_room_see_both_people_nearly_always() -> None:
         xy = project(one, xyz)
         inside = ((xy > 0) & (xy < np.array(one.size_px))).all(-1)
         assert inside.mean() > 0.9, one.name
+
+
+def test_bodies_of_a_take_are_drawn_where_they_were() -> None:
+    walk, time_s = room_walk(), np.array([2.0, 2.5])
+    rotations, pelvis = walk.poses(time_s)
+    bodies = BodySequence(
+        model=walk.model.name,
+        joints=walk.model.joints,
+        time_s=time_s,
+        person_ids=(1, 2),
+        betas=np.array([w.betas for w in walk.walkers]),
+        rotations_rad=log(rotations).astype(np.float32),
+        pelvis_mm=pelvis,
+    )
+    people = RecordedPeople(BodyMotion.of(walk.model, bodies))
+    np.testing.assert_allclose(people.sequence(time_s).xyz_mm, walk.sequence(time_s).xyz_mm, atol=0.01)
+    drawn, walking = DressedPeople(people, OUTFITS), room_people()
+    np.testing.assert_allclose(drawn.at(2.4).vertices_mm, walking.at(2.5).vertices_mm, atol=0.02)

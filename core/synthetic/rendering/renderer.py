@@ -9,18 +9,19 @@ Legend: P person, V vertex, N pixel, H W image.
 from __future__ import annotations
 
 import threading
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
 
+from core.body.model import BodyModel, BoneTransforms, RestBodies
 from core.geometry import inside, project, to_camera
 from core.rendering.raster import Fragments, rasterize
 from core.synthetic.rendering.room import LIGHT, ROOM_MM, SHADE_CELL_MM, Box, shade_size, view_room
 from core.synthetic.rendering.wardrobe import Outfit, albedo, dress
-from core.synthetic.walking import WalkingPeople
 from core.types.arrays import F32, F64, I64, U8
 from core.types.camera import Camera
+from core.types.pose3d import Pose3DSequence
 
 _NOISE = 1.6  # standard deviation of the sensor's noise, of 255
 _INSIDE_MM = 150.0  # a joint is hidden by its own body if the surface is this much nearer
@@ -44,15 +45,33 @@ class PosedPeople(NamedTuple):
     shade_area_mm: F64
 
 
+class MovingPeople(Protocol):
+    """People whose bodies are known at any time.
+
+    Attributes:
+        model: The embedded body model.
+        rest: Shaped bodies of all people in the T pose.
+    """
+
+    model: BodyModel
+    rest: RestBodies
+
+    def bones(self, time_s: float) -> BoneTransforms:
+        """Return the bone transforms (P, J, ...) at a time."""
+
+    def sequence(self, time_s: F64) -> Pose3DSequence:
+        """Return the exact COCO joints at times (T,), which increase."""
+
+
 class DressedPeople:
-    """Walking people with their clothes.
+    """Moving people with their clothes.
 
     Args:
         people: The people.
         outfits: One outfit per person.
     """
 
-    def __init__(self, people: WalkingPeople, outfits: tuple[Outfit, ...]) -> None:
+    def __init__(self, people: MovingPeople, outfits: tuple[Outfit, ...]) -> None:
         self.people, self.outfits = people, outfits
         dressed = [
             dress(people.model, rest, outfit, seed=p)

@@ -39,7 +39,7 @@ def room_rig(n_cameras: int = len(_CAMERAS)) -> CameraRig:
 
 
 @functools.lru_cache(maxsize=1)
-def room_people() -> DressedPeople:
+def room_walk() -> WalkingPeople:
     """Return the two people of the demo room; one walks around the other, in the opposite direction."""
     model = free_body()
     walkers = (
@@ -71,7 +71,13 @@ def room_people() -> DressedPeople:
             sole_mm=SOLE_MM,
         ),
     )
-    return DressedPeople(WalkingPeople(model, walkers), OUTFITS)
+    return WalkingPeople(model, walkers)
+
+
+@functools.lru_cache(maxsize=1)
+def room_people() -> DressedPeople:
+    """Return the people of the demo room with their clothes."""
+    return DressedPeople(room_walk(), OUTFITS)
 
 
 @functools.lru_cache(maxsize=len(_CAMERAS))
