@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.types.arrays import F64
+from core.types.arrays import F64, I64
 
 _NTSC = (24, 30, 48, 60, 120, 240)
 _RATES = np.array(
@@ -78,3 +78,20 @@ def _snapped(rate: float, error: float, stated: float) -> float:
         return float(fits[np.abs(fits - wanted).argmin()])
     whole = round(rate)
     return float(whole) if whole and abs(whole / rate - 1) <= _CLOCK else rate
+
+
+def nearest_samples(times_s: F64, at_s: F64, fps: float) -> I64:
+    """Return the index (N,) of the sample nearest to each time; -1 where it is more than a period away.
+
+    Args:
+        times_s: (T,) increasing times of the samples.
+        at_s: (N,) times.
+        fps: Samples per second; 0 for a single sample, which is then valid at all times.
+    """
+    if not len(times_s):
+        return np.full(len(at_s), -1, np.int64)
+    right = np.clip(np.searchsorted(times_s, at_s), 0, len(times_s) - 1)
+    left = np.maximum(right - 1, 0)
+    index = np.where(at_s - times_s[left] <= times_s[right] - at_s, left, right)
+    period_s = 1 / fps if fps else np.inf
+    return np.where(np.abs(times_s[index] - at_s) <= period_s, index, -1).astype(np.int64)

@@ -9,6 +9,7 @@ import numpy as np
 from core.geometry.accuracy import AccuracyMap
 from core.types import CameraRig, CaptureVolume, Pose3DSequence, SyntheticRange
 from core.types.arrays import F64, I64
+from core.types.rate import nearest_samples
 from studio.viewport.primitives import box_corners
 from studio.viewport.reliability import CameraReliability, reprojection_reliability
 
@@ -129,14 +130,7 @@ def nearest_frame(sequence: Pose3DSequence, time_s: float) -> int | None:
 
 def nearest_frames(sequence: Pose3DSequence, time_s: F64) -> I64:
     """Return the index of the frame nearest to each time (T,); -1 where it is more than a frame period away."""
-    times = sequence.time_s
-    if not len(times):
-        return np.full(len(time_s), -1, np.int64)
-    right = np.clip(np.searchsorted(times, time_s), 0, len(times) - 1)
-    left = np.maximum(right - 1, 0)
-    index = np.where(time_s - times[left] <= times[right] - time_s, left, right)
-    period_s = 1 / sequence.fps if sequence.fps else np.inf
-    return np.where(np.abs(times[index] - time_s) <= period_s, index, -1).astype(np.int64)
+    return nearest_samples(sequence.time_s, time_s, sequence.fps)
 
 
 def person_centres_mm(poses: Pose3DSequence) -> F64:

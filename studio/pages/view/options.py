@@ -12,7 +12,8 @@ SHOW_DETECTIONS = DisplayOption(
 SHOW_VIDEO_FLOOR = DisplayOption(
     name="video floor", label="Floor grid on the videos", icon="measure", shortcut="H", default=False
 )
-VIDEO_OPTIONS = (SHOW_DETECTIONS, SHOW_VIDEO_FLOOR)
+SHOW_VIDEO_BODIES = DisplayOption(name="video bodies", label="Bodies on the videos", icon="person", shortcut="V")
+VIDEO_OPTIONS = (SHOW_VIDEO_BODIES, SHOW_DETECTIONS, SHOW_VIDEO_FLOOR)
 """Toggles that affect the videos only."""
 
 VIEWS: tuple[tuple[ViewName, str, str], ...] = (

@@ -8,6 +8,7 @@ from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtGui import QHideEvent, QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
+from studio.pages.view.options import SHOW_VIDEO_BODIES
 from studio.pages.view.panels import EvaluationCard, PeoplePanel, VolumePanel
 from studio.pages.view.presenter import ViewPresenter
 from studio.pages.view.toolbar import ViewStrip, ViewToolbar
@@ -279,8 +280,13 @@ class ViewPage(QWidget):
         self.volume.move(_MARGIN_PX, self.viewport.height() - self.volume.height() - _MARGIN_PX)
 
     def _refresh_frame(self) -> None:
+        self._show_body_layers()
         self.panes.refresh_overlays()
         self._show_frame(self.timeline.frame)
+
+    def _show_body_layers(self) -> None:
+        layers = self.presenter.body_layers(self._palette)
+        self.panes.show_layer(layers.layer if layers is not None else None)
 
     def _show_frame(self, frame: int) -> None:
         if self.presenter.take is None:
@@ -303,6 +309,8 @@ class ViewPage(QWidget):
             self._show_volume_panel()
         if option in (SHOW_CAMERAS, SHOW_ACCURACY):
             self._show_legend()
+        if option == SHOW_VIDEO_BODIES:
+            self._show_body_layers()
         self.panes.refresh_overlays()
         self.viewport.invalidate()
 
@@ -316,6 +324,7 @@ class ViewPage(QWidget):
 
     def _apply_theme(self, theme: Theme) -> None:
         self._palette = palette(theme)
+        self._show_body_layers()
         self.viewport.invalidate()
 
     def sizeHint(self) -> QSize:

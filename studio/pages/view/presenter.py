@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from core.association.bias import RIG_WARNING
+from core.body.sequence import BodyMotion
 from core.config import from_mapping
 from core.datasets.split import held_out
 from core.errors import CoreError
@@ -24,7 +25,8 @@ from core.session.inputs import outdated_evaluation, outdated_inputs
 from core.session.volume import ActiveVolume
 from core.types import CameraRig, CaptureVolume, Pose2D, Pose3DSequence
 from core.types.arrays import F64, U8
-from studio.pages.view.options import SHOW_DETECTIONS, SHOW_VIDEO_FLOOR, VIDEO_OPTIONS
+from studio.pages.view.bodies import BodiesReader
+from studio.pages.view.options import SHOW_DETECTIONS, SHOW_VIDEO_BODIES, SHOW_VIDEO_FLOOR, VIDEO_OPTIONS
 from studio.pages.view.summary import EvaluationSummary, PeopleSummary, PersonState, evaluation_summary
 from studio.state.app_state import AppState
 from studio.state.results import result_title
@@ -38,6 +40,7 @@ from studio.viewport.reliability import CameraReliability, camera_reliability
 from studio.viewport.scene import SceneLayers, build_scene_layers
 from studio.viewport.scene_data import SceneData, nearest_frame, nearest_frames
 from studio.viewport.skeleton_geometry import skeleton_geometry
+from studio.widgets.images.body_layers import BodyLayers
 from studio.widgets.images.pane_overlay import PaneOverlay, ProjectedSkeleton
 from studio.widgets.playback.timeline_bar import TimelineModel, Track
 
@@ -78,6 +81,9 @@ class ViewPresenter:
         self.options = ViewOptions()
         self.people: PeopleSummary | None = None
         self.evaluation: EvaluationSummary | None = None
+        self.motion: BodyMotion | None = None
+        self._bodies = BodiesReader()
+        self._body_layers: tuple[Palette, BodyLayers] | None = None
         self._rig: CameraRig | None = None
         self._rig_is_former = False
         self._active_volume: ActiveVolume | None = None
@@ -93,6 +99,7 @@ class ViewPresenter:
         """Read the selected take and its result."""
         self.take = self.timeline = self._poses2d = None
         self._sequences.clear()
+        self._bodies.clear()
         self._take_notice = self._read_take()
         self.load_result()
 
@@ -109,6 +116,8 @@ class ViewPresenter:
         estimator = str(poses.provenance.get("estimator", "")) if poses is not None else ""
         if estimator != self._estimator:  # detections are those that the result was made from
             self._estimator, self._poses2d = estimator, None
+        self.motion = self._read_bodies() if poses is not None else None
+        self._body_layers = None
         self._build_data(poses, ghost)
         self.people = PeopleSummary.of(poses) if poses is not None else None
         self.evaluation = self._read_evaluation()
@@ -151,6 +160,8 @@ class ViewPresenter:
         """Return whether an option has anything to show or hide."""
         if option == SHOW_DETECTIONS:
             return self.has_detections
+        if option == SHOW_VIDEO_BODIES:
+            return self.motion is not None and self.has_rig
         return option in VIDEO_OPTIONS or is_available(option, self._data)
 
     @property
@@ -206,6 +217,16 @@ class ViewPresenter:
             floor_px=self._camera_floor_px(camera) if shows(SHOW_VIDEO_FLOOR) else (),
             volume_px=self._camera_volume_px(camera) if shows(SHOW_VOLUME) else (),
         )
+
+    def body_layers(self, palette: Palette) -> BodyLayers | None:
+        """Return what draws the bodies over the videos; None if there are none, or they are not shown."""
+        rig, motion, timeline = self._rig, self.motion, self.timeline
+        if rig is None or motion is None or timeline is None or not self.options.shows(SHOW_VIDEO_BODIES):
+            return None
+        if self._body_layers is None or self._body_layers[0] is not palette:
+            colours = np.stack([palette.person(p)[:3] for p in range(len(motion.bodies.person_ids))])
+            self._body_layers = palette, BodyLayers(rig, motion, timeline.time_s, colours)
+        return self._body_layers[1]
 
     def people_at(self, frame: int) -> tuple[PersonState, ...]:
         """Return the state of all people of the result at a frame of the take."""
@@ -285,6 +306,13 @@ class ViewPresenter:
             self.notice = Notice(heading=message, remedy=hint)
             return None
         return self._sequences[name][1]
+
+    def _read_bodies(self) -> BodyMotion | None:
+        try:
+            return self._bodies.read(self.take, self.result) if self.take is not None else None
+        except CoreError as error:
+            self.notice = self.notice or Notice(heading=error.message, remedy=error.hint)
+            return None
 
     def _read_evaluation(self) -> EvaluationSummary | None:
         if self.take is None or not self.take.layout.report.is_file():

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import CoreError
+from core.rendering.draw import Layer
 from core.session.video import VideoReader
 from core.types.arrays import U8
+
+DrawLayer = Callable[[int, tuple[int, int]], Layer | None]
+"""Draws what lies over the image of a frame, for its width and height; called on the decoder's thread."""
 
 _BACKWARD, _FORWARD = 16, 64
 """Largest steps back and forward, in images, over which the decoded images in between are cached too."""
@@ -23,11 +28,13 @@ class ImageRequest:
         frame: Frame of the take; returned with the reply.
         index: Index of the image in the file.
         size_px: Width and height that the image must fit into.
+        draw: Draws a layer over the image; None for the image alone.
     """
 
     frame: int
     index: int
     size_px: tuple[int, int]
+    draw: DrawLayer | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,11 +44,13 @@ class ImageReply:
     Attributes:
         frame: Frame of the request.
         image: (H, W, 3) uint8 RGB image, or None if it cannot be read.
+        layer: What the request asked to draw over the image, or None.
         problem: Message if the image cannot be read; otherwise empty.
     """
 
     frame: int
     image: U8 | None
+    layer: Layer | None = None
     problem: str = ""
 
 
@@ -102,7 +111,11 @@ class ImageDecoder:
             while (request := self._next()) is not None:
                 try:
                     reader = reader or VideoReader(self._path, self._rotation_deg)
-                    reply = ImageReply(frame=request.frame, image=self._read(reader, request))
+                    image = self._read(reader, request)
+                    layer = None
+                    if request.draw is not None and image is not None:
+                        layer = request.draw(request.frame, (image.shape[1], image.shape[0]))
+                    reply = ImageReply(frame=request.frame, image=image, layer=layer)
                 except CoreError as error:
                     reply = ImageReply(frame=request.frame, image=None, problem=str(error))
                 self._finish(reply)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from PySide6.QtCore import QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QImage, QMouseEvent, QPainter, QPaintEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
+from core.rendering.draw import Layer
 from core.session import Take, Timeline
 from core.types.arrays import U8
 from studio.theme import Theme, current_theme, theme_changed
@@ -27,7 +29,11 @@ _PLATE = QColor(12, 14, 18, 190)
 _NAME_PX, _SMALL_NAME_PX, _WIDE_PX = 13, 11, 120
 _DROPPED = "Dropped frame"
 
+_LAYER_OPACITY = 0.86
+
 OverlayAt = Callable[[str, int], PaneOverlay]
+LayerAt = Callable[[str, int, tuple[int, int]], Layer | None]
+"""Draws a layer over the image of a camera, a frame, and a width and height; called on threads."""
 
 
 @dataclass(slots=True)
@@ -37,6 +43,7 @@ class _Content:
     frame: int = -1
     image: U8 | None = None
     message: str = "Loading…"
+    layer: Layer | None = None
 
 
 class VideoPane(QWidget):
@@ -76,9 +83,14 @@ class VideoPane(QWidget):
         """Message shown in place of the image; empty while there is an image."""
         return self._content.message
 
-    def show_image(self, frame: int, image: U8, overlay: PaneOverlay) -> None:
-        """Show the image and the overlay of a frame."""
-        self._content, self._overlay = _Content(frame, image, ""), overlay
+    @property
+    def layer(self) -> Layer | None:
+        """Layer drawn between the image and the overlay, or None."""
+        return self._content.layer
+
+    def show_image(self, frame: int, image: U8, overlay: PaneOverlay, layer: Layer | None = None) -> None:
+        """Show the image, the layer and the overlay of a frame."""
+        self._content, self._overlay = _Content(frame, image, "", layer), overlay
         self.update()
 
     def show_message(self, frame: int, message: str, overlay: PaneOverlay) -> None:
@@ -115,6 +127,8 @@ class VideoPane(QWidget):
             if image is not None:
                 height, width = image.shape[:2]
                 painter.drawImage(box, QImage(image.data, width, height, 3 * width, QImage.Format.Format_RGB888))
+                if self._content.layer is not None:
+                    _paint_layer(painter, self._content.layer, box, box.width() / width, box.height() / height)
             paint_overlay(painter, self._overlay, box, box.width() / self.size_px[0], theme)
             if image is None:
                 self._paint_message(painter, box, theme)
@@ -169,6 +183,7 @@ class VideoPanes(QWidget):
         self._decoders: dict[str, ImageDecoder] = {}
         self._timeline: Timeline | None = None
         self._overlay_at: OverlayAt = _no_overlay
+        self._layer_at: LayerAt | None = None
         self._frame = 0
         self._enlarged = ""
         theme_changed.connect(self._apply_theme)
@@ -201,6 +216,7 @@ class VideoPanes(QWidget):
         """
         self.close_videos()
         self._timeline, self._overlay_at, self._frame, self._enlarged = timeline, overlay_at, 0, ""
+        self._layer_at = None
         for camera in take.manifest.cameras if take and timeline else ():
             pane = VideoPane(camera.name, camera.size_px, self)
             pane.enlarge_requested.connect(self._enlarge)
@@ -223,8 +239,15 @@ class VideoPanes(QWidget):
             if index < 0:
                 pane.show_message(frame, _DROPPED, self._overlay_at(name, frame))
             else:
-                decoder.request(ImageRequest(frame=frame, index=index, size_px=self._request_size_px(pane)))
+                draw = functools.partial(self._layer_at, name) if self._layer_at is not None else None
+                decoder.request(ImageRequest(frame=frame, index=index, size_px=self._request_size_px(pane), draw=draw))
         self._ticker.request()
+
+    def show_layer(self, layer_at: LayerAt | None) -> None:
+        """Draw another layer over the images, or none; it appears when it is drawn."""
+        if layer_at != self._layer_at:  # bound methods are made anew
+            self._layer_at = layer_at
+            self.show_frame(self._frame)
 
     def refresh_overlays(self) -> None:
         """Update the overlays after the result or the options changed."""
@@ -270,7 +293,7 @@ class VideoPanes(QWidget):
                 continue
             overlay = self._overlay_at(name, reply.frame)
             if reply.image is not None:
-                self._panes[name].show_image(reply.frame, reply.image, overlay)
+                self._panes[name].show_image(reply.frame, reply.image, overlay, reply.layer)
             else:
                 self._panes[name].show_message(reply.frame, reply.problem, overlay)
             changed = True
@@ -305,6 +328,16 @@ class VideoPanes(QWidget):
     def _apply_theme(self, _theme: Theme) -> None:
         for pane in self._panes.values():
             pane.update()
+
+
+def _paint_layer(painter: QPainter, layer: Layer, box: QRectF, scale_x: float, scale_y: float) -> None:
+    height, width = layer.rgba.shape[:2]
+    if not height or not width:
+        return
+    place = QRectF(box.x() + layer.left * scale_x, box.y() + layer.top * scale_y, width * scale_x, height * scale_y)
+    painter.setOpacity(_LAYER_OPACITY)
+    painter.drawImage(place, QImage(layer.rgba.data, width, height, 4 * width, QImage.Format.Format_RGBA8888))
+    painter.setOpacity(1.0)
 
 
 def tile_boxes(area: QRect, shapes: list[tuple[int, int]]) -> list[QRect]:
