@@ -129,15 +129,18 @@ def _untrained(bench: Bench) -> Any:
 
 def export(bench: Bench) -> Work:
     """Measure the export to every format."""
-    from core.export import EXPORTERS, Origin, resolve_options, write_poses
+    from core.export import EXPORTERS, ExportedResult, Origin, default_formats, resolve_options, write_result
     from core.session import BASELINE
 
     poses = bench.take.poses3d(BASELINE)
     origin = Origin(take=bench.take.name, poses=BASELINE, rig="bench", version="bench")
     folder = Path(tempfile.mkdtemp(dir=bench.session.root))
 
+    result = ExportedResult(poses=poses, origin=origin)
+
     def work() -> object:
-        return [write_poses(n, poses, folder / "bench", resolve_options(EXPORTERS.get(n)), origin) for n in EXPORTERS]
+        formats = default_formats(result.content)
+        return [write_result(n, result, folder / "bench", resolve_options(EXPORTERS.get(n))) for n in formats]
 
     return work
 

@@ -3,6 +3,7 @@
 from core.export.exporter import (
     EXPORTERS,
     Content,
+    ExportedResult,
     Exporter,
     ExportOptions,
     Origin,
@@ -12,15 +13,17 @@ from core.export.exporter import (
     UpChoice,
     check_content,
     content_of,
+    default_formats,
     resolve_options,
     suitable_formats,
-    write_poses,
+    write_result,
 )
 
 __all__ = [
     "EXPORTERS",
     "Content",
     "ExportOptions",
+    "ExportedResult",
     "Exporter",
     "Origin",
     "Units",
@@ -29,7 +32,8 @@ __all__ = [
     "UpChoice",
     "check_content",
     "content_of",
+    "default_formats",
     "resolve_options",
     "suitable_formats",
-    "write_poses",
+    "write_result",
 ]

@@ -9,8 +9,10 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from core.body.sequence import BodyMotion
 from core.errors import CoreError
 from core.registry import Registry
+from core.session import Take
 from core.types import Pose3DSequence
 from core.types.arrays import F64
 
@@ -24,6 +26,8 @@ UpChoice = Literal["auto", UpAxis]
 MM_PER: dict[Units, float] = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
 DECIMALS: dict[Units, int] = {"mm": 4, "cm": 5, "m": 7}
 """Decimal places in text files: 0.1 micrometres, far below the error of any camera system."""
+FIT_BODIES = "Run 'fit-body' on the take first: it fits bodies to the 3D poses."
+"""Remedy for what only bodies have."""
 _CONTENT_NAMES: dict[Content, str] = {
     "points": "joint positions",
     "rotations": "joint rotations",
@@ -62,6 +66,37 @@ class Origin:
     version: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ExportedResult:
+    """A 3D result of a take, with all that is known of it.
+
+    Attributes:
+        poses: Joint positions, at least one person in at least one frame.
+        origin: Origin of the poses.
+        motion: Bodies that were fitted to the poses, with their model; None without.
+    """
+
+    poses: Pose3DSequence
+    origin: Origin
+    motion: BodyMotion | None = None
+
+    @property
+    def content(self) -> frozenset[Content]:
+        """Content that exporters can write."""
+        return _content(self.motion is not None)
+
+    @property
+    def bodies(self) -> BodyMotion:
+        """Bodies of a result that has some.
+
+        Raises:
+            CoreError: It has none.
+        """
+        if self.motion is None:
+            raise CoreError(f"The 3D poses '{self.origin.poses}' have no bodies.", FIT_BODIES)
+        return self.motion
+
+
 class Exporter(Protocol):
     """Writer of one file format.
 
@@ -71,6 +106,7 @@ class Exporter(Protocol):
         units: Length units that readers of the format support; the first one is the default.
         ups: Up axes that readers of the format support; the first one is the default.
         constant_rate: Whether the format stores a frame rate instead of the time of each frame.
+        by_default: Whether the format is written where no formats are named.
     """
 
     title: str
@@ -78,18 +114,26 @@ class Exporter(Protocol):
     units: tuple[Units, ...]
     ups: tuple[UpAxis, ...]
     constant_rate: bool
+    by_default: bool = True
 
     def describe(self, options: ExportOptions) -> str:
         """Return one sentence on the content of the files and the tools that read them."""
 
-    def write(self, poses: Pose3DSequence, stem: Path, options: ExportOptions, origin: Origin) -> list[Path]:
+    def unavailable(self) -> str:
+        """Return why the format cannot be written on this machine, and the remedy; empty if it can."""
+        return ""
+
+    def notes(self, result: ExportedResult) -> list[str]:
+        """Return sentences on what files of a result hold in another way than the result does."""
+        return []
+
+    def write(self, result: ExportedResult, stem: Path, options: ExportOptions) -> list[Path]:
         """Write the files, atomically.
 
         Args:
-            poses: At least one person in at least one frame.
+            result: Result with the content that the format needs.
             stem: Folder and file name without extension; the folder exists.
             options: Options that the format supports.
-            origin: Origin of the poses.
 
         Returns:
             The files written.
@@ -108,9 +152,13 @@ EXPORTERS: Registry[Exporter] = Registry(
 )
 
 
-def content_of(poses: Pose3DSequence) -> frozenset[Content]:
-    """Return the content of a 3D result: keypoints have positions, but neither rotations nor a surface."""
-    return frozenset({"points"})
+def content_of(take: Take, poses: str) -> frozenset[Content]:
+    """Return the content of a stored 3D result: rotations and a surface only where bodies were fitted to it."""
+    return _content(poses in take.bodies_runs())
+
+
+def _content(bodies: bool) -> frozenset[Content]:
+    return frozenset({"points", "rotations", "mesh"} if bodies else {"points"})
 
 
 def suitable_formats(content: Collection[Content]) -> tuple[str, ...]:
@@ -118,18 +166,25 @@ def suitable_formats(content: Collection[Content]) -> tuple[str, ...]:
     return tuple(name for name in EXPORTERS if set(EXPORTERS.get(name).needs) <= set(content))
 
 
+def default_formats(content: Collection[Content]) -> tuple[str, ...]:
+    """Return the names of the exporters that write this content where no formats are named."""
+    return tuple(name for name in suitable_formats(content) if EXPORTERS.get(name).by_default)
+
+
 def check_content(exporter: Exporter, content: Collection[Content]) -> None:
-    """Refuse an exporter that needs more than a result has.
+    """Refuse an exporter that needs more than a result, or this machine, has.
 
     Raises:
-        CoreError: Missing content; the message names it.
+        CoreError: Missing content; the message names it. Or a missing package.
     """
     missing = [_CONTENT_NAMES[need] for need in exporter.needs if need not in content]
     if missing:
         raise CoreError(
             f"{exporter.title} needs {' and '.join(missing)}, which these 3D poses do not have.",
-            f"Choose another format: {', '.join(suitable_formats(content))}.",
+            f"{FIT_BODIES} Or choose another format: {', '.join(suitable_formats(content))}.",
         )
+    if reason := exporter.unavailable():
+        raise CoreError(f"{exporter.title} cannot be written on this machine.", reason)
 
 
 def resolve_options(exporter: Exporter, units: UnitsChoice = "auto", up: UpChoice = "auto") -> ExportOptions:
@@ -149,15 +204,14 @@ def resolve_options(exporter: Exporter, units: UnitsChoice = "auto", up: UpChoic
     )
 
 
-def write_poses(name: str, poses: Pose3DSequence, stem: Path, options: ExportOptions, origin: Origin) -> list[Path]:
-    """Write poses with the exporter of that name.
+def write_result(name: str, result: ExportedResult, stem: Path, options: ExportOptions) -> list[Path]:
+    """Write a 3D result with the exporter of that name.
 
     Args:
         name: Entry of `EXPORTERS`.
-        poses: Poses to write.
+        result: Result to write.
         stem: Folder and file name without extension.
         options: Options of the format, see `resolve_options`.
-        origin: Origin of the poses.
 
     Returns:
         The files written.
@@ -167,15 +221,15 @@ def write_poses(name: str, poses: Pose3DSequence, stem: Path, options: ExportOpt
             be written to.
     """
     exporter = EXPORTERS.get(name)
-    check_content(exporter, content_of(poses))
-    if not poses.present.any():
+    check_content(exporter, result.content)
+    if not result.poses.present.any():
         raise CoreError(
-            f"The 3D poses '{origin.poses}' of take {origin.take} contain no person.",
+            f"The 3D poses '{result.origin.poses}' of take {result.origin.take} contain no person.",
             "Check the 2D poses and the calibration: no person was matched across cameras.",
         )
     try:
         stem.parent.mkdir(parents=True, exist_ok=True)
-        return exporter.write(poses, stem, options, origin)
+        return exporter.write(result, stem, options)
     except OSError as error:
         raise CoreError(
             f"Cannot write to {stem.parent}: {error.strerror or error}.",

@@ -9,23 +9,34 @@ from typing import Any
 import numpy as np
 
 from core import NAME, __version__
+from core.body.models.registry import load_body_model
+from core.body.sequence import BodyMotion
 from core.errors import CoreError
 from core.evaluation.choice import choose_result
 from core.export import (
     EXPORTERS,
+    ExportedResult,
     ExportOptions,
     Origin,
     check_content,
     content_of,
+    default_formats,
     resolve_options,
-    suitable_formats,
-    write_poses,
+    write_result,
 )
 from core.pipelines.params import ExportParams
 from core.progress import Reporter, check
 from core.session import BASELINE, RunLayout, Session, Take
 from core.session.exports.manifest import begin_export, export_stem, finish_export
-from core.session.inputs import UPDATE, note_outdated_inputs, outdated_result, result_id
+from core.session.inputs import (
+    FIT_BODIES_AGAIN,
+    UPDATE,
+    bodies_id,
+    note_outdated_inputs,
+    outdated_bodies,
+    outdated_result,
+    result_id,
+)
 from core.types import Pose3DSequence
 
 _MAX_JITTER = 0.1
@@ -60,10 +71,11 @@ def run_export(session: Session, params: ExportParams, run: RunLayout, reporter:
         )
     poses = take.poses3d(name)
     note_outdated_inputs(session, take, [name], reporter)
-    content = content_of(poses)
-    formats = tuple(dict.fromkeys(params.formats)) or suitable_formats(content)
+    content = content_of(take, name)
+    formats = tuple(dict.fromkeys(params.formats)) or default_formats(content)
     for format in formats:
         check_content(EXPORTERS.get(format), content)
+    formats, motion = _with_bodies(take, name, formats, bool(params.formats), reporter)
     options = {format: _options(format, params, len(formats) == 1, reporter) for format in formats}
     _warn_of_uneven_times(poses, formats, reporter)
     folder = Path(params.folder).expanduser().absolute() if params.folder else session.layout.exports
@@ -73,13 +85,17 @@ def run_export(session: Session, params: ExportParams, run: RunLayout, reporter:
         rig=_rig_digest(session, take, poses),
         version=f"{NAME} {poses.provenance.get('code_version', __version__)}",
     )
+    result = ExportedResult(poses=poses, origin=origin, motion=motion)
+    for note in dict.fromkeys(note for format in formats for note in EXPORTERS.get(format).notes(result)):
+        reporter.note(note)
     begin_export(folder, take.name, name)
     files: list[Path] = []
     for done, (format, chosen) in enumerate(options.items()):
         check(reporter)
         reporter.progress(done, len(options), f"Writing {EXPORTERS.get(format).title}")
-        files += write_poses(format, poses, folder / export_stem(take.name, name), chosen, origin)
-    manifest = finish_export(folder, take.name, name, origin.rig, files, result_id(take, name))
+        files += write_result(format, result, folder / export_stem(take.name, name), chosen)
+    bodies = bodies_id(take, name) if motion is not None else ""
+    manifest = finish_export(folder, take.name, name, origin.rig, files, result_id(take, name), bodies)
     reporter.progress(len(options), len(options), "Written")
     return {
         "poses": name,
@@ -87,6 +103,33 @@ def run_export(session: Session, params: ExportParams, run: RunLayout, reporter:
         "files": [str(path) for path in files],
         "manifest": str(manifest),
     }
+
+
+def _with_bodies(
+    take: Take, name: str, formats: tuple[str, ...], asked: bool, reporter: Reporter
+) -> tuple[tuple[str, ...], BodyMotion | None]:
+    """Read the bodies of a result if a format needs them.
+
+    Returns:
+        The formats that can be written, and the bodies; None if no format needs them.
+
+    Raises:
+        CoreError: Formats of bodies were asked for, but the bodies are out of date, or their model is missing.
+    """
+    needing = tuple(format for format in formats if set(EXPORTERS.get(format).needs) - {"points"})
+    if not needing:
+        return formats, None
+    try:
+        if message := outdated_bodies(take, name):
+            raise CoreError(message, FIT_BODIES_AGAIN)
+        bodies = take.bodies(name)
+        return formats, BodyMotion.of(load_body_model(bodies.model), bodies)
+    except CoreError as error:
+        if asked:
+            raise
+        titles = " and ".join(EXPORTERS.get(format).title for format in needing)
+        reporter.note(f"{error} So these are left out: {titles}.", "warning")
+        return tuple(format for format in formats if format not in needing), None
 
 
 def _options(format: str, params: ExportParams, only: bool, reporter: Reporter) -> ExportOptions:

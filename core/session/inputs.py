@@ -23,6 +23,8 @@ from core.types.pose3d import Pose3DSequence
 
 UPDATE = "Run 'update' on the take to make its results again."
 """Remedy for results whose inputs have changed."""
+FIT_BODIES_AGAIN = "Run 'fit-body' on it again."
+"""Remedy for bodies that were fitted to other 3D poses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +207,33 @@ def result_id(take: Take, result: str) -> str:
     """Return an identifier of a 3D result that no other result has, and that a change of world coordinates keeps."""
     known = {key: value for key, value in provenance_of(take, result).items() if key != "rig"}
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def bodies_provenance(take: Take, result: str) -> dict[str, Any]:
+    """Return the entries of the provenance of bodies that are about to be fitted to a 3D result."""
+    return {"poses": result, "result": result_id(take, result), "made": datetime.now(UTC).isoformat()}
+
+
+def outdated_bodies(take: Take, result: str) -> str:
+    """Return why the bodies of a 3D result are out of date; empty if they are as its present 3D poses, or absent."""
+    fitted_to = _bodies_provenance(take, result).get("result", "")
+    if fitted_to and fitted_to != result_id(take, result):
+        return f"The 3D poses '{result}' of take {take.name} have changed since bodies were fitted to them."
+    return ""
+
+
+def bodies_id(take: Take, result: str) -> str:
+    """Return an identifier of the bodies of a 3D result that no other bodies have; empty if there are none."""
+    known = {key: value for key, value in _bodies_provenance(take, result).items() if key != "rig"}
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16] if known else ""
+
+
+def _bodies_provenance(take: Take, result: str) -> dict[str, Any]:
+    """Return the provenance of the bodies of a 3D result; empty if there are none, or the file is damaged."""
+    try:
+        return read_once(take.layout.bodies(result), Pose3DSequence.load_provenance)
+    except CoreError:
+        return {}  # whoever reads the bodies reports the damage
 
 
 def evaluation_inputs(take: Take, estimator: str, rig: CameraRig, results: Iterable[str]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from core.jobs.events import decode
 from core.session.exports.manifest import export_manifest, exported_files
 from core.session.incoming import interrupted_recordings
 from core.session.inputs import (
+    bodies_id,
     outdated_evaluation,
     outdated_result,
     outdated_second_look,
@@ -270,6 +271,8 @@ def _outdated_exports(session: Session, take: Take, outdated: Mapping[str, str])
         rig = provenance_of(take, name).get("rig", manifest.rig)
         if manifest.rig != rig or manifest.result not in ("", result_id(take, name)):
             return f"The 3D poses '{name}' have changed since they were exported: export them again."
+        if manifest.bodies not in ("", bodies_id(take, name)):
+            return f"The bodies of '{name}' have changed since they were exported: export them again."
     return ""
 
 

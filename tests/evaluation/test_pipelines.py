@@ -9,7 +9,7 @@ import torch
 from core.config import to_mapping
 from core.errors import CoreError
 from core.export import EXPORTERS
-from core.export.exporter import Origin, resolve_options, write_poses
+from core.export.exporter import ExportedResult, Origin, resolve_options, write_result
 from core.files import read_json, write_text
 from core.models.checkpoint import Checkpoint
 from core.models.config import HeatmapConfig, ModelConfig, PoseNetConfig, RootNetConfig, VolumeNetConfig
@@ -171,7 +171,8 @@ def test_methods_are_scored_against_a_file_of_truth(session, tmp_path):
     truth = people.crossing(2, T, np.random.default_rng(0))
     turned = dataclasses.replace(truth, xyz_mm=truth.xyz_mm[..., [1, 2, 0]] + [100.0, 2000.0, -300.0])
     origin = Origin(take="walk", poses="truth", rig="", version="")
-    (file,) = write_poses("c3d", turned, tmp_path / "truth", resolve_options(EXPORTERS.get("c3d")), origin)
+    written = ExportedResult(poses=turned, origin=origin)
+    (file,) = write_result("c3d", written, tmp_path / "truth", resolve_options(EXPORTERS.get("c3d")))
     reporter = RecordingReporter()
     report = run(session, "evaluate", EvaluateParams(take="walk", truth=(str(file),)), reporter)
     assert report == read_json(session.take("walk").layout.report)

@@ -16,7 +16,7 @@ from core.evaluation.truth.read import read_truth
 from core.evaluation.truth.report import truth_report
 from core.evaluation.truth.trajectories import Trajectories
 from core.export import EXPORTERS
-from core.export.exporter import Origin, resolve_options
+from core.export.exporter import ExportedResult, Origin, resolve_options
 from core.synthetic import people
 from core.types import COCO17, PANOPTIC15, Pose3DSequence
 
@@ -56,7 +56,8 @@ def result(sequence, **named):
 
 def export(walk, tmp_path, name, **options):
     exporter = EXPORTERS.get(name)
-    files = exporter.write(walk, tmp_path / "truth", resolve_options(exporter, **options), ORIGIN)
+    written = ExportedResult(poses=walk, origin=ORIGIN)
+    files = exporter.write(written, tmp_path / "truth", resolve_options(exporter, **options))
     return [file for file in files if file.suffix != ".json"]
 
 

@@ -14,7 +14,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QLabel
 
 from core.errors import CoreError
-from core.export import EXPORTERS
+from core.export import EXPORTERS, default_formats
 from core.files import resource, write_yaml
 from core.jobs import Finished, JobSpec, Metric, Started
 from core.jobs.events import encode
@@ -514,10 +514,13 @@ def test_without_training_there_is_no_column_of_it(sample_session: Session) -> N
 
 
 def test_every_exporter_is_offered_with_a_description() -> None:
-    rows = export.format_rows("auto", "auto")
+    rows = export.format_rows("auto", "auto", export.EVERYTHING)
     assert [r.name for r in rows] == list(EXPORTERS)
-    assert all(r.fits and r.description.endswith(".") for r in rows)
-    assert any(not r.fits for r in export.format_rows("cm", "z"))
+    assert all((r.fits or r.problem) and r.description.endswith(".") for r in rows)
+    assert any(not r.fits for r in export.format_rows("cm", "z", export.EVERYTHING))
+    assert [r.name for r in export.format_rows("auto", "auto", {"points"}) if r.fits] == list(
+        default_formats({"points"})
+    )
 
 
 @pytest.mark.slow

@@ -18,6 +18,8 @@ from core.disk import replacing
 from core.errors import CoreError
 from core.export.exporter import (
     Content,
+    ExportedResult,
+    Exporter,
     ExportOptions,
     Origin,
     Units,
@@ -43,7 +45,7 @@ _MOST_TEXTS = 255
 """Most texts of a parameter, whose number is stored in a byte; LABELS2 and so on continue it."""
 
 
-class C3dExporter:
+class C3dExporter(Exporter):
     """Writer of C3D files."""
 
     title = "C3D"
@@ -59,8 +61,9 @@ class C3dExporter:
             "Nexus, Visual3D, Mokka, OpenSim and MATLAB toolboxes."
         )
 
-    def write(self, poses: Pose3DSequence, stem: Path, options: ExportOptions, origin: Origin) -> list[Path]:
+    def write(self, result: ExportedResult, stem: Path, options: ExportOptions) -> list[Path]:
         """Write one file with the joints of all people as points."""
+        poses, origin = result.poses, result.origin
         path = stem.with_name(f"{stem.name}.c3d")
         with replacing(path) as temporary, temporary.open("wb") as file:
             file.write(_head(poses, options, origin))

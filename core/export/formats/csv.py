@@ -14,12 +14,20 @@ from pathlib import Path
 import numpy as np
 
 from core.disk import replacing
-from core.export.exporter import DECIMALS, Content, ExportOptions, Origin, Units, UpAxis, frames_in_file_coordinates
+from core.export.exporter import (
+    DECIMALS,
+    Content,
+    ExportedResult,
+    Exporter,
+    ExportOptions,
+    Units,
+    UpAxis,
+    frames_in_file_coordinates,
+)
 from core.files import write_json
-from core.types import Pose3DSequence
 
 
-class CsvExporter:
+class CsvExporter(Exporter):
     """Writer of CSV files."""
 
     title = "CSV"
@@ -35,8 +43,9 @@ class CsvExporter:
             "up; read by pandas, R, MATLAB and spreadsheets."
         )
 
-    def write(self, poses: Pose3DSequence, stem: Path, options: ExportOptions, origin: Origin) -> list[Path]:
+    def write(self, result: ExportedResult, stem: Path, options: ExportOptions) -> list[Path]:
         """Write the table, and its origin as a JSON file of the same name."""
+        poses, origin = result.poses, result.origin
         path, sidecar = stem.with_name(f"{stem.name}.csv"), stem.with_name(f"{stem.name}.origin.json")
         joints, present = poses.skeleton.joints, poses.present
         number = f"%.{DECIMALS[options.units]}f"

@@ -22,14 +22,24 @@ from typing import Any
 import numpy as np
 
 from core.disk import replacing
-from core.export.exporter import DECIMALS, Content, ExportOptions, Origin, Units, UpAxis, frames_in_file_coordinates
+from core.export.exporter import (
+    DECIMALS,
+    Content,
+    ExportedResult,
+    Exporter,
+    ExportOptions,
+    Origin,
+    Units,
+    UpAxis,
+    frames_in_file_coordinates,
+)
 from core.types import Pose3DSequence
 
 SCHEMA = "selfpose-studio/poses3d"
 VERSION = 1
 
 
-class JsonExporter:
+class JsonExporter(Exporter):
     """Writer of JSON files."""
 
     title = "JSON"
@@ -45,8 +55,9 @@ class JsonExporter:
             "by any programming language."
         )
 
-    def write(self, poses: Pose3DSequence, stem: Path, options: ExportOptions, origin: Origin) -> list[Path]:
+    def write(self, result: ExportedResult, stem: Path, options: ExportOptions) -> list[Path]:
         """Write one file, one line per frame."""
+        poses, origin = result.poses, result.origin
         path = stem.with_name(f"{stem.name}.json")
         head = json.dumps(_head(poses, options, origin), indent=2, allow_nan=False)
         present, decimals = poses.present, DECIMALS[options.units]

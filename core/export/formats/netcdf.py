@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from core.export.exporter import Content, ExportOptions, Origin, Units, UpAxis
-from core.types import Pose3DSequence
+from core.export.exporter import Content, ExportedResult, Exporter, ExportOptions, Units, UpAxis
 
 
-class NetcdfExporter:
+class NetcdfExporter(Exporter):
     """Writer of NetCDF files."""
 
     title = "NetCDF"
@@ -25,8 +24,9 @@ class NetcdfExporter:
             "up; read by movement, xarray and MATLAB."
         )
 
-    def write(self, poses: Pose3DSequence, stem: Path, options: ExportOptions, origin: Origin) -> list[Path]:
+    def write(self, result: ExportedResult, stem: Path, options: ExportOptions) -> list[Path]:
         """Write one file."""
+        poses, origin = result.poses, result.origin
         path = stem.with_name(f"{stem.name}.nc")
         provenance = {"take": origin.take, "poses": origin.poses, "rig": origin.rig, "version": origin.version}
         dataclasses.replace(poses, provenance={**poses.provenance, "origin": provenance}).save(path)

@@ -14,8 +14,9 @@ from core.disk import replacing
 from core.export.exporter import (
     DECIMALS,
     Content,
+    ExportedResult,
+    Exporter,
     ExportOptions,
-    Origin,
     Units,
     UpAxis,
     frame_rate_hz,
@@ -28,7 +29,7 @@ from core.types.arrays import F64
 _ORIGINAL = ("DataRate", "DataStartFrame", "NumFrames")
 
 
-class TrcExporter:
+class TrcExporter(Exporter):
     """Writer of TRC files."""
 
     title = "TRC"
@@ -44,8 +45,9 @@ class TrcExporter:
             "inverse kinematics."
         )
 
-    def write(self, poses: Pose3DSequence, stem: Path, options: ExportOptions, origin: Origin) -> list[Path]:
+    def write(self, result: ExportedResult, stem: Path, options: ExportOptions) -> list[Path]:
         """Write one file per person that is present in any frame."""
+        poses = result.poses
         present, paths = poses.present, []
         for column, person_id in enumerate(poses.person_ids):
             if not present[:, column].any():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from core.config import from_mapping, to_mapping
 from core.disk import saying_why
@@ -21,7 +21,7 @@ class ExportedFile:
     """One file of an export.
 
     Attributes:
-        name: Name in the folder of the manifest.
+        name: Path in the folder of the manifest, with at most one folder.
         bytes: Size.
         sha256: Hash of the content, as hexadecimal digits.
     """
@@ -42,6 +42,7 @@ class ExportManifest:
         created: Time of creation, ISO 8601.
         files: Files of the export.
         result: Identifier of the exported version of the result, see `core.session.inputs.result_id`.
+        bodies: Identifier of the exported bodies, see `core.session.inputs.bodies_id`; empty without.
         schema: Version of the file format.
     """
 
@@ -51,6 +52,7 @@ class ExportManifest:
     created: str
     files: tuple[ExportedFile, ...]
     result: str = ""
+    bodies: str = ""
     schema: int = EXPORT_SCHEMA
 
 
@@ -70,15 +72,26 @@ def begin_export(folder: Path, take: str, poses: str) -> None:
         path.unlink(missing_ok=True)
 
 
-def finish_export(folder: Path, take: str, poses: str, rig: str, files: Sequence[Path], result: str = "") -> Path:
+def finish_export(
+    folder: Path, take: str, poses: str, rig: str, files: Sequence[Path], result: str = "", bodies: str = ""
+) -> Path:
     """Write the manifest of an export whose files are complete, and return its path.
 
     Raises:
         DiskError: The folder cannot be written.
     """
-    listed = tuple(ExportedFile(name=p.name, bytes=p.stat().st_size, sha256=sha256(p)) for p in files)
-    created = datetime.now(UTC).isoformat(timespec="seconds")
-    manifest = ExportManifest(take=take, poses=poses, rig=rig, created=created, files=listed, result=result)
+    listed = tuple(
+        ExportedFile(name=p.relative_to(folder).as_posix(), bytes=p.stat().st_size, sha256=sha256(p)) for p in files
+    )
+    manifest = ExportManifest(
+        take=take,
+        poses=poses,
+        rig=rig,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        files=listed,
+        result=result,
+        bodies=bodies,
+    )
     path = _manifest(folder, take, poses)
     write_json(path, to_mapping(manifest))
     return path
@@ -87,7 +100,9 @@ def finish_export(folder: Path, take: str, poses: str, rig: str, files: Sequence
 def exported_files(folder: Path, take: str, poses: str) -> list[Path]:
     """Return the files of the latest complete export of a result that are still there as they were."""
     manifest = export_manifest(folder, take, poses)
-    paths = [(folder / Path(file.name).name, file.bytes) for file in manifest.files] if manifest is not None else []
+    paths = (
+        [(folder.joinpath(*_parts(file.name)), file.bytes) for file in manifest.files] if manifest is not None else []
+    )
     return [path for path, size in paths if path.is_file() and path.stat().st_size == size]
 
 
@@ -97,6 +112,11 @@ def export_manifest(folder: Path, take: str, poses: str) -> ExportManifest | Non
         return from_mapping(ExportManifest, read_json(_manifest(folder, take, poses)))
     except CoreError:
         return None  # never exported, or not to its end
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    """Return file and folder of a listed name; nothing that leads out of the folder of the manifest."""
+    return tuple(part for part in PurePosixPath(name).parts[-2:] if part not in ("/", ".."))
 
 
 def _manifest(folder: Path, take: str, poses: str) -> Path:

@@ -9,12 +9,14 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QGridLayout,
     QHBoxLayout,
+    QLabel,
     QLineEdit,
     QVBoxLayout,
     QWidget,
 )
 
 from core.errors import CoreError
+from core.session import Take
 from studio.jobs.tracked import TrackedJob
 from studio.pages.export import presenter
 from studio.shell.starting import start_job
@@ -42,12 +44,18 @@ class ExportPage(ScrollPage):
     def __init__(self, state: AppState, parent: QWidget | None = None) -> None:
         super().__init__("Export", "Write 3D poses for other tools.", parent)
         self._state = state
+        self._take: Take | None = None
         self.export = ReasonButton(button("Export", "primary", "export"))
         self.export.push.clicked.connect(self.run)
         self.tools.addWidget(self.export)
         self.columns = Columns(breakpoint_px=860, stretch=(5, 4))
         self.content.addWidget(self.columns, 1)
-        self.columns.left.addWidget(self._formats_card())
+        self.boxes: dict[str, QCheckBox] = {}
+        self._descriptions: dict[str, QLabel] = {}
+        rows = presenter.format_rows("auto", "auto", presenter.EVERYTHING)
+        self.columns.left.addWidget(self._formats_card("Joint positions", [row for row in rows if not row.bodies]))
+        self.bodies = self._formats_card("Bodies", [row for row in rows if row.bodies])
+        self.columns.left.addWidget(self.bodies)
         self.columns.left.addStretch(1)
         self.columns.right.addWidget(self._settings_card())
         self.columns.right.addWidget(self._written_card())
@@ -81,7 +89,8 @@ class ExportPage(ScrollPage):
             session, take = self._state.session, self._state.take
             choices = presenter.result_choices(session, take) if session is not None and take is not None else []
         except CoreError:
-            choices = []  # the Record page reports damaged takes
+            take, choices = None, []  # the Record page reports damaged takes
+        self._take = take
         names = [name for name, _ in choices]
         chosen = self._state.poses_name if self._state.poses_name in names else next(iter(names), "")
         self.result.offer([(text, name) for name, text in choices], chosen)
@@ -92,19 +101,18 @@ class ExportPage(ScrollPage):
         self.take.setText(self._state.take_name or "no take")
         if self._state.session is not None:
             self.folder.setPlaceholderText(str(self._state.session.layout.exports))
+        self._describe()
         self._jobs_changed()
 
-    def _formats_card(self) -> Card:
-        card = Card("Formats")
+    def _formats_card(self, title: str, rows: list[presenter.FormatRow]) -> Card:
+        card = Card(title)
         card.body.setSpacing(4)
-        self.boxes: dict[str, QCheckBox] = {}
-        self._descriptions = {}
-        for index, row in enumerate(presenter.format_rows("auto", "auto")):
+        for index, row in enumerate(rows):
             if index:
                 card.body.addSpacing(GRID_PX // 2)
                 card.body.addWidget(separator())
             box = QCheckBox(row.title)
-            box.setChecked(True)
+            box.setChecked(row.by_default)
             box.toggled.connect(self._jobs_changed)
             description = make_label(row.description, "small")
             description.setIndent(3 * GRID_PX)
@@ -176,12 +184,16 @@ class ExportPage(ScrollPage):
         return self.written
 
     def _describe(self) -> None:
-        for row in presenter.format_rows(self.units.currentData(), self.up.currentData()):
+        result = self.result.currentData() or ""
+        content = presenter.result_content(self._take, result)
+        for row in presenter.format_rows(self.units.currentData(), self.up.currentData(), content):
             self._descriptions[row.name].setText(row.description)
-            set_role(self._descriptions[row.name], "small" if row.fits else "warn")
-            self.boxes[row.name].setEnabled(row.fits)
-            if not row.fits:
-                self.boxes[row.name].setChecked(False)
+            set_role(self._descriptions[row.name], "warn" if row.problem else "small")
+            box = self.boxes[row.name]
+            if box.isEnabled() != row.fits:
+                box.setEnabled(row.fits)
+                box.setChecked(row.fits and row.by_default)
+        self.bodies.set_note(presenter.bodies_note(self._take, result))
 
     def _result_chosen(self) -> None:
         self._state.select_poses(self.result.currentData())

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import CoreError
 from core.evaluation.choice import measured
-from core.export import EXPORTERS, UnitsChoice, UpChoice, resolve_options
+from core.export import EXPORTERS, Content, UnitsChoice, UpChoice, content_of, resolve_options
 from core.pipelines.params import ExportParams
 from core.session import BASELINE, Session, Take
-from core.session.inputs import outdated_result
+from core.session.inputs import FIT_BODIES_AGAIN, outdated_bodies, outdated_result
 from studio.jobs.bridge import JobBridge
 from studio.state.app_state import AppState
 from studio.state.results import result_title
@@ -22,6 +22,9 @@ UNITS: tuple[tuple[UnitsChoice, str], ...] = (
     ("cm", "Centimetres"),
     ("m", "Metres"),
 )
+EVERYTHING: frozenset[Content] = frozenset({"points", "rotations", "mesh"})
+NO_BODIES = "This result has no bodies yet: fit them on the View page first."
+"""Remedy for a result that formats of bodies cannot hold."""
 UPS: tuple[tuple[UpChoice, str], ...] = (("auto", "Format default"), ("z", "z up"), ("y", "y up"))
 
 
@@ -32,27 +35,59 @@ class FormatRow:
     Attributes:
         name: Name in the registry of exporters.
         title: Title of the format.
-        description: Contents, units, axes and readers of the files; or why the units or the up axis are unsupported.
-        fits: Whether the selected units and up axis are supported.
+        description: Contents, units, axes and readers of the files; or why it cannot be written.
+        bodies: Whether the format holds bodies.
+        by_default: Whether the format is ticked at first.
+        problem: Whether units, up axis or this machine are in the way.
+        fits: Whether the format can be written.
     """
 
     name: str
     title: str
     description: str
+    bodies: bool
+    by_default: bool
+    problem: bool
     fits: bool
 
 
-def format_rows(units: UnitsChoice, up: UpChoice) -> list[FormatRow]:
-    """Describe every format for the selected units and up axis."""
+def format_rows(units: UnitsChoice, up: UpChoice, content: Collection[Content]) -> list[FormatRow]:
+    """Describe every format for the selected units and up axis, and the content of the selected result."""
     rows = []
     for name in EXPORTERS:
         exporter = EXPORTERS.get(name)
+        problem = exporter.unavailable()
         try:
-            description, fits = exporter.describe(resolve_options(exporter, units, up)), True
+            description = problem or exporter.describe(resolve_options(exporter, units, up))
         except CoreError as error:
-            description, fits = error.message, False
-        rows.append(FormatRow(name=name, title=exporter.title, description=description, fits=fits))
+            description = problem = error.message
+        rows.append(
+            FormatRow(
+                name=name,
+                title=exporter.title,
+                description=description,
+                bodies=bool(set(exporter.needs) - {"points"}),
+                by_default=exporter.by_default,
+                problem=bool(problem),
+                fits=not problem and set(exporter.needs) <= set(content),
+            )
+        )
     return rows
+
+
+def result_content(take: Take | None, result: str) -> frozenset[Content]:
+    """Return the content of the selected result; joint positions if none is."""
+    return content_of(take, result) if take is not None and result else frozenset({"points"})
+
+
+def bodies_note(take: Take | None, result: str) -> str:
+    """Return why no bodies of the selected result can be exported, or why they should be fitted again; else empty."""
+    if take is None or not result:
+        return ""
+    if "mesh" not in result_content(take, result):
+        return NO_BODIES
+    reason = outdated_bodies(take, result)
+    return f"{reason} {FIT_BODIES_AGAIN}" if reason else ""
 
 
 def result_choices(session: Session, take: Take) -> list[tuple[str, str]]:
