@@ -1,9 +1,9 @@
 """A body model: a mesh that a shape vector deforms and that the rotations of its joints pose (linear blend skinning).
 
 Body coordinates are those of SMPL (Loper et al. 2015), in mm: x to the person's left, y up, z forward, origin near the
-pelvis, T pose at rest. Plain linear blend skinning has no blend shapes that depend on the pose.
+pelvis, T pose at rest. Users' models have blend shapes that depend on the pose; the embedded one has none.
 
-Legend: P person, V vertex, F face, J joint, K keypoint, B shape component.
+Legend: P person, V vertex, F face, J joint, K keypoint, B shape component, D pose component = 9 (J - 1).
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from core.types.arrays import F32, F64, I64, frozen
 
 BODY_TO_WORLD: F64 = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 """Rotation from body coordinates to world coordinates (z up) of a person who faces along world x."""
+
+_STRAIGHT = 1e-6  # element of R - I below which a joint does not bend
 
 
 class RestBodies(NamedTuple):
@@ -67,6 +69,8 @@ class BodyModel:
         keypoint_template_mm: (K, 3) keypoints of the mean shape in the T pose.
         keypoint_dirs_mm: (K, 3, B) displacement of keypoints per unit of each shape component.
         keypoint_bones: (K,) joint index of the bone that each keypoint moves with.
+        pose_dirs_mm: (D, V, 3) displacement at rest per unit of each element of R - I, row by row, R the rotation of
+            each joint but the root relative to its parent; None for a model without.
     """
 
     name: str
@@ -85,6 +89,7 @@ class BodyModel:
     keypoint_template_mm: F64
     keypoint_dirs_mm: F64
     keypoint_bones: I64
+    pose_dirs_mm: F32 | None = None
 
     def __post_init__(self) -> None:
         sizes = {"J": len(self.joints), "K": len(self.keypoints)}
@@ -102,6 +107,10 @@ class BodyModel:
         ):
             value = frozen(getattr(self, name), shape, f"body model {self.name}: {name}", dtype, sizes=sizes)
             object.__setattr__(self, name, value)
+        if self.pose_dirs_mm is not None:
+            what = f"body model {self.name}: pose_dirs_mm"
+            value = frozen(self.pose_dirs_mm, (9 * (sizes["J"] - 1), "V", 3), what, np.float32, sizes=sizes)
+            object.__setattr__(self, "pose_dirs_mm", value)
         tree = self.parents[0] == -1 and ((self.parents[1:] >= 0) & (self.parents[1:] < np.arange(1, sizes["J"]))).all()
         indices = (self.faces, sizes["V"]), (self.keypoint_bones, sizes["J"])
         if not tree or any(((array < 0) | (array >= count)).any() for array, count in indices):
@@ -148,12 +157,26 @@ class BodyModel:
     def skin(self, rest_vertices_mm: F32, bones: BoneTransforms) -> tuple[F32, F32]:
         """Return the posed vertices (P, V, 3), mm, and the rotation (P, V, 3, 3) that each was blended with."""
         P, V = rest_vertices_mm.shape[:2]
+        if self.pose_dirs_mm is not None:
+            rest_vertices_mm = rest_vertices_mm + self._pose_offsets(bones)
         affine = np.concatenate([bones.R, bones.t_mm[..., None]], -1).astype(np.float32)
         blended = np.matmul(self.weights, affine.reshape(P, len(self.joints), 12)).reshape(P, V, 3, 4)
         x, y, z = (rest_vertices_mm[..., None, axis] for axis in range(3))
         columns = (blended[..., axis] for axis in range(4))  # Sums of columns: much faster than small products.
         a, b, c, t = columns
         return a * x + b * y + c * z + t, blended[..., :3]
+
+    def _pose_offsets(self, bones: BoneTransforms) -> F32:
+        """Return the displacements (P, V, 3) at rest that the pose brings about, mm."""
+        assert self.pose_dirs_mm is not None
+        P, (D, V, _) = len(bones.R), self.pose_dirs_mm.shape
+        local = np.swapaxes(bones.R[:, self.parents[1:]], -1, -2) @ bones.R[:, 1:] - np.eye(3)
+        bent = np.flatnonzero((np.abs(local) > _STRAIGHT).any((0, 2, 3)))  # Most joints of hands are straight.
+        by_joint = self.pose_dirs_mm.reshape(D // 9, 9, 3 * V)
+        offsets = np.zeros((P, 3 * V), np.float32)
+        for joint in bent:  # A product for each: their blend shapes are not copied.
+            offsets += local[:, joint].reshape(P, 9).astype(np.float32) @ by_joint[joint]
+        return offsets.reshape(P, V, 3)
 
     def posed_joints(self, rest_joints_mm: F64, bones: BoneTransforms) -> F64:
         """Return the joints (P, J, 3) in world coordinates, mm."""

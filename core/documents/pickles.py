@@ -2,7 +2,8 @@
 
 A pickle is a program for a stack machine that can call functions by name. Here its opcodes are interpreted one by one,
 and only the few names with which numpy stores arrays and numbers have a meaning, which this module implements; every
-other name is refused. Memo, keys, integers, depth and the memory of all values together are limited by the file's size.
+other name is refused. Instances of classes that the caller admits by name are read as their attributes, without the
+class. Memo, keys, integers, depth and the memory of all values together are limited by the file's size.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import codecs
 import io
 import pickletools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import Any, NoReturn
@@ -27,8 +29,26 @@ _MAX_KEY_PARTS = 16
 _MEMORY_PER_BYTE = 8  # of all values together, as a multiple of the size of the file
 
 
-def read_pickle(path: Path) -> Any:
-    """Read dicts, lists, tuples, strings, numbers and numeric numpy arrays from a pickle.
+@dataclass(frozen=True, slots=True)
+class PickledObject:
+    """An instance of a class that the reader admits, as plain data.
+
+    Attributes:
+        kind: Class as `module.name`.
+        attributes: Attributes by name.
+    """
+
+    kind: str
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+def read_pickle(path: Path, objects: Collection[str] = ()) -> Any:
+    """Read dicts, lists, tuples, strings, numbers and numeric numpy arrays from a pickle; sets become lists.
+
+    Args:
+        path: The file.
+        objects: Classes, as `module.name`, whose instances are read as `PickledObject`. With any, arrays of text or of
+            Python objects are admitted as well, as None.
 
     Raises:
         CoreError: The file is missing, damaged, too large, or refers to anything else, such as a function.
@@ -37,21 +57,22 @@ def read_pickle(path: Path) -> Any:
         data = read_bounded(path, MAX_BYTES)
     except CoreError as error:
         raise CoreError(f"{path.name} cannot be read: {error.message}", error.hint) from error
-    return parse_pickle(data, path.name)
+    return parse_pickle(data, path.name, objects)
 
 
-def parse_pickle(data: bytes, where: str) -> Any:
+def parse_pickle(data: bytes, where: str, objects: Collection[str] = ()) -> Any:
     """Return the value of a pickle as `read_pickle` does.
 
     Args:
         data: The pickle.
         where: Name of the document for messages.
+        objects: Classes whose instances are read, as in `read_pickle`.
 
     Raises:
         CoreError: The pickle is damaged, or refers to anything else, such as a function.
     """
     position = 0
-    machine = _Machine(_MEMORY_PER_BYTE * len(data))
+    machine = _Machine(_MEMORY_PER_BYTE * len(data), objects)
     try:
         for code, argument, position in _opcodes(data):  # noqa: B007 (the position is part of the message)
             if code == "STOP":
@@ -70,23 +91,25 @@ class _RefusedError(Exception):
 
 
 class _DType:
-    """A numeric type; its byte order follows in the file."""
+    """A numeric type; its byte order follows in the file. Other types are None where they are admitted."""
 
-    def __init__(self, name: Any) -> None:
-        if not isinstance(name, str) or not re.fullmatch(r"[<>|=]?(b1|i[1248]|u[1248]|f[248])", name):
+    def __init__(self, name: Any, any_type: bool) -> None:
+        numeric = isinstance(name, str) and re.fullmatch(r"[<>|=]?(b1|i[1248]|u[1248]|f[248])", name)
+        if not numeric and not (any_type and isinstance(name, str) and re.fullmatch(r"[<>|=]?[OSU]\d{0,6}", name)):
             raise _RefusedError(f"arrays of type {str(name)[:40]}")
-        self.dtype = np.dtype(name)
+        self.dtype = np.dtype(name) if numeric else None
 
     def set_state(self, state: Any) -> None:
-        if state[1] in ("<", ">"):
+        if self.dtype is not None and state[1] in ("<", ">"):
             self.dtype = self.dtype.newbyteorder(state[1])
 
 
 class _Array:
-    """An array; its content may follow in the file."""
+    """An array; its content may follow in the file, or be of a type that is not read."""
 
     def __init__(self, value: np.ndarray | None = None) -> None:
         self.value = value
+        self.unread = False
 
 
 class _Name:
@@ -96,8 +119,17 @@ class _Name:
         self.call = call
 
 
+class _Class(_Name):
+    """An admitted class, of which only instances without content can be made."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(_refused_call)
+        self.name = name
+
+
 def _array(machine: _Machine, data: Any, kind: Any, shape: Any, order: Any) -> np.ndarray:
-    if not isinstance(kind, _DType) or not isinstance(shape, tuple) or not isinstance(data, str | bytes | bytearray):
+    numeric = isinstance(kind, _DType) and kind.dtype is not None
+    if not numeric or not isinstance(shape, tuple) or not isinstance(data, str | bytes | bytearray):
         raise _RefusedError("a non-numeric array")
     raw = data.encode("latin1") if isinstance(data, str) else data
     if any(type(n) is not int or n < 0 for n in shape) or len(raw) != prod(shape) * kind.dtype.itemsize:
@@ -126,6 +158,25 @@ def _nothing(machine: _Machine, arguments: tuple[Any, ...]) -> NoReturn:
     raise _RefusedError("an array without content")
 
 
+def _elements(machine: _Machine, arguments: tuple[Any, ...]) -> list[Any]:
+    """Return the elements of a set as older pickles store it: the class and a list."""
+    elements = arguments[0] if arguments else []
+    machine.spend(len(elements))
+    return list(elements)
+
+
+def _refused_call(machine: _Machine, arguments: tuple[Any, ...]) -> NoReturn:
+    raise _RefusedError("a call of a class")
+
+
+def _instance(machine: _Machine, arguments: tuple[Any, ...]) -> PickledObject:
+    """Return an instance as older pickles make them: class, base class, and nothing."""
+    kind, _, content = arguments
+    if not isinstance(kind, _Class) or content is not None:
+        raise _RefusedError("an instance of another class")
+    return PickledObject(kind.name)
+
+
 def _buffer_array(machine: _Machine, arguments: tuple[Any, ...]) -> _Array:
     return _Array(_array(machine, *arguments[:4]))
 
@@ -140,18 +191,26 @@ def _ordered(machine: _Machine, arguments: tuple[Any, ...]) -> dict[Any, Any]:
     return machine.filled({}, pairs)
 
 
+_BUILTINS: Mapping[str, Callable[[Any, tuple[Any, ...]], Any]] = {
+    "bytes": _no_bytes,
+    "object": _refused_call,
+    "set": _elements,
+    "frozenset": _elements,
+}
 _MULTIARRAY: Mapping[str, Callable[[Any, tuple[Any, ...]], Any]] = {
     "_reconstruct": lambda machine, arguments: _Array(),
     "scalar": _number,
 }
 _NAMES: Mapping[str, Mapping[str, Callable[[Any, tuple[Any, ...]], Any]]] = {
-    "numpy": {"dtype": lambda machine, arguments: _DType(arguments[0]), "ndarray": _nothing},
+    "numpy": {"dtype": lambda machine, arguments: _DType(arguments[0], bool(machine.objects)), "ndarray": _nothing},
     "numpy.core.multiarray": _MULTIARRAY,
     "numpy._core.multiarray": _MULTIARRAY,
     "numpy.core.numeric": {"_frombuffer": _buffer_array},
     "numpy._core.numeric": {"_frombuffer": _buffer_array},
-    "builtins": {"bytes": _no_bytes},
-    "__builtin__": {"bytes": _no_bytes},
+    "builtins": _BUILTINS,
+    "__builtin__": _BUILTINS,
+    "copyreg": {"_reconstructor": _instance},
+    "copy_reg": {"_reconstructor": _instance},
     "_codecs": {"encode": _encoded},
     "collections": {"OrderedDict": _ordered},
 }
@@ -169,9 +228,11 @@ class _Machine:
 
     Args:
         memory: Limit on the bytes of arrays and converted text, and on the elements of containers.
+        objects: Admitted classes.
     """
 
-    def __init__(self, memory: int) -> None:
+    def __init__(self, memory: int, objects: Collection[str]) -> None:
+        self.objects = objects
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
@@ -236,10 +297,12 @@ class _Machine:
             _ACTIONS[code](self)
         elif code in ("GLOBAL", "STACK_GLOBAL"):
             name, module = (self.pop(), self.pop()) if code == "STACK_GLOBAL" else argument.split(" ", 1)[::-1]
-            call = _NAMES.get(module, {}).get(name) if isinstance(module, str) and isinstance(name, str) else None
-            if call is None:
-                raise _RefusedError(f"{str(module)[:80]}.{str(name)[:80]}")
-            push(_Name(call))
+            if not isinstance(module, str) or not isinstance(name, str):
+                raise _RefusedError("a name that is not text")  # whose text could take for ever
+            call = _NAMES.get(module, {}).get(name)
+            if call is None and f"{module}.{name}" not in self.objects:
+                raise _RefusedError(f"{module[:80]}.{name[:80]}")
+            push(_Class(f"{module}.{name}") if call is None else _Name(call))
         elif code not in ("PROTO", "FRAME"):
             raise _RefusedError(f"the operation {code}")
 
@@ -267,13 +330,23 @@ class _Machine:
             raise _RefusedError(f"a call of a {type(name).__name__.lstrip('_')}")
         self.stack.append(name.call(self, arguments))
 
+    def new(self) -> None:
+        arguments, kind = self.pop(), self.pop()
+        if not isinstance(kind, _Class) or arguments != ():
+            raise _RefusedError("an instance of another class")
+        self.stack.append(PickledObject(kind.name))
+
     def build(self) -> None:
         state, target = self.pop(), self.pop()
         if isinstance(target, _DType):
             target.set_state(state)
+        elif isinstance(target, PickledObject) and isinstance(state, dict):
+            self.spend(len(state))
+            target.attributes.update(state)
         elif isinstance(target, _Array):
             *_, shape, kind, column_major, data = state
-            target.value = _array(self, data, kind, shape, "F" if column_major else "C")
+            target.unread = isinstance(kind, _DType) and kind.dtype is None
+            target.value = None if target.unread else _array(self, data, kind, shape, "F" if column_major else "C")
         else:
             raise _RefusedError("a changed function")
         self.stack.append(target)
@@ -292,6 +365,8 @@ class _Machine:
 _CONTAINERS: Mapping[str, Callable[[_Machine], Any]] = {
     "EMPTY_LIST": lambda machine: [],
     "EMPTY_DICT": lambda machine: {},
+    "EMPTY_SET": lambda machine: [],
+    "FROZENSET": lambda machine: machine.since_mark(),
     "TUPLE": lambda machine: tuple(machine.since_mark()),
     "LIST": lambda machine: machine.since_mark(),
     "DICT": lambda machine: machine.filled({}, machine.since_mark()),
@@ -303,9 +378,11 @@ _ACTIONS: Mapping[str, Callable[[_Machine], object]] = {
     "DUP": _Machine.repeat,
     "APPEND": _Machine.append,
     "APPENDS": _Machine.extend,
+    "ADDITEMS": _Machine.extend,
     "SETITEM": _Machine.set_item,
     "SETITEMS": _Machine.set_items,
     "REDUCE": _Machine.call,
+    "NEWOBJ": _Machine.new,
     "BUILD": _Machine.build,
 }
 
@@ -344,9 +421,13 @@ def _plain(value: Any, seen: dict[int, Any], depth: int) -> Any:
         return value
     result: Any
     if isinstance(value, _Array):
-        if value.value is None:
+        if value.value is None and not value.unread:
             raise _RefusedError("an array without content")
         result = value.value
+    elif isinstance(value, PickledObject):
+        result = PickledObject(value.kind)
+        seen[id(value)] = result  # objects may refer to each other
+        result.attributes.update({key: _plain(inner, seen, depth + 1) for key, inner in value.attributes.items()})
     elif isinstance(value, dict | list | tuple):
         seen[id(value)] = _Machine  # a mark: the conversion is under way
         if isinstance(value, dict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.documents.pickles import read_pickle
+from core.documents.pickles import PickledObject, parse_pickle, read_pickle
 from core.errors import CoreError
 
 
@@ -150,3 +151,49 @@ def test_a_shape_that_does_not_match_its_bytes_is_refused(tmp_path: Path) -> Non
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CoreError, match="cannot be read"):
         read_pickle(tmp_path / "p.pkl")
+
+
+class Plain:
+    """An object with attributes."""
+
+
+ADMITTED = (f"{Plain.__module__}.Plain",)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_objects_of_admitted_classes_are_read_as_their_attributes(
+    protocol: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = Plain()
+    value.__dict__.update(
+        x=np.arange(3.0), names={"a"}, frozen=frozenset("b"), objects=np.array([{}], object), me=value
+    )
+    monkeypatch.setitem(sys.modules, Plain.__module__, sys.modules[__name__])
+    content = pickle.dumps({"v": value}, protocol)
+    found = parse_pickle(content, "p.pkl", ADMITTED)["v"]
+    assert isinstance(found, PickledObject) and found.kind == ADMITTED[0]
+    np.testing.assert_array_equal(found.attributes["x"], [0, 1, 2])
+    assert (found.attributes["names"], found.attributes["frozen"]) == (["a"], ["b"])
+    assert found.attributes["me"] is found and found.attributes["objects"] is None
+    with pytest.raises(CoreError, match=r"refers to '.*Plain'"):
+        parse_pickle(content, "p.pkl")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        b"cm\nC\n)R.",  # a call of an admitted class
+        b"cm\nC\nI1\n\x85\x81.",  # a constructor with arguments
+        b"ccopy_reg\n_reconstructor\n(cm\nC\nc__builtin__\nlist\n]tR.",
+        b"ccopy_reg\n_reconstructor\n(c__builtin__\nobject\nc__builtin__\nobject\nNtR.",
+        b"c__builtin__\nobject\n)R.",
+        b"c__builtin__\nset\nI10\n\x85R.",
+        b"cm\nC\n)\x81]I1\nab.",  # a state that is not a mapping
+        b"cm\nC\n.",
+        b"(" + b"]q\x00(" + b"h\x00" * 40 + b"e" + b"c__builtin__\nset\nh\x00\x85R" * 40 + b"t.",  # many copies
+        b"]q\x00" + b"h\x00h\x00\x86q\x00" * 60 + b"h\x00\x93.",  # a name whose text has no end
+    ],
+)
+def test_tricks_with_admitted_classes_are_refused(program: bytes) -> None:
+    with pytest.raises(CoreError, match=r"p\.pkl"):
+        parse_pickle(program, "p.pkl", ("m.C",))
