@@ -1,0 +1,182 @@
+"""Shaded meshes of bodies: all of them in one call, with fewer triangles where they are small on the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from vispy import gloo
+from vispy.scene.visuals import create_visual_node
+from vispy.visuals import Visual
+
+from core.types.arrays import F32, F64, I64
+from studio.viewport.palette import RGBA
+from studio.viewport.visuals.capsules import screen_axes
+
+_VERTEX = """
+attribute vec3 a_position;
+attribute vec3 a_normal;
+attribute vec3 a_color;
+varying vec3 v_normal;
+varying vec3 v_color;
+varying float v_height;
+void main() {
+    v_normal = a_normal;
+    v_color = a_color / 255.0;
+    v_height = a_position.z;
+    gl_Position = $transform(vec4(a_position, 1.0));
+}
+"""
+
+_FRAGMENT = """
+uniform vec3 u_key;         // world unit vector towards the main light, which moves with the viewer
+uniform vec3 u_toward;      // world unit vector towards the viewer
+varying vec3 v_normal;
+varying vec3 v_color;
+varying float v_height;
+void main() {
+    vec3 normal = normalize(v_normal);
+    float wrapped = 0.5 + 0.5 * dot(normal, u_key);
+    float sky = 0.5 + 0.5 * normal.z;
+    float light = 0.20 + 0.34 * sky + 0.58 * wrapped * wrapped;
+    // Less of the sky reaches what is near the floor.
+    light *= mix(0.72, 1.0, smoothstep(0.0, 350.0, v_height));
+    float edge = 1.0 - clamp(dot(normal, u_toward), 0.0, 1.0);
+    float shine = max(dot(normal, normalize(u_key + u_toward)), 0.0);
+    shine *= shine; shine *= shine; shine *= shine; shine *= shine;
+    vec3 rim = mix(v_color, vec3(1.0), 0.35) * (0.30 * edge * edge * edge * sky);
+    gl_FragColor = vec4(v_color * light + rim + vec3(0.09 * shine), 1.0);
+}
+"""
+
+_LAYOUT = np.dtype([("a_position", np.float32, 3), ("a_normal", np.float32, 3)])
+_LEVEL_PX = (380.0, 150.0)
+"""Heights of a body on the screen, px, below which the next coarser level is drawn."""
+N_LEVELS = len(_LEVEL_PX) + 1
+_KEY = np.array([-0.45, 0.65, 0.62])  # right, up, towards the viewer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Meshes:
+    """Posed meshes of N bodies, one after the other.
+
+    Attributes:
+        position_mm: (V, 3) vertices.
+        normal: (V, 3) normals of any length.
+    """
+
+    position_mm: F32
+    normal: F32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MeshSource:
+    """Bodies of a frame, which are posed once it is known how large they are on the screen.
+
+    Attributes:
+        ends_mm: (N, 2, 3) lowest and highest point of each body, about.
+        colour: (N, 4) colours.
+        faces: Returns the triangles (F, 3) of a level of detail; 0 is the finest.
+        n_vertices: Returns the number of vertices of a level.
+        pose: Returns the meshes at these levels (N,); -1 is not drawn.
+    """
+
+    ends_mm: F64
+    colour: RGBA
+    faces: Callable[[int], I64]
+    n_vertices: Callable[[int], int]
+    pose: Callable[[tuple[int, ...]], Meshes]
+
+
+class MeshVisual(Visual):
+    """Bodies. Triangles and colours are uploaded when a level or a colour changes, vertices when the frame does."""
+
+    def __init__(self) -> None:
+        super().__init__(_VERTEX, _FRAGMENT)
+        self._vertices = gloo.VertexBuffer(np.zeros(4, _LAYOUT))
+        self._colours = gloo.VertexBuffer(np.zeros((4, 3), np.float32))
+        self._source: MeshSource | None = None
+        self._posed: tuple[MeshSource, tuple[int, ...]] | None = None
+        self._static: tuple[object, ...] = ()
+        self._draw_mode = "triangles"
+        self.shared_program.bind(self._vertices)
+        self.shared_program["a_color"] = self._colours
+        self.set_gl_state(depth_test=True, blend=False, cull_face="back")
+        self.freeze()
+
+    def set_bodies(self, source: MeshSource) -> None:
+        """Draw these bodies in place of the earlier ones."""
+        self._source = source
+        self.update()
+
+    def _prepare_transforms(self, view: Any) -> None:
+        view.view_program.vert["transform"] = view.transforms.get_transform("visual", "render")
+
+    def _prepare_draw(self, view: Any) -> bool:
+        source = self._source
+        if source is None:
+            return False
+        size = view.canvas.physical_size
+        levels = levels_of_detail(view.transforms.get_transform("visual", "render").map, source.ends_mm, size)
+        if not any(level >= 0 for level in levels):
+            return False
+        if self._posed is None or self._posed[0] is not source or self._posed[1] != levels:
+            self._upload(source, levels)
+            self._posed = source, levels
+        right, toward = screen_axes(view)
+        key = _KEY @ np.stack([right, np.cross(toward, right), toward])
+        view.view_program["u_key"] = key / np.linalg.norm(key)
+        view.view_program["u_toward"] = toward
+        return True
+
+    def _upload(self, source: MeshSource, levels: tuple[int, ...]) -> None:
+        meshes = source.pose(levels)
+        table = np.empty(len(meshes.position_mm), _LAYOUT)
+        table["a_position"], table["a_normal"] = meshes.position_mm, meshes.normal
+        self._vertices.set_data(table)
+        static = levels, source.colour.tobytes(), tuple(source.n_vertices(level) for level in set(levels) if level >= 0)
+        if static == self._static:
+            return
+        self._static = static
+        drawn = [(level, colour) for level, colour in zip(levels, source.colour, strict=True) if level >= 0]
+        counts = [source.n_vertices(level) for level, _ in drawn]
+        first = np.concatenate([[0], np.cumsum(counts)])
+        faces = [source.faces(level) + start for (level, _), start in zip(drawn, first, strict=False)]
+        colours = np.stack([255 * colour[:3] for _, colour in drawn]).astype(np.float32)
+        self._index_buffer = gloo.IndexBuffer(np.concatenate(faces).astype(np.uint32).ravel())
+        self._colours.set_data(np.repeat(colours, counts, 0))
+
+    def _compute_bounds(self, axis: int, view: Any) -> None:
+        """Return no bounds: the canvas frames the scene itself."""
+        return
+
+
+def levels_of_detail(
+    to_clip: Callable[[F64], NDArray[np.floating[Any]]], ends_mm: F64, size_px: tuple[int, int]
+) -> tuple[int, ...]:
+    """Return the level of detail of each body, -1 for those outside of the view.
+
+    Args:
+        to_clip: Maps world points (N, 3) to homogeneous clip coordinates (N, 4).
+        ends_mm: (N, 2, 3) lowest and highest point of each body.
+        size_px: Width and height of the view.
+    """
+    if not len(ends_mm):
+        return ()
+    clip = np.asarray(to_clip(ends_mm.reshape(-1, 3)), float).reshape(-1, 2, 4)
+    near = clip[..., 3] <= 0
+    place = clip[..., :2] / np.where(near, 1.0, clip[..., 3])[..., None]
+    height_px = np.linalg.norm((place[:, 1] - place[:, 0]) * np.asarray(size_px, float) / 2, axis=-1)
+    levels = (height_px[:, None] < _LEVEL_PX).sum(1)
+    levels[near.any(1)] = 0
+    # Arms reach as far to the side as the body is high.
+    reach = height_px[:, None] / np.asarray(size_px, float) * 2
+    outside = ((place.min(1) > 1 + reach) | (place.max(1) < -1 - reach)).any(1) & ~near.any(1)
+    levels[outside | near.all(1)] = -1
+    return tuple(levels.tolist())
+
+
+MeshNode: Any = create_visual_node(MeshVisual)
