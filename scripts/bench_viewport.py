@@ -17,6 +17,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,7 +69,9 @@ def bench(args: argparse.Namespace) -> None:
     names = [*_layers(data, images, args.theme, 0).layers]
     variants = {"everything": set(names), "nothing": set()}
     variants |= {f"without {name}": set(names) - {name} for name in names}
-    variants = {name: kept for name, kept in variants.items() if not args.only or {name, "nothing"} & {*args.only, name}}
+    variants = {
+        name: kept for name, kept in variants.items() if not args.only or {name, "nothing"} & {*args.only, name}
+    }
     print(f"{gl_support().renderer}; {args.people} people, {args.cameras} cameras, {SIZE_PX[0]}x{SIZE_PX[1]}")
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in variants}
     clock = iter(range(1_000_000))
@@ -91,15 +94,18 @@ def bench(args: argparse.Namespace) -> None:
 
 
 def _scene(n_people: int, n_cameras: int) -> SceneData:
-    """Return people who walk on circles in a ring of cameras."""
+    """Return people who walk on small circles in a ring of cameras."""
     import numpy as np
+    from scipy.spatial.transform import Rotation
 
     from core.body.models.free import free_body
+    from core.body.sequence import BodyMotion
     from core.synthetic.rigs import ring_rig
     from core.synthetic.walking import Walker, WalkingPeople
+    from core.types import BodySequence
     from studio.viewport.scene_data import SceneData
 
-    rng = np.random.default_rng(0)
+    rng, model = np.random.default_rng(0), free_body()
     walkers = tuple(
         Walker(
             betas=tuple(rng.normal(0, 0.8, 10)),
@@ -107,16 +113,25 @@ def _scene(n_people: int, n_cameras: int) -> SceneData:
             loops=6 if p % 2 else -6,
             phase=p / n_people,
             gestures=(("wave", "right", 0.0, 60.0),) if p % 3 == 0 else (),
-            sole_mm=20.0,
+            sole_mm=0.0,
         )
         for p in range(n_people)
     )
-    poses = WalkingPeople(free_body(), walkers).sequence(np.arange(0, 20, 1 / _FPS))
-    corner = np.array([(p % 4 * 1500.0 - 2250.0, p // 4 * 1800.0 - 1800.0, 0.0) for p in range(n_people)])
-    from dataclasses import replace
-
-    poses = replace(poses, xyz_mm=poses.xyz_mm + corner[:, None])
-    return SceneData.build(ring_rig(n_cameras), poses)
+    walking, time_s = WalkingPeople(model, walkers), np.arange(0, 20, 1 / _FPS)
+    place = np.array([(p % 4 * 1500.0 - 2250.0, p // 4 * 1800.0 - 1800.0, 0.0) for p in range(n_people)])
+    poses = walking.sequence(time_s)
+    poses = replace(poses, xyz_mm=poses.xyz_mm + place[:, None])
+    rotations, pelvis = walking.poses(time_s)
+    bodies = BodySequence(
+        model=model.name,
+        joints=model.joints,
+        time_s=time_s,
+        person_ids=poses.person_ids,
+        betas=np.array([walker.betas for walker in walkers]),
+        rotations_rad=Rotation.from_matrix(rotations.reshape(-1, 3, 3)).as_rotvec().reshape(rotations.shape[:-1]),
+        pelvis_mm=pelvis + place,
+    )
+    return SceneData.build(ring_rig(n_cameras), poses, bodies=BodyMotion.of(model, bodies))
 
 
 def _images(n_cameras: int) -> list[list[U8]]:
@@ -133,8 +148,6 @@ def _images(n_cameras: int) -> list[list[U8]]:
 def _layers(
     data: SceneData, images: list[list[U8]], theme: str, frame: int, kept: set[str] | None = None
 ) -> SceneLayers:
-    from dataclasses import replace
-
     from studio.theme import THEMES
     from studio.viewport.layers.spec import ViewOptions
     from studio.viewport.palette import palette

@@ -46,7 +46,7 @@ class BodyMotion:
 
     def people(self, frame: int) -> I64:
         """Return the columns (N,) of the people who are present at a frame."""
-        return np.flatnonzero(self.bodies.present[frame])
+        return np.flatnonzero(np.isfinite(self.bodies.pelvis_mm[frame, :, 0]))
 
     def bones(self, frame: int) -> BoneTransforms:
         """Return the bone transforms (N, J, ...) of the people who are present at a frame."""

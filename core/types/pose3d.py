@@ -13,7 +13,7 @@ import numpy as np
 from core.disk import replacing
 from core.errors import CoreError
 from core.hdf5 import surviving_file
-from core.types.arrays import F32, F64, frozen
+from core.types.arrays import F32, F64, I64, frozen
 from core.types.netcdf import read_variable, write_text_variable, write_variable
 from core.types.rate import frame_rate
 from core.types.skeleton import SKELETONS, Skeleton, skeleton
@@ -66,6 +66,10 @@ class Pose3DSequence:
     def present(self) -> np.ndarray:
         """(T, P) bool, people with at least one joint."""
         return np.asarray(np.isfinite(self.xyz_mm).all(-1).any(-1))
+
+    def people_at(self, frame: int) -> I64:
+        """Return the columns of the people who are present at a frame, without a look at the other frames."""
+        return np.flatnonzero(np.isfinite(self.xyz_mm[frame]).all(-1).any(-1))
 
     @property
     def fps(self) -> float:

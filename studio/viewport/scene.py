@@ -58,6 +58,7 @@ def build_scene_layers(
         palette=palette,
         pose_frame=nearest_frame(data.poses, time_s) if data.poses is not None else None,
         ghost_frame=nearest_frame(data.ghost, time_s) if data.ghost is not None else None,
+        body_frame=nearest_frame(data.bodies.bodies, time_s) if data.bodies is not None else None,
         board_frame=board_frame,
         images=images or {},
     )

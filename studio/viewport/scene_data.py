@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 
+from core.body.sequence import BodyMotion
 from core.geometry.accuracy import AccuracyMap
-from core.types import CameraRig, CaptureVolume, Pose3DSequence, SyntheticRange
+from core.types import BodySequence, CameraRig, CaptureVolume, Pose3DSequence, SyntheticRange
 from core.types.arrays import F64, I64
 from core.types.rate import nearest_samples
 from studio.viewport.primitives import box_corners
@@ -37,6 +39,7 @@ class SceneData:
     Attributes:
         poses: Selected 3D result, or None.
         ghost: Second result for comparison, or None.
+        bodies: Bodies fitted to the selected result, or None.
         volume: Capture volume, or None.
         synthetic: Range of synthetic people within the volume.
         accuracy: Localization accuracy over the floor, or None.
@@ -55,6 +58,7 @@ class SceneData:
 
     poses: Pose3DSequence | None
     ghost: Pose3DSequence | None
+    bodies: BodyMotion | None
     volume: CaptureVolume | None
     synthetic: SyntheticRange
     accuracy: AccuracyMap | None
@@ -81,6 +85,7 @@ class SceneData:
         accuracy: AccuracyMap | None = None,
         reliability: CameraReliability | None = None,
         board: BoardTrack | None = None,
+        bodies: BodyMotion | None = None,
     ) -> SceneData:
         """Build scene data. Everything is optional; cameras without a pose are omitted.
 
@@ -93,6 +98,7 @@ class SceneData:
             accuracy: Localization accuracy over the floor.
             reliability: Errors of the cameras; by default the reprojection errors stored with the rig.
             board: Calibration board.
+            bodies: Bodies fitted to the selected result.
         """
         if reliability is None:
             reliability = reprojection_reliability(rig) if rig is not None else CameraReliability()
@@ -105,6 +111,7 @@ class SceneData:
         return cls(
             poses=poses,
             ghost=ghost,
+            bodies=bodies,
             volume=volume,
             synthetic=synthetic or SyntheticRange(),
             accuracy=accuracy,
@@ -122,15 +129,20 @@ class SceneData:
         )
 
 
-def nearest_frame(sequence: Pose3DSequence, time_s: float) -> int | None:
+def nearest_frame(sequence: Pose3DSequence | BodySequence, time_s: float) -> int | None:
     """Return the index of the frame nearest to a time, or None if it is more than a frame period away."""
     index = int(nearest_frames(sequence, np.array([time_s]))[0])
     return index if index >= 0 else None
 
 
-def nearest_frames(sequence: Pose3DSequence, time_s: F64) -> I64:
+def nearest_frames(sequence: Pose3DSequence | BodySequence, time_s: F64) -> I64:
     """Return the index of the frame nearest to each time (T,); -1 where it is more than a frame period away."""
-    return nearest_samples(sequence.time_s, time_s, sequence.fps)
+    return nearest_samples(sequence.time_s, time_s, _fps(sequence))
+
+
+@functools.lru_cache(maxsize=4)
+def _fps(sequence: Pose3DSequence | BodySequence) -> float:
+    return sequence.fps
 
 
 def person_centres_mm(poses: Pose3DSequence) -> F64:

@@ -351,7 +351,7 @@ class ViewPresenter:
         if session is not None and self._rig is not None and not self._rig_is_former:
             reliability = camera_reliability(session, self._rig)
         self._data = SceneData.build(
-            self._rig, poses, ghost, self._volume, synthetic, _accuracy(self._rig), reliability
+            self._rig, poses, ghost, self._volume, synthetic, _accuracy(self._rig), reliability, bodies=self.motion
         )
 
     @property
@@ -395,7 +395,7 @@ class ViewPresenter:
             index = nearest_frame(poses, self._time_s(frame)) if poses is not None else None
             if poses is None or index is None:
                 continue
-            geometry, columns = skeleton_geometry(poses.skeleton), np.flatnonzero(poses.present[index])
+            geometry, columns = skeleton_geometry(poses.skeleton), poses.people_at(index)
             points, score = geometry.points(poses.xyz_mm[index, columns], poses.score[index, columns])
             pixels = project(self._rig[camera], points)
             skeletons += [

@@ -12,7 +12,7 @@ import numpy as np
 from core.body.model import BodyModel, BoneTransforms
 from core.body.sequence import BodyMotion
 from core.body.simplify import simplified
-from core.geometry.mesh import vertex_normals
+from core.rendering.surfaces import vertex_normals
 from core.types.arrays import F32, I64
 from studio.viewport.layers.spec import DisplayOption, LayerSpec, SceneFrame
 from studio.viewport.palette import RGBA
@@ -56,10 +56,115 @@ def build_bodies(data: SceneData, frame: SceneFrame) -> BodyLayer | None:
     return BodyLayer(motion=motion, frame=index, people=people, colour=colour) if len(people) else None
 
 
+class PosedLevels:
+    """Bodies of a take in several levels of detail.
+
+    Args:
+        motion: The bodies.
+    """
+
+    def __init__(self, motion: BodyMotion) -> None:
+        self.motion = motion
+        self._levels: dict[int, _Level] = {0: _Level.of(motion)}
+        self._coarser = _coarser_models(motion.model)
+
+    def level(self, level: int) -> _Level:
+        """Return a level of detail, or the finest while coarser ones are being made."""
+        if level not in self._levels:
+            model = self._coarser[level - 1]
+            if not model.done():
+                return self._levels[0]
+            self._levels[level] = _Level.of(BodyMotion.of(model.result(), self.motion.bodies))
+        return self._levels[level]
+
+    def pose(self, layer: BodyLayer, levels: tuple[int, ...]) -> Meshes:
+        """Return the bodies of a layer at these levels (N,); those at -1 are left out."""
+        from studio.viewport.visuals.meshes import Meshes
+
+        bones = self.motion.bones(layer.frame)
+        parts: list[tuple[F32, F32]] = [(_NOTHING, _NOTHING)] * len(levels)
+        for level in sorted({level for level in levels if level >= 0}):
+            rows = np.flatnonzero(np.array(levels) == level)
+            posed = self.level(level).pose(layer.people[rows], BoneTransforms(bones.R[rows], bones.t_mm[rows]))
+            for row, position, normal in zip(rows.tolist(), *posed, strict=True):
+                parts[row] = position, normal
+        return Meshes(
+            position_mm=np.concatenate([position for position, _ in parts]),
+            normal=np.concatenate([normal for _, normal in parts]),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Level:
+    """Bodies at one level of detail, with the normals (P, V, 3) at rest."""
+
+    motion: BodyMotion
+    normals: F32
+
+    @classmethod
+    def of(cls, motion: BodyMotion) -> _Level:
+        faces = motion.model.faces
+        return cls(motion, np.stack([vertex_normals(rest, faces) for rest in motion.rest.vertices_mm]))
+
+    def pose(self, people: I64, bones: BoneTransforms) -> tuple[F32, F32]:
+        """Return vertices and normals (N, V, 3) of some people in world coordinates."""
+        vertices, R = self.motion.model.skin(self.motion.rest.vertices_mm[people], bones)
+        x, y, z = (self.normals[people][..., None, axis] for axis in range(3))
+        return vertices, R[..., 0] * x + R[..., 1] * y + R[..., 2] * z
+
+
+_NOTHING: F32 = np.zeros((0, 3), np.float32)
+
+
 @functools.lru_cache(maxsize=4)
-def _levels(model: BodyModel) -> tuple[Future[BodyModel], ...]:
+def _coarser_models(model: BodyModel) -> tuple[Future[BodyModel], ...]:
     """Start to simplify a model in the background; it takes some tenths of a second, once."""
-    with ThreadPoolExecutor(1, "simplify") as worker:
-        futures = tuple(worker.submit(simplified, model, count) for count in _LEVEL_VERTICES)
-        worker.shutdown(wait=False)
+    worker = ThreadPoolExecutor(1, "simplify")
+    futures = tuple(worker.submit(simplified, model, count) for count in _LEVEL_VERTICES)
+    worker.shutdown(wait=False)
     return futures
+
+
+@functools.lru_cache(maxsize=2)
+def _posed_levels(motion: BodyMotion) -> PosedLevels:
+    return PosedLevels(motion)
+
+
+def body_meshes(layer: BodyLayer) -> MeshSource:
+    """Return the bodies of a layer, to be posed when they are drawn."""
+    from studio.viewport.visuals.meshes import MeshSource
+
+    levels = _posed_levels(layer.motion)
+    pelvis = layer.motion.bodies.pelvis_mm[layer.frame, layer.people]
+    return MeshSource(
+        ends_mm=np.stack([pelvis - (0, 0, _REACH_MM), pelvis + (0, 0, _REACH_MM)], 1),
+        colour=layer.colour,
+        faces=lambda level: levels.level(level).motion.model.faces,
+        n_vertices=lambda level: len(levels.level(level).motion.model.template_mm),
+        pose=functools.partial(levels.pose, layer),
+    )
+
+
+class BodyVisual(NodeVisual[BodyLayer]):
+    """All bodies as one mesh."""
+
+    def __init__(self, parent: Any) -> None:
+        from studio.viewport.visuals.meshes import MeshNode
+
+        self._node = MeshNode(parent=parent)
+        self._node.order = 40
+        super().__init__(self._node)
+
+    def draw(self, layer: BodyLayer) -> None:
+        """Draw these bodies."""
+        self._node.set_bodies(body_meshes(layer))
+
+
+BODIES = LayerSpec(
+    name="bodies",
+    layer=BodyLayer,
+    build=build_bodies,
+    visual=BodyVisual,
+    option=SHOW_BODIES,
+    available=lambda data: data.bodies is not None,
+)

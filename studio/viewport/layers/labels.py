@@ -55,7 +55,7 @@ def build_person_names(data: SceneData, frame: SceneFrame) -> LabelLayer | None:
     poses, index = data.poses, frame.pose_frame
     if poses is None or index is None:
         return None
-    columns = np.flatnonzero(poses.present[index])
+    columns = poses.people_at(index)
     xyz_mm = data.person_centre_mm[index, columns].copy()
     xyz_mm[:, 2] = [np.nanmax(poses.xyz_mm[index, p, :, 2]) + _ABOVE_HEAD_MM for p in columns]
     colour = np.array([frame.palette.person(int(p)) for p in columns])

@@ -86,7 +86,7 @@ def build_ghost(data: SceneData, frame: SceneFrame) -> SkeletonLayer | None:
 
 
 def _skeleton_layer(poses: Pose3DSequence, index: int, palette: Palette, *, ghost: bool) -> SkeletonLayer:
-    columns = np.flatnonzero(poses.present[index])
+    columns = poses.people_at(index)
     colour = [palette.ghost if ghost else palette.person(int(p)) for p in columns]
     xyz_mm, score = poses.xyz_mm[index, columns], poses.score[index, columns]
     return SkeletonLayer.build(poses.skeleton, xyz_mm, score, colour, ghost=ghost)

@@ -66,6 +66,7 @@ class SceneFrame:
         palette: Colours.
         pose_frame: Frame index in the result, or None if the result has none at this time.
         ghost_frame: Frame index in the compared result, or None.
+        body_frame: Frame index in the bodies, or None.
         board_frame: Frame index in the board recording, or None.
         images: (H, W, 3) uint8 RGB images by camera name; cameras without an image are missing.
     """
@@ -74,6 +75,7 @@ class SceneFrame:
     palette: Palette
     pose_frame: int | None = None
     ghost_frame: int | None = None
+    body_frame: int | None = None
     board_frame: int | None = None
     images: Mapping[str, U8] = field(default_factory=dict)
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from studio.viewport.layers import accuracy, board, cameras, floor, labels, skeletons, trails, volume
+from studio.viewport.layers import accuracy, board, bodies, cameras, floor, labels, skeletons, trails, volume
 from studio.viewport.layers.spec import DisplayOption, LayerSpec
 from studio.viewport.scene_data import SceneData
 
 LAYERS: tuple[LayerSpec[Any], ...] = (
+    bodies.BODIES,
     skeletons.GHOST,
     skeletons.SKELETONS,
     trails.TRAILS,

@@ -25,7 +25,7 @@ varying vec3 v_color;
 varying float v_height;
 void main() {
     v_normal = a_normal;
-    v_color = a_color / 255.0;
+    v_color = a_color;
     v_height = a_position.z;
     gl_Position = $transform(vec4(a_position, 1.0));
 }
@@ -52,7 +52,6 @@ void main() {
 }
 """
 
-_LAYOUT = np.dtype([("a_position", np.float32, 3), ("a_normal", np.float32, 3)])
 _LEVEL_PX = (380.0, 150.0)
 """Heights of a body on the screen, px, below which the next coarser level is drawn."""
 N_LEVELS = len(_LEVEL_PX) + 1
@@ -96,14 +95,16 @@ class MeshVisual(Visual):
 
     def __init__(self) -> None:
         super().__init__(_VERTEX, _FRAGMENT)
-        self._vertices = gloo.VertexBuffer(np.zeros(4, _LAYOUT))
-        self._colours = gloo.VertexBuffer(np.zeros((4, 3), np.float32))
+        # Separate buffers: bound parts of a structured one would keep its first length.
+        self._buffers = {
+            name: gloo.VertexBuffer(np.zeros((4, 3), np.float32)) for name in ("a_position", "a_normal", "a_color")
+        }
         self._source: MeshSource | None = None
         self._posed: tuple[MeshSource, tuple[int, ...]] | None = None
         self._static: tuple[object, ...] = ()
         self._draw_mode = "triangles"
-        self.shared_program.bind(self._vertices)
-        self.shared_program["a_color"] = self._colours
+        for name, buffer in self._buffers.items():
+            self.shared_program[name] = buffer
         self.set_gl_state(depth_test=True, blend=False, cull_face="back")
         self.freeze()
 
@@ -134,9 +135,8 @@ class MeshVisual(Visual):
 
     def _upload(self, source: MeshSource, levels: tuple[int, ...]) -> None:
         meshes = source.pose(levels)
-        table = np.empty(len(meshes.position_mm), _LAYOUT)
-        table["a_position"], table["a_normal"] = meshes.position_mm, meshes.normal
-        self._vertices.set_data(table)
+        self._buffers["a_position"].set_data(meshes.position_mm)
+        self._buffers["a_normal"].set_data(meshes.normal)
         static = levels, source.colour.tobytes(), tuple(source.n_vertices(level) for level in set(levels) if level >= 0)
         if static == self._static:
             return
@@ -145,9 +145,9 @@ class MeshVisual(Visual):
         counts = [source.n_vertices(level) for level, _ in drawn]
         first = np.concatenate([[0], np.cumsum(counts)])
         faces = [source.faces(level) + start for (level, _), start in zip(drawn, first, strict=False)]
-        colours = np.stack([255 * colour[:3] for _, colour in drawn]).astype(np.float32)
+        colours = np.stack([colour[:3] for _, colour in drawn]).astype(np.float32)
         self._index_buffer = gloo.IndexBuffer(np.concatenate(faces).astype(np.uint32).ravel())
-        self._colours.set_data(np.repeat(colours, counts, 0))
+        self._buffers["a_color"].set_data(np.repeat(colours, counts, 0))
 
     def _compute_bounds(self, axis: int, view: Any) -> None:
         """Return no bounds: the canvas frames the scene itself."""
