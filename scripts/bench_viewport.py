@@ -177,7 +177,7 @@ def _measure(app: QApplication, view: Viewport, scenes: Iterator[SceneLayers], f
 def _drawer(app: QApplication, view: Viewport, scenes: Iterator[SceneLayers]) -> Callable[[], None]:
     """Return a function that draws the next scene and returns once it is on the screen."""
     swapped = []
-    view._canvas.native.frameSwapped.connect(lambda: swapped.append(True))
+    view.native.frameSwapped.connect(lambda: swapped.append(True))
     view.set_scene_source(lambda: next(scenes))
 
     def draw() -> None:
