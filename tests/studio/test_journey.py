@@ -50,7 +50,7 @@ def test_the_sample_becomes_exported_files(
     window.show_page("view")
     view = window.pages["view"]
     for name in ("labels", "trails", "cameras"):  # they are drawn in the people's colours too
-        view.toolbar.toggle_button(name).setChecked(False)
+        view.toolbar.toggle(name).setChecked(False)
     people = [current_theme().person(i) for i in range(2)]
 
     def seen() -> list[int]:
@@ -58,7 +58,7 @@ def test_the_sample_becomes_exported_files(
         return [0, 0] if image is None else [_pixels_of(image, colour) for colour in people]
 
     qtbot.waitUntil(lambda: min(seen()) > 100, timeout=20_000)
-    view.toolbar.toggle_button("skeletons").setChecked(False)
+    view.toolbar.toggle("skeletons").setChecked(False)
     qtbot.waitUntil(lambda: max(seen()) < 20, timeout=20_000)
 
     window.show_page("export")

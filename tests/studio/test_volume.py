@@ -210,7 +210,7 @@ def test_show_in_3d_opens_the_view_page_with_the_volume(opened: MainWindow, qtbo
     _click(qtbot, opened.pages["train"].volume_3d)
     assert opened.page_name == "view"
     view = opened.pages["view"]
-    assert view.toolbar.toggle_button("volume").isChecked()
+    assert view.toolbar.toggle("volume").isChecked()
     assert view.volume.isVisible()
     assert view.volume.editor.size_text.text() == "6.20 × 2.80 × 2.20 m"
     opened.registry["page.train"].trigger()

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from core.session import Session
-from studio.pages.view.options import VIDEO_OPTIONS, VIEWS, shortcuts, toolbar_options
+from studio.pages.view.options import VIDEO_OPTIONS, VIEW_KEYS, VIEWS, shortcuts, toolbar_options
 from studio.pages.view.page import ViewPage
 from studio.state.app_state import AppState
 from studio.viewport.layers import table
@@ -74,7 +74,7 @@ def test_a_new_layer_is_built_drawn_and_offered(
     qtbot.addWidget(page)
     page.resize(900, 600)
     page.show()
-    button = page.toolbar.toggle_button("beacon")
+    button = page.toolbar.toggle("beacon")
     assert button.toolTip() == "Beacon (X)"
     page._state.set_session(Session.open(numbered_root))
     qtbot.waitUntil(lambda: page.panes.up_to_date, timeout=20_000)
@@ -104,7 +104,7 @@ def test_a_new_layer_is_built_drawn_and_offered(
 def test_names_and_shortcuts_are_unique() -> None:
     names = [spec.name for spec in table.LAYERS]
     options = [option.name for option in toolbar_options()]
-    keys = [option.shortcut for option in toolbar_options() if option.shortcut] + [key for _, _, key in VIEWS] + ["F"]
+    keys = [option.shortcut for option in toolbar_options() if option.shortcut] + [key for _, _, key in VIEWS] + sorted(VIEW_KEYS)
     for values in (names, options, keys):
         assert len(set(values)) == len(values)
     assert set(VIDEO_OPTIONS) <= set(toolbar_options())

@@ -25,7 +25,7 @@ from core.geometry import inside, project, project_rig
 from core.session import Session
 from core.types import CameraRig, Pose3DSequence
 from studio.pages.registry import PAGES
-from studio.pages.view.options import FRAME_ALL_KEY, VIEWS, toolbar_options
+from studio.pages.view.options import VIEW_KEYS, VIEWS, toolbar_options
 from studio.pages.view.page import ViewPage
 from studio.state.app_state import AppState
 from studio.theme import DARK, LIGHT, apply_theme
@@ -70,7 +70,7 @@ def drawn(page: ViewPage, qtbot: QtBot) -> np.ndarray:
 def hide_all_but_skeletons(page: ViewPage) -> None:
     """Show only skeletons in the 3D view: labels and trails have the same colours."""
     for name in ("labels", "trails", "cameras"):
-        page.toolbar.toggle_button(name).setChecked(False)
+        page.toolbar.toggle(name).setChecked(False)
 
 
 @pytest.mark.slow
@@ -132,7 +132,7 @@ def test_people_are_drawn_where_they_are_and_can_be_hidden(
         ends = [[poses.skeleton.index(joint) for joint in pair] for pair in pairs]
         middles = page.viewport.project_to_widget(poses.xyz_mm[0, person][ends].mean(1))
         assert np.mean([near(mask, xy, 2) for xy in middles]) > 0.7
-    page.toolbar.toggle_button("skeletons").setChecked(False)
+    page.toolbar.toggle("skeletons").setChecked(False)
     without = drawn(page, qtbot)
     for person in (0, 1):
         assert of_colour(without, DARK.person(person)).sum() < 0.02 * of_colour(with_people, DARK.person(person)).sum()
@@ -184,10 +184,10 @@ def test_the_capture_volume_is_drawn_where_it_is_and_follows_its_fields(
 ) -> None:
     page = open_view(numbered_session)
     for name in ("labels", "trails", "cameras", "skeletons", "floor"):
-        page.toolbar.toggle_button(name).setChecked(False)
+        page.toolbar.toggle(name).setChecked(False)
     page.views.button("front").click()
     empty = drawn(page, qtbot)
-    page.toolbar.toggle_button("volume").setChecked(True)
+    page.toolbar.toggle("volume").setChecked(True)
     page.views.button("front").click()
 
     def top_edge() -> np.ndarray:
@@ -224,7 +224,7 @@ def test_the_capture_volume_is_drawn_over_the_videos(open_view: Open, qtbot: QtB
 @pytest.mark.slow
 def test_the_volume_panel_stays_inside_the_view(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
     page = open_view(Session.open(numbered_root))
-    page.toolbar.toggle_button("volume").setChecked(True)
+    page.toolbar.toggle("volume").setChecked(True)
     assert page.volume.isVisible()
     folded = page.volume.height()
     page.volume.edit.setChecked(True)
@@ -242,7 +242,7 @@ def test_the_volume_panel_stays_inside_the_view(open_view: Open, qtbot: QtBot, n
     assert page.volume.height() == folded
     page.volume.closed.emit()
     assert not page.volume.isVisible()
-    assert not page.toolbar.toggle_button("volume").isChecked()
+    assert not page.toolbar.toggle("volume").isChecked()
 
 
 @pytest.mark.slow
@@ -337,7 +337,7 @@ def test_people_are_drawn_over_the_videos(
             shown = [near(mask, place, 2) for place, visible in zip(places, inside(camera, xy), strict=True) if visible]
             assert shown
             assert np.mean(shown) >= 0.75
-    page.toolbar.toggle_button("skeletons").setChecked(False)
+    page.toolbar.toggle("skeletons").setChecked(False)
     assert of_colour(pixels(pane), tokens.person(0)).sum() == 0
     apply_theme(qapp, "dark")
 
@@ -349,10 +349,10 @@ def test_detections_are_drawn_as_crosses(
     seen = project_rig(rig, poses.xyz_mm)
     write_detections(numbered_session, rig, seen)
     page = open_view(numbered_session)
-    page.toolbar.toggle_button("skeletons").setChecked(False)
+    page.toolbar.toggle("skeletons").setChecked(False)
     pane, camera = page.panes.panes["cam02"], rig["cam02"]
     before = pixels(pane)
-    page.toolbar.toggle_button("detections").setChecked(True)
+    page.toolbar.toggle("detections").setChecked(True)
     after = pixels(pane)
     box = pane.image_box()
     changed = (before != after).any(-1)
@@ -473,7 +473,7 @@ def test_the_list_of_shortcuts_is_complete() -> None:
     listed = " ".join(keys for page in PAGES if page.name == "view" for _, keys in page.keys).split()
     assert {key for key in listed if len(key) == 1} == {o.shortcut for o in toolbar_options() if o.shortcut} | {
         v[2] for v in VIEWS
-    } | {FRAME_ALL_KEY}
+    } | VIEW_KEYS
 
 
 @pytest.mark.slow
@@ -550,5 +550,5 @@ def test_the_legend_explains_the_colours_of_the_cameras(open_view: Open, numbere
     assert page.legend.title == "Reprojection error"
     assert list(page.legend.rows) == [(2, "poor: 20.0 px")]
     assert page.viewport.rect().contains(page.legend.geometry())
-    page.toolbar.toggle_button("cameras").setChecked(False)
+    page.toolbar.toggle("cameras").setChecked(False)
     assert not page.legend.isVisible()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from studio.viewport.camera import ViewName
-from studio.viewport.layers.spec import DisplayOption
+from studio.viewport.layers.spec import DisplayOption, Section
 from studio.viewport.layers.table import display_options
 
 SHOW_DETECTIONS = DisplayOption(
-    name="detections", label="2D detections on the videos", icon="cross", shortcut="D", default=False
+    name="detections", label="2D detections on the videos", icon="cross", shortcut="D", default=False, section="Videos"
 )
 SHOW_VIDEO_FLOOR = DisplayOption(
-    name="video floor", label="Floor grid on the videos", icon="measure", shortcut="H", default=False
+    name="video floor", label="Floor grid on the videos", icon="measure", shortcut="H", default=False, section="Videos"
 )
 SHOW_VIDEO_BODIES = DisplayOption(name="video bodies", label="Bodies on the videos", icon="person", shortcut="V")
 VIDEO_OPTIONS = (SHOW_VIDEO_BODIES, SHOW_DETECTIONS, SHOW_VIDEO_FLOOR)
@@ -24,7 +26,11 @@ VIEWS: tuple[tuple[ViewName, str, str], ...] = (
 )
 """Viewing directions: name, text and shortcut."""
 
-FRAME_ALL_KEY = "F"
+FRAME_ALL_KEY, FOUR_KEY, THROUGH_KEY, WIPE_KEY, RESET_KEY = "F", "5", "0", "W", "R"
+VIEW_KEYS = {FRAME_ALL_KEY, FOUR_KEY, THROUGH_KEY, WIPE_KEY, RESET_KEY}
+
+
+SECTIONS = get_args(Section)
 
 
 def toolbar_options() -> tuple[DisplayOption, ...]:
@@ -40,6 +46,10 @@ def shortcuts() -> tuple[tuple[str, str], ...]:
         ("Back or forward 10 frames", "Shift+Left  or  Shift+Right"),
         ("Go to start or end", "Home  or  End"),
         ("Perspective, top, front, side view", "  ".join(key for _, _, key in VIEWS)),
+        ("Four views", FOUR_KEY),
+        ("Look through the next camera", THROUGH_KEY),
         ("Frame all", FRAME_ALL_KEY),
+        ("Reset view and layers", RESET_KEY),
+        ("Compare by a dividing line", WIPE_KEY),
         *((option.label, option.shortcut) for option in toolbar_options() if option.shortcut),
     )

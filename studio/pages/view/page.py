@@ -8,7 +8,8 @@ from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtGui import QHideEvent, QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
-from studio.pages.view.options import SHOW_VIDEO_BODIES
+from studio.pages.view.divider import Divider
+from studio.pages.view.options import SHOW_VIDEO_BODIES, toolbar_options
 from studio.pages.view.panels import EvaluationCard, PeoplePanel, VolumePanel
 from studio.pages.view.presenter import ViewPresenter
 from studio.pages.view.toolbar import ViewStrip, ViewToolbar
@@ -16,6 +17,7 @@ from studio.shell.updating import UPDATE_TIP, start_update
 from studio.state.app_state import AppState
 from studio.theme import GRID_PX, Theme, current_theme, theme_changed
 from studio.viewport.accuracy_colours import ACCURACY_TITLE
+from studio.viewport.camera import ViewName
 from studio.viewport.canvas import Viewport
 from studio.viewport.layers.accuracy import SHOW_ACCURACY
 from studio.viewport.layers.cameras import SHOW_CAMERAS
@@ -94,6 +96,7 @@ class ViewPage(QWidget):
             corner = self.viewport.rect().bottomRight() - self.views.rect().bottomRight()
             self.views.move(corner.x() - _MARGIN_PX, corner.y() - _MARGIN_PX)
             self.volume.fit(self.viewport.height() - 2 * _MARGIN_PX)
+            self.divider.place()
             self._place_legend()
         return False
 
@@ -119,6 +122,7 @@ class ViewPage(QWidget):
         self.evaluation = EvaluationCard()
         self.people = PeoplePanel()
         self.people.hide()
+        self.divider = Divider(self.viewport)
         self.views = ViewStrip(self.viewport)
         self.volume = VolumePanel(self._state.volume, self.viewport)
         self.volume.hide()
@@ -166,9 +170,20 @@ class ViewPage(QWidget):
         self.toolbar.comparison_selected.connect(self._compare)
         self.toolbar.option_toggled.connect(self._toggle)
         self.toolbar.person_followed.connect(self._follow)
-        for signal in (self.views.view_selected, self.views.frame_all_requested, self.timeline.playing_changed):
+        self.toolbar.wipe_toggled.connect(self._set_wipe)
+        self.toolbar.reset_requested.connect(self._reset)
+        self.divider.moved.connect(self.viewport.set_wipe_share)
+        for signal in (
+            self.views.view_selected,
+            self.views.four_selected,
+            self.views.camera_selected,
+            self.views.frame_all_requested,
+            self.timeline.playing_changed,
+        ):
             signal.connect(self.viewport.stop_turning)
-        self.views.view_selected.connect(self.viewport.set_view)
+        self.views.view_selected.connect(self._set_view)
+        self.views.four_selected.connect(self._set_four)
+        self.views.camera_selected.connect(self._look_through)
         self.views.frame_all_requested.connect(self.viewport.frame_all)
         self.timeline.frame_changed.connect(self._show_frame)
         self._notice.update_button.clicked.connect(lambda: start_update(self._state, self.window()))
@@ -224,6 +239,8 @@ class ViewPage(QWidget):
             self.splitter.setSizes([round(self.width() * share) for share in shares])
             self.evaluation.fold.setChecked(self.height() >= _UNFOLD_HEIGHT_PX)
         self.toolbar.show_state(presenter)
+        self.views.show_cameras(presenter.camera_names)
+        self._show_wipe()
         self.timeline.show_model(presenter.timeline_model())
         self.evaluation.show_summary(presenter.evaluation)
         self._show_people()
@@ -247,10 +264,10 @@ class ViewPage(QWidget):
         self._refresh_frame()
 
     def _show_volume(self) -> None:
-        self.toolbar.toggle_button(SHOW_VOLUME.name).setChecked(True)
+        self.toolbar.toggle(SHOW_VOLUME.name).setChecked(True)
 
     def _hide_volume(self) -> None:
-        self.toolbar.toggle_button(SHOW_VOLUME.name).setChecked(False)
+        self.toolbar.toggle(SHOW_VOLUME.name).setChecked(False)
 
     def _show_volume_panel(self) -> None:
         shown = self.presenter.options.shows(SHOW_VOLUME) and self.presenter.has_rig
@@ -298,6 +315,9 @@ class ViewPage(QWidget):
     def _layers(self) -> SceneLayers:
         return self.presenter.layers(self.timeline.frame, self._palette, self.panes.images())
 
+    def _compared_layers(self) -> SceneLayers:
+        return self.presenter.compared_layers(self.timeline.frame, self._palette, self.panes.images())
+
     def _show_people(self) -> None:
         people = self.presenter.people_at(self.timeline.frame)
         self.people.setVisible(bool(people))
@@ -313,6 +333,47 @@ class ViewPage(QWidget):
             self._show_body_layers()
         self.panes.refresh_overlays()
         self.viewport.invalidate()
+
+    def _set_wipe(self, on: bool) -> None:
+        self.presenter.wipe = on
+        self._show_wipe()
+
+    def _show_wipe(self) -> None:
+        """Divide the view between two results if that is chosen and possible."""
+        presenter = self.presenter
+        one_view = not self.viewport.four and not presenter.options.through
+        shown = presenter.wipe and presenter.has_comparison and one_view and self.viewport.has_gl
+        names = (presenter.title(presenter.result), presenter.title(presenter.comparison)) if shown else ("", "")
+        self.divider.show_names(*names)
+        self.viewport.set_wiped_source(self._compared_layers if shown else None)
+
+    def _set_view(self, view: ViewName) -> None:
+        self._leave_camera()
+        self.viewport.set_view(view)
+        self._show_wipe()
+
+    def _set_four(self) -> None:
+        self._leave_camera()
+        self.viewport.set_four(True)
+        self._show_wipe()
+
+    def _look_through(self, name: str) -> None:
+        self.viewport.set_four(False)
+        self.presenter.options = replace(self.presenter.options, through=name)
+        self.viewport.look_through(self.presenter.camera(name))
+        self._show_wipe()
+
+    def _leave_camera(self) -> None:
+        self.presenter.options = replace(self.presenter.options, through="")
+        self.viewport.look_through(None)
+
+    def _reset(self) -> None:
+        """Show the layers and the view of the start."""
+        for option in toolbar_options():
+            self.toolbar.toggle(option.name).setChecked(option.default)
+        self.toolbar.follow.setCurrentIndex(0)
+        self._follow(None)
+        self.views.button("perspective").click()
 
     def _compare(self, name: str) -> None:
         self.presenter.compare_with(name)

@@ -23,7 +23,7 @@ from core.session.align import shown_timeline
 from core.session.calibrations import former_rig
 from core.session.inputs import outdated_evaluation, outdated_inputs
 from core.session.volume import ActiveVolume
-from core.types import CameraRig, CaptureVolume, Pose2D, Pose3DSequence
+from core.types import Camera, CameraRig, CaptureVolume, Pose2D, Pose3DSequence
 from core.types.arrays import F64, U8
 from studio.pages.view.bodies import BodiesReader
 from studio.pages.view.options import SHOW_DETECTIONS, SHOW_VIDEO_BODIES, SHOW_VIDEO_FLOOR, VIDEO_OPTIONS
@@ -38,7 +38,7 @@ from studio.viewport.layers.volume import SHOW_VOLUME
 from studio.viewport.palette import Palette
 from studio.viewport.reliability import CameraReliability, camera_reliability
 from studio.viewport.scene import SceneLayers, build_scene_layers
-from studio.viewport.scene_data import SceneData, nearest_frame, nearest_frames
+from studio.viewport.scene_data import SceneData, nearest_frame, nearest_frames, person_centres_mm
 from studio.viewport.skeleton_geometry import skeleton_geometry
 from studio.widgets.images.body_layers import BodyLayers
 from studio.widgets.images.pane_overlay import PaneOverlay, ProjectedSkeleton
@@ -87,7 +87,9 @@ class ViewPresenter:
         self._rig: CameraRig | None = None
         self._rig_is_former = False
         self._active_volume: ActiveVolume | None = None
+        self.wipe = False
         self._data = SceneData.build()
+        self._sides: tuple[SceneData, SceneData] | None = None
         self._take_notice: Notice | None = None
         self._sequences: dict[str, tuple[int, Pose3DSequence]] = {}
         self._poses2d: dict[str, Pose2D] | None = None
@@ -152,6 +154,20 @@ class ViewPresenter:
         return self._state.comparison_name
 
     @property
+    def has_comparison(self) -> bool:
+        """Whether a second result is drawn."""
+        return self._sides is not None
+
+    @property
+    def camera_names(self) -> tuple[str, ...]:
+        """Names of the calibrated cameras of the take."""
+        return self._data.cameras
+
+    def camera(self, name: str) -> Camera | None:
+        """Return a calibrated camera by name, or None."""
+        return self._rig[name] if self._rig is not None and name in self._data.cameras else None
+
+    @property
     def person_ids(self) -> tuple[int, ...]:
         """Ids of the people in the result."""
         return self._data.poses.person_ids if self._data.poses is not None else ()
@@ -206,7 +222,13 @@ class ViewPresenter:
             palette: Colours.
             images: (H, W, 3) uint8 RGB images by camera name.
         """
-        return build_scene_layers(self._data, self._time_s(frame), self.options, palette, images)
+        data = self._sides[0] if self.wipe and self._sides else self._data
+        return build_scene_layers(data, self._time_s(frame), self.options, palette, images)
+
+    def compared_layers(self, frame: int, palette: Palette, images: Mapping[str, U8]) -> SceneLayers:
+        """Build the layers to the right of the dividing line: those of the compared result."""
+        data = self._sides[1] if self._sides else self._data
+        return build_scene_layers(data, self._time_s(frame), self.options, palette, images)
 
     def overlay(self, camera: str, frame: int) -> PaneOverlay:
         """Return the overlay of a camera image at a frame."""
@@ -353,6 +375,10 @@ class ViewPresenter:
         self._data = SceneData.build(
             self._rig, poses, ghost, self._volume, synthetic, _accuracy(self._rig), reliability, bodies=self.motion
         )
+        self._sides = None
+        if poses is not None and ghost is not None:
+            other = replace(self._data, poses=ghost, ghost=None, person_centre_mm=person_centres_mm(ghost))
+            self._sides = replace(self._data, ghost=None), other
 
     @property
     def _volume(self) -> CaptureVolume | None:

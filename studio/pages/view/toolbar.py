@@ -1,13 +1,29 @@
-"""Toolbar of the View page: result, comparison, followed person, layer toggles; and the strip of views."""
+"""Toolbar of the View page: result, comparison, followed person, layers; and the strip of views."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QSizePolicy, QToolButton, QWidget
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QMenu, QSizePolicy, QToolButton, QWidget
 
 from studio.icons import icon
-from studio.pages.view.options import FRAME_ALL_KEY, SHOW_VIDEO_FLOOR, VIDEO_OPTIONS, VIEWS, toolbar_options
+from studio.pages.view.options import (
+    FOUR_KEY,
+    FRAME_ALL_KEY,
+    RESET_KEY,
+    SECTIONS,
+    SHOW_VIDEO_FLOOR,
+    THROUGH_KEY,
+    VIEWS,
+    WIPE_KEY,
+    toolbar_options,
+)
 from studio.pages.view.presenter import ViewPresenter
+from studio.viewport.layers.spec import DisplayOption
+from studio.widgets.buttons import MenuButton
 from studio.widgets.choice import Choice
 from studio.widgets.text import make_label
 
@@ -18,14 +34,18 @@ class ViewToolbar(QFrame):
     Signals:
         result_selected: Name of a result, or empty for none.
         comparison_selected: Name of the result to compare with, or empty.
+        wipe_toggled: Whether the results are compared by a dividing line.
         option_toggled: A `DisplayOption`, and whether it is on.
         person_followed: Id of a person, or None.
+        reset_requested: View and layers should be as at the start.
     """
 
     result_selected = Signal(str)
     comparison_selected = Signal(str)
+    wipe_toggled = Signal(bool)
     option_toggled = Signal(object, bool)
     person_followed = Signal(object)
+    reset_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -34,8 +54,10 @@ class ViewToolbar(QFrame):
         self.result.activated.connect(self._select_result)
         self.compare.activated.connect(self._select_comparison)
         self.follow.activated.connect(self._select_person)
-        self._buttons = QButtonGroup(self)
-        self._buttons.setExclusive(False)
+        self.wipe = _tool_button("wipe", f"Compare by a dividing line ({WIPE_KEY})")
+        self.wipe.setCheckable(True)
+        self.wipe.toggled.connect(self.wipe_toggled)
+        self._actions = {option.name: self._action(option) for option in self._options}
         row = QHBoxLayout(self)
         row.setContentsMargins(12, 6, 8, 6)
         row.setSpacing(4)
@@ -45,23 +67,26 @@ class ViewToolbar(QFrame):
             row.addWidget(make_label(text, "small", wrap=False))
             row.addSpacing(2)
             row.addWidget(combo, stretch)
+            if combo is self.compare:
+                row.addWidget(self.wipe)
             row.addSpacing(6)
         row.addStretch(1)
-        for index, option in enumerate(self._options):
-            if option == VIDEO_OPTIONS[0]:
-                row.addSpacing(8)
-            tip = f"{option.label} ({option.shortcut})" if option.shortcut else option.label
-            toggle = _tool_button(option.icon, tip)
-            toggle.setCheckable(True)
-            self._buttons.addButton(toggle, index)
-            row.addWidget(toggle)
-        self._buttons.idToggled.connect(self._toggle_option)
+        self._buttons: dict[str, QToolButton] = {}
+        for option in self._options:
+            if option.default:
+                toggle = _tool_button("", option.label)
+                toggle.setDefaultAction(self._actions[option.name])
+                self._buttons[option.name] = toggle
+                row.addWidget(toggle)
+        row.addSpacing(4)
+        self.layers = MenuButton("Layers of the 3D view and of the videos", "Layers")
+        self.layers.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self._fill(self.layers.entries)
+        row.addWidget(self.layers)
 
-    def toggle_button(self, name: str) -> QToolButton:
-        """Return the button of an option by name."""
-        toggle = self._buttons.button(next(i for i, option in enumerate(self._options) if option.name == name))
-        assert isinstance(toggle, QToolButton)
-        return toggle
+    def toggle(self, name: str) -> QAction:
+        """Return the toggle of an option by name."""
+        return self._actions[name]
 
     def show_state(self, presenter: ViewPresenter) -> None:
         """Show the choices and the current selection."""
@@ -74,23 +99,45 @@ class ViewToolbar(QFrame):
         self.result.setEnabled(bool(presenter.results))
         self.compare.setEnabled(len(others) > 1)
         self.follow.setEnabled(len(people) > 1)
-        for index, option in enumerate(self._options):
-            toggle = self._buttons.button(index)
-            toggle.setVisible(presenter.is_available(option))
-            toggle.setChecked(presenter.options.shows(option))
-        self.toggle_button(SHOW_VIDEO_FLOOR.name).setEnabled(presenter.has_rig)
+        self.wipe.setVisible(presenter.has_comparison)
+        for option in self._options:
+            action, available = self._actions[option.name], presenter.is_available(option)
+            action.setVisible(available)
+            action.setChecked(presenter.options.shows(option))
+            if option.name in self._buttons:
+                self._buttons[option.name].setVisible(available)
+        self.toggle(SHOW_VIDEO_FLOOR.name).setEnabled(presenter.has_rig)
 
     def press(self, key: str) -> bool:
         """Handle a shortcut; return whether it has a meaning here."""
-        for index, option in enumerate(self._options):
-            toggle = self._buttons.button(index)
-            if option.shortcut == key and toggle.isEnabled() and not toggle.isHidden():
-                toggle.toggle()
+        if key == RESET_KEY:
+            self.reset_requested.emit()
+            return True
+        if key == WIPE_KEY and not self.wipe.isHidden():
+            self.wipe.toggle()
+            return True
+        for option in self._options:
+            action = self._actions[option.name]
+            if option.shortcut == key and action.isEnabled() and action.isVisible():
+                action.toggle()
                 return True
         return False
 
-    def _toggle_option(self, index: int, on: bool) -> None:
-        self.option_toggled.emit(self._options[index], on)
+    def _action(self, option: DisplayOption) -> QAction:
+        # The key follows a tab, where menus show it. As a shortcut of the action it would act beyond this page.
+        action = QAction(icon(option.icon), f"{option.label}\t{option.shortcut}", self)
+        action.setToolTip(f"{option.label} ({option.shortcut})" if option.shortcut else option.label)
+        action.setCheckable(True)
+        action.setChecked(option.default)
+        action.toggled.connect(partial(self.option_toggled.emit, option))
+        return action
+
+    def _fill(self, menu: QMenu) -> None:
+        for section in SECTIONS:
+            menu.addSection(section)
+            menu.addActions([self._actions[o.name] for o in self._options if o.section == section])
+        menu.addSeparator()
+        menu.addAction(f"Reset view and layers\t{RESET_KEY}", self.reset_requested.emit)
 
     def _select_result(self, index: int) -> None:
         self.result_selected.emit(self.result.itemData(index))
@@ -103,30 +150,41 @@ class ViewToolbar(QFrame):
 
 
 class ViewStrip(QFrame):
-    """Buttons for the viewing direction, over a corner of the 3D view.
+    """Buttons for the view, over a corner of the 3D view.
 
     Signals:
         view_selected: Name of a view.
+        four_selected: Four views should be shown.
+        camera_selected: Name of a camera to look through.
         frame_all_requested: Everything should come into view.
     """
 
     view_selected = Signal(str)
+    four_selected = Signal()
+    camera_selected = Signal(str)
     frame_all_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setProperty("role", "card")
         self._views = QButtonGroup(self)
+        self._cameras: tuple[str, ...] = ()
+        self._camera = ""
         row = QHBoxLayout(self)
         row.setContentsMargins(4, 4, 4, 4)
         row.setSpacing(2)
         for index, (_name, text, key) in enumerate(VIEWS):
-            button = _tool_button("", f"{text} view ({key})")
-            button.setText(text)
-            button.setCheckable(True)
-            button.setChecked(index == 0)
-            self._views.addButton(button, index)
-            row.addWidget(button)
+            view = _tool_button("", f"{text} view ({key})")
+            view.setText(text)
+            view.setChecked(index == 0)
+            self._add(row, view, index)
+        self.four = _tool_button("four-views", f"Four views ({FOUR_KEY})")
+        self.four.clicked.connect(self.four_selected)
+        self._add(row, self.four)
+        self.through = _tool_button("frustum", f"Look through a camera ({THROUGH_KEY}: the next one)")
+        self.through.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.through.setMenu(QMenu(self))
+        self._add(row, self.through)
         frame_all = _tool_button("frame", f"Frame all ({FRAME_ALL_KEY})")
         frame_all.clicked.connect(self.frame_all_requested)
         row.addWidget(frame_all)
@@ -138,24 +196,53 @@ class ViewStrip(QFrame):
         assert isinstance(button, QToolButton)
         return button
 
+    def show_cameras(self, cameras: Sequence[str]) -> None:
+        """Offer cameras to look through."""
+        if tuple(cameras) == self._cameras:
+            return
+        self._cameras, self._camera = tuple(cameras), ""
+        menu = self.through.menu()
+        menu.clear()
+        for name in cameras:
+            menu.addAction(name, partial(self.select_camera, name))
+        self.through.setVisible(bool(cameras))
+        if self.through.isChecked():
+            self.button("perspective").click()
+
+    def select_camera(self, name: str) -> None:
+        """Look through a camera."""
+        self._camera = name
+        self.through.setChecked(True)
+        self.camera_selected.emit(name)
+
     def press(self, key: str) -> bool:
         """Handle a shortcut; return whether it has a meaning here."""
         if key == FRAME_ALL_KEY:
             self.frame_all_requested.emit()
-            return True
-        for index, (_name, _text, view_key) in enumerate(VIEWS):
-            if view_key == key:
-                self._views.button(index).click()
-                return True
-        return False
+        elif key == FOUR_KEY:
+            self.four.click()
+        elif key == THROUGH_KEY and self._cameras:
+            index = self._cameras.index(self._camera) + 1 if self._camera and self.through.isChecked() else 0
+            self.select_camera(self._cameras[index % len(self._cameras)])
+        elif any(view_key == key for _, _, view_key in VIEWS):
+            self.button(next(name for name, _, view_key in VIEWS if view_key == key)).click()
+        else:
+            return False
+        return True
+
+    def _add(self, row: QHBoxLayout, view: QToolButton, index: int = -1) -> None:
+        view.setCheckable(True)
+        self._views.addButton(view, index)
+        row.addWidget(view)
 
     def _select_view(self, index: int) -> None:
-        self.view_selected.emit(VIEWS[index][0])
+        if 0 <= index < len(VIEWS):
+            self.view_selected.emit(VIEWS[index][0])
 
 
 _TIPS = (
     "3D result to show",
-    "Second result, drawn as a thin ghost",
+    "Second result, drawn as a thin ghost or beside a dividing line",
     "Keep a person in the centre of the 3D view",
 )
 

@@ -49,7 +49,7 @@ def build_accuracy(data: SceneData, frame: SceneFrame) -> AccuracyLayer | None:
     return _accuracy(data.accuracy, frame.palette) if data.accuracy is not None else None
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=4)
 def _accuracy(accuracy: AccuracyMap, palette: Palette) -> AccuracyLayer:
     level = len(accuracy.z_mm) // 2
     image = error_colours(accuracy, level, np.asarray(255 * palette.levels[:, :3], np.float64))

@@ -26,7 +26,7 @@ def build_trajectory(data: SceneData, frame: SceneFrame) -> TrailLayer | None:
     return _trajectory(data.board, frame.palette) if data.board is not None else None
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=4)
 def _trajectory(board: BoardTrack, palette: Palette) -> TrailLayer:
     return TrailLayer(xyz_mm=board.centre_mm[None], colour=palette.person(_COLOUR)[None])
 
@@ -46,7 +46,7 @@ def build_board(data: SceneData, frame: SceneFrame) -> SkeletonLayer | None:
     )
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=4)
 def _extent(layer: TrailLayer) -> F64:
     """Return the corners (8, 3) of a box around the trajectory. Percentiles: stray points must not shrink the view."""
     points = layer.xyz_mm[0][np.isfinite(layer.xyz_mm[0]).all(1)]

@@ -57,7 +57,7 @@ def build_cameras(data: SceneData, frame: SceneFrame) -> CameraLayer | None:
     )
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=4)
 def _camera_colours(data: SceneData, palette: Palette) -> RGBA:
     """Return (V, 4) colours by reliability level; level -1, unknown, is the last choice."""
     choices = np.concatenate([palette.levels, palette.camera[None]])

@@ -48,7 +48,7 @@ def build_floor(data: SceneData, frame: SceneFrame) -> FloorLayer:
     return _floor(data, frame.palette)
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=4)
 def _floor(data: SceneData, palette: Palette) -> FloorLayer:
     return FloorLayer(
         low_m=data.floor_low_m,

@@ -72,12 +72,12 @@ def build_floor_marks(data: SceneData, frame: SceneFrame) -> LabelLayer:
     return _floor_marks(data, frame.palette)
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=4)
 def _camera_names(data: SceneData, palette: Palette) -> LabelLayer:
     return _label_layer(data.cameras, data.camera_centre_mm, palette.muted, palette, muted=True)
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=4)
 def _floor_marks(data: SceneData, palette: Palette) -> LabelLayer:
     texts, points = [], []
     for axis in (0, 1):

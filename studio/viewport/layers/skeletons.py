@@ -17,7 +17,7 @@ from studio.viewport.scene_data import SceneData
 from studio.viewport.skeleton_geometry import skeleton_geometry
 from studio.viewport.visuals import capsule_visual
 
-SHOW_SKELETONS = DisplayOption(name="skeletons", label="Skeletons", icon="skeleton", shortcut="S")
+SHOW_SKELETONS = DisplayOption(name="skeletons", label="Skeletons", icon="skeleton", shortcut="S", section="People")
 
 _BONE_MM, _JOINT_MM = 17.0, 27.0
 _GHOST_BONE_MM = 7.0

@@ -5,26 +5,29 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from core.types.arrays import F64, U8
 from studio.viewport.palette import Palette
 from studio.viewport.scene_data import SceneData
 
+Section = Literal["People", "Scene", "Videos"]
+"""Parts of the menu of toggles, in order."""
 LayerT = TypeVar("LayerT")
 LayerT_contra = TypeVar("LayerT_contra", contravariant=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DisplayOption:
-    """A toggle of the View toolbar.
+    """A toggle of the View page. All are listed in its menu; those that are on by default have a button as well.
 
     Attributes:
         name: Key in `ViewOptions`; unique.
-        label: Text of the tooltip and of the list of shortcuts.
+        label: Text of the tooltip, of the menu and of the list of shortcuts.
         icon: File name in `resources/icons`.
         shortcut: Letter that toggles the option on the View page; may be empty.
         default: Initial state.
+        section: Part of the menu.
     """
 
     name: str
@@ -32,6 +35,7 @@ class DisplayOption:
     icon: str
     shortcut: str = ""
     default: bool = True
+    section: Section = "Scene"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +46,13 @@ class ViewOptions:
         overrides: State by option name, for options that differ from their default.
         follow: Id of the person that the view follows, or None.
         trail_s: Length of the trails in seconds.
+        through: Camera that the view looks through; empty for none.
     """
 
     overrides: Mapping[str, bool] = field(default_factory=dict)
     follow: int | None = None
     trail_s: float = 1.5
+    through: str = ""
 
     def shows(self, option: DisplayOption) -> bool:
         """Return whether an option is on."""

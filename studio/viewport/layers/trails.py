@@ -13,7 +13,7 @@ from studio.viewport.primitives import Capsules, make_capsules
 from studio.viewport.scene_data import SceneData
 from studio.viewport.visuals import capsule_visual
 
-SHOW_TRAILS = DisplayOption(name="trails", label="Trails", icon="trail", shortcut="T")
+SHOW_TRAILS = DisplayOption(name="trails", label="Trails", icon="trail", shortcut="T", section="People")
 
 _MAX_POINTS = 60
 _HEIGHT_MM = 4.0

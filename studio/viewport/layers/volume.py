@@ -42,7 +42,7 @@ def build_volume(data: SceneData, frame: SceneFrame) -> VolumeLayer | None:
     return _volume(data, data.volume, frame.palette) if data.volume is not None else None
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=4)
 def _volume(data: SceneData, volume: CaptureVolume, palette: Palette) -> VolumeLayer:
     low, high = data.synthetic.corners_mm(volume)
     return VolumeLayer(
@@ -72,7 +72,7 @@ def box_edges(low: F64, high: F64) -> tuple[F64, F64]:
     return corners[first], corners[second]
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=4)
 def _extent(layer: VolumeLayer) -> F64:
     return box_corners(layer.low_mm, layer.high_mm)
 
