@@ -51,8 +51,8 @@ def test_bodies_lie_over_the_people_in_the_videos(
     bodies = standing(poses)
     bodies.save(take.layout.bodies("baseline"))
     page = open_view(numbered_session)
-    toggle = page.toolbar.toggle_button(SHOW_VIDEO_BODIES.name)
-    assert not toggle.isHidden() and toggle.isChecked()
+    toggle = page.toolbar.toggle(SHOW_VIDEO_BODIES.name)
+    assert toggle.isVisible() and toggle.isChecked()
     for name, pane in page.panes.panes.items():
         assert pane.layer is not None and pane.image is not None
         covered = np.zeros(pane.image.shape[:2], bool)
@@ -65,10 +65,10 @@ def test_bodies_lie_over_the_people_in_the_videos(
             if 0 <= x < covered.shape[1] and 0 <= y < covered.shape[0]:
                 assert covered[y, x]
         assert 0.002 < covered.mean() < 0.5
-    toggle.click()
+    toggle.trigger()
     wait_until_drawn(page, qtbot)
     assert all(pane.layer is None for pane in page.panes.panes.values())
 
 
 def test_without_bodies_there_is_no_toggle(open_view: Callable[[Session], ViewPage], numbered_session: Session) -> None:
-    assert open_view(numbered_session).toolbar.toggle_button(SHOW_VIDEO_BODIES.name).isHidden()
+    assert not open_view(numbered_session).toolbar.toggle(SHOW_VIDEO_BODIES.name).isVisible()

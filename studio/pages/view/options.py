@@ -14,7 +14,9 @@ SHOW_DETECTIONS = DisplayOption(
 SHOW_VIDEO_FLOOR = DisplayOption(
     name="video floor", label="Floor grid on the videos", icon="measure", shortcut="H", default=False, section="Videos"
 )
-SHOW_VIDEO_BODIES = DisplayOption(name="video bodies", label="Bodies on the videos", icon="person", shortcut="V")
+SHOW_VIDEO_BODIES = DisplayOption(
+    name="video bodies", label="Bodies on the videos", icon="person", shortcut="V", section="Videos"
+)
 VIDEO_OPTIONS = (SHOW_VIDEO_BODIES, SHOW_DETECTIONS, SHOW_VIDEO_FLOOR)
 """Toggles that affect the videos only."""
 
@@ -28,7 +30,6 @@ VIEWS: tuple[tuple[ViewName, str, str], ...] = (
 
 FRAME_ALL_KEY, FOUR_KEY, THROUGH_KEY, WIPE_KEY, RESET_KEY = "F", "5", "0", "W", "R"
 VIEW_KEYS = {FRAME_ALL_KEY, FOUR_KEY, THROUGH_KEY, WIPE_KEY, RESET_KEY}
-
 
 SECTIONS = get_args(Section)
 
