@@ -30,6 +30,7 @@ _SESSION_COMMANDS = {
     "demo": "Create a session from the embedded sample recording",
     "status": "Show which steps are done, ready or blocked, and why",
     "cameras": "List the cameras that can be found, with their addresses",
+    "body-models": "List the body models that bodies are fitted with, add one from a file, or remove one",
     "volume": "Show or set the capture volume that the networks work in",
     "calibrations": "List the calibrations that the session has had, or use one of them again",
     "resume": "Resume a job that was stopped",
@@ -132,6 +133,7 @@ class CommandLine:
         calibrations.add_argument("--use", metavar="NAME", default="", help="Name of the calibration to use.")
         cameras = self._add("cameras", _SESSION_COMMANDS["cameras"], "[--modes]")
         cameras.add_argument("--modes", action="store_true", help="List the modes of each camera as well.")
+        _add_body_model_options(self._add("body-models", _SESSION_COMMANDS["body-models"], "[options]"))
         resume = self._add("resume", _SESSION_COMMANDS["resume"], "SESSION RUN")
         resume.add_argument("run", metavar="RUN", help="Name of the run, which is the name of its folder in `runs`.")
         config = self._add("config", _SESSION_COMMANDS["config"], "VERB [--preset NAME]")
@@ -191,6 +193,20 @@ def _overview() -> str:
     for title, commands in parts.items():
         lines += [f"{title}:", *(f"  {name:<18}{summary}" for name, summary in commands.items()), ""]
     return "\n".join(lines).rstrip()
+
+
+def _add_body_model_options(parser: Parser) -> None:
+    change = parser.add_mutually_exclusive_group()
+    change.add_argument(
+        "--add", type=Path, metavar="FILE", help="Model file of SMPL, SMPL-H or SMPL-X (.pkl or .npz) to add."
+    )
+    change.add_argument("--remove", metavar="NAME", default="", help="Name of a model to remove from this machine.")
+    parser.add_argument(
+        "--name", metavar="NAME", default="", help="Name of the model to add. If omitted, that of its family and sex."
+    )
+    parser.add_argument(
+        "--accept-licence", action="store_true", help="Accept the licence of the model to add without being asked."
+    )
 
 
 def _add_volume_options(parser: Parser) -> None:

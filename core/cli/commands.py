@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from core.cli.arguments import CommandLine, resolve_params
+from core.cli.body_models import body_models_command
 from core.cli.calibrations import calibrations_command
 from core.cli.cameras import cameras_command
 from core.cli.docs import defaults_of, settings_file
@@ -136,6 +137,7 @@ _COMMANDS = {
     "demo": _demo,
     "status": _status,
     "config": _config,
+    "body-models": body_models_command,
     "volume": volume_command,
     "calibrations": calibrations_command,
     "cameras": cameras_command,

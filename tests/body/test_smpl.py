@@ -18,6 +18,7 @@ from core.body.models import registry
 from core.body.models.families import FAMILIES
 from core.body.models.free import free_body
 from core.body.models.smpl import JOINTS, read_smpl
+from core.cli.commands import main
 from core.errors import CoreError
 from core.geometry.so3 import exp
 from core.synthetic.rendering.scene import room_people
@@ -143,7 +144,7 @@ def test_the_fit_works_with_a_users_model(smpl: BodyModel) -> None:
     bones = FREE.transforms(rest[0], rotations[:, 0], pelvis[:, 0])
     exact = FREE.posed_keypoints(rest[1], bones)[:, [FREE.keypoints.index(name) for name in COCO17.joints]]
     xyz = exact + np.random.default_rng(0).normal(0, 20 / np.sqrt(3), exact.shape)
-    fit = fit_body(smpl, COCO17.joints, xyz, 30.0)
+    fit = fit_body(smpl, COCO17.joints, xyz, np.arange(60) / 30)
     limbs = [
         j for j, name in enumerate(smpl.joints) if name.split("_")[-1] in ("hip", "knee", "ankle", "elbow", "wrist")
     ]
@@ -239,7 +240,6 @@ def test_an_archive_from_a_website_is_named_as_such(tmp_path: Path) -> None:
 def test_a_model_is_kept_with_its_terms_until_it_is_removed(
     smpl_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setattr(registry, "bodies_folder", lambda: tmp_path / "bodies")
     model = registry.read_body_model(smpl_file, "Anna")
     with pytest.raises(CoreError, match="terms of SMPL were not accepted: Non-commercial"):
@@ -264,3 +264,16 @@ def test_a_model_is_kept_with_its_terms_until_it_is_removed(
         registry.load_body_model("Anna")
     with pytest.raises(CoreError, match="ships with the program"):
         registry.remove_body_model("free")
+
+
+def test_models_are_added_and_removed_by_the_command_line(
+    smpl_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(registry, "bodies_folder", lambda: tmp_path / "bodies")
+    assert main(["body-models", "--add", str(smpl_file)]) == 1
+    assert "were not accepted" in capsys.readouterr().err
+    assert main(["body-models", "--add", str(smpl_file), "--accept-licence"]) == 0
+    shown = capsys.readouterr().out
+    assert "smpl_male" in shown and "https://smpl.is.tue.mpg.de/modellicense.html" in shown
+    assert main(["body-models", "--remove", "smpl_male"]) == 0
+    assert "smpl_male" not in capsys.readouterr().out

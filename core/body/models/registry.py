@@ -60,8 +60,8 @@ class BodyCard:
     @property
     def title(self) -> str:
         """Name in the window, such as "SMPL-X, female"; with the name it was given, if it was given another one."""
-        if self.name == FREE:
-            return self.about.title
+        if self.name == FREE or self.problem:
+            return self.about.title if self.name == FREE else self.name
         usual = f"{self.about.title}, {self.gender}"
         return usual if self.name == f"{self.family}_{self.gender}" else f"{self.name} ({usual})"
 
@@ -130,7 +130,7 @@ def keep_body_model(model: BodyModel, path: Path, *, accepted: bool) -> BodyCard
     family = FAMILIES[model.family]
     if not accepted:
         message = f"The terms of {family.title} were not accepted: {family.terms}"
-        raise CoreError(message, f"Read {family.licence_site}, then add the model and accept the terms.")
+        raise CoreError(message, f"Read {family.licence_site}, and accept it (--accept-licence).")
     card = BodyCard(
         name=model.name,
         family=model.family,
