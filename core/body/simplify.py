@@ -30,7 +30,8 @@ def simplified(model: BodyModel, n_vertices: int) -> BodyModel:
         return model
     kept, faces = collapse_edges(model.template_mm.astype(np.float64), model.faces, n_vertices)
     rows = {name: getattr(model, name)[kept] for name in _PER_VERTEX}
-    return dataclasses.replace(model, faces=faces, **rows)
+    pose_dirs = None if model.pose_dirs_mm is None else model.pose_dirs_mm[:, kept]
+    return dataclasses.replace(model, faces=faces, pose_dirs_mm=pose_dirs, **rows)
 
 
 def collapse_edges(vertices: F64, faces: I64, n_vertices: int) -> tuple[I64, I64]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from core.body.fit import fit_body
 from core.body.model import BodyModel
@@ -18,6 +19,7 @@ from core.body.models import registry
 from core.body.models.families import FAMILIES
 from core.body.models.free import free_body
 from core.body.models.smpl import JOINTS, read_smpl
+from core.body.simplify import simplified
 from core.cli.commands import main
 from core.errors import CoreError
 from core.geometry.so3 import exp
@@ -115,6 +117,14 @@ def test_pose_blend_shapes_move_the_skin_as_defined(smpl: BodyModel, arrays: dic
         moved = np.einsum("jab,jvb->jva", np.array(world), rest - rest_joints[:, None]) + joints[p][:, None] / 1000
         expected = np.einsum("vj,jva->va", arrays["weights"], moved)
         np.testing.assert_allclose(vertices[p] / 1000, expected, atol=2e-6)
+
+
+def test_a_coarser_model_keeps_its_pose_blend_shapes(smpl: BodyModel) -> None:
+    coarse = simplified(smpl, 6000)
+    assert len(coarse.template_mm) == 6000
+    rotations = exp(np.random.default_rng(4).normal(0, 0.3, (1, 24, 3)))
+    fine, few = (posed(model, rotations, np.zeros((1, 3)), np.zeros((1, 10)))[0][0] for model in (smpl, coarse))
+    assert cKDTree(fine).query(few)[0].max() < 0.01
 
 
 def test_skinning_equals_smplx(smpl: BodyModel, arrays: dict[str, np.ndarray]) -> None:
