@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,6 +79,14 @@ class Hdf5Document:
             raise bad_document(self.where, f"{name}: the attribute {attribute} cannot be read ({error})") from error
         return value.decode(errors="replace") if isinstance(value, bytes) else value if isinstance(value, str) else ""
 
+    def number_attribute(self, name: str, attribute: str) -> float:
+        """Return an attribute of a data set or group as a number; NaN if it is missing or not a number."""
+        try:
+            value = self._file[name or "/"].attrs.get(attribute, math.nan)
+        except Exception as error:
+            raise bad_document(self.where, f"{name}: the attribute {attribute} cannot be read ({error})") from error
+        return float(value) if isinstance(value, int | float | np.number) else math.nan
+
     def pickled_attribute(self, name: str, attribute: str) -> Any:
         """Return an attribute that Python stored as a pickle, read as `core.documents.pickles` does.
 
@@ -96,7 +105,12 @@ class Hdf5Document:
         if name not in self.names:
             raise bad_document(self.where, f"it has no {name}")
         data = self._file[name]
-        if data.external or data.is_virtual:
+        try:
+            elsewhere = data.external or data.is_virtual
+            _ = data.dtype, data.shape
+        except Exception as error:  # h5py raises many kinds of errors for damaged files
+            raise bad_document(self.where, f"{name} cannot be read ({error})") from error
+        if elsewhere:
             raise bad_document(self.where, f"{name} is stored in another file")
         return data
 

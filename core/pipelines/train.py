@@ -16,7 +16,6 @@ from core.datasets.split import held_out_camera
 from core.datasets.take_images import cached_images
 from core.errors import CoreError
 from core.files import write_yaml
-from core.geometry.similarity import Similarity
 from core.models.device import describe_device, pick_device, process_count
 from core.models.distributed import Group, process_group
 from core.pipelines.params import TrainParams
@@ -35,9 +34,11 @@ from core.session.inputs import (
     world_of_training,
 )
 from core.training.config import TrainConfig
+from core.training.preview import HeldOutPreview
 from core.training.trainer import Trainer
 from core.training.validation import triangulated_px
 from core.types.camera import CameraRig
+from core.types.pose3d import Pose3DSequence
 from core.types.skeleton import skeleton
 
 
@@ -98,9 +99,12 @@ def _train(
         if config.model.heatmap.source == "backbone":
             with group.rank_zero_first():
                 images = [cached_images(take, rig, config.model, reporter) for take in takes]
-        footage = _footage(rig, takes, params.estimator, config, maps, images, world, reporter)
+        baselines = [take.poses3d(BASELINE) for take in takes]
+        baselines = baselines if world is None else [world.poses(baseline) for baseline in baselines]
+        footage = _footage(rig, takes, baselines, params.estimator, config, maps, images, reporter)
+        preview = HeldOutPreview(run.held_out_frame, footage, takes, baselines)
         volume = chosen.volume(config.model.root.spacing_mm)
-        trainer = Trainer(config, footage, volume, run.checkpoints, device, reporter, group)
+        trainer = Trainer(config, footage, volume, run.checkpoints, device, reporter, group, preview)
         state = trainer.run()
     return {
         "steps": state.steps_done,
@@ -127,22 +131,20 @@ def _takes(session: Session, params: TrainParams) -> list[Take]:
 def _footage(
     rig: CameraRig,
     takes: list[Take],
+    baselines: list[Pose3DSequence],
     estimator: str,
     config: TrainConfig,
     maps: list[StoredHeatmaps],
     images: list[StoredImages],
-    world: Similarity | None,
     reporter: Reporter,
 ) -> Footage:
     """Collect inputs, pseudo labels and split of all takes."""
-    inputs, labels, times_s, baselines, joints = [], [], [], [], skeleton(config.model.skeleton)
+    inputs, labels, times_s, joints = [], [], [], skeleton(config.model.skeleton)
     unseen = held_out_camera(rig.names, config.split)
-    for take in takes:
-        poses2d, baseline = take.poses2d(estimator, rig), take.poses3d(BASELINE)
-        baseline = baseline if world is None else world.poses(baseline)
+    for take, baseline in zip(takes, baselines, strict=True):
+        poses2d = take.poses2d(estimator, rig)
         time_s = take.timeline().time_s
         times_s.append(time_s)
-        baselines.append(baseline)
         inputs.append(MultiviewPoses2D.stack(rig, poses2d, joints))
         if config.labels == "raw":
             labels.append(PseudoLabels.raw(inputs[-1]))

@@ -70,6 +70,11 @@ class RunLayout:
         return self.root / "checkpoints"
 
     @property
+    def held_out_frame(self) -> Path:
+        """Held-out frame as the networks of a training predict it."""
+        return self.root / "held_out_frame.json"
+
+    @property
     def report(self) -> Path:
         """Report of the job."""
         return self.root / "report.json"

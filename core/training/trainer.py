@@ -22,6 +22,7 @@ from core.models.scene import CaptureScene
 from core.progress import Reporter
 from core.training.config import TrainConfig
 from core.training.parallel import BatchNormStatistics
+from core.training.preview import HeldOutPreview
 from core.training.stages.backbone import advice
 from core.training.stages.registry import build_stages
 from core.training.stages.stage import TrainingStage
@@ -67,6 +68,7 @@ class Trainer:
         device: Device to train on.
         reporter: Receives progress, losses and metrics.
         group: Processes that train together.
+        preview: Held-out frame that follows the networks; None without one.
 
     Raises:
         CoreError: A setting is invalid, or requires heatmaps, images or joints that the footage lacks.
@@ -81,7 +83,9 @@ class Trainer:
         device: torch.device,
         reporter: Reporter,
         group: Group | None = None,
+        preview: HeldOutPreview | None = None,
     ) -> None:
+        self._preview = preview
         self.group = Group() if group is None else group
         from_mapping(TrainConfig, to_mapping(config), "training.")  # settings built in code are not validated yet
         if config.model.heatmap.source == "estimator" and footage.maps is None:
@@ -250,6 +254,8 @@ class Trainer:
         if "peaks_near" in metrics and self.state.step == stage.steps and advice(metrics["peaks_near"]):
             self.reporter.note(advice(metrics["peaks_near"]), "warning")
         if stage.name in _MEASURED and len(self.footage.held_out):
+            if self._preview is not None:
+                self._preview.update(self.networks, self.scene, self.state.steps_done)
             px = held_out_px(self.networks, self.scene, self.footage, self.config.measure_frames)
             if math.isfinite(px):
                 self.reporter.metric("held_out/px", px, self.state.steps_done)

@@ -17,8 +17,8 @@ from core.models.inference import estimate_people
 from core.models.networks import Networks
 from core.models.scene import CaptureScene
 from core.training.losses.joints import match_people
-from core.types import Pose3DSequence
-from core.types.arrays import I64
+from core.types import CameraRig, Pose3DSequence
+from core.types.arrays import F64, I64
 from core.types.skeleton import Skeleton, convert
 
 _FAR_PX = 1e6
@@ -49,14 +49,8 @@ def held_out_px(
     gate = _gate_px(footage)
     for start in range(0, len(frames), batch):
         batch_frames = frames[start : start + batch]
-        plain = scene.affine.expand(len(batch_frames), -1, -1, -1)
-        views = augmented_views(networks, footage, scene, batch_frames, plain).views
-        if unseen is not None:
-            views = views.with_weights(views.view_weight * (torch.arange(len(footage.rig)) != unseen).to(scene.device))
-        people = estimate_people(networks, scene, views)
-        uv, _ = scene.projector(people.xyz_mm)
-        for b, frame in enumerate(batch_frames):
-            projected = uv[people.sample == b].movedim(0, 1).cpu()  # (V, P, J, 2)
+        predicted = predicted_px(networks, scene, footage, batch_frames, unseen)
+        for frame, projected in zip(batch_frames, predicted, strict=True):
             labels = torch.as_tensor(footage.labels.xy_px[frame])
             w = torch.as_tensor(footage.labels.weight[frame])
             if unseen is not None:
@@ -66,6 +60,19 @@ def held_out_px(
             weight += float(w.sum())
     networks.train(was_training)
     return error / weight if weight else float("nan")
+
+
+def predicted_px(
+    networks: Networks, scene: CaptureScene, footage: Footage, frames: I64, unseen: int | None = None
+) -> list[torch.Tensor]:
+    """Return the people (V, P, J, 2) px that networks in evaluation mode find in each frame."""
+    plain = scene.affine.expand(len(frames), -1, -1, -1)
+    views = augmented_views(networks, footage, scene, frames, plain).views
+    if unseen is not None:
+        views = views.with_weights(views.view_weight * (torch.arange(len(footage.rig)) != unseen).to(scene.device))
+    people = estimate_people(networks, scene, views)
+    uv, _ = scene.projector(people.xyz_mm)
+    return [uv[people.sample == b].movedim(0, 1).cpu() for b in range(len(frames))]
 
 
 def triangulated_px(baselines: Sequence[Pose3DSequence], footage: Footage, joints: Skeleton, most: int) -> float:
@@ -84,17 +91,22 @@ def triangulated_px(baselines: Sequence[Pose3DSequence], footage: Footage, joint
     gate, error, weight = _gate_px(footage), 0.0, 0.0
     for frame in _measured_frames(footage, most):
         take = int(np.searchsorted(starts, frame, side="right")) - 1
-        poses, t = baselines[take], int(frame - starts[take])
-        people = np.flatnonzero(poses.present[t])
-        xyz, score = convert(poses.xyz_mm[t, people], poses.score[t, people], poses.skeleton, joints)
-        uv = np.stack([project(camera, xyz) for camera in footage.rig])  # (V, P, J, 2)
-        known = (score > 0) & np.isfinite(uv).all(-1)
+        uv = baseline_px(baselines[take], int(frame - starts[take]), footage.rig, joints)
+        known = np.asarray(np.isfinite(uv).all(-1))
         w = torch.as_tensor(footage.labels.weight[frame])
         projected = torch.as_tensor(np.where(known[..., None], uv, _FAR_PX)).to(w.dtype)
         distance = match_people(projected, torch.as_tensor(footage.labels.xy_px[frame]), w, gate)
         error += float((distance * w).sum())
         weight += float(w.sum())
     return error / weight if weight else float("nan")
+
+
+def baseline_px(poses: Pose3DSequence, t: int, rig: CameraRig, joints: Skeleton) -> F64:
+    """Return the triangulated people (V, P, J, 2) px of one frame, NaN where missing."""
+    people = np.flatnonzero(poses.present[t])
+    xyz, score = convert(poses.xyz_mm[t, people], poses.score[t, people], poses.skeleton, joints)
+    uv = np.stack([project(camera, xyz) for camera in rig])
+    return np.where((score > 0)[..., None], uv, np.nan)
 
 
 def _measured_frames(footage: Footage, most: int) -> I64:

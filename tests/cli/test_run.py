@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from core.cli import main
@@ -17,6 +18,7 @@ from core.session import BASELINE, Session
 from core.session.status import trained_runs
 from core.session.volume import set_volume
 from core.training import presets
+from core.training.held_out_frame import HeldOutFrame
 from core.types import VolumeSettings
 from tests.tiny_training import tiny_training
 
@@ -59,6 +61,13 @@ def test_all_steps_run_and_finished_training_is_reused(session: Session, capsys:
     exported = sorted(p.name for p in session.layout.exports.iterdir())
     assert "two_people_baseline.json" in exported and "two_people_baseline.csv" in exported
     assert take.poses3d(BASELINE).present.any(), "the footage shows people"
+
+    held_out = HeldOutFrame.load(model.held_out_frame)
+    assert held_out.predicted is not None and held_out.step == 6, "each validation rewrites it"
+    camera = take.camera(held_out.camera)
+    shown = np.stack(held_out.triangulated)
+    inside = (np.nan_to_num(shown, nan=-1.0) >= 0) & (shown < camera.size_px)
+    assert inside.all(-1).mean() > 0.5 and 0 <= held_out.image < FRAMES
 
     weights = next(Path(model.checkpoints).rglob("*.safetensors"))
     before = weights.stat().st_mtime_ns

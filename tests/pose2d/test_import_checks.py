@@ -163,7 +163,7 @@ def test_what_cannot_be_poses_is_said(short_session: Session, seen: Seen, tmp_pa
         run(short_session, single)
     project = tmp_path / "poses.slp"
     project.write_bytes(b"x")
-    with pytest.raises(CoreError, match="a project of SLEAP"):
+    with pytest.raises(CoreError, match="not a readable HDF5 file"):
         run(short_session, project)
     path = write_folders(tmp_path / "three", {c: f for c, f in seen.items() if c != "cam04"})
     with pytest.raises(CoreError, match="no 2D poses of camera cam04"):

@@ -187,6 +187,68 @@ def sleap_hdf5(path: Path, frames: list[list[F64]], joints: str, size: Size) -> 
         file["node_names"] = [joint.encode() for joint in COCO17.joints]
 
 
+_SLP_FRAMES = [(name, "<i8") for name in ("frame_id", "video", "frame_idx", "instance_id_start", "instance_id_end")]
+_SLP_INSTANCES = [
+    ("instance_id", "<i8"),
+    ("instance_type", "u1"),
+    ("frame_id", "<u8"),
+    ("skeleton", "<u4"),
+    ("track", "<i4"),
+    ("from_predicted", "<i8"),
+    ("score", "<f4"),
+    ("point_id_start", "<u8"),
+    ("point_id_end", "<u8"),
+    ("tracking_score", "<f4"),
+]
+_SLP_POINTS = [("x", "<f8"), ("y", "<f8"), ("visible", "?"), ("complete", "?")]
+
+
+def sleap_projects(path: Path, videos: Seen, corrected: bool = False) -> None:
+    """Write a project as SLEAP does, format 1.0 with a video each where frames were corrected by hand, else 1.2."""
+    corner = 0.5 if corrected else 0.0
+    rows: list[tuple[int, ...]] = []
+    instances: list[tuple[float, ...]] = []
+    points: dict[bool, list[tuple[float, ...]]] = {False: [], True: []}
+
+    def add(person: F64, track: int, by_user: bool, replaced: int) -> None:
+        start = len(points[by_user])
+        for x, y, score in person.tolist():
+            points[by_user].append((x + corner, y + corner, score > 0, True, *(() if by_user else (score,))))
+        kind = 0 if by_user else 1
+        ends = start, len(points[by_user])
+        instances.append((len(instances), kind, len(rows), 0, track, replaced, 0.8, *ends, 0.0))
+
+    for number, frames in enumerate(videos.values()):
+        for t, people in enumerate(frames):
+            first = len(instances)
+            for n, person in enumerate(people):
+                wrong = corrected and (t + n) % 2 == 0  # by its track, or by the number
+                add(person + [40.0 * wrong, 0, 0], n if t % 2 else -1, False, -1)
+                if wrong:
+                    add(person, n if t % 2 else -1, True, -1 if t % 2 else len(instances) - 1)
+            rows.append((len(rows), number, t, first, len(instances)))
+    order = [*range(1, 17), 0]
+    metadata = {
+        "nodes": [{"name": COCO17.joints[j], "weight": 1.0} for j in np.argsort(order)],
+        "skeletons": [{"graph": {"name": "person"}, "links": [], "nodes": [{"id": n} for n in order]}],
+    }
+    with h5py.File(path, "w") as file:
+        group = file.create_group("metadata")
+        group.attrs["format_id"] = 1.0 if corrected else 1.2
+        group.attrs["json"] = np.bytes_(json.dumps(metadata))
+        file["videos_json"] = [
+            np.bytes_(json.dumps({"backend": {"filename": f"D:\\footage\\{name}.mp4"}})) for name in videos
+        ]
+        file["frames"] = np.array(rows, _SLP_FRAMES)
+        file["instances"] = np.array(instances, _SLP_INSTANCES)
+        file["points"] = np.array(points[True], _SLP_POINTS)
+        file["pred_points"] = np.array(points[False], [*_SLP_POINTS, ("score", "<f8")])
+
+
+def sleap_project(path: Path, frames: list[list[F64]], joints: str, size: Size) -> None:
+    sleap_projects(path, {"video": frames})
+
+
 def sleap_csv(path: Path, frames: list[list[F64]], joints: str, size: Size) -> None:
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -230,6 +292,7 @@ FORMATS: dict[str, tuple[Callable[[Path, list[list[F64]], str, Size], None], str
     "deeplabcut_hdf5": (deeplabcut_hdf5, ".h5", "named"),
     "sleap_hdf5": (sleap_hdf5, ".h5", "named"),
     "sleap_csv": (sleap_csv, ".csv", "named"),
+    "sleap_project": (sleap_project, ".slp", "named"),
     "mediapipe_csv": (mediapipe_csv, ".csv", "named"),
     "mediapipe_long_csv": (mediapipe_long_csv, ".csv", "blazepose33"),
 }
@@ -250,6 +313,29 @@ def test_every_format_gives_the_same_people(
     assert result["joints"] == joints
     assert [w for w in warnings if "shares of the image size" not in w] == []
     assert_same(short_session, seen, 0.6 if form.startswith("mediapipe") else 0.01)
+
+
+def test_a_project_of_all_cameras_gives_what_was_corrected_by_hand(
+    short_session: Session, seen: Seen, tmp_path: Path
+) -> None:
+    path = tmp_path / "labels.slp"
+    sleap_projects(path, seen, corrected=True)
+    result, warnings = run(short_session, path)
+    assert result["joints"] == "named" and warnings == []
+    assert_same(short_session, seen)
+
+    with h5py.File(path, "r+") as file:
+        table = file["instances"][:]
+        table["point_id_end"][3] += 1
+        file["instances"][:] = table
+    with pytest.raises(CoreError, match="has 18 points, expected 17"):
+        run(short_session, path, name="other")
+    with h5py.File(path, "r+") as file:
+        table = file["frames"][:]
+        table["instance_id_end"][0] = 1 << 40
+        file["frames"][:] = table
+    with pytest.raises(CoreError, match="state people that it does not have"):
+        run(short_session, path, name="other")
 
 
 def test_contract_of_every_importer() -> None:

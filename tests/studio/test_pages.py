@@ -21,9 +21,10 @@ from core.jobs.events import encode
 from core.pipelines.params import ImportRigParams
 from core.session import BASELINE, Session, Take
 from core.training.config import TrainConfig
+from core.training.held_out_frame import HeldOutFrame
 from core.training.presets import CARDS, PRESETS
 from core.types.pose3d import Pose3DSequence
-from core.types.skeleton import COCO17
+from core.types.skeleton import COCO17, PANOPTIC15
 from studio.main_window import MainWindow
 from studio.pages.calibrate import presenter as calibrate
 from studio.pages.calibrate.import_dialog import ImportRigDialog
@@ -435,6 +436,35 @@ def test_only_plots_with_data_are_shown(opened: MainWindow, qtbot) -> None:
     opened.show_page("train")
     qtbot.waitUntil(lambda: "Ray refiner, synthetic people" in shown())
     assert shown() == ["2D error on held-out frames", "Ray refiner, synthetic people"]
+
+
+@pytest.mark.slow
+def test_a_held_out_frame_follows_the_networks(opened: MainWindow, qtbot) -> None:
+    session, page = _session(opened), opened.pages["train"]
+    opened.show_page("train")
+    assert not page.held_out.isVisible()
+    _finished_training(session, "quick", ["held_out/px"])
+    run = session.runs()[-1]
+    people = (np.full((15, 2), 100.0), np.full((15, 2), 300.0))
+    people[1][:3] = np.nan
+    frame = HeldOutFrame(take="two_people", camera="cam02", image=2, skeleton="panoptic15", triangulated=people)
+    dataclasses.replace(frame, predicted=people[:1], step=50).save(run.held_out_frame)
+    opened.state.set_session(session)
+    qtbot.waitUntil(page.held_out.isVisible)
+    size_px = session.take("two_people").camera("cam02").size_px
+    image, (before,), (now,) = page.held_out.now.image, page.held_out.before.lines, page.held_out.now.lines
+    scale = image.width() / size_px[0]
+    assert len(before.paths_px) == 2 * len(now.paths_px) == 2 * len(PANOPTIC15.bones)
+    np.testing.assert_allclose(now.paths_px[0], 100.5 * scale - 0.5)
+    assert page.held_out.now.caption == "Networks, step 50"
+
+    dataclasses.replace(frame, predicted=people, step=1200).save(run.held_out_frame)
+    tracked = opened.state.jobs.jobs[-1]
+    opened.state.jobs.measured.emit(tracked, [Metric(name="held_out/px", value=9.0, step=1200)])
+    qtbot.waitUntil(lambda: page.held_out.now.caption == "Networks, step 1,200")
+    run.held_out_frame.write_text("{}", encoding="utf-8")
+    opened.state.jobs.measured.emit(tracked, [Metric(name="held_out/px", value=9.0, step=1250)])
+    qtbot.waitUntil(lambda: not page.held_out.isVisible())
 
 
 def test_every_stage_of_training_has_a_plot() -> None:

@@ -12,6 +12,7 @@ from PySide6.QtCore import Qt
 from core.session.status import session_status
 from core.synthetic.rigs import ring_rig
 from studio.main_window import MainWindow
+from studio.shell.replace_dialog import ReplaceDialog
 from studio.state.app_state import AppState
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "calibration"))
@@ -36,6 +37,13 @@ def test_a_late_camera_is_synchronised_by_the_button_of_the_banner(
     notice = window.pages["train"].repair_notice
     assert notice.isVisible() and "cam01 does not fit" in notice.sentence.text()
     assert notice.push.text() == "Synchronise cameras"
+    train = window.pages["train"]
+    assert train.repair_first.isVisible()
+    train.repair_first.setChecked(True)
+    train.run_all_steps()
+    (question,) = window.findChildren(ReplaceDialog)
+    assert question.isVisible() and not window.state.jobs.active, "a calibration is not replaced without a question"
+    question.reject()
     window.show_page("calibrate")
     page = window.pages["calibrate"]
     page.steps.show_panel("check")
@@ -51,4 +59,4 @@ def test_a_late_camera_is_synchronised_by_the_button_of_the_banner(
     assert session.take("walk").clock_errors == {"cam01": pytest.approx(-0.2, abs=0.003)}
     assert not page.banner.push.isVisible(), "nothing is offered until the people are compared again"
     window.show_page("train")
-    assert not notice.isVisible()
+    assert not notice.isVisible() and not train.repair_first.isVisible()

@@ -15,6 +15,7 @@ POSE2D_IMPORTERS: Registry[Pose2DImporter] = Registry(
         "mmpose": "core.pose2d.importers.mmpose:IMPORTER",
         "coco": "core.pose2d.importers.coco:IMPORTER",
         "sleap-hdf5": "core.pose2d.importers.sleap:HDF5",
+        "sleap-project": "core.pose2d.importers.sleap_project:IMPORTER",
         "sleap-csv": "core.pose2d.importers.sleap:CSV",
         "deeplabcut-hdf5": "core.pose2d.importers.deeplabcut:HDF5",
         "deeplabcut-csv": "core.pose2d.importers.deeplabcut:CSV",

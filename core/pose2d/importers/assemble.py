@@ -107,7 +107,7 @@ def _sources_by_camera(take: Take, options: ImportOptions, reporter: Reporter) -
         owners = list(options.cameras)
     elif len(take.cameras) == len(found) == 1:
         owners = list(take.cameras)
-    elif options.path.is_file():
+    elif options.path.is_file() and len(found) == 1:
         owners = []
     else:
         strangers = [source.name for source in found if not may_match(source.name, take.cameras)]
@@ -116,7 +116,7 @@ def _sources_by_camera(take: Take, options: ImportOptions, reporter: Reporter) -
             left_out += strangers
         owners = cameras_of_files([source.name for source in found], take.cameras, "2D poses")
     missing = [camera for camera in take.cameras if camera not in owners]
-    if missing and options.path.is_file():
+    if missing and options.path.is_file() and len(found) == 1:
         importer, _ = read_source(found[0], options.format)
         raise CoreError(
             f"{options.path.name} is a file with the 2D poses of one camera ({importer.title}), but take {take.name} "

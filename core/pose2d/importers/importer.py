@@ -13,8 +13,9 @@ from core.types.arrays import F64
 
 PeopleByImage = Mapping[int, list[F64]]
 """Number of an image to the people in it, each (J, 3): x, y in the unit of the file, and confidence."""
-Container = Literal["folder", "json", "table", "hdf5"]
-"""Kind of file that a format is stored in: a folder of JSON files with an image each, or one file a camera."""
+Container = Literal["folder", "json", "table", "hdf5", "project"]
+"""Kind of file that a format is stored in: a folder of JSON files with an image each, one file a camera, or a project
+of several videos."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,17 @@ from core.files import read_json
 from core.pose2d.importers import POSE2D_IMPORTERS
 from core.pose2d.importers.importer import REMEDY, CameraPeople, Container, Pose2DImporter
 from core.pose2d.importers.openpose import image_files, is_image_document, name_start
+from core.pose2d.importers.sleap_project import SleapVideo, project_videos
 
-_CONTAINERS: dict[str, Container] = {".json": "json", ".csv": "table", ".tsv": "table", ".h5": "hdf5", ".hdf5": "hdf5"}
+_CONTAINERS: dict[str, Container] = {
+    ".json": "json",
+    ".csv": "table",
+    ".tsv": "table",
+    ".h5": "hdf5",
+    ".hdf5": "hdf5",
+    ".slp": "project",
+}
 _UNREAD = {
-    ".slp": "a project of SLEAP: export it with File, Export Analysis HDF5 or CSV",
     ".pickle": "a raw result of DeepLabCut: create its .h5 or .csv files first",
     ".pkl": "a pickle",
     ".npz": "an archive of arrays",
@@ -30,7 +37,7 @@ _UNREAD = {
 }
 READ = (
     "Read are folders of JSON files with an image each (OpenPose, rtmlib, Pose2Sim), JSON of AlphaPose, MMPose and "
-    "COCO, HDF5 and CSV of SLEAP and DeepLabCut, and CSV tables such as from MediaPipe."
+    "COCO, projects of SLEAP, HDF5 and CSV of SLEAP and DeepLabCut, and CSV tables such as from MediaPipe."
 )
 
 
@@ -43,12 +50,14 @@ class PoseSource:
         path: The file or folder.
         container: Kind of file.
         prefix: Start of the file names of the camera, where several share a folder.
+        video: Number of the video in a project.
     """
 
     name: str
     path: Path
     container: Container
     prefix: str | None = None
+    video: int = 0
 
     @property
     def files(self) -> list[Path]:
@@ -67,7 +76,7 @@ def find_sources(path: Path) -> tuple[list[PoseSource], list[str]]:
     """
     try:
         if path.is_file():
-            return [_file_source(path, path.stem)], []
+            return _file_sources(path, path.stem), []
         if not path.is_dir():
             raise CoreError(
                 f"There is no file or folder {path}.", "Choose the folder with the 2D poses of all cameras."
@@ -84,12 +93,20 @@ def find_sources(path: Path) -> tuple[list[PoseSource], list[str]]:
     return sources, left_out
 
 
-def _file_source(path: Path, name: str) -> PoseSource:
+def _file_sources(path: Path, name: str) -> list[PoseSource]:
+    """Return the source that a file is, or those of a project, one for each video."""
     container = _CONTAINERS.get(path.suffix.casefold())
     if container is None:
         what = _UNREAD.get(path.suffix.casefold(), "a file of an unknown kind")
         raise CoreError(f"{path.name} is {what}, which is not read.", READ)
-    return PoseSource(name=name, path=path, container=container)
+    if container != "project":
+        return [PoseSource(name=name, path=path, container=container)]
+    with open_hdf5(path) as file:
+        videos = project_videos(file)
+    return [
+        PoseSource(name=name if len(videos) == 1 else video, path=path, container=container, video=number)
+        for number, video in videos.items()
+    ]
 
 
 def _in_folder(folder: Path, depth: int) -> tuple[list[PoseSource], list[str]]:
@@ -101,7 +118,7 @@ def _in_folder(folder: Path, depth: int) -> tuple[list[PoseSource], list[str]]:
     for child in (p for p in children if p.is_dir()):
         own, _ = _of_files(child, sorted(p for p in child.iterdir() if p.is_file() and not p.name.startswith(".")))
         if len(own) == 1:
-            sources.append(PoseSource(name=child.name, path=own[0].path, container=own[0].container))
+            sources.append(replace(own[0], name=child.name))
         elif own and all(source.container == "folder" for source in own) and not _several_cameras(own):
             # Names within the folder may differ for any reason: it is one camera unless two images have one number.
             sources.append(PoseSource(name=child.name, path=child, container="folder"))
@@ -115,7 +132,7 @@ def _in_folder(folder: Path, depth: int) -> tuple[list[PoseSource], list[str]]:
         return nested[0][1], left_out
     for child, deeper in nested:
         if len(deeper) == 1:
-            sources.append(PoseSource(name=child.name, path=deeper[0].path, container=deeper[0].container))
+            sources.append(replace(deeper[0], name=child.name))
         else:
             left_out.append(child.name)
     return sources, left_out
@@ -145,10 +162,10 @@ def _of_files(folder: Path, files: Sequence[Path]) -> tuple[list[PoseSource], li
         documents = []
     singles = [file for file in known if file in documents or file.suffix.casefold() != ".json"]
     # Of results in several formats, as DeepLabCut writes them, one is enough.
-    order = {".csv": 0, ".tsv": 1, ".json": 2, ".h5": 3, ".hdf5": 4}
+    order = {".csv": 0, ".tsv": 1, ".json": 2, ".h5": 3, ".hdf5": 4, ".slp": 5}
     for stem, group in groupby(sorted(singles, key=lambda p: p.stem), lambda p: p.stem):
         best, *others = sorted(group, key=lambda p: order[p.suffix.casefold()])
-        sources.append(_file_source(best, stem))
+        sources += _file_sources(best, stem)
         left_out += [other.name for other in others]
     return sources, left_out
 
@@ -172,6 +189,9 @@ def _content(source: PoseSource) -> Iterator[Any]:
         case "hdf5":
             with open_hdf5(source.path) as file:
                 yield file
+        case "project":
+            with open_hdf5(source.path) as file:
+                yield SleapVideo(file, source.video)
 
 
 def read_source(source: PoseSource, name: str) -> tuple[Pose2DImporter, CameraPeople]:

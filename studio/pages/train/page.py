@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QGridLayout, QVBoxLayout, QWidget
 
 from core.errors import CoreError
 from core.jobs import Metric
@@ -13,11 +15,14 @@ from studio.jobs.tracked import TrackedJob
 from studio.pages.train import presenter, training_text
 from studio.pages.train.comparison import load_comparison
 from studio.pages.train.consent_dialog import ConsentDialog
+from studio.pages.train.held_out import HeldOutView
 from studio.pages.train.plots import PLOTS, Plot
+from studio.pages.train.step_widget import StepWidget
 from studio.plots.found_plot import FoundPlot
 from studio.plots.loss_plot import LossPlot
 from studio.shell.dialogs import show_error_dialog
 from studio.shell.repair import RepairOffer, load_offer, start_repair
+from studio.shell.replace_dialog import ask_to_replace
 from studio.shell.starting import start_job
 from studio.shell.updating import UPDATE_TIP, start_update
 from studio.specs import StepView
@@ -34,40 +39,7 @@ from studio.widgets.empty_state import EmptyState
 from studio.widgets.finding_row import FindingRow
 from studio.widgets.page.banner import Banner
 from studio.widgets.page.scroll_page import ScrollPage
-from studio.widgets.status_dot import StatusDot
 from studio.widgets.text import make_label, set_role
-
-
-class StepWidget(QWidget):
-    """One step: its state, what it does, its button, and why that is blocked."""
-
-    def __init__(self, step: presenter.Step, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.step = step
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 4, 0, 4)
-        row.setSpacing(GRID_PX + GRID_PX // 2)
-        self.dot = StatusDot()
-        row.addWidget(self.dot, 0, Qt.AlignmentFlag.AlignTop)
-        column = QVBoxLayout()
-        column.setSpacing(2)
-        column.addWidget(make_label(step.title, "strong", wrap=False))
-        column.addWidget(make_label(step.summary, "small"))
-        self.reason = make_label("", "reason")
-        column.addWidget(self.reason)
-        row.addLayout(column, 1)
-        self.push = button(step.title, "normal", step.icon, step.summary)
-        self.push.setFixedWidth(15 * GRID_PX)
-        row.addWidget(self.push, 0, Qt.AlignmentFlag.AlignTop)
-
-    def show_row(self, row: presenter.StepRow) -> None:
-        """Show the state of the step."""
-        self.dot.set_state(row.state, row.reason)
-        self.push.setEnabled(not row.blocked)
-        self.push.setToolTip(row.blocked or row.step.summary)
-        self.push.setText("Run again" if row.state in ("done", "outdated") else row.step.title)
-        self.reason.setText(row.reason)
-        self.reason.setVisible(bool(row.reason))
 
 
 class TrainPage(ScrollPage):
@@ -94,7 +66,12 @@ class TrainPage(ScrollPage):
         self.tools.addWidget(self.run_all)
         self.repair_notice = Banner()
         self.repair_notice.requested.connect(self._repair)
+        self.repair_first = QCheckBox("Repair the cameras first")
+        self.repair_first.setToolTip(
+            "Run all steps repairs or synchronises the cameras before it trains (run --repair-rig)"
+        )
         self.content.addWidget(self.repair_notice)
+        self.content.addWidget(self.repair_first)
         self.columns = Columns(breakpoint_px=860, stretch=(4, 5))
         self.content.addWidget(self.columns, 1)
         self.columns.left.addWidget(self._steps_card())
@@ -126,11 +103,20 @@ class TrainPage(ScrollPage):
 
     def run_all_steps(self) -> None:
         """Run all steps on the selected take as one job."""
-        take = self._state.take_name
+        take, session = self._state.take_name, self._state.session
+        repair = self._offer is not None and self.repair_first.isChecked()
         params = presenter.run_params(
-            take, self.estimator.currentData(), self.preset.currentData(), self.input_size.currentData()
+            take,
+            self.estimator.currentData(),
+            self.preset.currentData(),
+            self.input_size.currentData(),
+            repair_rig=repair,
         )
-        self._start("run", params, f"Run all steps: {take}")
+        start = partial(self._start, "run", params, f"Run all steps: {take}")
+        if repair and session is not None:
+            ask_to_replace(session, "Run all steps", self.window(), start)
+        else:
+            start()
 
     def run_step(self, step: presenter.Step) -> None:
         """Run one step as a job; ask first if its model must be downloaded."""
@@ -280,6 +266,7 @@ class TrainPage(ScrollPage):
         self.losses.tools.addWidget(self.resume)
         self._no_losses = EmptyState("train", *training_text.training_state(None))
         self.outcome = make_label("", "strong")
+        self.held_out = HeldOutView(self)
         self._curves = TileGrid(tile_px=260, max_columns=2)
         self.plots: list[tuple[Plot, LossPlot]] = []
         for plot in PLOTS:
@@ -287,6 +274,7 @@ class TrainPage(ScrollPage):
         self._curves.set_tiles([widget for _, widget in self.plots])
         self.losses.body.addWidget(self._no_losses)
         self.losses.body.addWidget(self.outcome)
+        self.losses.body.addWidget(self.held_out)
         self.losses.body.addWidget(self._curves)
         return self.losses
 
@@ -313,6 +301,7 @@ class TrainPage(ScrollPage):
         session = self._state.session
         self._offer = None if session is None else load_offer(session)
         self.repair_notice.setVisible(self._offer is not None)
+        self.repair_first.setVisible(self._offer is not None)
         if self._offer is not None:
             self.repair_notice.show_sentence("warning", self._offer.message, self._offer.title, self._offer.tip)
 
@@ -468,6 +457,7 @@ class TrainPage(ScrollPage):
         if watched is self._watched and watched is not None:
             return
         self._watched = watched
+        self.held_out.show_job(self._state.session, watched)
         for _plot, widget in self.plots:
             widget.reset()
         if watched is not None:
@@ -479,6 +469,8 @@ class TrainPage(ScrollPage):
         self._watch_again()
         if tracked is self._watched and tracked is before:
             self._add(metrics)
+            if any(metric.name.startswith("held_out/") for metric in metrics):
+                self.held_out.show_job(self._state.session, tracked)
             self._show_job()
 
     def _add(self, metrics: list[Metric]) -> None:

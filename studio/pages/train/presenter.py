@@ -246,9 +246,15 @@ def step_params(
             return EvaluateParams(take=take, estimator=estimator, model=networks)
 
 
-def run_params(take: str, estimator: str, preset: str, long_side_px: int = 0) -> RunParams:
+def run_params(take: str, estimator: str, preset: str, long_side_px: int = 0, *, repair_rig: bool = False) -> RunParams:
     """Return the settings of a job that runs all steps."""
-    return RunParams(take=take, estimator=estimator, pose2d=Pose2DConfig(long_side_px=long_side_px), preset=preset)
+    return RunParams(
+        take=take,
+        estimator=estimator,
+        pose2d=Pose2DConfig(long_side_px=long_side_px),
+        preset=preset,
+        repair_rig=repair_rig,
+    )
 
 
 def input_is_free(estimator: str) -> bool:
