@@ -20,6 +20,7 @@ from PySide6.QtWidgets import QApplication
 
 from core import NAME
 from core.files import read_text, resource
+from core.rendering.colours import VIEW_COLOURS
 
 ThemeName = Literal["dark", "light"]
 
@@ -118,13 +119,13 @@ DARK = Theme(
     warn="#e5a83b",
     bad="#f0716f",
     on_bad="#1a0808",
-    viewport="#101216",
+    viewport=VIEW_COLOURS["dark"].background,
     grid="#262b33",
     grid_major="#3a414d",
     axis_x="#e56c6a",
     axis_y="#58b368",
     axis_z="#5b8cff",
-    persons=("#4cc9f0", "#ffb347", "#b388ff", "#7bd88f", "#ff7aa8", "#f2e05c", "#5f9dff", "#e08a5b"),
+    persons=VIEW_COLOURS["dark"].persons,
     series=("#5b8cff", "#ffb347", "#4cc38a", "#b388ff", "#ff7aa8", "#4cc9f0"),
 )
 LIGHT = Theme(
@@ -145,13 +146,13 @@ LIGHT = Theme(
     warn="#925e00",
     bad="#c43a38",
     on_bad="#ffffff",
-    viewport="#eceff4",
+    viewport=VIEW_COLOURS["light"].background,
     grid="#d3d8e0",
     grid_major="#b5bcc9",
     axis_x="#c43a38",
     axis_y="#237a39",
     axis_z="#2f62e0",
-    persons=("#0070ac", "#ac5400", "#7048c8", "#237a34", "#c2255c", "#7b6700", "#3b5bdb", "#a0522d"),
+    persons=VIEW_COLOURS["light"].persons,
     series=("#2f62e0", "#ac5400", "#147747", "#7048c8", "#c2255c", "#0077b6"),
 )
 THEMES: dict[ThemeName, Theme] = {"dark": DARK, "light": LIGHT}

@@ -12,7 +12,6 @@ from core import NAME, __version__
 from core.body.models.registry import load_body_model
 from core.body.sequence import BodyMotion
 from core.errors import CoreError
-from core.evaluation.choice import choose_result
 from core.export import (
     EXPORTERS,
     ExportedResult,
@@ -25,16 +24,14 @@ from core.export import (
     write_result,
 )
 from core.pipelines.params import ExportParams
+from core.pipelines.results.chosen import chosen_result
 from core.progress import Reporter, check
-from core.session import BASELINE, RunLayout, Session, Take
+from core.session import RunLayout, Session, Take
 from core.session.exports.manifest import begin_export, export_stem, finish_export
 from core.session.inputs import (
     FIT_BODIES_AGAIN,
-    UPDATE,
     bodies_id,
-    note_outdated_inputs,
     outdated_bodies,
-    outdated_result,
     result_id,
 )
 from core.types import Pose3DSequence
@@ -54,23 +51,8 @@ def run_export(session: Session, params: ExportParams, run: RunLayout, reporter:
             that cannot be written to.
     """
     take = session.take(params.take)
-    name = params.poses
-    if not name:
-        choice = choose_result(session, take)
-        name = choice.name or BASELINE
-        for note in choice.notes:
-            reporter.note(note)
-    if name not in take.poses3d_runs():
-        known = ", ".join(take.poses3d_runs())
-        hint = f"Available: {known}." if known else "Run 'triangulate' or 'infer' on it first."
-        raise CoreError(f"Take {take.name} has no 3D poses '{name}'.", hint)
-    if not params.poses and (messages := outdated_result(session, take, name)):
-        raise CoreError(
-            f"{name} of take {take.name} is out of date. {' '.join(messages)}",
-            f"{UPDATE} Or export it as it is, with --poses {name}.",
-        )
+    name = chosen_result(session, take, params.poses, reporter)
     poses = take.poses3d(name)
-    note_outdated_inputs(session, take, [name], reporter)
     content = content_of(take, name)
     formats = tuple(dict.fromkeys(params.formats)) or default_formats(content)
     for format in formats:

@@ -17,12 +17,16 @@ from core.errors import CoreError
 from core.export import UnitsChoice, UpChoice
 from core.live.config import LiveConfig
 from core.pose2d.config import Pose2DConfig
+from core.rendering.colours import ViewTheme
 from core.rig_io.readings import PoseReading, RotationReading
 from core.session.store import TakeKind
 from core.tracking.config import TrackingConfig
 from core.training.config import TrainConfig
 from core.training.presets import PRESETS, preset, quick
 from core.types.axes import Axis
+
+FilmLayout = Literal["side-by-side", "view", "videos"]
+FilmPeople = Literal["auto", "bodies", "skeletons"]
 
 REGISTRY = "registry"
 """Key in a field's metadata: `package.module:name` of the registry whose names the field takes."""
@@ -532,6 +536,44 @@ class ExportParams:
     folder: str = ""
     units: UnitsChoice = "auto"
     up: UpChoice = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilmParams:
+    """Settings of `film`.
+
+    Attributes:
+        take: Name of the take.
+        poses: 3D result to show. If omitted, it is chosen as by `export`.
+        layout: Content of the film: the 3D view beside the videos, the 3D view alone, or the videos alone.
+        cameras: Cameras whose videos are shown. If omitted, all are shown.
+        people: Bodies are shown where they were fitted, or else figures of the skeletons, unless one is chosen.
+        height_px: Height of the film; it is 16/9 times as wide.
+        fps: Frames per second of the film; 0 takes the frame rate of the take, or half of it above 30.
+        start_s: Time in the take at which the film starts.
+        end_s: Time in the take at which the film ends; 0 for its end.
+        turn_s: Time in which the 3D view turns around the people once; 0 keeps it still.
+        azimuth_deg: Direction of the 3D view, at its start; at 0 it looks along the y axis. If omitted, it is one
+            without a camera in the way.
+        trails: Paths of the people on the floor are shown.
+        theme: Colours of the 3D view.
+        folder: Folder to write to. If omitted, the exports folder of the session is used.
+    """
+
+    take: str
+    poses: str = ""
+    layout: FilmLayout = "side-by-side"
+    cameras: tuple[str, ...] = ()
+    people: FilmPeople = "auto"
+    height_px: int = 1080
+    fps: float = 0.0
+    start_s: float = 0.0
+    end_s: float = 0.0
+    turn_s: float = 20.0
+    azimuth_deg: float | None = None
+    trails: bool = True
+    theme: ViewTheme = "dark"
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

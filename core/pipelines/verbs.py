@@ -245,6 +245,14 @@ VERBS = {
             "core.pipelines.export:run_export",
             target="folder",
         ),
+        Verb(
+            "film",
+            "results",
+            "Film people in 3D and over the videos, as an MP4 file",
+            params.FilmParams,
+            "core.pipelines.film.film:run_film",
+            target="folder",
+        ),
     )
 }
 

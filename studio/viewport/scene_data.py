@@ -9,6 +9,8 @@ import numpy as np
 
 from core.body.sequence import BodyMotion
 from core.geometry.accuracy import AccuracyMap
+from core.rendering.orbit import clear_azimuth_deg
+from core.rendering.skeleton_geometry import person_centres_mm
 from core.types import BodySequence, CameraRig, CaptureVolume, Pose3DSequence, SyntheticRange
 from core.types.arrays import F64, I64
 from core.types.rate import nearest_samples
@@ -125,7 +127,7 @@ class SceneData:
             floor_low_m=floor_low_m,
             floor_high_m=floor_high_m,
             extent_mm=np.concatenate([centre, corner.reshape(-1, 3), people]),
-            azimuth_deg=_clear_azimuth(centre, people),
+            azimuth_deg=clear_azimuth_deg(centre, people),
         )
 
 
@@ -143,19 +145,6 @@ def nearest_frames(sequence: Pose3DSequence | BodySequence, time_s: F64) -> I64:
 @functools.lru_cache(maxsize=4)
 def _fps(sequence: Pose3DSequence | BodySequence) -> float:
     return sequence.fps
-
-
-def person_centres_mm(poses: Pose3DSequence) -> F64:
-    """Return (T, P, 3) person centres: the mean of both hips, else of all known joints; NaN where absent."""
-    xyz = poses.xyz_mm
-    known = np.asarray(np.isfinite(xyz).all(-1))
-    count = np.maximum(known.sum(-1), 1)[..., None]
-    centre = np.where(known[..., None], xyz, 0.0).sum(-2) / count
-    centre[~known.any(-1)] = np.nan
-    if {"left_hip", "right_hip"} <= set(poses.skeleton.joints):
-        hips = (xyz[..., poses.skeleton.index("left_hip"), :] + xyz[..., poses.skeleton.index("right_hip"), :]) / 2
-        centre = np.where(np.isfinite(hips), hips, centre)
-    return np.asarray(centre)
 
 
 def _people_box(poses: Pose3DSequence | None) -> F64:
@@ -176,19 +165,6 @@ def _plane_depth(centre_mm: F64, people_mm: F64) -> float:
     centre = (people_mm if len(people_mm) else centre_mm)[:, :2].mean(0)
     distance = float(np.median(np.linalg.norm(centre_mm[:, :2] - centre, axis=-1)))
     return float(np.clip(0.2 * distance, 20.0, 3000.0))
-
-
-def _clear_azimuth(centre_mm: F64, people_mm: F64) -> float:
-    """Return the middle of the widest gap between cameras as seen from the people, in degrees of the viewer."""
-    if not len(centre_mm):
-        return 30.0
-    centre = (people_mm if len(people_mm) else centre_mm)[:, :2].mean(0)
-    towards = centre_mm[:, :2] - centre
-    angles = np.sort(np.arctan2(towards[:, 1], towards[:, 0]))
-    gaps = np.diff(np.append(angles, angles[0] + 2 * np.pi))
-    widest = int(gaps.argmax())
-    # A viewer at azimuth 0 stands on the negative y side.
-    return float(np.degrees(angles[widest] + gaps[widest] / 2) + 90.0)
 
 
 def _image_plane(K: F64, size_px: tuple[int, int], R: F64, t_mm: F64, depth_mm: float) -> F64:

@@ -12,6 +12,7 @@ from core.body.model import BODY_TO_WORLD
 from core.body.models.free import free_body
 from core.body.sequence import BodyMotion
 from core.geometry.so3 import log
+from core.rendering.skeleton_geometry import person_centres_mm
 from core.session import Session
 from core.types import BodySequence, Pose3DSequence
 from studio.pages.view.page import ViewPage
@@ -21,7 +22,7 @@ from studio.viewport.layers.skeletons import SHOW_SKELETONS
 from studio.viewport.layers.spec import ViewOptions
 from studio.viewport.palette import palette
 from studio.viewport.scene import build_scene_layers
-from studio.viewport.scene_data import SceneData, person_centres_mm
+from studio.viewport.scene_data import SceneData
 from studio.viewport.visuals.meshes import levels_of_detail
 
 PALETTE = palette(DARK)

@@ -12,6 +12,7 @@ import pytest
 from core.files import write_json
 from core.geometry import project, to_camera
 from core.geometry.accuracy import accuracy_map
+from core.rendering.skeleton_geometry import person_centres_mm, skeleton_geometry
 from core.session import Session
 from core.synthetic.rigs import ring_rig
 from core.types import PANOPTIC15, CameraRig, CaptureVolume, Pose3DSequence, SyntheticRange
@@ -28,8 +29,7 @@ from studio.viewport.layers.volume import SHOW_VOLUME, VolumeLayer, volume_capsu
 from studio.viewport.palette import palette, rgba
 from studio.viewport.reliability import CameraReliability, camera_reliability, reprojection_reliability
 from studio.viewport.scene import build_scene_layers
-from studio.viewport.scene_data import SceneData, nearest_frame, person_centres_mm
-from studio.viewport.skeleton_geometry import skeleton_geometry
+from studio.viewport.scene_data import SceneData, nearest_frame
 
 PALETTE = palette(DARK)
 OPTIONS = {option.name: option for option in table.display_options()}

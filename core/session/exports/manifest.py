@@ -61,19 +61,32 @@ def export_stem(take: str, poses: str) -> str:
     return f"{take}_{result_slug(poses)}"
 
 
-def begin_export(folder: Path, take: str, poses: str) -> None:
+def begin_export(folder: Path, take: str, poses: str, kind: str = "") -> None:
     """Remove the manifest of an earlier export of a result, whose files are about to be replaced.
+
+    Args:
+        folder: Folder of the export.
+        take: Name of the take.
+        poses: Name of the 3D result.
+        kind: Kind of film; empty for files of 3D poses.
 
     Raises:
         DiskError: The folder cannot be written.
     """
-    path = _manifest(folder, take, poses)
+    path = _manifest(folder, take, poses, kind)
     with saying_why(path):
         path.unlink(missing_ok=True)
 
 
 def finish_export(
-    folder: Path, take: str, poses: str, rig: str, files: Sequence[Path], result: str = "", bodies: str = ""
+    folder: Path,
+    take: str,
+    poses: str,
+    rig: str,
+    files: Sequence[Path],
+    result: str = "",
+    bodies: str = "",
+    kind: str = "",
 ) -> Path:
     """Write the manifest of an export whose files are complete, and return its path.
 
@@ -92,7 +105,7 @@ def finish_export(
         result=result,
         bodies=bodies,
     )
-    path = _manifest(folder, take, poses)
+    path = _manifest(folder, take, poses, kind)
     write_json(path, to_mapping(manifest))
     return path
 
@@ -119,5 +132,5 @@ def _parts(name: str) -> tuple[str, ...]:
     return tuple(part for part in PurePosixPath(name).parts[-2:] if part not in ("/", ".."))
 
 
-def _manifest(folder: Path, take: str, poses: str) -> Path:
-    return folder / f"{export_stem(take, poses)}.export.json"
+def _manifest(folder: Path, take: str, poses: str, kind: str = "") -> Path:
+    return folder / f"{'_'.join(part for part in (export_stem(take, poses), kind) if part)}.export.json"

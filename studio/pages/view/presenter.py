@@ -18,6 +18,7 @@ from core.geometry import project
 from core.geometry.accuracy import AccuracyMap, accuracy_map
 from core.geometry.overlay import floor_grid_px, volume_px
 from core.pipelines.params import TrainParams
+from core.rendering.skeleton_geometry import person_centres_mm, skeleton_geometry
 from core.session import BASELINE, Take, Timeline
 from core.session.align import shown_timeline
 from core.session.calibrations import former_rig
@@ -38,8 +39,7 @@ from studio.viewport.layers.volume import SHOW_VOLUME
 from studio.viewport.palette import Palette
 from studio.viewport.reliability import CameraReliability, camera_reliability
 from studio.viewport.scene import SceneLayers, build_scene_layers
-from studio.viewport.scene_data import SceneData, nearest_frame, nearest_frames, person_centres_mm
-from studio.viewport.skeleton_geometry import skeleton_geometry
+from studio.viewport.scene_data import SceneData, nearest_frame, nearest_frames
 from studio.widgets.images.body_layers import BodyLayers
 from studio.widgets.images.pane_overlay import PaneOverlay, ProjectedSkeleton
 from studio.widgets.playback.timeline_bar import TimelineModel, Track

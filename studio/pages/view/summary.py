@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.rendering.skeleton_geometry import person_centres_mm
 from core.types import Pose3DSequence
 from core.types.arrays import F64
 from studio.state.results import METHODS
-from studio.viewport.scene_data import person_centres_mm
 
 _SPEED_WINDOW_S = 0.1
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.rendering.skeleton_geometry import skeleton_geometry
 from core.types import Pose3DSequence, Skeleton
 from core.types.arrays import F32, F64
 from studio.viewport.layers.spec import DisplayOption, LayerSpec, SceneFrame
 from studio.viewport.palette import RGBA, Palette
 from studio.viewport.primitives import Capsules, make_capsules
 from studio.viewport.scene_data import SceneData
-from studio.viewport.skeleton_geometry import skeleton_geometry
 from studio.viewport.visuals import capsule_visual
 
 SHOW_SKELETONS = DisplayOption(name="skeletons", label="Skeletons", icon="skeleton", shortcut="S", section="People")

@@ -12,6 +12,7 @@ from PySide6.QtGui import QColor, QFont, QImage, QMouseEvent, QPainter, QPaintEv
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from core.rendering.draw import Layer
+from core.rendering.tiles import Place, tile
 from core.session import Take, Timeline
 from core.types.arrays import U8
 from studio.theme import Theme, current_theme, theme_changed
@@ -341,30 +342,9 @@ def _paint_layer(painter: QPainter, layer: Layer, box: QRectF, scale_x: float, s
 
 
 def tile_boxes(area: QRect, shapes: list[tuple[int, int]]) -> list[QRect]:
-    """Tile an area with boxes of equal size, in the number of columns that shows the images largest.
-
-    Args:
-        area: Available area; the boxes are centred in it.
-        shapes: Width and height of each image; the boxes have the widest aspect ratio.
-    """
-    count = len(shapes)
-    aspect = max(width / height for width, height in shapes)
-
-    def box_width(columns: int) -> float:
-        rows = -(-count // columns)
-        width = (area.width() - _GAP_PX * (columns - 1)) / columns
-        height = (area.height() - _GAP_PX * (rows - 1)) / rows
-        return max(1.0, min(width, height * aspect))
-
-    columns = max(range(1, count + 1), key=box_width)
-    rows = -(-count // columns)
-    width, height = int(box_width(columns)), int(box_width(columns) / aspect)
-    left = area.x() + (area.width() - columns * width - (columns - 1) * _GAP_PX) // 2
-    top = area.y() + (area.height() - rows * height - (rows - 1) * _GAP_PX) // 2
-    return [
-        QRect(left + (i % columns) * (width + _GAP_PX), top + (i // columns) * (height + _GAP_PX), width, height)
-        for i in range(count)
-    ]
+    """Tile an area with boxes of equal size; see `tile`."""
+    whole = Place(area.x(), area.y(), area.width(), area.height())
+    return [QRect(*box) for box in tile(whole, shapes, _GAP_PX)]
 
 
 def _no_overlay(camera: str, frame: int) -> PaneOverlay:

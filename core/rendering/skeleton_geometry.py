@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.types import Skeleton
+from core.types import Pose3DSequence, Skeleton
 from core.types.arrays import F32, F64
 
 _FACE = ("left_eye", "right_eye", "left_ear", "right_ear")
@@ -60,3 +60,16 @@ def skeleton_geometry(skeleton: Skeleton) -> SkeletonGeometry:
         size=np.array(size, np.float32),
         midpoints=np.array(midpoints, np.int64).reshape(-1, 2),
     )
+
+
+def person_centres_mm(poses: Pose3DSequence) -> F64:
+    """Return (T, P, 3) person centres: the mean of both hips, else of all known joints; NaN where absent."""
+    xyz = poses.xyz_mm
+    known = np.asarray(np.isfinite(xyz).all(-1))
+    count = np.maximum(known.sum(-1), 1)[..., None]
+    centre = np.where(known[..., None], xyz, 0.0).sum(-2) / count
+    centre[~known.any(-1)] = np.nan
+    if {"left_hip", "right_hip"} <= set(poses.skeleton.joints):
+        hips = (xyz[..., poses.skeleton.index("left_hip"), :] + xyz[..., poses.skeleton.index("right_hip"), :]) / 2
+        centre = np.where(np.isfinite(hips), hips, centre)
+    return np.asarray(centre)
