@@ -39,6 +39,7 @@ class SceneData:
     """Take or rig, ready for the layer builders.
 
     Attributes:
+        rig: Cameras, or None.
         poses: Selected 3D result, or None.
         ghost: Second result for comparison, or None.
         bodies: Bodies fitted to the selected result, or None.
@@ -58,6 +59,7 @@ class SceneData:
         azimuth_deg: Viewing direction without a camera between the viewer and the people.
     """
 
+    rig: CameraRig | None
     poses: Pose3DSequence | None
     ghost: Pose3DSequence | None
     bodies: BodyMotion | None
@@ -111,6 +113,7 @@ class SceneData:
         corner = np.array([_image_plane(c.K, c.size_px, *c.pose, depth) for c in posed]).reshape(-1, 4, 3)
         floor_low_m, floor_high_m = _floor_extent_m(np.concatenate([centre, people]))
         return cls(
+            rig=rig,
             poses=poses,
             ghost=ghost,
             bodies=bodies,

@@ -361,11 +361,24 @@ class ViewPage(QWidget):
         self.viewport.set_four(False)
         self.presenter.options = replace(self.presenter.options, through=name)
         self.viewport.look_through(self.presenter.camera(name))
+        self._want_image()
         self._show_wipe()
 
     def _leave_camera(self) -> None:
         self.presenter.options = replace(self.presenter.options, through="")
         self.viewport.look_through(None)
+        self._want_image()
+
+    def _want_image(self) -> None:
+        """Request the image behind the view as large as it is shown."""
+        name = self.presenter.options.through
+        camera = self.presenter.camera(name)
+        width_px = 0
+        if camera is not None:
+            width, height = camera.size_px
+            area = self.viewport.size() * self.devicePixelRatioF()
+            width_px = round(min(area.width(), area.height() * width / height, width))
+        self.panes.want_width(name, width_px)
 
     def _reset(self) -> None:
         """Show the layers and the view of the start."""

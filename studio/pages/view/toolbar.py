@@ -176,8 +176,8 @@ class ViewStrip(QFrame):
         for index, (_name, text, key) in enumerate(VIEWS):
             view = _tool_button("", f"{text} view ({key})")
             view.setText(text)
-            view.setChecked(index == 0)
             self._add(row, view, index)
+        self.button(VIEWS[0][0]).setChecked(True)
         self.four = _tool_button("four-views", f"Four views ({FOUR_KEY})")
         self.four.clicked.connect(self.four_selected)
         self._add(row, self.four)

@@ -43,8 +43,8 @@ class CameraLayer:
 
 
 def build_cameras(data: SceneData, frame: SceneFrame) -> CameraLayer | None:
-    """Build all posed cameras."""
-    if not data.cameras:
+    """Build all posed cameras; none while the view looks through one of them."""
+    if not data.cameras or frame.options.through:
         return None
     images = frame.images if frame.options.shows(SHOW_IMAGES) else {}
     return CameraLayer(

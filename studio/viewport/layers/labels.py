@@ -63,8 +63,8 @@ def build_person_names(data: SceneData, frame: SceneFrame) -> LabelLayer | None:
 
 
 def build_camera_names(data: SceneData, frame: SceneFrame) -> LabelLayer | None:
-    """Build a name above each camera."""
-    return _camera_names(data, frame.palette) if data.cameras else None
+    """Build a name above each camera; none while the view looks through one of them."""
+    return _camera_names(data, frame.palette) if data.cameras and not frame.options.through else None
 
 
 def build_floor_marks(data: SceneData, frame: SceneFrame) -> LabelLayer:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from studio.viewport.layers import accuracy, board, bodies, cameras, floor, labels, skeletons, trails, volume
+from studio.viewport.layers import accuracy, backdrop, board, bodies, cameras, floor, labels, skeletons, trails, volume
 from studio.viewport.layers.spec import DisplayOption, LayerSpec
 from studio.viewport.scene_data import SceneData
 
@@ -21,6 +21,7 @@ LAYERS: tuple[LayerSpec[Any], ...] = (
     labels.CAMERA_NAMES,
     labels.FLOOR_MARKS,
     cameras.CAMERAS,
+    backdrop.BACKDROP,
     floor.FLOOR,
     volume.VOLUME,
     accuracy.ACCURACY,

@@ -187,6 +187,7 @@ class VideoPanes(QWidget):
         self._layer_at: LayerAt | None = None
         self._frame = 0
         self._enlarged = ""
+        self._wanted_px: dict[str, int] = {}
         theme_changed.connect(self._apply_theme)
 
     def sizeHint(self) -> QSize:
@@ -250,6 +251,13 @@ class VideoPanes(QWidget):
             self._layer_at = layer_at
             self.show_frame(self._frame)
 
+    def want_width(self, camera: str, width_px: int) -> None:
+        """Request images of at least this width from one camera, which is shown elsewhere too, or of none."""
+        wanted = {camera: width_px} if camera in self._panes else {}
+        if wanted != self._wanted_px:
+            self._wanted_px = wanted
+            self.show_frame(self._frame)
+
     def refresh_overlays(self) -> None:
         """Update the overlays after the result or the options changed."""
         for name, pane in self._panes.items():
@@ -280,6 +288,7 @@ class VideoPanes(QWidget):
     def _request_size_px(self, pane: VideoPane) -> tuple[int, int]:
         box, ratio = pane.image_box(), self.devicePixelRatioF()
         scale = _MIN_IMAGE_PX / max(pane.size_px)
+        scale = max(scale, self._wanted_px.get(pane.camera, 0) / pane.size_px[0])
         width = max(box.width() * ratio, pane.size_px[0] * scale)
         height = max(box.height() * ratio, pane.size_px[1] * scale)
         return int(np.ceil(width)), int(np.ceil(height))
