@@ -148,6 +148,8 @@ EXPORTERS: Registry[Exporter] = Registry(
         "csv": "core.export.formats.csv:EXPORTER",
         "json": "core.export.formats.json:EXPORTER",
         "netcdf": "core.export.formats.netcdf:EXPORTER",
+        "glb": "core.export.formats.glb:EXPORTER",
+        "bvh": "core.export.formats.bvh:EXPORTER",
     },
 )
 

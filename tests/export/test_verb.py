@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.body.models.free import free_body
 from core.cli import main
 from core.errors import CancelledError, CoreError
 from core.pipelines.export import run_export
@@ -17,7 +19,9 @@ from core.pipelines.params import ExportParams
 from core.progress import RecordingReporter
 from core.session import BASELINE, RunLayout, Session, TakeManifest, Timeline
 from core.session.exports.manifest import exported_files
-from core.types import COCO17, Pose3DSequence
+from core.session.inputs import bodies_provenance
+from core.session.status import take_status
+from core.types import COCO17, BodySequence, Pose3DSequence
 
 T = 6
 
@@ -115,6 +119,43 @@ def test_unknown_results_and_formats_are_errors(session: Session, params: dict, 
     with pytest.raises(CoreError, match=words):
         run(session, **params)
     assert list(session.layout.exports.iterdir()) == []
+
+
+def test_bodies_are_exported_where_they_were_fitted_to_the_present_poses(session: Session) -> None:
+    take, model = session.take("walk"), free_body()
+
+    def fit() -> None:
+        BodySequence(
+            model=model.name,
+            joints=model.joints,
+            time_s=np.arange(T) / 25,
+            person_ids=(1,),
+            betas=np.zeros((1, model.n_shape)),
+            rotations_rad=np.zeros((T, 1, len(model.joints), 3)),
+            pelvis_mm=np.zeros((T, 1, 3)),
+            provenance=bodies_provenance(take, BASELINE),
+        ).save(take.layout.bodies(BASELINE))
+
+    with pytest.raises(CoreError, match="GLB needs joint rotations and a body mesh") as refused:
+        run(session, poses=BASELINE, formats=("glb",))
+    assert "fit-body" in refused.value.hint
+    fit()
+    done = run(session, poses=BASELINE)
+    names = {Path(file).name for file in done["files"]}
+    assert {"walk_baseline.glb", "walk_baseline_P1.bvh", "walk_baseline.c3d"} <= names
+    assert len(exported_files(session.layout.exports, "walk", BASELINE)) == len(names)
+    assert take_status(session, take)["export"].state == "done"
+    fit()
+    assert "bodies of 'baseline' have changed" in take_status(session, take)["export"].reason
+
+    changed = dataclasses.replace(poses(), provenance={"rig": "feedbeef", "made": "later"})
+    changed.save(take.layout.poses3d(BASELINE))
+    with pytest.raises(CoreError, match="have changed since bodies were fitted to them"):
+        run(session, poses=BASELINE, formats=("csv", "glb"))
+    reporter = RecordingReporter()
+    done = run(session, reporter, poses=BASELINE)
+    assert not [file for file in done["files"] if file.endswith((".glb", ".bvh"))]
+    assert any("left out: GLB and BVH" in note and level == "warning" for note, level in reporter.notes)
 
 
 def test_cancelling_stops_between_files(session: Session) -> None:

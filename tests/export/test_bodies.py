@@ -1,0 +1,251 @@
+"""Exported bodies read back with independent readers: joints, surfaces, times, and people who come and go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from core.body.model import BODY_TO_WORLD
+from core.body.models.free import free_body
+from core.body.sequence import BodyMotion
+from core.errors import CoreError
+from core.export import (
+    EXPORTERS,
+    ExportedResult,
+    Origin,
+    default_formats,
+    resolve_options,
+    suitable_formats,
+    write_result,
+)
+from core.export.bodies import quaternions, strongest_bones
+from core.geometry.so3 import exp, log
+from core.types import COCO17, BodySequence, Pose3DSequence
+
+T, FPS = 9, 50.0
+PEOPLE = (3, 11)
+ALL = {"points", "rotations", "mesh"}
+BODY_FORMATS = tuple(name for name in suitable_formats(ALL) if EXPORTERS.get(name).needs != ("points",))
+CLOSE_MM = 0.1
+
+
+@pytest.fixture(scope="module")
+def result() -> ExportedResult:
+    """Two people who turn and wave; the second is absent at the start and for two frames."""
+    rng, model = np.random.default_rng(4), free_body()
+    time_s = 0.5 + np.arange(T) / FPS
+    rotations = rng.normal(0, 0.5, (1, 2, 24, 3)) * np.sin(
+        9 * time_s[:, None, None, None] + rng.uniform(0, 6, (2, 24, 3))
+    )
+    turn = np.zeros((T, 2, 3))
+    turn[..., 2] = 0.9 * np.arange(T)[:, None]  # more than a whole turn
+    rotations[:, :, 0] = log(exp(turn) @ BODY_TO_WORLD @ exp(rotations[:, :, 0]))
+    pelvis = rng.normal(0, 900, (1, 2, 3)) + [0, 0, 950] + np.cumsum(rng.normal(0, 9, (T, 2, 3)), 0)
+    for gap in (0, slice(4, 6)):
+        rotations[gap, 1], pelvis[gap, 1] = np.nan, np.nan
+    bodies = BodySequence(
+        model=model.name,
+        joints=model.joints,
+        time_s=time_s,
+        person_ids=PEOPLE,
+        betas=rng.normal(0, 1, (2, model.n_shape)),
+        rotations_rad=rotations,
+        pelvis_mm=pelvis,
+    )
+    xyz = np.repeat(pelvis[:, :, None], len(COCO17), 2)
+    poses = Pose3DSequence(
+        skeleton=COCO17,
+        time_s=time_s,
+        xyz_mm=xyz,
+        score=np.isfinite(xyz[..., 0]).astype(float),
+        person_ids=PEOPLE,
+    )
+    origin = Origin(take="walk", poses="baseline", rig="0123456789abcdef", version="selfpose-studio 9.9")
+    return ExportedResult(poses=poses, origin=origin, motion=BodyMotion.of(model, bodies))
+
+
+def write(name: str, result: ExportedResult, folder: Path, **choices: str) -> list[Path]:
+    options = resolve_options(EXPORTERS.get(name), **choices)  # type: ignore[arg-type]
+    return write_result(name, result, folder / "out" / "walk_baseline", options)
+
+
+def y_up(xyz: np.ndarray) -> np.ndarray:
+    return np.stack([xyz[..., 0], xyz[..., 2], -xyz[..., 1]], -1)
+
+
+def true_joints(result: ExportedResult, person: int) -> np.ndarray:
+    """Return the joints (T, J, 3) in mm, z up, NaN where absent."""
+    return result.bodies.joints_mm(person, slice(0, T))
+
+
+def held_joints(result: ExportedResult, person: int) -> np.ndarray:
+    """Return the joints with the last pose where absent, or the first one before it."""
+    joints = true_joints(result, person)
+    for t in range(T):
+        if np.isnan(joints[t]).any():
+            known = [s for s in range(T) if np.isfinite(joints[s]).all()]
+            joints[t] = joints[max((s for s in known if s < t), default=known[0])]
+    return joints
+
+
+@pytest.mark.parametrize("name", BODY_FORMATS)
+def test_contract(name: str, result: ExportedResult, tmp_path: Path) -> None:
+    exporter = EXPORTERS.get(name)
+    if reason := exporter.unavailable():
+        pytest.skip(reason)
+    options = resolve_options(exporter)
+    sentence = exporter.describe(options)
+    assert sentence.endswith(".") and (f"in {options.units} " in sentence or "degrees" in sentence)
+    files = write(name, result, tmp_path)
+    assert files and all(f.relative_to(tmp_path / "out").parts[0].startswith("walk_baseline") for f in files)
+    assert sorted(files) == sorted(f for f in (tmp_path / "out").rglob("*") if f.is_file()), "no other file is left"
+    without = ExportedResult(poses=result.poses, origin=result.origin)
+    with pytest.raises(CoreError, match="which these 3D poses do not have") as refused:
+        write(name, without, tmp_path)
+    assert "fit-body" in refused.value.hint
+    assert name not in suitable_formats({"points"}) and "glb" in default_formats(ALL)
+
+
+def test_quaternions_of_one_sign_across_blocks() -> None:
+    turns = np.linspace(0, 25, 60)[:, None, None] * [0.6, 0.0, 0.8]
+    rotations = log(exp(turns))
+    q = quaternions(rotations)
+    np.testing.assert_allclose(Rotation.from_quat(q[:, 0]).as_matrix(), exp(turns)[:, 0], atol=1e-9)
+    assert ((q[1:] * q[:-1]).sum(-1) > 0).all()
+    np.testing.assert_array_equal(quaternions(rotations[30:], q[29]), q[30:])
+
+
+def test_four_bones_of_a_vertex_that_more_or_fewer_move() -> None:
+    bones, kept = strongest_bones(np.array([[0, 1, 0, 0, 0], [0.1, 0.2, 0.3, 0.15, 0.25]], np.float32))
+    assert bones.tolist() == [[1, 0, 0, 0], [2, 4, 1, 3]]
+    np.testing.assert_allclose(kept, [[1, 0, 0, 0], np.array([0.3, 0.25, 0.2, 0.15]) / 0.9], atol=1e-6)
+    bones, kept = strongest_bones(np.array([[0.5, 0.5]], np.float32))
+    assert bones.tolist() == [[0, 1, 0, 0]] and kept.tolist() == [[0.5, 0.5, 0, 0]]
+
+
+class Gltf:
+    """Minimal player of a glTF file: what the specification says, on accessors that pygltflib describes."""
+
+    def __init__(self, path: Path) -> None:
+        from pygltflib import GLTF2
+
+        self.file = GLTF2().load(str(path))
+        self.blob = self.file.binary_blob()
+
+    def read(self, index: int) -> np.ndarray:
+        accessor = self.file.accessors[index]
+        view = self.file.bufferViews[accessor.bufferView]
+        dtype = {5121: "u1", 5123: "<u2", 5125: "<u4", 5126: "<f4"}[accessor.componentType]
+        width = {"SCALAR": 1, "VEC3": 3, "VEC4": 4, "MAT4": 16}[accessor.type]
+        values = np.frombuffer(self.blob, dtype, accessor.count * width, view.byteOffset)
+        return values.reshape(accessor.count, width) if width > 1 else values
+
+    def node(self, name: str) -> int:
+        (found,) = [i for i, node in enumerate(self.file.nodes) if node.name == name]
+        return found
+
+    def matrices(self, time_s: float) -> dict[int, np.ndarray]:
+        """Return the world transform of every node at a time."""
+        local = {
+            i: {"translation": n.translation or [0, 0, 0], "rotation": [0, 0, 0, 1], "scale": [1, 1, 1]}
+            for i, n in enumerate(self.file.nodes)
+        }
+        (animation,) = self.file.animations
+        for channel in animation.channels:
+            sampler = animation.samplers[channel.sampler]
+            times, values = self.read(sampler.input), self.read(sampler.output)
+            if sampler.interpolation == "STEP":
+                value = values[max(np.searchsorted(times, time_s, side="right") - 1, 0)]
+            else:
+                value = np.array([np.interp(time_s, times, column) for column in values.T])
+            local[channel.target.node][channel.target.path] = value
+        world = {}
+
+        def visit(index: int, parent: np.ndarray) -> None:
+            matrix = np.eye(4)
+            of = local[index]
+            matrix[:3, :3] = Rotation.from_quat(of["rotation"]).as_matrix() * of["scale"]
+            matrix[:3, 3] = of["translation"]
+            world[index] = parent @ matrix
+            for child in self.file.nodes[index].children or []:
+                visit(child, world[index])
+
+        for root in self.file.scenes[0].nodes:
+            visit(root, np.eye(4))
+        return world
+
+
+def test_glb(result: ExportedResult, tmp_path: Path) -> None:
+    (path,) = write("glb", result, tmp_path)
+    gltf, motion = Gltf(path), result.bodies
+    assert gltf.file.asset.extras["origin"]["rig"] == result.origin.rig
+    assert gltf.file.asset.extras["body"]["model"] == "free"
+    names = [gltf.file.nodes[i].name for i in gltf.file.scenes[0].nodes]
+    assert names == ["P3", "P3_body", "P11", "P11_body"], "skinned meshes are roots of the scene"
+    for t, time_s in enumerate(np.float32(result.poses.time_s)):
+        world, vertices = gltf.matrices(time_s), motion.vertices_mm(t)
+        for person, label in enumerate(("P3", "P11")):
+            node = gltf.file.nodes[gltf.node(f"{label}_body")]
+            skin = gltf.file.skins[node.skin]
+            assert [gltf.file.nodes[j].name for j in skin.joints] == list(motion.model.joints)
+            joints = np.stack([world[j] for j in skin.joints])
+            truth = true_joints(result, person)[t]
+            if np.isnan(truth).any():
+                assert np.ptp(joints[:, :3, 3], axis=0).max() < 1e-4, "hidden"
+                continue
+            assert np.abs(joints[:, :3, 3] * 1000 - y_up(truth)).max() < CLOSE_MM
+            mesh = gltf.file.meshes[node.mesh].primitives[0].attributes
+            bind = gltf.read(skin.inverseBindMatrices).reshape(-1, 4, 4).swapaxes(1, 2)
+            weights, bones = gltf.read(mesh.WEIGHTS_0), gltf.read(mesh.JOINTS_0)
+            moved = np.einsum("vk,vkij->vij", weights, (joints @ bind)[bones])
+            at = np.einsum("vij,vj->vi", moved[:, :3, :3], gltf.read(mesh.POSITION)) + moved[:, :3, 3]
+            surface = vertices[motion.people(t).tolist().index(person)]
+            assert np.abs(at * 1000 - y_up(surface)).max() < CLOSE_MM
+    for sampler in gltf.file.animations[0].samplers:
+        values = gltf.read(sampler.output)
+        if values.shape[1] == 4:
+            assert ((values[1:] * values[:-1]).sum(1) > 0).all(), "one sign"
+
+
+def test_another_reader_finds_closed_bodies_with_normals_in_glb(result: ExportedResult, tmp_path: Path) -> None:
+    import trimesh
+
+    (path,) = write("glb", result, tmp_path)
+    meshes = trimesh.load_scene(path, process=False).geometry.values()
+    assert len(meshes) == 2
+    for mesh, vertices in zip(meshes, result.bodies.rest.vertices_mm, strict=True):
+        np.testing.assert_allclose(mesh.vertices * 1000, vertices, atol=1e-3)
+        assert 0.02 < mesh.volume < 0.2, "m³, and faces look outwards"
+        normals = mesh.vertex_normals
+        assert (
+            np.mean((normals * trimesh.Trimesh(mesh.vertices, mesh.faces, process=False).vertex_normals).sum(1)) > 0.99
+        )
+
+
+@pytest.mark.filterwarnings("ignore:Importing PyGLM:PendingDeprecationWarning")
+def test_bvh(result: ExportedResult, tmp_path: Path) -> None:
+    import bvhio
+
+    files = write("bvh", result, tmp_path)
+    assert [f.name for f in files] == ["walk_baseline_P3.bvh", "walk_baseline_P11.bvh"]
+    for person, path in enumerate(files):
+        assert "CHANNELS 3 Zrotation Xrotation Yrotation" in path.read_text()
+        parsed = bvhio.readAsBvh(str(path))
+        assert parsed.FrameCount == T + 1 and parsed.FrameTime == pytest.approx(1 / FPS)
+        root = bvhio.readAsHierarchy(str(path))
+        model = result.bodies.model
+        rest = result.bodies.rest.joints_mm[person]
+        for t, truth in enumerate([rest - rest[0], *y_up(held_joints(result, person))]):
+            root.loadPose(t)
+            found = {joint.Name: np.array(joint.PositionWorld) for joint, _, _ in root.layout()}
+            at = np.stack([found[name] for name in model.joints]) * 10
+            if t == 0:
+                at -= at[0]
+            assert np.abs(at - truth).max() < CLOSE_MM
+        angles = np.array([line.split()[3:] for line in path.read_text().splitlines()[-T:]], float)
+        assert np.abs(np.diff(angles, axis=0)).max() < 180, "no jumps by a turn"
+    (note,) = EXPORTERS.get("bvh").notes(result)
+    assert note == "P11 is absent from some frames: in BVH they keep the last pose there."
