@@ -18,7 +18,7 @@ class PlaceLimits:
 
     def __init__(self, rig: CameraRig, config: AssociationConfig) -> None:
         self._rig, self._config = rig, config
-        self._of_cell: dict[tuple[int, ...], float] = {}
+        self._of_cell: dict[tuple[float, ...], float] = {}
 
     def at(self, xyz_mm: F64) -> tuple[F64, F64]:
         """Return the limits at people (C, J, 3).
@@ -34,9 +34,10 @@ class PlaceLimits:
 
     def _error_mm(self, xyz_mm: F64) -> F64:
         """Return the expected error (C,) at the middle of people (C, J, 3); 0 where fewer than two cameras see it."""
-        known = np.isfinite(xyz_mm)
-        middle = np.where(known, xyz_mm, 0.0).sum(1) / np.maximum(known.sum(1), 1)
-        cells = [tuple(cell) for cell in np.rint(middle / _CELL_MM).astype(int).tolist()]
+        by_joint = np.ascontiguousarray(np.swapaxes(xyz_mm, 0, 1))
+        known = np.isfinite(by_joint)
+        middle = np.where(known, by_joint, 0.0).sum(0) / (np.maximum(known.sum(0), 1) * _CELL_MM)
+        cells = list(map(tuple, np.rint(middle).tolist()))
         new = [cell for cell in dict.fromkeys(cells) if cell not in self._of_cell]
         if new:
             errors = np.nan_to_num(expected_error_mm(self._rig, np.array(new) * _CELL_MM))

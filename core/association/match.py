@@ -197,23 +197,25 @@ def _match_frame(
     continued = best_per_view(detections, support)
     explained = _explained(detections, support, continued)
     # What agrees with one person is that person again; a full search looks for better partners of other people's.
-    a, b = np.triu_indices(detections.n, 1)
-    known = (explained[a] >= 0) & (explained[b] >= 0)
-    if full_search:
-        known &= explained[a] == explained[b]
-    new = np.flatnonzero((detections.view[a] != detections.view[b]) & ~known)
-    least = np.where((explained[a[new]] >= 0) & (explained[b[new]] >= 0), _BETTER_QUALITY, _PAIR_QUALITY)
-    candidates = _pair_candidates(geometry, detections, a[new], b[new], least, config, limits)
+    candidates = np.zeros((0, len(geometry.skeleton), 3))
+    if full_search or (explained < 0).any():
+        a, b = np.triu_indices(detections.n, 1)
+        known = (explained[a] >= 0) & (explained[b] >= 0)
+        if full_search:
+            known &= explained[a] == explained[b]
+        new = np.flatnonzero((detections.view[a] != detections.view[b]) & ~known)
+        least = np.where((explained[a[new]] >= 0) & (explained[b[new]] >= 0), _BETTER_QUALITY, _PAIR_QUALITY)
+        candidates = _pair_candidates(geometry, detections, a[new], b[new], least, config, limits)
     sets = continued[(continued >= 0).sum(1) >= 2]
     if len(candidates) or not _disjoint(sets, detections.n):
         gathered = best_per_view(detections, detection_support(geometry, detections, candidates))
         sets = np.concatenate([sets, gathered[(gathered >= 0).sum(1) >= 2]])
         sets = np.unique(sets, axis=0)
-        xyz = intersect_members(detections, sets)
+        xyz = intersect_members(geometry, detections, sets)
         sets = sets[_select(detections, xyz, detection_support(geometry, detections, xyz), config, limits)]
     if not len(sets):
         return none, memory
-    members, xyz = sets, intersect_members(detections, sets)
+    members, xyz = sets, intersect_members(geometry, detections, sets)
     if len(candidates) or (explained < 0).any():
         members, xyz = _reassign(geometry, detections, xyz, members, config)
     return _accept(geometry, now_s, detections, members, xyz, memory, config, limits)
@@ -224,15 +226,14 @@ def _explained(detections: FrameDetections, support: F64, sets: I64) -> I64:
     out = np.full(detections.n, -1, np.int64)
     person, view = np.nonzero((sets >= 0) & ((sets >= 0).sum(1) >= 2)[:, None])
     rows = sets[person, view]
-    good = support[person, rows] > _GOOD_QUALITY * detections.weight[rows].sum(-1)
+    good = support[person, rows] > _GOOD_QUALITY * detections.weight.take(rows, axis=0).sum(-1)
     out[rows[good] % detections.n] = person[good]
     return out
 
 
 def _disjoint(sets: I64, n: int) -> bool:
     """Return whether no two people (C, V) claim the same detection."""
-    claimed = sets[sets >= 0] % n
-    return len(np.unique(claimed)) == len(claimed)
+    return bool(np.bincount(sets[sets >= 0] % n, minlength=1).max() <= 1)
 
 
 def _pair_candidates(
@@ -282,11 +283,12 @@ def _pair_support(
         nearest to both rays.
     """
     va, vb = detections.view[a], detections.view[b]
+    ray_a, ray_b = (
+        _directions(geometry.R[v], detections.x[rows, joints], detections.y[rows, joints])
+        for rows, v in ((a, va), (b, vb))
+    )
     middle, gap, depth_a, depth_b = intersect_rays(
-        geometry.centre_mm[va, None],
-        detections.ray[a][:, joints],
-        geometry.centre_mm[vb, None],
-        detections.ray[b][:, joints],
+        geometry.centre_mm[va, None], ray_a, geometry.centre_mm[vb, None], ray_b
     )
     weight = np.sqrt(detections.weight[a][:, joints] * detections.weight[b][:, joints])
     # Parallel and missing rays count neither for nor against the pair.
@@ -294,23 +296,27 @@ def _pair_support(
     gate = np.hypot(geometry.gate(np.abs(depth_a), va[:, None]), geometry.gate(np.abs(depth_b), vb[:, None]))
     agreement = np.maximum(1 - (gap / gate) ** 2, MIN_AGREEMENT)
     agreement = np.where((depth_a > 0) & (depth_b > 0), agreement, MIN_AGREEMENT)
-    support = np.where(shared, weight * agreement, 0.0).sum(-1)
-    return support, np.where(shared, weight, 0.0).sum(-1), shared, agreement, middle
+    ones = np.ones(weight.shape[-1])
+    weight = np.where(shared, weight, 0.0)
+    return np.where(shared, weight * agreement, 0.0) @ ones, weight @ ones, shared, agreement, middle
+
+
+def _directions(R: F64, x: F64, y: F64) -> F64:
+    """Return directions (K, J, 3) in world coordinates, of length 1 along the axes of cameras (K, 3, 3)."""
+    return np.asarray(x[..., None] * R[:, None, 0] + y[..., None] * R[:, None, 1] + R[:, None, 2])
 
 
 def _plausible(xyz: F64, geometry: ViewGeometry, config: AssociationConfig, bone_mm: F64) -> np.ndarray:
     """Return the poses (C,) of (C, J, 3) that are of human size and not below the floor."""
     bone = geometry.skeleton.bone_lengths(xyz)
-    known = np.isfinite(bone)
-    long = (known & (bone > bone_mm[:, None])).sum(-1)
-    seen = np.isfinite(xyz)
-    extent = np.fmax.reduce(xyz, axis=1) - np.fmin.reduce(xyz, axis=1)
-    n_joints = seen[..., 0].sum(-1)
+    n_bones, n_long = np.isfinite(bone).sum(-1), (bone > bone_mm[:, None]).sum(-1)
+    by_joint = np.ascontiguousarray(np.swapaxes(xyz, 0, 1))
+    seen = np.isfinite(by_joint)
+    extent = np.where(seen, by_joint, -np.inf).max(0) - np.where(seen, by_joint, np.inf).min(0)
+    n_joints = seen[..., 0].sum(0)
     # Robust triangulation drops single outlier joints later; here the rest decides.
-    sized = (long <= np.maximum(1, _LONG_BONES * known.sum(-1))) & (
-        np.fmax.reduce(extent, axis=-1) < 1.5 * config.max_extent_mm
-    )
-    middle = np.where(seen[..., 2], xyz[..., 2], 0.0).sum(-1) / np.maximum(n_joints, 1)
+    sized = (n_long <= np.maximum(1, _LONG_BONES * n_bones)) & (extent < 1.5 * config.max_extent_mm).all(-1)
+    middle = np.where(seen[..., 2], by_joint[..., 2], 0.0).sum(0) / np.maximum(n_joints, 1)
     return np.asarray((n_joints >= config.min_joints) & sized & (middle > -config.below_floor_mm))
 
 
@@ -333,17 +339,20 @@ def _select(detections: FrameDetections, xyz: F64, support: F64, config: Associa
         selected.append(winner)
         for v in np.flatnonzero(best[winner] > 0):
             either[:, of_views[v].start + int(either[winner, of_views[v]].argmax())] = 0.0
-        alive &= _mean_distance(xyz, xyz[winner]) > merge_mm[winner]
+        alive &= _mean_distance(xyz, xyz[[winner]])[:, 0] > merge_mm[winner]
     return np.array(selected, np.int64)
 
 
 def _mean_distance(xyz: F64, other: F64) -> F64:
-    """Return the mean distance (...) of shared joints of poses (..., J, 3) that broadcast; inf without any."""
-    apart = xyz - other
-    gap = np.sqrt(np.einsum("...i,...i->...", apart, apart))
-    known = np.isfinite(gap)
-    mean = np.where(known, gap, 0.0).sum(-1) / np.maximum(known.sum(-1), 1)
-    return np.where(known.any(-1), mean, np.inf)
+    """Return the mean distance (C, M) of shared joints of poses (C, J, 3) and (M, J, 3); inf without any."""
+    # Coordinates apart: a sum over an axis of length 3 is several times slower.
+    axes, other_axes = (np.ascontiguousarray(a.transpose(2, 0, 1)) for a in (xyz, other))
+    gap = axes[:, :, None] - other_axes[:, None]
+    gap *= gap
+    distance = np.sqrt(gap[0] + gap[1] + gap[2])  # (C, M, J)
+    n_known = np.isfinite(axes[0]).astype(float) @ np.isfinite(other_axes[0]).astype(float).T
+    total = np.where(np.isfinite(distance), distance, 0.0) @ np.ones(distance.shape[-1])
+    return np.where(n_known > 0, total / np.maximum(n_known, 1), np.inf)
 
 
 def _reassign(
@@ -366,7 +375,7 @@ def _reassign(
         members = members[(members >= 0).sum(1) >= config.min_views]
         if np.array_equal(members, before):
             break
-        before, xyz = members, intersect_members(detections, members)
+        before, xyz = members, intersect_members(geometry, detections, members)
     return members, xyz
 
 
@@ -417,7 +426,7 @@ def _accept(
         supported |= np.where(known, agreement, 0.0).sum(1) > _GOOD_QUALITY * known.sum(1)
     if not supported.all():
         supported[~supported] = _visible_views(geometry, xyz[~supported]) <= n_seen[~supported]
-    distance = _mean_distance(xyz[:, None], memory.xyz_mm[None])
+    distance = _mean_distance(xyz, memory.xyz_mm)
     near = np.asarray(distance < 2 * merge_mm[:, None])
     continued = np.asarray(near.any(1))
     if long_bones.any():

@@ -18,16 +18,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from core.association.views import StreamedViews, TakeViews, ViewGeometry
+from core.association.views import MIN_DEPTH_MM, StreamedViews, TakeViews, ViewGeometry
 from core.types.arrays import F32, F64, I64, read_only
 from core.types.skeleton import Skeleton
 
 _CHUNK = 2048  # Points per batch: its arrays stay in the cache.
 _STEPS = 2
 _DAMPING = 1e-6  # Relative to the trace of the normal equations: keeps nearly parallel rays from diverging.
+_FULL = np.array([0, 1, 2, 1, 3, 4, 2, 4, 5])  # Upper triangle row by row, to all elements of a symmetric matrix.
+_COFACTORS = np.array([[3, 2, 1, 0, 1, 0], [5, 4, 4, 5, 2, 3], [4, 1, 2, 2, 0, 1], [4, 5, 3, 2, 4, 1]])
+"""Elements of the upper triangle, so that the cofactors are products of the first two, less those of the others."""
 _CLEAR = 0.7  # Residual relative to the gate below which a view agrees without a vote.
 _LEAST_ANGLE = 1e-8  # Determinant over the cubed trace of two rays a milliradian apart: depth is undetermined below.
-_MIN_DEPTH_MM = 1.0
 _MIN_SCORE = 1e-3  # A present joint has a score above 0.
 _SIDE_GROUPS = (
     ("eye", "ear"),
@@ -94,11 +96,15 @@ class _Rays:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Projected:
-    """Points (3, N) in all views: ideal coordinates and depths (V, N), and their offsets from the observations."""
+    """Points (3, N) in all views (V, N).
+
+    Ideal coordinates, inverse depths, where they are ahead of the camera, and their offsets from the observations.
+    """
 
     px: F64
     py: F64
-    depth: F64
+    inverse: F64
+    ahead: np.ndarray
     dx: F64
     dy: F64
 
@@ -196,7 +202,8 @@ def _solve(geometry: ViewGeometry, matched: MatchedJoints) -> _Solution:
     T, P, V, J = matched.weight.shape
     rays, n = _by_view(matched), T * P * J
     xyz, inlier = np.full((3, n), np.nan), np.zeros((V, n), bool)
-    seen = np.flatnonzero((rays.weight > 0).sum(0) >= 2)
+    n_seen = (rays.weight > 0).sum(0, dtype=np.int32)
+    seen = np.flatnonzero(n_seen >= 2)
     unclear = []
     for batch in _batches(seen):
         # Where all views agree clearly, the nearest point is a good start.
@@ -205,18 +212,18 @@ def _solve(geometry: ViewGeometry, matched: MatchedJoints) -> _Solution:
     for batch in _batches(np.concatenate([*unclear, seen[:0]])):
         of_batch = rays[batch]
         inlier[:, batch] = agrees = _consensus(geometry, of_batch)
-        xyz[:, batch] = _nearest(geometry, of_batch, np.where(agrees, of_batch.weight, 0.0))
+        xyz[:, batch] = nearest_to_rays(geometry, of_batch.x, of_batch.y, np.where(agrees, of_batch.weight, 0.0))
     used = _Rays(rays.x, rays.y, np.where(inlier, rays.weight, 0.0), rays.focal_px)
     information, squared = np.full((6, n), np.nan), np.zeros(n)
     for batch in _batches(seen[inlier[:, seen].any(0)]):
         of_batch = used[batch]
         xyz[:, batch] = _refine(geometry, xyz[:, batch], of_batch)
         information[:, batch], squared[batch] = _information(geometry, xyz[:, batch], of_batch)
-    xyz = np.where(inlier.any(0), xyz, np.nan)
-    solved = np.asarray(np.isfinite(xyz).all(0))
+    solved = np.asarray(inlier.any(0) & np.isfinite(xyz).all(0))
+    xyz = np.where(solved, xyz, np.nan)
     inlier &= solved
-    n_seen, n_used = (rays.weight > 0).sum(0), inlier.sum(0)
-    mean = np.where(inlier, rays.weight, 0.0).sum(0) / np.maximum(n_used, 1)
+    n_used = inlier.sum(0, dtype=np.int32)
+    mean = used.weight.sum(0) / np.maximum(n_used, 1)
     score = np.where(solved, np.clip(mean * n_used / np.maximum(n_seen, 1), _MIN_SCORE, 1.0), 0.0)
     people = TriangulatedPeople(
         xyz_mm=xyz.T.reshape(T, P, J, 3),
@@ -225,18 +232,17 @@ def _solve(geometry: ViewGeometry, matched: MatchedJoints) -> _Solution:
         inlier=np.moveaxis(inlier.reshape(V, T, P, J), 0, 2),
     )
     # The residuals of n views have 2n - 3 degrees of freedom; the variance divides by their sum over all points.
-    n_weighted = (np.where(inlier, rays.weight, 0.0) > 0).sum(0)
-    dof = int(np.maximum(2 * n_weighted - 3, 0).sum())
+    dof = int(np.maximum(2 * n_used - 3, 0).sum())
     return _Solution(people=people, squared_px2=float(squared[solved].sum()), dof=dof)
 
 
 def _by_view(matched: MatchedJoints) -> _Rays:
     V = matched.weight.shape[2]
     x, y, weight, focal = (
-        np.moveaxis(a, 2, 0).reshape(V, -1)
-        for a in (matched.ideal[..., 0], matched.ideal[..., 1], matched.weight, matched.focal_px)
+        np.moveaxis(a, 2, 0) for a in (matched.ideal[..., 0], matched.ideal[..., 1], matched.weight, matched.focal_px)
     )
-    return _Rays(np.where(weight > 0, x, 0.0), np.where(weight > 0, y, 0.0), weight, focal)
+    x, y = np.where(weight > 0, x, 0.0), np.where(weight > 0, y, 0.0)
+    return _Rays(x.reshape(V, -1), y.reshape(V, -1), weight.reshape(V, -1), focal.reshape(V, -1))
 
 
 def _batches(columns: I64) -> list[I64]:
@@ -245,7 +251,7 @@ def _batches(columns: I64) -> list[I64]:
 
 def _clear_agreement(geometry: ViewGeometry, rays: _Rays) -> tuple[F64, np.ndarray]:
     """Return the points (3, N) nearest to all rays, and the views (V, N) where all agree clearly; none elsewhere."""
-    point = _nearest(geometry, rays, rays.weight)
+    point = nearest_to_rays(geometry, rays.x, rays.y, rays.weight)
     used = rays.weight > 0
     with np.errstate(invalid="ignore"):
         clear = ((_relative_squared(geometry, point, rays) < _CLEAR**2) | ~used).all(0)
@@ -263,7 +269,7 @@ def _consensus(geometry: ViewGeometry, rays: _Rays) -> np.ndarray:
         of_both = rays[both]
         alone = np.zeros((V, both.size))
         alone[list(pair)] = 1.0
-        squared = _relative_squared(geometry, _nearest(geometry, of_both, alone), of_both)
+        squared = _relative_squared(geometry, nearest_to_rays(geometry, of_both.x, of_both.y, alone), of_both)
         with np.errstate(invalid="ignore"):
             agrees = (squared < 1) & (of_both.weight > 0)
         vote = np.where(agrees, of_both.weight * (1 - np.where(agrees, squared, 0.0)), 0.0).sum(0)
@@ -273,23 +279,28 @@ def _consensus(geometry: ViewGeometry, rays: _Rays) -> np.ndarray:
     return best_inliers
 
 
-def _nearest(geometry: ViewGeometry, rays: _Rays, weight: F64) -> F64:
-    """Return the points (3, N) nearest to the rays of weights (V, N); NaN for nearly parallel ones."""
-    R, centre = geometry.R, geometry.centre_mm
-    r = [R[:, 0, i, None] * rays.x + R[:, 1, i, None] * rays.y + R[:, 2, i, None] for i in range(3)]
-    scaled = weight / (r[0] * r[0] + r[1] * r[1] + r[2] * r[2])
-    along = scaled * (r[0] * centre[:, :1] + r[1] * centre[:, 1:2] + r[2] * centre[:, 2:])
-    total = weight.sum(0)
-    by_axis = [scaled * r[i] for i in range(3)]
-    normal = np.stack([
-        total - (by_axis[0] * r[0]).sum(0), -(by_axis[0] * r[1]).sum(0), -(by_axis[0] * r[2]).sum(0),
-        total - (by_axis[1] * r[1]).sum(0), -(by_axis[1] * r[2]).sum(0), total - (by_axis[2] * r[2]).sum(0),
-    ])  # fmt: skip
-    right = centre.T @ weight - np.stack([(along * r[i]).sum(0) for i in range(3)])
-    return solve_symmetric(normal, right, _LEAST_ANGLE)
+def nearest_to_rays(geometry: ViewGeometry, x: F64, y: F64, weight: F64, least_angle: float = _LEAST_ANGLE) -> F64:
+    """Return the points (3, N) nearest to rays of all views.
+
+    Args:
+        geometry: V cameras.
+        x: (V, N) coordinates on the ideal planes.
+        y: (V, N) the same.
+        weight: (V, N) weights, 0 to leave a ray out.
+        least_angle: Determinant over the cubed trace below which rays are nearly parallel and the point is NaN.
+    """
+    scaled = weight / (x * x + y * y + 1)
+    sx, sy = scaled * x, scaled * y
+    normal = -(geometry.products @ np.concatenate([sx * x, sy * y, scaled, sx * y, sx, sy]))
+    normal[[0, 3, 5]] += weight.sum(0)
+    # The product of the direction of a ray and the centre of its camera is that of local direction and translation.
+    t = geometry.t_mm[..., None]
+    along = x * t[:, 0] + y * t[:, 1] + t[:, 2]
+    right = geometry.axes @ np.concatenate([sx * along, sy * along, scaled * along]) + geometry.centre_mm.T @ weight
+    return _solve_symmetric(normal, right, least_angle)
 
 
-def solve_symmetric(normal: F64, right: F64, least: float) -> F64:
+def _solve_symmetric(normal: F64, right: F64, least: float) -> F64:
     """Solve symmetric systems by cofactors.
 
     Args:
@@ -303,32 +314,32 @@ def solve_symmetric(normal: F64, right: F64, least: float) -> F64:
     cofactors, det = _cofactors(normal)
     good = det > least * (normal[0] + normal[3] + normal[5]) ** 3
     inverse = np.where(good, 1 / np.where(good, det, 1.0), np.nan)
-    u, v, w = right
-    A, B, C, D, E, F = cofactors
-    return np.stack([A * u + B * v + C * w, B * u + D * v + E * w, C * u + E * v + F * w]) * inverse
+    return np.asarray(np.einsum("ijn,jn->in", cofactors.take(_FULL, axis=0).reshape(3, 3, -1), right * inverse))
 
 
-def _cofactors(normal: F64) -> tuple[list[F64], F64]:
-    """Return the cofactors, upper triangle row by row, and the determinants (N,) of symmetric matrices (6, N)."""
-    a, b, c, d, e, f = normal
-    A, B, C = d * f - e * e, c * e - b * f, b * e - c * d
-    return [A, B, C, a * f - c * c, b * c - a * e, a * d - b * b], a * A + b * B + c * C
+def _cofactors(normal: F64) -> tuple[F64, F64]:
+    """Return the cofactors (6, N) and determinants (N,) of symmetric matrices (6, N), upper triangles row by row."""
+    a, b, c, d = (normal.take(elements, axis=0) for elements in _COFACTORS)
+    cofactors = a * b - c * d
+    return cofactors, np.einsum("in,in->n", normal[:3], cofactors[:3])
 
 
 def _project(geometry: ViewGeometry, point: F64, rays: _Rays) -> _Projected:
-    V = len(geometry)
-    local = (geometry.R.reshape(3 * V, 3) @ point).reshape(V, 3, -1) + geometry.t_mm[:, :, None]
-    depth = np.maximum(local[:, 2], _MIN_DEPTH_MM)  # Points behind a camera get enormous residuals.
-    px, py = local[:, 0] / depth, local[:, 1] / depth
-    return _Projected(px, py, depth, px - rays.x, py - rays.y)
+    local = (geometry.axes.T @ point).reshape(3, len(geometry), -1)
+    local += geometry.t_mm.T[..., None]
+    # Points behind a camera get enormous residuals.
+    ahead = np.asarray(local[2] > MIN_DEPTH_MM)
+    inverse = 1 / np.maximum(local[2], MIN_DEPTH_MM)
+    px, py = local[0] * inverse, local[1] * inverse
+    return _Projected(px, py, inverse, ahead, px - rays.x, py - rays.y)
 
 
 def _relative_squared(geometry: ViewGeometry, point: F64, rays: _Rays) -> F64:
     """Return the squared residuals (V, N) of points (3, N) in the plane of the point, relative to the gates there."""
     at = _project(geometry, point, rays)
-    squared = at.depth * at.depth
-    gate = geometry.gate_mm**2 + (geometry.gate_px / geometry.focal_px)[:, None] ** 2 * squared
-    return (at.dx * at.dx + at.dy * at.dy) * squared / gate
+    gate = geometry.gate_mm * at.inverse
+    pixels = (geometry.gate_px / geometry.focal_px)[:, None]
+    return (at.dx * at.dx + at.dy * at.dy) / (gate * gate + pixels * pixels)
 
 
 def _refine(geometry: ViewGeometry, point: F64, rays: _Rays) -> F64:
@@ -338,7 +349,8 @@ def _refine(geometry: ViewGeometry, point: F64, rays: _Rays) -> F64:
         (3, N) points of lowest cost among the initial ones and those after each step; NaN for nearly parallel rays,
         and for points behind a camera that sees them.
     """
-    limit = geometry.gate_px[:, None]
+    limit, seen = geometry.gate_px[:, None], rays.weight > 0
+    focal_squared = rays.focal_px * rays.focal_px
     best = current = point
     best_cost = np.full(best.shape[1], np.inf)
     for step in range(_STEPS + 1):
@@ -346,30 +358,30 @@ def _refine(geometry: ViewGeometry, point: F64, rays: _Rays) -> F64:
         size = rays.focal_px * np.sqrt(at.dx * at.dx + at.dy * at.dy)
         clipped = np.minimum(size, limit)
         cost = (rays.weight * clipped * (2 * size - clipped)).sum(0)
-        behind = ((at.depth <= _MIN_DEPTH_MM) & (rays.weight > 0)).any(0)
+        behind = (~at.ahead & seen).any(0)
         better = (cost < best_cost) & ~behind
         best, best_cost = np.where(better, current, best), np.where(better, cost, best_cost)
         if step == _STEPS:
             break
         huber = rays.weight * (clipped / np.maximum(size, 1e-9))
-        normal, right = _normal_equations(geometry, at, huber * rays.focal_px**2)
+        normal, right = _normal_equations(geometry, at, huber * focal_squared)
         damping = _DAMPING * (normal[0] + normal[3] + normal[5])
         normal[[0, 3, 5]] += damping
-        current = current - solve_symmetric(normal, right, 0.0)
+        current = current - _solve_symmetric(normal, right, 0.0)
     return np.where(np.isfinite(best_cost), best, np.nan)
 
 
 def _normal_equations(geometry: ViewGeometry, at: _Projected, weight: F64) -> tuple[F64, F64]:
     """Return J^T W J (6, N), upper triangles row by row, and J^T W r (3, N) of weights (V, N) on the ideal plane."""
-    R = geometry.R
-    a = [R[:, 0, i, None] - at.px * R[:, 2, i, None] for i in range(3)]
-    b = [R[:, 1, i, None] - at.py * R[:, 2, i, None] for i in range(3)]
-    gain = weight / at.depth
-    right = np.stack([(gain * (at.dx * a[i] + at.dy * b[i])).sum(0) for i in range(3)])
-    gain = gain / at.depth
-    normal = np.stack(
-        [(gain * (a[i] * a[j] + b[i] * b[j])).sum(0) for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))]
-    )
+    px, py = at.px, at.py
+    gain = weight * at.inverse
+    right = geometry.axes @ np.concatenate([gain * at.dx, gain * at.dy, -gain * (at.dx * px + at.dy * py)])
+    gain = gain * at.inverse
+    # Rows of the Jacobian are those of the rotation, less the coordinate times its third row.
+    terms = np.concatenate([
+        gain, gain, gain * (px * px + py * py), np.zeros_like(gain), -gain * px, -gain * py,
+    ])  # fmt: skip
+    normal = geometry.products @ terms
     return normal, right
 
 
@@ -386,13 +398,14 @@ def _covariance(information: F64, solved: np.ndarray) -> F32:
 
     Weights are relative to their mean, so that the factor between them and the Hessian cancels out.
     """
-    out = np.full((len(solved), 3, 3), np.nan, np.float32)
+    out = np.empty((len(solved), 9), np.float32)
     cofactors, det = _cofactors(information)
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        good = solved & (det > 0)
-        inverse = np.stack([cofactors[i] for i in (0, 1, 2, 1, 3, 4, 2, 4, 5)], -1) / det[:, None]
-        out[good] = inverse[good].reshape(-1, 3, 3)
-    return out
+    good = solved & (det > 0)
+    inverse = np.where(good, 1 / np.where(good, det, 1.0), np.nan)
+    with np.errstate(over="ignore"):
+        for column, i in enumerate(_FULL):
+            out[:, column] = cofactors[i] * inverse
+    return out.reshape(-1, 3, 3)
 
 
 def _exchanged_sides(geometry: ViewGeometry, xyz: F64, matched: MatchedJoints) -> np.ndarray:

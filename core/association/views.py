@@ -17,7 +17,7 @@ from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D, StoredPose2D
 from core.types.skeleton import Skeleton
 
-_MIN_DEPTH_MM = 1.0
+MIN_DEPTH_MM = 1.0
 _BLOCK_FRAMES = 500
 
 
@@ -31,6 +31,9 @@ class ViewGeometry:
         R: (V, 3, 3) rotations, world to camera.
         t_mm: (V, 3) translations.
         centre_mm: (V, 3) camera centres.
+        axes: (3, 3 V) rows of all rotations as columns: their first rows, then their second, then their third.
+        products: (6, 6 V) symmetric products of rows a and b of the rotations as columns, upper triangles row by row:
+            aa of first, second and third rows, then ab + ba of first and second, first and third, second and third.
         focal_px: (V,) mean focal lengths.
         gate_px: (V,) pixel part of the gate, scaled to each image.
         gate_mm: Length part of the gate.
@@ -41,6 +44,8 @@ class ViewGeometry:
     R: F64
     t_mm: F64
     centre_mm: F64
+    axes: F64
+    products: F64
     focal_px: F64
     gate_px: F64
     gate_mm: float
@@ -48,12 +53,18 @@ class ViewGeometry:
     @classmethod
     def build(cls, rig: CameraRig, skeleton: Skeleton, config: AssociationConfig) -> ViewGeometry:
         """Return the geometry of a posed rig."""
+        R = np.stack([c.pose[0] for c in rig])
+        i, j = np.triu_indices(3)
+        outer = R[:, :, None, i] * R[:, None, :, j] + R[:, :, None, j] * R[:, None, :, i]  # (V, a, b, 6)
+        squares = [outer[:, a, a] / 2 for a in range(3)]
         return cls(
             rig=rig,
             skeleton=skeleton,
-            R=np.stack([c.pose[0] for c in rig]),
+            R=R,
             t_mm=np.stack([c.pose[1] for c in rig]),
             centre_mm=np.stack([c.centre_mm for c in rig]),
+            axes=R.transpose(1, 0, 2).reshape(-1, 3).T.copy(),
+            products=np.stack([*squares, outer[:, 0, 1], outer[:, 0, 2], outer[:, 1, 2]]).reshape(-1, 6).T.copy(),
             focal_px=np.array([(c.K[0, 0] + c.K[1, 1]) / 2 for c in rig]),
             gate_px=config.gate_px * pixel_scale(rig),
             gate_mm=config.gate_mm,
@@ -79,7 +90,7 @@ class ViewGeometry:
         flat = xyz_mm.reshape(-1, 3)
         local = flat[None] @ self.R.transpose(0, 2, 1) + self.t_mm[:, None]
         depth = local[..., 2]
-        depth = np.where(depth > _MIN_DEPTH_MM, depth, np.nan)
+        depth = np.where(depth > MIN_DEPTH_MM, depth, np.nan)
         xy = local[..., :2] / depth[..., None]
         shape = (len(self.R), *xyz_mm.shape[:-1])
         return xy.reshape(*shape, 2), depth.reshape(shape)

@@ -59,6 +59,8 @@ def inside(camera: Camera, xy_px: F64) -> np.ndarray:
 def distort(camera: Camera, xy: F64) -> F64:
     """Distort ideal image-plane coordinates (..., 2) by the camera's distortion model (OpenCV's definitions)."""
     d = camera.distortion
+    if camera.distortion_model == "pinhole" and not d.any():
+        return np.asarray(xy)
     r2 = (xy**2).sum(-1, keepdims=True)
     if camera.distortion_model == "fisheye":
         r = np.sqrt(r2)

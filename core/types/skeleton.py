@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -118,8 +119,9 @@ class Skeleton:
 
     def bone_lengths(self, points: F64) -> F64:
         """Return the bone lengths (..., B) of joints (..., J, D), in their unit; NaN where an end is missing."""
-        a, b = np.array(self.bones, int).reshape(-1, 2).T
-        return np.asarray(np.linalg.norm(points[..., a, :] - points[..., b, :], axis=-1))
+        a, b = _bone_ends(self.bones)
+        apart = points.take(a, axis=-2) - points.take(b, axis=-2)
+        return np.asarray(np.sqrt((apart * apart) @ np.ones(apart.shape[-1])))
 
     def _sources(self, joint: str) -> tuple[int, ...]:
         """Return the indices of the joints whose mean is `joint`; none if it cannot be derived."""
@@ -127,6 +129,12 @@ class Skeleton:
             return (self.joints.index(joint),)
         parts = DERIVED_JOINTS.get(joint, ())
         return tuple(self.joints.index(part) for part in parts) if self.has(*parts) else ()
+
+
+@functools.lru_cache(maxsize=64)
+def _bone_ends(bones: tuple[tuple[int, int], ...]) -> np.ndarray:
+    """Return the joints (2, B) at both ends of bones."""
+    return np.ascontiguousarray(np.array(bones, int).reshape(-1, 2).T)
 
 
 def _build(name: str, joints: str, bones: str) -> Skeleton:
