@@ -17,7 +17,7 @@ from core.body.model import BodyModel, BoneTransforms
 from core.body.prior import PosePrior
 from core.errors import CoreError
 from core.geometry.so3 import exp, hat, log, right_jacobian
-from core.types.arrays import F64, I64
+from core.types.arrays import F32, F64, I64
 from core.types.skeleton import DERIVED_JOINTS
 
 _HUBER = 6.5  # standard deviations
@@ -71,7 +71,7 @@ class Targets(NamedTuple):
     whitening: F64
 
     @classmethod
-    def of(cls, xyz_mm: F64, use: np.ndarray, sigma_mm: float, covariance_mm2: F64 | None = None) -> Targets:
+    def of(cls, xyz_mm: F64, use: np.ndarray, sigma_mm: float, covariance_mm2: F32 | None = None) -> Targets:
         """Return targets of keypoints.
 
         Args:

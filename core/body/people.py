@@ -65,8 +65,8 @@ def fit_people(
     """
     config, reporter = config or BodyFitConfig(), reporter or NullReporter()
     if unknown := set(people) - set(poses.person_ids):
-        known = ", ".join(map(str, poses.person_ids)) or "none"
-        raise CoreError(f"There is no person {min(unknown)} in these 3D poses.", f"People: {known}.")
+        numbers = ", ".join(map(str, poses.person_ids)) or "none"
+        raise CoreError(f"There is no person {min(unknown)} in these 3D poses.", f"People: {numbers}.")
     names = tuple(name for name in poses.skeleton.joints if _known_to(model, name))
     columns = poses.skeleton.indices(*names)
     T, P = poses.xyz_mm.shape[:2]

@@ -284,7 +284,7 @@ def _option_type(name: str, hint: Any) -> dict[str, Any] | None:
         return {"type": hint, "metavar": _METAVARS.get(name.rpartition("_")[2], "N")}
     if hint is str or typing.get_origin(hint) is typing.Literal:
         return {"metavar": _PATH_METAVARS.get(name, "NAME")}
-    if typing.get_origin(hint) is tuple and arguments[0] in (str, float) and arguments[1:] == (Ellipsis,):
+    if typing.get_origin(hint) is tuple and arguments[0] in (str, int, float) and arguments[1:] == (Ellipsis,):
         return {"nargs": "+", **(_option_type(name, arguments[0]) or {})}
     return None
 

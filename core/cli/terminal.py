@@ -24,7 +24,7 @@ _LINE_INTERVAL_S = 10.0
 _MAX_METRICS = 3
 _MAX_LINE = 60
 _ACRONYMS = {"fps": "FPS", "id": "ID", "ids": "IDs", "loco": "LOCO", "pck": "PCK", "mpjpe": "MPJPE", "pcp": "PCP"}
-_NOT_LISTED = ("methods", "verdict", "details", "comparison", "found_curves", "truth", "inputs")
+_NOT_LISTED = ("methods", "verdict", "details", "comparison", "bodies", "found_curves", "truth", "inputs")
 """Parts of a report that are shown as a table or a sentence, or only drawn."""
 _UNITS = ("px", "mm", "ms", "s", "deg", "hz")
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from core.session import BASELINE, Session, Take
 from core.session.inputs import evaluation_report, is_measured, outdated_result
+from core.session.naming import body_result, fitted_result
 
 Measured = Literal["better", "not better", "not judged", "no"]
 """Outcome of a result's evaluation against triangulation; "no" if there is none for this version of it."""
@@ -15,6 +16,13 @@ _TRAINED = "trained"  # key of networks in the report of an evaluation
 _REASONS: dict[Measured, str] = {
     "not better": "was not found better than triangulation",
     "not judged": "could not be compared with triangulation",
+    "no": "has not been measured on this take",
+}
+
+
+_BODY_REASONS: dict[Measured, str] = {
+    "not better": "was not found better than what the bodies were fitted to",
+    "not judged": "could not be compared with what the bodies were fitted to",
     "no": "has not been measured on this take",
 }
 
@@ -33,11 +41,26 @@ class ResultChoice:
 
 
 def choose_result(session: Session, take: Take) -> ResultChoice:
-    """Return the result that the evaluation found better, or the baseline where none is certain."""
+    """Return the result that the evaluation found better, or the baseline where none is certain.
+
+    The joints of bodies take the place of what they were fitted to where the evaluation found them better than that.
+    """
+    choice = _choose_method(session, take)
+    body = body_result(choice.name)
+    if body not in take.poses3d_runs():
+        return choice
+    outcome = measured(session, take, body)
+    if outcome == "better":
+        note = f"The joints of the bodies, '{body}', are used: the evaluation found them better."
+        return ResultChoice(name=body, notes=(*choice.notes, note))
+    return ResultChoice(name=choice.name, notes=(*choice.notes, f"'{body}' {_BODY_REASONS[outcome]}."))
+
+
+def _choose_method(session: Session, take: Take) -> ResultChoice:
     names = take.poses3d_runs()
     if not names:
         return ResultChoice(name="")
-    found = {name: measured(session, take, name) for name in names if name != BASELINE}
+    found = {name: measured(session, take, name) for name in names if name != BASELINE and not fitted_result(name)}
     better = [name for name, outcome in found.items() if outcome == "better"]
     if better:
         chosen = min(better, key=lambda name: (_error(session, take, name), name))
@@ -48,30 +71,38 @@ def choose_result(session: Session, take: Take) -> ResultChoice:
         if notes:
             notes.insert(0, "The baseline is used, since no other result is known to be better.")
         return ResultChoice(name=BASELINE, notes=tuple(notes))
+    names = list(found) or names
     made = {name: take.layout.poses3d(name).stat().st_mtime_ns for name in names}
     chosen = max(names, key=lambda name: (not outdated_result(session, take, name), made[name]))
-    return ResultChoice(name=chosen, notes=(f"'{chosen}' {_REASONS[found[chosen]]}.",))
+    reasons = (f"'{chosen}' {_REASONS[found[chosen]]}.",) if chosen in found else ()
+    return ResultChoice(name=chosen, notes=reasons)
 
 
 def measured(session: Session, take: Take, result: str) -> Measured:
-    """Return what the latest evaluation of a result of networks found, if it is up to date."""
-    report = _report(session, take, result)
+    """Return what the latest evaluation of a result of networks, or of the joints of bodies, found, if up to date."""
+    report, source = _report(session, take, result), fitted_result(result)
     if not report or outdated_result(session, take, result):
         return "no"
-    comparison = report.get("comparison")
-    if not isinstance(comparison, Mapping) or _TRAINED not in (comparison.get("first"), comparison.get("second")):
+    key, comparison = _TRAINED, report.get("comparison")
+    if source:
+        method = BASELINE if source == BASELINE else _TRAINED
+        bodies = report.get("bodies")
+        key, comparison = f"{method}_body", bodies.get(method) if isinstance(bodies, Mapping) else None
+    if not isinstance(comparison, Mapping) or key not in (comparison.get("first"), comparison.get("second")):
         return "not judged"
-    return "better" if comparison.get("better") == _TRAINED else "not better"
+    return "better" if comparison.get("better") == key else "not better"
 
 
 def _report(session: Session, take: Take, result: str) -> dict[str, Any]:
     """Return the report that is about this version of a result; empty if there is none."""
-    for path in (take.layout.report, session.layout.run(result).report):
+    source = fitted_result(result) or result
+    for path in (take.layout.report, session.layout.run(source).report):
         report = evaluation_report(path)
         methods = report.get("methods")
         method = methods.get(_TRAINED) if isinstance(methods, Mapping) else None
-        about = isinstance(method, Mapping) and method.get("run") == result
-        if about and report.get("take") == take.name and is_measured(session, take, report, (BASELINE, result)):
+        about = source == BASELINE or (isinstance(method, Mapping) and method.get("run") == source)
+        used = {BASELINE, source, result}
+        if about and report.get("take") == take.name and is_measured(session, take, report, used):
             return report
     return {}
 

@@ -33,6 +33,8 @@ from core.evaluation.verdict import (
 from core.types.pose3d import Pose3DSequence
 
 BASELINE_KEY, RTS_KEY, TRAINED_KEY = "baseline", "rts", "trained"
+BODY_KEYS = {BASELINE_KEY: "baseline_body", TRAINED_KEY: "trained_body"}
+"""Keys of the joints of bodies by that of the method whose joints the bodies were fitted to."""
 _CURVE_PERCENT = 30
 _SMOOTHINGS = {"none": "", "rts": " with RTS smoothing", "one_euro": " with One-Euro smoothing"}
 
@@ -50,6 +52,7 @@ class MethodResult:
         run: Name of the trained run or of shipped networks, empty for triangulation.
         shipped: Whether the networks are those that the program ships.
         smoothing: Smoothing of triangulation, as in `core.tracking.config.TrackingConfig`.
+        bodies: Whether these are the joints of bodies fitted to the method's.
     """
 
     load: Callable[[], Pose3DSequence]
@@ -60,6 +63,7 @@ class MethodResult:
     run: str = ""
     shipped: bool = False
     smoothing: str = "none"
+    bodies: bool = False
 
     @classmethod
     def of(
@@ -78,9 +82,10 @@ class MethodResult:
     @property
     def label(self) -> str:
         """Name of the method as a heading."""
+        bodies = " with bodies" if self.bodies else ""
         if self.run:
-            return f"{'Shipped' if self.shipped else 'Trained'} networks"
-        return f"Triangulation{_SMOOTHINGS.get(self.smoothing, '')}"
+            return f"{'Shipped' if self.shipped else 'Trained'} networks{bodies}"
+        return f"Triangulation{_SMOOTHINGS.get(self.smoothing, '')}{bodies}"
 
     @property
     def name(self) -> str:
@@ -99,7 +104,7 @@ def build_report(take: str, held_out_frames: int, methods: Mapping[str, MethodRe
         take: Name of the take.
         held_out_frames: Number of measured frames, none of which was used in training.
         methods: Results under `BASELINE_KEY`, under `RTS_KEY` for the same with smoothing where the baseline has none,
-            and under `TRAINED_KEY` where there is a trained run.
+            under `TRAINED_KEY` where there is a trained run, and under `BODY_KEYS` where bodies were fitted.
 
     Returns:
         Plain JSON values. All LOCO metrics are over the joints that the joint sets of all methods have;
@@ -108,7 +113,7 @@ def build_report(take: str, held_out_frames: int, methods: Mapping[str, MethodRe
         them, so that a missing joint is an error, as are `found_curves`: the fractions of them within distances of 0 to
         `_CURVE_PERCENT` % of the person's size. `comparison` is the trained run minus the better triangulation, or
         the smoothed minus the raw one, with 95 % intervals; see `compare_methods`. `verdict` states it, `details` the
-        intervals.
+        intervals. `bodies` has the same of the joints of bodies, by key of the method that they were fitted to.
     """
     baseline = methods[BASELINE_KEY]
     shown = methods.get(TRAINED_KEY, baseline)
@@ -123,18 +128,33 @@ def build_report(take: str, held_out_frames: int, methods: Mapping[str, MethodRe
     }
     if errors:
         report["found_curves"] = _found_curves(errors)
+    bodies = {key: body for key, body in BODY_KEYS.items() if key in errors and body in errors}
+    if bodies:
+        report["bodies"] = {key: _of_bodies(methods, errors, key, body) for key, body in bodies.items()}
     pair = _pair(methods, errors)
     if pair is None:
         return {**report, "verdict": _alone(methods, errors)}
-    first, second = pair
-    found = compare_methods(errors[first], errors[second])
-    report["comparison"] = _comparison(first, second, found)
-    named = [methods[key].named(errors[key]) for key in pair]
-    report["verdict"] = comparison_sentence(named[0], named[1], found)
-    report["details"] = comparison_details(named[0], named[1], found) + _left_out_sentence(report["joints_left_out"])
+    report["comparison"], (report["verdict"], report["details"]) = _compared(methods, errors, *pair)
+    report["details"] += _left_out_sentence(report["joints_left_out"])
     if TRAINED_KEY not in methods:
         report["verdict"] += " No trained run was compared."
     return report
+
+
+def _compared(
+    methods: Mapping[str, MethodResult], errors: Mapping[str, ViewErrors], first: str, second: str
+) -> tuple[dict[str, Any], tuple[str, str]]:
+    """Return the comparison of two methods, and its verdict and details in words."""
+    found = compare_methods(errors[first], errors[second])
+    a, b = (methods[key].named(errors[key]) for key in (first, second))
+    return _comparison(first, second, found), (comparison_sentence(a, b, found), comparison_details(a, b, found))
+
+
+def _of_bodies(
+    methods: Mapping[str, MethodResult], errors: Mapping[str, ViewErrors], key: str, body: str
+) -> dict[str, Any]:
+    comparison, (verdict, details) = _compared(methods, errors, body, key)
+    return {**comparison, "verdict": verdict, "details": details}
 
 
 def better_triangulation(errors: Mapping[str, ViewErrors]) -> str:

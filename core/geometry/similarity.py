@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from core.geometry.so3 import mean
+from core.geometry.so3 import exp, log, mean
 from core.types.arrays import F64
+from core.types.body import BodySequence
 from core.types.camera import Camera, CameraRig
 from core.types.pose3d import Pose3DSequence
 
@@ -58,6 +59,12 @@ class Similarity:
         if covariance is not None:
             covariance = np.asarray(self.scale**2 * (self.R @ covariance @ self.R.T), np.float32)
         return dataclasses.replace(poses, xyz_mm=self.points(poses.xyz_mm), covariance_mm2=covariance)
+
+    def bodies(self, bodies: BodySequence) -> BodySequence:
+        """Return bodies in new coordinates, for a change without scale: bodies keep their size."""
+        rotations = bodies.rotations_rad.copy()
+        rotations[:, :, 0] = log(self.R @ exp(rotations[:, :, 0].astype(np.float64)))
+        return dataclasses.replace(bodies, rotations_rad=rotations, pelvis_mm=self.points(bodies.pelvis_mm))
 
     def points(self, xyz_mm: F64) -> F64:
         """Return points (..., 3) in new coordinates."""

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.body.models.families import FREE
+from core.body.models.registry import load_body_model
+from core.body.people import fit_people
 from core.config import from_mapping
 from core.datasets.config import SplitConfig
 from core.datasets.split import held_out
@@ -25,7 +28,7 @@ from core.evaluation.loco import (
     collect_observations,
     loco_errors_of_variants,
 )
-from core.evaluation.report import BASELINE_KEY, RTS_KEY, TRAINED_KEY, MethodResult, build_report
+from core.evaluation.report import BASELINE_KEY, BODY_KEYS, RTS_KEY, TRAINED_KEY, MethodResult, build_report
 from core.evaluation.truth.read import read_truth
 from core.evaluation.truth.report import truth_report
 from core.files import read_yaml, write_json
@@ -35,7 +38,8 @@ from core.pose2d.choice import choose_poses2d
 from core.progress import NullReporter, Reporter, StageReporter, check
 from core.reconstruction.triangulated import Triangulator
 from core.session import BASELINE, RunLayout, Session, Take
-from core.session.inputs import evaluation_inputs, require_current
+from core.session.inputs import evaluation_inputs, provenance_of, require_current
+from core.session.naming import body_result
 from core.tracking.config import TrackingConfig
 from core.tracking.smooth import smooth
 from core.types.arrays import F64
@@ -93,6 +97,7 @@ def run_evaluate(session: Session, params: EvaluateParams, run: RunLayout, repor
         raise CoreError(f"Take {take.name} has no baseline.", "Run triangulate on the take first.")
     model = choose_networks(session, params.run, params.model, take)
     names = [BASELINE, *([model.name] if model else [])]
+    names += [body_result(name) for name in names]
     stored = [name for name in names if take.layout.poses3d(name).exists()]
     require_current(session, [take], stored)
     with tempfile.TemporaryDirectory() as folder:
@@ -103,8 +108,7 @@ def run_evaluate(session: Session, params: EvaluateParams, run: RunLayout, repor
         check(reporter)
         if model is not None:
             predictor = model.load(session, take.name, reporter)
-            trained = _trained(data, predictor, model.name in stored, StageReporter(reporter, 0.4, 0.6))
-            methods[TRAINED_KEY] = dataclasses.replace(trained, shipped=model.run is None)
+            methods |= _trained(data, predictor, model, model.name in stored, StageReporter(reporter, 0.4, 0.6))
         report = build_report(take.name, len(data.held_out.frames), methods)
         if params.truth:
             report["truth"] = _truth(params, data, methods, reporter)
@@ -113,6 +117,8 @@ def run_evaluate(session: Session, params: EvaluateParams, run: RunLayout, repor
     if model is not None and model.run is not None:
         write_json(model.run.report, report)
     reporter.note(report["verdict"])
+    for of_bodies in report.get("bodies", {}).values():
+        reporter.note(of_bodies["verdict"])
     return report
 
 
@@ -184,12 +190,46 @@ def _triangulation(data: _EvaluationData, reporter: Reporter) -> dict[str, Metho
         key: MethodResult.of(functools.partial(whole, tracking), data.reprojection_px, smoothing=tracking.smoothing)
         for key, tracking in methods.items()
     }
-    variants = [functools.partial(smooth, config=tracking) for tracking in methods.values()]
+    variants: list[Variant] = [functools.partial(smooth, config=tracking) for tracking in methods.values()]
+    _add_bodies(data, BASELINE_KEY, BASELINE, results, variants, reporter)
     loco = data.loco(_fit_without(data, raw), variants, reporter, "Triangulating without")
     return {
         key: dataclasses.replace(result, loco=of_method)
         for (key, result), of_method in zip(results.items(), loco, strict=True)
     }
+
+
+def _add_bodies(
+    data: _EvaluationData,
+    key: str,
+    name: str,
+    results: dict[str, MethodResult],
+    variants: list[Variant],
+    reporter: Reporter,
+) -> None:
+    """Add the joints of the bodies that were fitted to a stored result, and a variant that fits bodies as they were.
+
+    Args:
+        data: Inputs that all methods share.
+        key: Key of the method.
+        name: Name of its stored result.
+        results: Results by key, without their errors.
+        variants: Variants of the method that give its results; the first one is that of `key`.
+        reporter: Receives a note where the body model is gone.
+    """
+    body = body_result(name)
+    if not data.take.layout.poses3d(body).exists():
+        return
+    made_with = provenance_of(data.take, body).get("body", {})
+    try:
+        model = load_body_model(str(made_with.get("model", FREE)))
+    except CoreError as error:
+        reporter.note(f"'{body}' is not evaluated. {error.message}", "warning")
+        return
+    load, method, variant = functools.partial(data.take.poses3d, body), results[key], variants[0]
+    named = {"run": method.run, "shipped": method.shipped, "smoothing": method.smoothing}
+    results[BODY_KEYS[key]] = MethodResult.of(load, data.reprojection_px, bodies=True, **named)
+    variants.append(lambda sequence: fit_people(model, variant(sequence)).poses)
 
 
 def _fit_without(data: _EvaluationData, triangulator: Triangulator) -> FitWithout:
@@ -203,7 +243,9 @@ def _fit_without(data: _EvaluationData, triangulator: Triangulator) -> FitWithou
     return fit
 
 
-def _trained(data: _EvaluationData, predictor: Predictor, is_stored: bool, reporter: Reporter) -> MethodResult:
+def _trained(
+    data: _EvaluationData, predictor: Predictor, model: TrainedNetworks, is_stored: bool, reporter: Reporter
+) -> dict[str, MethodResult]:
     """Evaluate networks: their stored 3D poses, or else new ones, and their predictions of left-out cameras."""
     take, rig, estimator = data.take, data.rig, data.estimator
     made = None
@@ -223,9 +265,16 @@ def _trained(data: _EvaluationData, predictor: Predictor, is_stored: bool, repor
             take, rig, estimator, NullReporter(), exclude_camera=camera, frames=frames, tracking=tracking
         )
 
-    smoothed = functools.partial(smooth, config=tracking)
-    [loco] = data.loco(fit, [smoothed], StageReporter(reporter, 0.4, 0.6), "Predicting without")
-    return MethodResult.of(whole, data.reprojection_px, loco=loco, run=predictor.name)
+    named = {"run": predictor.name, "shipped": model.run is None}
+    results = {TRAINED_KEY: MethodResult.of(whole, data.reprojection_px, **named)}
+    variants: list[Variant] = [functools.partial(smooth, config=tracking)]
+    if is_stored:
+        _add_bodies(data, TRAINED_KEY, predictor.name, results, variants, reporter)
+    loco = data.loco(fit, variants, StageReporter(reporter, 0.4, 0.6), "Predicting without")
+    return {
+        key: dataclasses.replace(result, loco=of_method)
+        for (key, result), of_method in zip(results.items(), loco, strict=True)
+    }
 
 
 def _tracking(stored: Pose3DSequence) -> TrackingConfig:

@@ -458,6 +458,24 @@ class InferParams:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FitBodyParams:
+    """Settings of `fit-body`.
+
+    Attributes:
+        take: Name of the take.
+        poses: 3D result to fit bodies to: "baseline" or the name of a training run. If omitted, the result that the
+            evaluation found better is used, or else the baseline.
+        body_model: Name of the body model.
+        people: Numbers of the people to fit bodies to. If omitted, all people.
+    """
+
+    take: str
+    poses: str = ""
+    body_model: str = "free"
+    people: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateParams:
     """Settings of `evaluate`.
 

@@ -208,6 +208,14 @@ VERBS = {
             holds_take=True,
         ),
         Verb(
+            "fit-body",
+            "poses",
+            "Fit bodies to the 3D poses of a take",
+            params.FitBodyParams,
+            "core.pipelines.results.fit_body:run_fit_body",
+            holds_take=True,
+        ),
+        Verb(
             "run",
             "poses",
             "Run pose2d, triangulate, train, infer, evaluate and export on a take",

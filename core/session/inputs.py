@@ -17,6 +17,7 @@ from core.geometry.resize import at_size
 from core.geometry.similarity import Similarity, similarity_between
 from core.progress import Reporter
 from core.session.layout import RunLayout
+from core.session.naming import body_result
 from core.session.store import BASELINE, Session, Take
 from core.types.camera import CameraRig
 from core.types.pose3d import Pose3DSequence
@@ -107,6 +108,8 @@ def outdated_inputs(session: Session, take: Take, provenance: Mapping[str, Any])
                 shifted = provenance.get("time_offset_s", {}) != take.clock_errors
                 which = "time offsets of the cameras" if shifted else f"2D poses of {estimator}"
                 messages.append(f"The {which} have changed since these 3D poses were made.")
+    if message := _outdated_source(take, provenance):
+        messages.append(message)
     return tuple(messages)
 
 
@@ -216,24 +219,39 @@ def bodies_provenance(take: Take, result: str) -> dict[str, Any]:
 
 def outdated_bodies(take: Take, result: str) -> str:
     """Return why the bodies of a 3D result are out of date; empty if they are as its present 3D poses, or absent."""
-    fitted_to = _bodies_provenance(take, result).get("result", "")
-    if fitted_to and fitted_to != result_id(take, result):
-        return f"The 3D poses '{result}' of take {take.name} have changed since bodies were fitted to them."
+    known = stored_bodies_provenance(take, result)
+    if message := _outdated_source(take, known):
+        return message
+    rig = provenance_of(take, result).get("rig")
+    if known.get("rig", rig) != rig:
+        return f"The scale of take {take.name} has changed since bodies were fitted to the 3D poses '{result}'."
     return ""
 
 
-def bodies_id(take: Take, result: str) -> str:
-    """Return an identifier of the bodies of a 3D result that no other bodies have; empty if there are none."""
-    known = {key: value for key, value in _bodies_provenance(take, result).items() if key != "rig"}
-    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16] if known else ""
-
-
-def _bodies_provenance(take: Take, result: str) -> dict[str, Any]:
+def stored_bodies_provenance(take: Take, result: str) -> dict[str, Any]:
     """Return the provenance of the bodies of a 3D result; empty if there are none, or the file is damaged."""
     try:
         return read_once(take.layout.bodies(result), Pose3DSequence.load_provenance)
     except CoreError:
         return {}  # whoever reads the bodies reports the damage
+
+
+def _outdated_source(take: Take, provenance: Mapping[str, Any]) -> str:
+    """Return why the 3D poses that bodies were fitted to are not the present ones; empty if they are, or unknown."""
+    source, fitted_to = provenance.get("poses", ""), provenance.get("result", "")
+    if not source or not fitted_to:
+        return ""
+    if not take.layout.poses3d(source).is_file():
+        return f"The 3D poses '{source}' of take {take.name}, to which bodies were fitted, are gone."
+    if fitted_to != result_id(take, source):
+        return f"The 3D poses '{source}' of take {take.name} have changed since bodies were fitted to them."
+    return ""
+
+
+def bodies_id(take: Take, result: str) -> str:
+    """Return an identifier of the bodies of a 3D result that no other bodies have; empty if there are none."""
+    known = {key: value for key, value in stored_bodies_provenance(take, result).items() if key != "rig"}
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16] if known else ""
 
 
 def evaluation_inputs(take: Take, estimator: str, rig: CameraRig, results: Iterable[str]) -> dict[str, Any]:
@@ -269,7 +287,8 @@ def outdated_evaluation(session: Session, take: Take) -> str:
     methods = report.get("methods")
     trained = methods.get("trained") if isinstance(methods, dict) else None
     method = str(trained.get("run", "")) if isinstance(trained, dict) else ""
-    names = [name for name in (BASELINE, method) if name in results]
+    known = (BASELINE, method)
+    names = [name for name in (*known, *map(body_result, known)) if name in results]
     for name in names:
         if messages := outdated_result(session, take, name):
             return " ".join(messages)

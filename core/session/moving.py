@@ -41,12 +41,14 @@ class RigReplacement:
         kept: Kept calibration that is now the session's.
         change: Change of world coordinates that moved everything along; None if the cameras changed otherwise.
         notes: Sentences on what could not be moved along.
+        bodies_outdated: Whether the scale has changed, so that bodies have to be fitted again.
     """
 
     former: CalibrationLayout | None
     kept: CalibrationLayout
     change: Similarity | None
     notes: tuple[str, ...] = ()
+    bodies_outdated: bool = False
 
 
 def replace_rig(
@@ -55,8 +57,8 @@ def replace_rig(
     """Make a rig the session's, and keep both it and the former one in the list of calibrations.
 
     If the two differ in world coordinates only, all that is in these coordinates moves along: 3D poses and ground
-    truth, capture volume, and the digests in reports and 2D poses. Otherwise results keep the digest of the rig that
-    they were made with, by which they are known to be out of date.
+    truth, bodies unless the scale has changed, capture volume, and the digests in reports and 2D poses. Otherwise
+    results keep the digest of the rig that they were made with, by which they are known to be out of date.
 
     Args:
         session: The session.
@@ -102,7 +104,8 @@ def replace_rig(
         ) from error
     finally:
         shutil.rmtree(layout.moving, ignore_errors=True)
-    return RigReplacement(former=backup, kept=kept, change=change, notes=tuple(notes))
+    scaled = change is not None and _is_scaled(change)
+    return RigReplacement(former=backup, kept=kept, change=change, notes=tuple(notes), bodies_outdated=scaled)
 
 
 def moved_volume(chosen: VolumeSettings, change: Similarity) -> VolumeSettings:
@@ -158,6 +161,12 @@ class _Move:
                 continue  # out of date already: it stays with the rig that it was made with
             provenance = {**poses.provenance, "rig": new} if made_with else poses.provenance
             yield path, dataclasses.replace(self.change.poses(poses), provenance=provenance).save
+        for name in () if _is_scaled(self.change) else take.bodies_runs():
+            path, bodies = take.layout.bodies(name), take.bodies(name)
+            made_with = bodies.provenance.get("rig", "")
+            if made_with in ("", old):
+                provenance = {**bodies.provenance, "rig": new} if made_with else bodies.provenance
+                yield path, dataclasses.replace(self.change.bodies(bodies), provenance=provenance).save
         if take.layout.truth.is_file():
             yield take.layout.truth, self.change.poses(Pose3DSequence.load(take.layout.truth)).save
         for estimator in take.estimators():
@@ -176,7 +185,7 @@ class _Move:
         truth, change = report.get("truth"), self.change
         if not isinstance(truth, dict):
             return moved
-        scaled = abs(change.scale - 1) * 1000 > _RIGID_MM
+        scaled = _is_scaled(change)
         if truth.get("alignment") == "scaled" or (truth.get("alignment") == "rigid" and not scaled):
             fit = truth["fit"]
             R = change.R @ np.array(fit["rotation"])
@@ -207,6 +216,10 @@ class _Move:
             self.notes.append(f"The capture volume that was set is discarded, and derived again: {error.message}")
             return
         yield layout.volume, dataclasses.replace(moved, rig=new if present.rig == old else present.rig).save
+
+
+def _is_scaled(change: Similarity) -> bool:
+    return abs(change.scale - 1) * 1000 > _RIGID_MM
 
 
 def _angle_deg(R: F64) -> float:

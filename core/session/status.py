@@ -15,6 +15,7 @@ from core.session.exports.manifest import export_manifest, exported_files
 from core.session.incoming import interrupted_recordings
 from core.session.inputs import (
     bodies_id,
+    outdated_bodies,
     outdated_evaluation,
     outdated_result,
     outdated_second_look,
@@ -23,11 +24,13 @@ from core.session.inputs import (
     result_id,
 )
 from core.session.layout import RunLayout
+from core.session.naming import fitted_result
 from core.session.store import BASELINE, Session, Take
 
-Step = Literal["rig", "take", "pose2d", "triangulate", "train", "infer", "evaluate", "export"]
+Step = Literal["rig", "take", "pose2d", "triangulate", "train", "infer", "fit-body", "evaluate", "export"]
 State = Literal["ready", "done", "blocked", "outdated"]
-STEPS: tuple[Step, ...] = ("rig", "take", "pose2d", "triangulate", "train", "infer", "evaluate", "export")
+STEPS: tuple[Step, ...] = ("rig", "take", "pose2d", "triangulate", "train", "infer", "fit-body", "evaluate", "export")
+_OPTIONAL: tuple[Step, ...] = ("fit-body",)
 _TAIL_BYTES = 64 << 10
 
 
@@ -62,8 +65,9 @@ class SessionStatus:
 
     @property
     def next(self) -> StepStatus | None:
-        """First step that is ready or outdated; None if there is none."""
-        return next((s for s in self.steps.values() if s.state in ("ready", "outdated")), None)
+        """First step that is ready or outdated, of optional ones only if outdated; None if there is none."""
+        states = ((s, ("outdated",) if s.step in _OPTIONAL else ("ready", "outdated")) for s in self.steps.values())
+        return next((s for s, due in states if s.state in due), None)
 
 
 def session_status(session: Session) -> SessionStatus:
@@ -194,7 +198,8 @@ def _take_steps(session: Session, take: Take, rig: StepStatus, runs: list[RunLay
     """Return the state of the steps that each take goes through."""
     estimators = take.estimators()
     results = take.poses3d_runs()
-    trained = [run for run in results if run != BASELINE]
+    trained = [run for run in results if run != BASELINE and not fitted_result(run)]
+    bodies = take.bodies_runs()
     no_poses2d = "" if estimators else "Estimate 2D poses first."
     no_rig = _rig_problem(session, take, rig)
 
@@ -232,6 +237,13 @@ def _take_steps(session: Session, take: Take, rig: StepStatus, runs: list[RunLay
             no_rig or no_poses2d,
             f"Infer 3D poses with {newest}." if runs else "Infer 3D poses with shipped networks, or train first.",
             outdated.get(newest, ""),
+        ),
+        "fit-body": step(
+            "fit-body",
+            f"Bodies of {', '.join(bodies)}." if bodies else "",
+            no_result,
+            "Fit bodies to the 3D poses.",
+            next(filter(None, (outdated_bodies(take, name) for name in bodies)), ""),
         ),
         "evaluate": step(
             "evaluate",

@@ -16,7 +16,7 @@ from core.errors import CoreError
 from core.files import safe_name, write_yaml
 from core.jobs import JobSpec
 from core.session import Session, Take
-from core.session.naming import give_title, given_title, rename_take
+from core.session.naming import files_of_result, give_title, given_title, rename_take
 from core.session.store import TakeKind
 
 
@@ -46,8 +46,8 @@ class BinState(QObject):
         self._delete(session, [session.layout.take(name).root], f"delete take {name}")
 
     def delete_result(self, session: Session, take: Take, name: str, title: str) -> None:
-        """Move a 3D result into the bin."""
-        self._delete(session, [take.layout.poses3d(name)], f"delete {title} of {take.name}")
+        """Move a 3D result with its bodies into the bin."""
+        self._delete(session, files_of_result(take, name), f"delete {title} of {take.name}")
 
     def delete_job(self, session: Session, folder: Path, title: str) -> None:
         """Move the folder of a job into the bin, with the networks that it trained."""
@@ -99,7 +99,7 @@ class BinState(QObject):
 
     def _delete(self, session: Session, paths: Sequence[Path], text: str) -> None:
         folder = session.layout.bin / f"{datetime.now():%Y%m%d-%H%M%S-%f}"
-        moves = [(path, folder / path.name) for path in paths]
+        moves = [(path, folder / path.relative_to(session.root)) for path in paths]
 
         def there() -> None:
             for source, target in moves:

@@ -6,10 +6,16 @@ import re
 from datetime import datetime
 
 from core.session import BASELINE, Take
-from core.session.naming import given_title
+from core.session.naming import fitted_result, given_title
 from core.training.presets import CARDS, SHIPPED_PRESETS
 
-METHODS = {BASELINE: "Triangulation", "rts": "Triangulation, smoothed", "trained": "Trained"}
+METHODS = {
+    BASELINE: "Triangulation",
+    "rts": "Triangulation, smoothed",
+    "trained": "Trained",
+    "baseline_body": "Triangulation, bodies",
+    "trained_body": "Trained, bodies",
+}
 """Name of each method that an evaluation compares."""
 
 
@@ -26,6 +32,8 @@ def result_title(name: str, take: Take | None = None) -> str:
     given = given_title(take, name) if take is not None and name else ""
     if given or not name:
         return given or "No result"
+    if source := fitted_result(name):
+        return f"{result_title(source, take)}, bodies"
     if name in METHODS:
         return METHODS[name]
     if name in SHIPPED_PRESETS:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from core.body.models.families import FREE
 from core.config import from_mapping
 from core.errors import CoreError
 from core.pipelines.evaluate import run_evaluate
 from core.pipelines.infer import run_infer
-from core.pipelines.params import EvaluateParams, InferParams, TriangulateParams, UpdateParams
+from core.pipelines.params import EvaluateParams, FitBodyParams, InferParams, TriangulateParams, UpdateParams
+from core.pipelines.results.fit_body import run_fit_body
 from core.pipelines.second_look import update_second_look
 from core.pipelines.triangulate import run_triangulate
 from core.pose2d.cards import model_card
@@ -20,16 +22,19 @@ from core.session import BASELINE, RunLayout, Session, Take
 from core.session.inputs import (
     evaluation_report,
     is_measured,
+    outdated_bodies,
     outdated_result,
     outdated_second_look,
     provenance_of,
+    stored_bodies_provenance,
 )
+from core.session.naming import body_result, fitted_result
 from core.tracking.config import TrackingConfig
 from core.training.presets import SHIPPED_PRESETS
 
 
 def run_update(session: Session, params: UpdateParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Make results again that are out of date: second looks, baselines, 3D poses of networks, and evaluations.
+    """Make results again that are out of date: second looks, 3D poses and bodies, and evaluations.
 
     Each is made with the settings that it was made with. Networks are not trained again; where they should be, it is
     said.
@@ -67,7 +72,8 @@ def _update(session: Session, take: Take, run: RunLayout, reporter: Reporter, le
             values = {**request["config"], "second_look": "on"}
             update_second_look(session, take, model_card(estimator), from_mapping(Pose2DConfig, values), first)
             done.append(f"second look at {estimator}")
-    results = [name for name in take.poses3d_runs() if outdated_result(session, take, name)]
+    networks = [name for name in take.poses3d_runs() if not fitted_result(name)]
+    results = [name for name in networks if outdated_result(session, take, name)]
     for name in list(results):
         estimator = provenance_of(take, name).get("estimator", "")
         if estimator and estimator not in take.estimators():
@@ -84,8 +90,30 @@ def _update(session: Session, take: Take, run: RunLayout, reporter: Reporter, le
     for name in results:
         if name != BASELINE:
             _infer_again(session, take, name, run, second, done, left)
+    _fit_again(session, take, run, third, done, left)
     _evaluate_again(session, take, run, third, done, left)
     return done
+
+
+def _fit_again(
+    session: Session, take: Take, run: RunLayout, reporter: Reporter, done: list[str], left: list[str]
+) -> None:
+    """Fit bodies again whose 3D poses have changed."""
+    for name in take.bodies_runs():
+        if not (outdated_bodies(take, name) or outdated_result(session, take, body_result(name))):
+            continue
+        if outdated_result(session, take, name) or name not in take.poses3d_runs():
+            left.append(f"{take.name}: the 3D poses {name} are gone or out of date; so are the bodies fitted to them.")
+            continue
+        settings = stored_bodies_provenance(take, name).get("body", {})
+        again = FitBodyParams(
+            take=take.name,
+            poses=name,
+            body_model=str(settings.get("model", FREE)),
+            people=tuple(settings.get("people", ())),
+        )
+        run_fit_body(session, again, run, reporter)
+        done.append(body_result(name))
 
 
 def _infer_again(
@@ -124,6 +152,7 @@ def _evaluate_again(
         return
     method = str(methods.get("trained", {}).get("run", ""))
     names = [BASELINE, *([method] if method in results else [])]
+    names += [body_result(name) for name in names if body_result(name) in results]
     if is_measured(session, take, report, names) or any(outdated_result(session, take, name) for name in names):
         return
     shipped = method in SHIPPED_PRESETS

@@ -83,6 +83,8 @@ def adopt_report(
         )
     if replaced.change is not None:
         reporter.note("3D poses, capture volume and reports have moved along.")
+        if replaced.bodies_outdated and any(session.take(name).bodies_runs() for name in session.take_names()):
+            reporter.note("Bodies keep their size and are out of date now: 'update' fits them again.")
     elif count := sum(_outdated(session, name) for name in session.take_names()):
         results = f"{count} 3D results are" if count > 1 else "A 3D result is"
         reporter.note(f"{results} out of date now: 'update' makes what was made with the former calibration again.")

@@ -1,0 +1,103 @@
+"""Verb `fit-body`: bodies of the people of a take, and the joints that these bodies have."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from core import __version__
+from core.body.models.registry import load_body_model
+from core.body.people import FittedPeople, fit_people
+from core.errors import CoreError
+from core.evaluation.choice import choose_result
+from core.pipelines.params import FitBodyParams
+from core.progress import Reporter, check
+from core.session import BASELINE, RunLayout, Session, Take
+from core.session.inputs import UPDATE, bodies_provenance, note_outdated_inputs, outdated_result
+from core.session.naming import body_result, fitted_result
+from core.types.pose3d import Pose3DSequence
+
+
+def run_fit_body(session: Session, params: FitBodyParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
+    """Fit bodies to a 3D result of a take, and store them with their joints, which are a result of their own.
+
+    Returns:
+        take, poses (the result that bodies were fitted to), result (the name of the joints of the bodies), model,
+        person_ids, left_out (reasons by number of the person), moved_mm_median (distance of the joints of the bodies
+        from those of the result).
+
+    Raises:
+        CoreError: Unknown take, result, body model or person, or no person has enough joints.
+        CancelledError: The user cancelled; nothing was changed.
+    """
+    take = session.take(params.take)
+    name = _source(session, take, params.poses, reporter)
+    model = load_body_model(params.body_model)
+    poses = take.poses3d(name)
+    fitted_to = bodies_provenance(take, name)
+    fitted = fit_people(model, poses, people=params.people, reporter=reporter)
+    present = [poses.person_ids[p] for p in np.flatnonzero(fitted.bodies.present.any(0))]
+    if not present:
+        reasons = " ".join(f"Person {number}: {reason}" for number, reason in fitted.left_out.items())
+        raise CoreError(
+            f"No body could be fitted to '{name}' of take {take.name}. {reasons}".strip(),
+            "Bodies need shoulders, elbows, wrists, hips, knees and ankles: check the 3D poses.",
+        )
+    check(reporter)
+    provenance = {
+        **poses.provenance,
+        **fitted_to,
+        "method": "bodies",
+        "body": {"model": model.name, "people": list(params.people)},
+        "code_version": __version__,
+    }
+    dataclasses.replace(fitted.bodies, provenance=provenance).save(take.layout.bodies(name))
+    dataclasses.replace(fitted.poses, provenance=provenance).save(take.layout.poses3d(body_result(name)))
+    _note(fitted, reporter)
+    return {
+        "take": take.name,
+        "poses": name,
+        "result": body_result(name),
+        "model": model.name,
+        "person_ids": present,
+        "left_out": {str(number): reason for number, reason in fitted.left_out.items()},
+        "moved_mm_median": _moved_mm(poses, fitted.poses),
+    }
+
+
+def _source(session: Session, take: Take, wanted: str, reporter: Reporter) -> str:
+    """Return the result to fit bodies to."""
+    name = wanted
+    if not name:
+        choice = choose_result(session, take)
+        name = fitted_result(choice.name) or choice.name or BASELINE
+        for note in choice.notes:
+            reporter.note(note)
+    if source := fitted_result(name):
+        raise CoreError(f"'{name}' are the joints of bodies already.", f"Fit bodies to '{source}'.")
+    if name not in take.poses3d_runs():
+        known = ", ".join(run for run in take.poses3d_runs() if not fitted_result(run))
+        hint = f"Available: {known}." if known else "Run 'triangulate' or 'infer' on it first."
+        raise CoreError(f"Take {take.name} has no 3D poses '{name}'.", hint)
+    if not wanted and (messages := outdated_result(session, take, name)):
+        raise CoreError(
+            f"{name} of take {take.name} is out of date. {' '.join(messages)}",
+            f"{UPDATE} Or fit bodies to it as it is, with --poses {name}.",
+        )
+    note_outdated_inputs(session, take, [name], reporter)
+    return name
+
+
+def _note(fitted: FittedPeople, reporter: Reporter) -> None:
+    for number, reason in fitted.left_out.items():
+        reporter.note(f"Person {number} is left out. {reason}", "warning")
+    if fitted.missing:
+        names = ", ".join(name.replace("_", " ") for name in fitted.missing)
+        reporter.note(f"The body model lacks these joints, which its result leaves out: {names}.", "warning")
+
+
+def _moved_mm(poses: Pose3DSequence, bodies: Pose3DSequence) -> float | None:
+    gaps = np.linalg.norm(poses.xyz_mm - bodies.xyz_mm, axis=-1)
+    return round(float(np.nanmedian(gaps)), 1) if np.isfinite(gaps).any() else None
