@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QCoreApplication, QEvent
-from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QMouseEvent
+from PySide6.QtWidgets import QApplication, QWidget
 
 from core.session import Session
 from core.synthetic.people import walkers
@@ -96,3 +97,17 @@ def open_view(view: ViewPage, qtbot: object) -> Iterator[Open]:
 def wait_until_drawn(page: ViewPage, qtbot: object) -> None:
     """Wait until all images of the frame are shown and the 3D view is drawn."""
     qtbot.waitUntil(lambda: page.panes.up_to_date and not page._ticker.running, timeout=20_000)  # type: ignore[attr-defined]
+
+
+def move_mouse(widget: QWidget, at: QPoint, buttons: Qt.MouseButton = Qt.MouseButton.NoButton) -> None:
+    """Send a move of the pointer to a widget, independent of where the pointer of the display is."""
+    place = widget.mapToGlobal(at)
+    event = QMouseEvent(
+        QEvent.Type.MouseMove,
+        QPointF(at),
+        QPointF(place),
+        Qt.MouseButton.NoButton,
+        buttons,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    QCoreApplication.sendEvent(widget, event)

@@ -90,8 +90,8 @@ def test_bodies_are_drawn_where_they_stand(
 ) -> None:
     bodies.save(numbered_session.take("walk").layout.bodies("baseline"))
     page = open_view(numbered_session)
-    page.toolbar.toggle_button(SHOW_SKELETONS.name).setChecked(False)
-    button = page.toolbar.toggle_button(SHOW_BODIES.name)
+    page.toolbar.toggle(SHOW_SKELETONS.name).setChecked(False)
+    button = page.toolbar.toggle(SHOW_BODIES.name)
     assert button.isVisible() and button.isChecked()
     motion = BodyMotion.of(free_body(), bodies)
     hips = motion.bodies.pelvis_mm[page.timeline.frame, 0] + (0, 0, 150)

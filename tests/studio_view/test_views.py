@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from conftest import wait_until_drawn
+from conftest import move_mouse, wait_until_drawn
 from PySide6.QtCore import QPoint, Qt
 from pytestqt.qtbot import QtBot
 
@@ -82,7 +82,7 @@ def test_four_views_show_the_people_from_four_sides(
         assert shows(image, DARK.person(0), place)
     canvas, before = page.viewport.native, page.viewport.project_to_widget(hip, (0.25 * width, 0.25 * height))
     qtbot.mousePress(canvas, Qt.MouseButton.MiddleButton, pos=QPoint(100, 100))
-    qtbot.mouseMove(canvas, QPoint(130, 100))
+    move_mouse(canvas, QPoint(130, 100), Qt.MouseButton.MiddleButton)
     qtbot.mouseRelease(canvas, Qt.MouseButton.MiddleButton, pos=QPoint(130, 100))
     after = page.viewport.project_to_widget(hip, (0.25 * width, 0.25 * height))
     np.testing.assert_allclose(after - before, [[30, 0]], atol=1.5)
@@ -108,7 +108,7 @@ def test_a_line_divides_two_results(
     for share in (0.95, 0.05):
         line = page.divider
         qtbot.mousePress(line, Qt.MouseButton.LeftButton, pos=line.rect().center())
-        qtbot.mouseMove(line, line.mapFromParent(QPoint(round(share * width), 50)))
+        move_mouse(line, line.mapFromParent(QPoint(round(share * width), 50)), Qt.MouseButton.LeftButton)
         qtbot.mouseRelease(line, Qt.MouseButton.LeftButton)
         image = drawn(page, qtbot)
         assert [shows(image, DARK.person(0), place) for place in places] == [share > 0.5, share < 0.5]

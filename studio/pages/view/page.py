@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtGui import QHideEvent, QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from studio.pages.view.divider import Divider
+from studio.pages.view.graphs import JointGraphs
+from studio.pages.view.joint_series import JointMotions
 from studio.pages.view.options import SHOW_VIDEO_BODIES, toolbar_options
 from studio.pages.view.panels import EvaluationCard, PeoplePanel, VolumePanel
+from studio.pages.view.picking import Pin
+from studio.pages.view.pointer import Drag, ScenePointer
 from studio.pages.view.presenter import ViewPresenter
 from studio.pages.view.toolbar import ViewStrip, ViewToolbar
 from studio.shell.updating import UPDATE_TIP, start_update
@@ -122,6 +127,9 @@ class ViewPage(QWidget):
         self.evaluation = EvaluationCard()
         self.people = PeoplePanel()
         self.people.hide()
+        self.graphs = JointGraphs(self.timeline.bar)
+        self._pins: dict[Path, list[Pin]] = {}
+        self.pointer = ScenePointer(self.viewport, self._joints_shown, self._grab)
         self.divider = Divider(self.viewport)
         self.views = ViewStrip(self.viewport)
         self.volume = VolumePanel(self._state.volume, self.viewport)
@@ -152,6 +160,7 @@ class ViewPage(QWidget):
         column.addWidget(self.splitter, 1)
         column.addWidget(_hairline())
         column.addWidget(self.timeline)
+        column.addWidget(self.graphs)
         self.empty = EmptyState("view", "", "")
         self.stack = QStackedWidget()
         self.stack.addWidget(self.empty)
@@ -186,6 +195,9 @@ class ViewPage(QWidget):
         self.views.camera_selected.connect(self._look_through)
         self.views.frame_all_requested.connect(self.viewport.frame_all)
         self.timeline.frame_changed.connect(self._show_frame)
+        self.pointer.pinned.connect(self._pin)
+        self.graphs.closed.connect(self._unpin)
+        self.graphs.frame_selected.connect(self.timeline.seek)
         self._notice.update_button.clicked.connect(lambda: start_update(self._state, self.window()))
         self._state.jobs.active_changed.connect(self._jobs_changed)
         self._state.volume.changed.connect(self._volume_changed)
@@ -246,6 +258,7 @@ class ViewPage(QWidget):
         self._show_people()
         self._show_volume_panel()
         self._show_legend()
+        self._show_graphs()
         self._refresh_frame()
 
     def _jobs_changed(self) -> None:
@@ -310,6 +323,8 @@ class ViewPage(QWidget):
             return
         self.panes.show_frame(frame)
         self.viewport.invalidate()
+        self.graphs.show_frame(frame)
+        self.pointer.refresh()
         self._show_people()
 
     def _layers(self) -> SceneLayers:
@@ -333,6 +348,31 @@ class ViewPage(QWidget):
             self._show_body_layers()
         self.panes.refresh_overlays()
         self.viewport.invalidate()
+
+    def _joints_shown(self, compared: bool) -> tuple[JointMotions, int] | None:
+        return self.presenter.joints_at(self.timeline.frame, compared=compared)
+
+    def _grab(self, x: float, y: float) -> Drag | None:
+        return None
+
+    def _open_pins(self) -> list[Pin]:
+        """Return the pins of the open session, which last as long as the window."""
+        session = self._state.session
+        return self._pins.setdefault(session.root, []) if session is not None else []
+
+    def _pin(self, pin: Pin) -> None:
+        pins = self._open_pins()
+        if pin not in pins:
+            pins.append(pin)
+            self._show_graphs()
+
+    def _unpin(self, pin: Pin) -> None:
+        self._open_pins().remove(pin)
+        self._show_graphs()
+
+    def _show_graphs(self) -> None:
+        self.graphs.show_curves(self.presenter.curves(self._open_pins()))
+        self.graphs.show_frame(self.timeline.frame)
 
     def _set_wipe(self, on: bool) -> None:
         self.presenter.wipe = on

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,11 +27,14 @@ from core.session.volume import ActiveVolume
 from core.types import Camera, CameraRig, CaptureVolume, Pose2D, Pose3DSequence
 from core.types.arrays import F64, U8
 from studio.pages.view.bodies import BodiesReader
+from studio.pages.view.joint_series import JointMotions
 from studio.pages.view.options import SHOW_DETECTIONS, SHOW_VIDEO_BODIES, SHOW_VIDEO_FLOOR, VIDEO_OPTIONS
+from studio.pages.view.picking import Pin, PinnedCurve, joint_curve
 from studio.pages.view.summary import EvaluationSummary, PeopleSummary, PersonState, evaluation_summary
 from studio.state.app_state import AppState
 from studio.state.results import result_title
 from studio.viewport.accuracy_colours import accuracy_legend_rows
+from studio.viewport.layers.bodies import SHOW_BODIES
 from studio.viewport.layers.skeletons import SHOW_SKELETONS
 from studio.viewport.layers.spec import DisplayOption, ViewOptions
 from studio.viewport.layers.table import is_available
@@ -90,6 +93,8 @@ class ViewPresenter:
         self.wipe = False
         self._data = SceneData.build()
         self._sides: tuple[SceneData, SceneData] | None = None
+        self.joints: JointMotions | None = None
+        self.compared_joints: JointMotions | None = None
         self._take_notice: Notice | None = None
         self._sequences: dict[str, tuple[int, Pose3DSequence]] = {}
         self._poses2d: dict[str, Pose2D] | None = None
@@ -122,6 +127,8 @@ class ViewPresenter:
         self._body_layers = None
         self._build_data(poses, ghost)
         self.people = PeopleSummary.of(poses) if poses is not None else None
+        self.joints = JointMotions(poses) if poses is not None else None
+        self.compared_joints = JointMotions(ghost) if ghost is not None else None
         self.evaluation = self._read_evaluation()
         self._note_unmeasured()
         if self.notice is None and self.take is not None and not self.results:
@@ -256,6 +263,31 @@ class ViewPresenter:
         if self.people is None or poses is None:
             return ()
         return self.people.at(nearest_frame(poses, self._time_s(frame)))
+
+    def joints_at(self, frame: int, *, compared: bool = False) -> tuple[JointMotions, int] | None:
+        """Return the joints that are drawn, and their frame in the result; None without any.
+
+        Args:
+            frame: Frame of the take.
+            compared: The compared result is meant.
+        """
+        motions = self.compared_joints if compared else self.joints
+        if motions is None or not (self.options.shows(SHOW_SKELETONS) or self.options.shows(SHOW_BODIES)):
+            return None
+        index = nearest_frame(motions.poses, self._time_s(frame))
+        return None if index is None else (motions, index)
+
+    def curves(self, pins: Sequence[Pin]) -> list[PinnedCurve]:
+        """Return the motion of pinned joints in both results, over the frames of the take."""
+        time_s = self.timeline.time_s if self.timeline is not None else np.zeros(0)
+        return [
+            PinnedCurve(
+                pin=pin,
+                selected=joint_curve(self.joints, pin, time_s),
+                compared=joint_curve(self.compared_joints, pin, time_s),
+            )
+            for pin in pins
+        ]
 
     def _time_s(self, frame: int) -> float:
         return float(self.timeline.time_s[frame]) if self.timeline is not None and len(self.timeline) else 0.0

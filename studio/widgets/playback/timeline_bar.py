@@ -108,6 +108,11 @@ class TimelineBar(QWidget):
             self._frame = frame
             self.update()
 
+    @property
+    def n_frames(self) -> int:
+        """Number of frames shown."""
+        return len(self._model.time_s)
+
     def x_of(self, frame: float) -> float:
         """Return the position in px where a frame begins; frames have equal width, so that each can be clicked."""
         count = max(len(self._model.time_s), 1)

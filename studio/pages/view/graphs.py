@@ -1,0 +1,215 @@
+"""Graphs of pinned joints under the timeline, on its time axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QColor, QFont, QIcon, QMouseEvent, QPainter, QPen, QPixmap, QResizeEvent, QWheelEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
+
+from core.types.arrays import F64
+from studio.pages.view.joint_series import QUANTITIES, Quantity
+from studio.pages.view.picking import PinnedCurve
+from studio.theme import Theme, current_theme, theme_changed
+from studio.widgets.choice import Choice
+from studio.widgets.playback.timeline_bar import TimelineBar
+
+_HEIGHT_PX = 104
+_SWATCH = QSize(24, 12)
+_STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
+"""Lines of several joints of the same person."""
+
+
+class JointGraphs(QFrame):
+    """Plot of one quantity of all pinned joints, hidden without pins.
+
+    Args:
+        bar: Timeline bar above, whose time axis the plot shares.
+        parent: Owner.
+
+    Signals:
+        closed: Pin that was closed.
+        frame_selected: Frame clicked.
+    """
+
+    closed = Signal(object)
+    frame_selected = Signal(int)
+
+    def __init__(self, bar: TimelineBar, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.curves: Sequence[PinnedCurve] = ()
+        self.quantity = Choice("Quantity of the pinned joints")
+        for quantity in QUANTITIES:
+            self.quantity.addItem(quantity.label, quantity)
+        self.quantity.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.quantity.currentIndexChanged.connect(self._draw)
+        self.plot = _Plot(bar)
+        self.plot.frame_selected.connect(self.frame_selected)
+        self._chips = QHBoxLayout()
+        self._chips.setSpacing(4)
+        head = QHBoxLayout()
+        head.setContentsMargins(8, 4, 12, 0)
+        head.addWidget(self.quantity)
+        head.addSpacing(4)
+        head.addLayout(self._chips)
+        head.addStretch(1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        column.addLayout(head)
+        column.addWidget(self.plot)
+        theme_changed.connect(self._apply_theme)
+        self.hide()
+
+    def show_curves(self, curves: Sequence[PinnedCurve]) -> None:
+        """Show pinned joints in place of the earlier ones."""
+        self.curves = curves
+        self._make_chips()
+        self.setVisible(bool(curves))
+        self._draw()
+
+    def show_frame(self, frame: int) -> None:
+        """Move the playhead."""
+        self.plot.playhead.setValue(frame + 0.5)
+
+    def _make_chips(self) -> None:
+        while (item := self._chips.takeAt(0)) is not None:
+            if (chip := item.widget()) is not None:
+                chip.hide()
+                chip.deleteLater()
+        for curve, style in zip(self.curves, self._styles(), strict=True):
+            chip = QToolButton()
+            chip.setText(f"{curve.name}  ×")
+            chip.setIcon(_line_icon(_colour(curve), style))
+            chip.setIconSize(_SWATCH)
+            chip.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+            chip.setToolTip(f"Close the graph of {curve.name}")
+            chip.setAccessibleName(f"Close the graph of {curve.name}")
+            chip.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            chip.clicked.connect(partial(self.closed.emit, curve.pin))
+            self._chips.addWidget(chip)
+
+    def _styles(self) -> list[Qt.PenStyle]:
+        """Return the line of each curve: another one for each joint of the same person."""
+        people = [curve.pin.person_id for curve in self.curves]
+        return [_STYLES[people[:n].count(person) % len(_STYLES)] for n, person in enumerate(people)]
+
+    def _draw(self) -> None:
+        if not self.curves:
+            return
+        quantity: Quantity = self.quantity.currentData()
+        self.plot.clear_curves(quantity.unit)
+        for curve, style in zip(self.curves, self._styles(), strict=True):
+            if curve.compared is not None:
+                self.plot.add(curve.compared.shown(quantity), current_theme().muted, 1.0, style)
+            if curve.selected is not None:
+                self.plot.add(curve.selected.shown(quantity), _colour(curve), 1.8, style)
+
+    def _apply_theme(self, theme: Theme) -> None:
+        self.plot.apply_theme(theme)
+        self._make_chips()
+        self._draw()
+
+
+class _Plot(pg.PlotWidget):
+    """Curves over the frames of the timeline bar.
+
+    Signals:
+        frame_selected: Frame under the pointer while it is pressed.
+    """
+
+    frame_selected = Signal(int)
+
+    def __init__(self, bar: TimelineBar) -> None:
+        super().__init__()
+        self._bar, self._curves = bar, []  # type: ignore[var-annotated]
+        self.setFixedHeight(_HEIGHT_PX)
+        self.setMenuEnabled(False)
+        self.hideButtons()
+        self.setMouseEnabled(x=False, y=False)
+        self.setAccessibleName("Graph of the pinned joints")
+        self.setToolTip("Click to go to a frame")
+        self.plotItem.hideAxis("bottom")
+        self.plotItem.layout.setContentsMargins(0, 4, 0, 4)
+        self.plotItem.layout.setHorizontalSpacing(0)
+        self.playhead = pg.InfiniteLine(angle=90)
+        self.plotItem.addItem(self.playhead, ignoreBounds=True)
+        self.apply_theme(current_theme())
+
+    def clear_curves(self, unit: str) -> None:
+        """Remove all curves, and fit the axes to the timeline bar."""
+        for curve in self._curves:
+            self.plotItem.removeItem(curve)
+        self._curves = []
+        self.plotItem.getAxis("left").setLabel(unit)
+        self._fit()
+
+    def add(self, values: F64, colour: str, width: float, style: Qt.PenStyle) -> None:
+        """Add a curve of one value a frame, NaN where unknown."""
+        x = np.arange(len(values)) + 0.5
+        curve = pg.PlotDataItem(x, values, pen=pg.mkPen(colour, width=width, style=style), connect="finite")
+        curve.setDownsampling(auto=True, method="peak")
+        self._curves.append(curve)
+        self.plotItem.addItem(curve)
+
+    def apply_theme(self, theme: Theme) -> None:
+        """Apply the colours of a theme."""
+        self.setBackground(QColor(theme.panel))
+        self.plotItem.showGrid(x=False, y=True, alpha=0.25)
+        font = QFont(self.font())
+        font.setPixelSize(11)
+        axis = self.plotItem.getAxis("left")
+        axis.setPen(pg.mkPen(theme.border))
+        axis.setTextPen(pg.mkPen(theme.muted))
+        axis.enableAutoSIPrefix(False)
+        axis.setStyle(tickFont=font, tickLength=4)
+        self.playhead.setPen(pg.mkPen(theme.text, width=1.4))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Follow the timeline bar, which has the same width."""
+        super().resizeEvent(event)
+        if hasattr(self, "playhead"):
+            self._fit()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Leave the wheel to the page."""
+        event.ignore()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Go to the frame under the pointer."""
+        self.mouseMoveEvent(event)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Go to the frame under the pointer while the button is held."""
+        if event.buttons() & Qt.MouseButton.LeftButton:
+            self.frame_selected.emit(self._bar.frame_at(event.position().x()))
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """Take the event: nothing is dragged."""
+
+    def _fit(self) -> None:
+        """Let the first and the last frame lie below those of the bar."""
+        count = self._bar.n_frames
+        self.plotItem.getAxis("left").setWidth(round(self._bar.x_of(0)))
+        right = max(self._bar.width() - self._bar.x_of(count), 0)
+        self.plotItem.layout.setContentsMargins(0, 4, right, 4)
+        self.setXRange(0, max(count, 1), padding=0)
+
+
+def _colour(curve: PinnedCurve) -> str:
+    theme = current_theme()
+    return theme.person(curve.selected.person) if curve.selected is not None else theme.muted
+
+
+def _line_icon(colour: str, style: Qt.PenStyle) -> QIcon:
+    """Return a short piece of a line, as a legend."""
+    image = QPixmap(_SWATCH)
+    image.fill(Qt.GlobalColor.transparent)
+    with QPainter(image) as painter:
+        painter.setPen(QPen(QColor(colour), 2, style))
+        painter.drawLine(0, _SWATCH.height() // 2, _SWATCH.width(), _SWATCH.height() // 2)
+    return QIcon(image)

@@ -1,0 +1,142 @@
+"""Motion of one joint over a take: speed, height, angle, uncertainty, confidence."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.types import Pose3DSequence, Skeleton
+from core.types.arrays import F64
+from studio.pages.view.summary import speeds_m_s
+
+_NEIGHBOURS = {
+    "elbow": ("shoulder", "wrist"),
+    "shoulder": ("elbow", "hip"),
+    "hip": ("shoulder", "knee"),
+    "knee": ("hip", "ankle"),
+}
+"""Joints between which the angle at a joint is measured, on the same side of the body."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantity:
+    """Quantity of a joint that is shown and plotted.
+
+    Attributes:
+        name: Attribute of `JointSeries`.
+        label: Name shown.
+        unit: Unit of the plot.
+        text: Format of a value, with its unit.
+        scale: Factor from the stored to the shown unit.
+    """
+
+    name: str
+    label: str
+    unit: str
+    text: str
+    scale: float = 1.0
+
+
+QUANTITIES = (
+    Quantity(name="speed_m_s", label="Speed", unit="m/s", text="{:.2f} m/s"),
+    Quantity(name="angle_deg", label="Angle", unit="°", text="{:.0f}°"),
+    Quantity(name="height_mm", label="Height", unit="m", text="{:.2f} m", scale=1e-3),
+    Quantity(name="sigma_mm", label="Uncertainty", unit="mm", text="± {:.0f} mm"),
+    Quantity(name="confidence", label="Confidence", unit="%", text="{:.0f} %", scale=100.0),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class JointSeries:
+    """Quantities of one joint of one person, NaN where unknown.
+
+    Attributes:
+        speed_m_s: (T,) speed over a tenth of a second.
+        angle_deg: (T,) angle between the bones to both neighbours; 180 is a straight limb.
+        height_mm: (T,) height above the floor.
+        sigma_mm: (T,) standard deviation of the position: root of the trace of its covariance.
+        confidence: (T,) score from 0 to 1.
+    """
+
+    speed_m_s: F64
+    angle_deg: F64
+    height_mm: F64
+    sigma_mm: F64
+    confidence: F64
+
+    def shown(self, quantity: Quantity) -> F64:
+        """Return a quantity (T,) in the unit that is shown."""
+        return np.asarray(getattr(self, quantity.name) * quantity.scale)
+
+    def rows(self, frame: int) -> tuple[tuple[str, str], ...]:
+        """Return labels and texts of the quantities known at a frame."""
+        values = [(quantity, float(self.shown(quantity)[frame])) for quantity in QUANTITIES]
+        return tuple((q.label, q.text.format(value)) for q, value in values if math.isfinite(value))
+
+
+class JointMotions:
+    """Motion of the joints of a result, computed for the joints that are asked for.
+
+    Args:
+        poses: 3D result.
+
+    Attributes:
+        poses: 3D result.
+    """
+
+    def __init__(self, poses: Pose3DSequence) -> None:
+        self.poses = poses
+        self._series: dict[tuple[int, int], JointSeries] = {}
+
+    def series(self, person: int, joint: int) -> JointSeries:
+        """Return the motion of a joint of the person in a column."""
+        if (person, joint) not in self._series:
+            self._series[person, joint] = joint_series(self.poses, person, joint)
+        return self._series[person, joint]
+
+
+def joint_series(poses: Pose3DSequence, person: int, joint: int) -> JointSeries:
+    """Return the motion of a joint.
+
+    Args:
+        poses: 3D result.
+        person: Column of the person.
+        joint: Index of the joint.
+    """
+    xyz_mm = poses.xyz_mm[:, person, joint]
+    known = np.isfinite(xyz_mm).all(-1)
+    sigma_mm = np.full(len(xyz_mm), np.nan)
+    if poses.covariance_mm2 is not None:
+        trace = np.trace(poses.covariance_mm2[:, person, joint].astype(float), axis1=-2, axis2=-1)
+        sigma_mm = np.where(known, np.sqrt(np.maximum(trace, 0.0)), np.nan)
+    return JointSeries(
+        speed_m_s=speeds_m_s(xyz_mm[:, None], poses.time_s)[:, 0],
+        angle_deg=_angle_deg(poses, person, joint),
+        height_mm=xyz_mm[:, 2],
+        sigma_mm=sigma_mm,
+        confidence=np.where(known, poses.score[:, person, joint], np.nan),
+    )
+
+
+def joint_text(joint: str) -> str:
+    """Return the name of a joint as text, such as "left knee"."""
+    return joint.replace("_", " ")
+
+
+def angle_neighbours(skeleton: Skeleton, joint: int) -> tuple[str, str] | None:
+    """Return the names of the joints between which the angle at a joint is measured, or None if it has no angle."""
+    side, _, part = skeleton.joints[joint].partition("_")
+    ends = tuple(f"{side}_{end}" for end in _NEIGHBOURS.get(part, ()))
+    return (ends[0], ends[1]) if ends and skeleton.has(*ends) else None
+
+
+def _angle_deg(poses: Pose3DSequence, person: int, joint: int) -> F64:
+    ends = angle_neighbours(poses.skeleton, joint)
+    if ends is None:
+        return np.full(len(poses.time_s), np.nan)
+    xyz_mm = poses.xyz_mm[:, person]
+    first, second = (xyz_mm[:, poses.skeleton.index(end)] - xyz_mm[:, joint] for end in ends)
+    sine = np.linalg.norm(np.cross(first, second), axis=-1)
+    return np.asarray(np.degrees(np.arctan2(sine, (first * second).sum(-1))))

@@ -1,0 +1,98 @@
+"""What lies under the pointer in the 3D view: joints, by their projection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from core.types import Pose3DSequence
+from core.types.arrays import F64, I64
+from studio.pages.view.joint_series import JointMotions, JointSeries, Quantity, joint_text
+from studio.viewport.scene_data import nearest_frames
+
+_REACH_PX = 14.0
+
+
+class Pin(NamedTuple):
+    """Joint of a person, independent of the result.
+
+    Attributes:
+        person_id: Number of the person.
+        joint: Name of the joint.
+    """
+
+    person_id: int
+    joint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class JointCurve:
+    """Motion of a pinned joint in one result.
+
+    Attributes:
+        person: Column of the person, which selects the colour.
+        series: Motion over the frames of the result.
+        index: (T,) frame of the result at each frame of the take; -1 for none.
+    """
+
+    person: int
+    series: JointSeries
+    index: I64
+
+    def shown(self, quantity: Quantity) -> F64:
+        """Return a quantity at the frames of the take (T,); NaN where the result has none."""
+        values = self.series.shown(quantity)
+        return np.where(self.index >= 0, values[np.maximum(self.index, 0)], np.nan)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PinnedCurve:
+    """Pinned joint with its motion.
+
+    Attributes:
+        pin: The joint.
+        selected: Motion in the selected result, or None if the result lacks the joint.
+        compared: Motion in the compared result, or None.
+    """
+
+    pin: Pin
+    selected: JointCurve | None
+    compared: JointCurve | None
+
+    @property
+    def name(self) -> str:
+        """Name shown."""
+        return f"Person {self.pin.person_id}, {joint_text(self.pin.joint)}"
+
+
+def joint_curve(motions: JointMotions | None, pin: Pin, time_s: F64) -> JointCurve | None:
+    """Return the motion of a pinned joint at times (T,), or None if the result lacks the joint."""
+    found = None if motions is None else find_pin(motions.poses, pin)
+    if motions is None or found is None or not len(motions.poses.time_s):
+        return None
+    index = nearest_frames(motions.poses, time_s)
+    return JointCurve(person=found[0], series=motions.series(*found), index=index)
+
+
+def nearest_point(xy_px: F64, pointer_px: tuple[float, float], reach_px: float = _REACH_PX) -> int | None:
+    """Return the index of the point (N, 2) nearest to the pointer, or None if none is within reach."""
+    if not len(xy_px):
+        return None
+    distance = np.linalg.norm(xy_px - pointer_px, axis=-1)
+    distance = np.where(np.isfinite(distance), distance, np.inf)
+    index = int(distance.argmin())
+    return index if distance[index] <= reach_px else None
+
+
+def pinned(poses: Pose3DSequence, person: int, joint: int) -> Pin:
+    """Return the pin of a joint of a result."""
+    return Pin(poses.person_ids[person], poses.skeleton.joints[joint])
+
+
+def find_pin(poses: Pose3DSequence, pin: Pin) -> tuple[int, int] | None:
+    """Return the column of the person and the index of the joint in a result, or None if it lacks one of them."""
+    if pin.person_id not in poses.person_ids or pin.joint not in poses.skeleton.joints:
+        return None
+    return poses.person_ids.index(pin.person_id), poses.skeleton.joints.index(pin.joint)
