@@ -53,6 +53,9 @@ class Theme:
         viewport: Background of 3D view and video.
         grid: Minor grid lines of floor and plots.
         grid_major: Major grid lines of the floor.
+        floor: Middle of the floor of the 3D view, which fades to its background.
+        shadow: Shadows of people on the floor.
+        shadow_opacity: Opacity of the darkest shadow.
         axis_x: World x axis.
         axis_y: World y axis.
         axis_z: World z axis.
@@ -85,6 +88,9 @@ class Theme:
     viewport: str
     grid: str
     grid_major: str
+    floor: str
+    shadow: str
+    shadow_opacity: float
     axis_x: str
     axis_y: str
     axis_z: str
@@ -122,6 +128,9 @@ DARK = Theme(
     viewport=VIEW_COLOURS["dark"].background,
     grid="#262b33",
     grid_major="#3a414d",
+    floor="#272c35",
+    shadow="#050608",
+    shadow_opacity=0.85,
     axis_x="#e56c6a",
     axis_y="#58b368",
     axis_z="#5b8cff",
@@ -149,6 +158,9 @@ LIGHT = Theme(
     viewport=VIEW_COLOURS["light"].background,
     grid="#d3d8e0",
     grid_major="#b5bcc9",
+    floor="#ffffff",
+    shadow="#3b4456",
+    shadow_opacity=0.5,
     axis_x="#c43a38",
     axis_y="#237a39",
     axis_z="#2f62e0",

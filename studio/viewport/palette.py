@@ -24,6 +24,8 @@ class Palette:
         camera: (4,) frusta of cameras with unknown reliability.
         grid: (4,) floor line every metre.
         grid_major: (4,) floor line every fifth metre.
+        floor: (4,) middle of the floor, which fades to the background.
+        shadow: (4,) darkest shadow on the floor.
         axes: (3, 4) x, y and z axes.
         volume: (4,) capture volume.
         levels: (3, 4) good, fair, poor.
@@ -38,6 +40,8 @@ class Palette:
     camera: RGBA
     grid: RGBA
     grid_major: RGBA
+    floor: RGBA
+    shadow: RGBA
     axes: RGBA
     volume: RGBA
     levels: RGBA
@@ -59,6 +63,8 @@ def palette(theme: Theme) -> Palette:
         camera=rgba(theme.muted, 0.9),
         grid=rgba(theme.grid),
         grid_major=rgba(theme.grid_major),
+        floor=rgba(theme.floor),
+        shadow=rgba(theme.shadow, theme.shadow_opacity),
         axes=_table((theme.axis_x, theme.axis_y, theme.axis_z)),
         volume=rgba(theme.accent, 0.55),
         levels=_table((theme.good, theme.warn, theme.bad)),

@@ -19,7 +19,7 @@ class Capsules:
         end: (N, 3) ends in mm.
         radius: (N,) radii in mm.
         min_px: Smallest radius on the screen in px, so that distant capsules stay visible.
-        colour: (N, 4) colours.
+        colour: (N, 4) colours, or (N, 2, 4) of starts and ends.
     """
 
     start: F64
@@ -55,3 +55,20 @@ def make_capsules(start: F64, end: F64, radius: float | F32, min_px: float, colo
 def box_corners(low: F64, high: F64) -> F64:
     """Return the corners (8, 3) of an axis-aligned box."""
     return np.stack(np.meshgrid(*np.stack([low, high], -1), indexing="ij"), -1).reshape(8, 3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Blobs:
+    """N soft ellipses on the floor, whose opacity falls to zero at their rim.
+
+    Attributes:
+        centre: (N, 2) x and y of the centres in mm.
+        along: (N, 2) semi-axes in mm.
+        aspect: (N,) ratio of the other semi-axis to this one.
+        colour: (N, 4) colours, with the opacity at the centre.
+    """
+
+    centre: F64
+    along: F64
+    aspect: F64
+    colour: RGBA

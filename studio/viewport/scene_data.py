@@ -56,6 +56,8 @@ class SceneData:
         floor_low_m: Lowest x and y of the floor, whole metres.
         floor_high_m: Highest x and y of the floor, whole metres.
         extent_mm: (N, 3) points that "Frame all" brings into view.
+        people_mm: (N, 3) corners of a box around the people; N is 0 without any.
+        middle_mm: (3,) middle of the people, or of what the cameras look at.
         azimuth_deg: Viewing direction without a camera between the viewer and the people.
     """
 
@@ -76,6 +78,8 @@ class SceneData:
     floor_low_m: tuple[int, int]
     floor_high_m: tuple[int, int]
     extent_mm: F64
+    people_mm: F64
+    middle_mm: F64
     azimuth_deg: float
 
     @classmethod
@@ -130,6 +134,8 @@ class SceneData:
             floor_low_m=floor_low_m,
             floor_high_m=floor_high_m,
             extent_mm=np.concatenate([centre, corner.reshape(-1, 3), people]),
+            people_mm=people,
+            middle_mm=people.mean(0) if len(people) else corner.reshape(-1, 3).mean(0) if posed else np.zeros(3),
             azimuth_deg=clear_azimuth_deg(centre, people),
         )
 

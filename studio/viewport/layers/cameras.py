@@ -29,6 +29,7 @@ class CameraLayer:
         names: (V,) camera names.
         centre_mm: (V, 3) camera centres.
         corner_mm: (V, 4, 3) corners of the image planes: top left, top right, bottom right, bottom left.
+        middle_mm: (3,) middle of the people, in front of which images fade.
         images: (V,) uint8 RGB images of any size, or None.
         colour: (V, 4) line colours, by reliability of the calibration.
         empty: (4,) colour of image planes without an image.
@@ -37,6 +38,7 @@ class CameraLayer:
     names: tuple[str, ...]
     centre_mm: F64
     corner_mm: F64
+    middle_mm: F64
     images: tuple[U8 | None, ...]
     colour: RGBA
     empty: RGBA
@@ -51,6 +53,7 @@ def build_cameras(data: SceneData, frame: SceneFrame) -> CameraLayer | None:
         names=data.cameras,
         centre_mm=data.camera_centre_mm,
         corner_mm=data.image_corner_mm,
+        middle_mm=data.middle_mm,
         images=tuple(images.get(name) for name in data.cameras),
         colour=_camera_colours(data, frame.palette),
         empty=frame.palette.camera * _EMPTY_OPACITY,
@@ -95,7 +98,7 @@ class CameraVisual(NodeVisual[CameraLayer]):
 
     def draw(self, layer: CameraLayer) -> None:
         """Draw these cameras. From frame to frame only the images change, so the lines are kept."""
-        self._images.set_images(layer.corner_mm, layer.images, layer.empty)
+        self._images.set_images(layer.corner_mm, layer.images, layer.empty, layer.middle_mm)
         drawn = self._drawn
         if drawn is None or drawn.corner_mm is not layer.corner_mm or drawn.colour is not layer.colour:
             self._lines.set_capsules(*camera_capsules(layer))

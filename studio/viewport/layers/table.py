@@ -8,7 +8,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from studio.viewport.layers import accuracy, backdrop, board, bodies, cameras, floor, labels, skeletons, trails, volume
+from studio.viewport.layers import (
+    accuracy,
+    backdrop,
+    board,
+    bodies,
+    cameras,
+    floor,
+    labels,
+    shadows,
+    skeletons,
+    trails,
+    volume,
+)
 from studio.viewport.layers.spec import DisplayOption, LayerSpec
 from studio.viewport.scene_data import SceneData
 
@@ -23,6 +35,7 @@ LAYERS: tuple[LayerSpec[Any], ...] = (
     cameras.CAMERAS,
     backdrop.BACKDROP,
     floor.FLOOR,
+    shadows.SHADOWS,
     volume.VOLUME,
     accuracy.ACCURACY,
     board.TRAJECTORY,

@@ -149,7 +149,7 @@ class CapsuleVisual(Visual):
             rows["a_end"] = part.end[:, None]
             rows["a_radius"] = part.radius[:, None]
             rows["a_min_px"] = part.min_px
-            rows["a_color"] = part.colour[:, None]
+            rows["a_color"] = part.colour[:, None] if part.colour.ndim == 2 else np.repeat(part.colour, 2, 1)
             first += len(part.radius)
         table["a_corner"] = _CORNERS
         self._count = count

@@ -1,0 +1,90 @@
+"""Soft contact shadows: a dark spot under each foot and under the trunk, the fainter the higher they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from core.types import Skeleton
+from core.types.arrays import F64
+from studio.viewport.layers.floor import SHOW_FLOOR
+from studio.viewport.layers.spec import LayerSpec, SceneFrame
+from studio.viewport.palette import RGBA, Palette
+from studio.viewport.primitives import Blobs
+from studio.viewport.scene_data import SceneData
+from studio.viewport.visuals import NodeVisual
+
+_TRUNK_MM, _TRUNK_OPACITY, _TRUNK_FADE_MM = 560.0, 0.75, 2200.0
+_FOOT_MM, _FOOT_OPACITY, _FOOT_FADE_MM = 210.0, 0.9, 450.0
+_ANKLE_MM = 90.0  # above the floor, in a foot that stands on it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ShadowLayer:
+    """Points of people that darken the floor.
+
+    Attributes:
+        trunk_mm: (P, 3) middle of the trunk; NaN where unknown.
+        ankle_mm: (P, 2, 3) ankles; NaN where unknown.
+        colour: (4,) colour of the darkest shadow.
+    """
+
+    trunk_mm: F64
+    ankle_mm: F64
+    colour: RGBA
+
+
+def build_shadows(data: SceneData, frame: SceneFrame) -> ShadowLayer | None:
+    """Build the shadows of the people of the selected result."""
+    poses, index = data.poses, frame.pose_frame
+    if poses is None or index is None:
+        return None
+    return people_shadows(poses.skeleton, poses.xyz_mm[index], data.person_centre_mm[index], frame.palette)
+
+
+def people_shadows(skeleton: Skeleton, xyz_mm: F64, trunk_mm: F64, palette: Palette) -> ShadowLayer:
+    """Return the shadows of people with joints (P, J, 3) and trunks (P, 3)."""
+    ankles = [skeleton.index(name) for name in ("left_ankle", "right_ankle") if name in skeleton.joints]
+    return ShadowLayer(trunk_mm=trunk_mm, ankle_mm=xyz_mm[:, ankles], colour=palette.shadow)
+
+
+def shadow_blobs(layer: ShadowLayer) -> Blobs:
+    """Return the ellipses of a layer."""
+    ankle = layer.ankle_mm.reshape(-1, 3)
+    points = np.concatenate([layer.trunk_mm, ankle])
+    n_trunks = len(layer.trunk_mm)
+    foot = np.arange(len(points)) >= n_trunks
+    height = np.maximum(points[:, 2] - np.where(foot, _ANKLE_MM, 0.0), 0.0)
+    fade = np.clip(1 - height / np.where(foot, _FOOT_FADE_MM, _TRUNK_FADE_MM), 0, 1)
+    opacity = np.where(foot, _FOOT_OPACITY, _TRUNK_OPACITY) * fade
+    # A shadow grows softer with the distance to what casts it.
+    radius = np.where(foot, _FOOT_MM, _TRUNK_MM) * (1.4 - 0.4 * fade)
+    shown = np.isfinite(points).all(-1) & (opacity > 0)
+    colour = np.repeat(layer.colour[None], int(shown.sum()), 0)
+    colour[:, 3] *= opacity[shown]
+    return Blobs(
+        centre=points[shown, :2],
+        along=np.stack([radius[shown], np.zeros(int(shown.sum()))], -1),
+        aspect=np.ones(int(shown.sum())),
+        colour=colour,
+    )
+
+
+class ShadowVisual(NodeVisual[ShadowLayer]):
+    """All shadows in one call, over the floor and under its lines."""
+
+    def __init__(self, parent: Any) -> None:
+        from studio.viewport.visuals.blobs import BlobNode
+
+        self._node = BlobNode(parent=parent)
+        self._node.order = 12
+        super().__init__(self._node)
+
+    def draw(self, layer: ShadowLayer) -> None:
+        """Draw these shadows."""
+        self._node.set_blobs(shadow_blobs(layer))
+
+
+SHADOWS = LayerSpec(name="shadows", layer=ShadowLayer, build=build_shadows, visual=ShadowVisual, option=SHOW_FLOOR)
