@@ -21,7 +21,9 @@ from studio.viewport.camera import ViewerCamera
 from studio.viewport.layers import table
 from studio.viewport.layers.accuracy import SHOW_ACCURACY, AccuracyLayer
 from studio.viewport.layers.cameras import CameraLayer
+from studio.viewport.layers.floor import FloorLayer, floor_capsules, floor_light
 from studio.viewport.layers.labels import LabelLayer
+from studio.viewport.layers.shadows import ShadowLayer, shadow_blobs
 from studio.viewport.layers.skeletons import SkeletonLayer
 from studio.viewport.layers.spec import ViewOptions
 from studio.viewport.layers.trails import TrailLayer
@@ -55,7 +57,7 @@ def test_empty_scene_data_shows_the_floor_only() -> None:
         ("trails", {"trails"}),
         ("labels", {"floor marks", "camera names", "person names"}),
         ("cameras", {"cameras", "camera names"}),
-        ("floor", {"floor", "floor marks"}),
+        ("floor", {"floor", "floor marks", "shadows"}),
         ("volume", {"volume"}),
         ("images", set()),
     ],
@@ -309,3 +311,34 @@ def test_loco_errors_come_from_a_report_of_this_rig_only(tmp_path: Path) -> None
     assert set(reprojection_reliability(rig).level.values()) == {1}  # 4 px at 1280 px width
     session.layout.rig_report.unlink()
     assert camera_reliability(session, rig).basis == "reprojection"
+
+
+def test_shadows_lie_under_feet_and_trunk_and_fade_with_height(data: SceneData, poses: Pose3DSequence) -> None:
+    layer = build_scene_layers(data, poses.time_s[5], ViewOptions(), PALETTE).layers["shadows"]
+    assert isinstance(layer, ShadowLayer)
+    blobs = shadow_blobs(layer)
+    ankles = [poses.skeleton.index(f"{side}_ankle") for side in ("left", "right")]
+    under = np.concatenate([person_centres_mm(poses)[5], poses.xyz_mm[5][:, ankles].reshape(-1, 3)])
+    np.testing.assert_allclose(blobs.centre, under[:, :2])
+    jump = replace(layer, ankle_mm=layer.ankle_mm + (0, 0, 300), trunk_mm=layer.trunk_mm + (0, 0, 300))
+    assert (shadow_blobs(jump).colour[:, 3] < blobs.colour[:, 3]).all()
+    assert (shadow_blobs(jump).along[:, 0] > blobs.along[:, 0]).all(), "softer"
+    unknown = replace(layer, ankle_mm=np.full_like(layer.ankle_mm, np.nan))
+    assert len(shadow_blobs(unknown).centre) == len(layer.trunk_mm)
+
+
+def test_the_floor_goes_on_beyond_the_scene_and_fades(data: SceneData) -> None:
+    layer = build_scene_layers(data, 0.0, ViewOptions(), PALETTE).layers["floor"]
+    assert isinstance(layer, FloorLayer)
+    minor, major, _ = floor_capsules(layer)
+    ends = np.concatenate([np.stack([part.start, part.end], 1) for part in (minor, major)])[..., :2] / 1000
+    opacity = np.concatenate([minor.colour, major.colour])[..., 3]
+    assert (ends.min((0, 1)) < layer.low_m).all() and (ends.max((0, 1)) > layer.high_m).all()
+    centre = (np.array(layer.low_m) + layer.high_m) / 2
+    distance = np.linalg.norm(ends - centre, axis=-1)
+    assert opacity[distance > 0.99 * distance.max()].max() < 0.02
+    assert opacity[distance < 0.3 * distance.max()].min() > 0.9
+    vertices, colour, triangles = floor_light(layer)
+    assert triangles.max() == len(vertices) - 1 == len(colour) - 1
+    outermost = np.linalg.norm(vertices[:, :2] / 1000 - centre, axis=1).argmax()
+    np.testing.assert_allclose(colour[outermost], PALETTE.background, atol=1e-6)

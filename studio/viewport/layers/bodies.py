@@ -22,7 +22,7 @@ from studio.viewport.visuals import NodeVisual
 if TYPE_CHECKING:
     from studio.viewport.visuals.meshes import Meshes, MeshSource
 
-SHOW_BODIES = DisplayOption(name="bodies", label="Bodies", icon="body", shortcut="M")
+SHOW_BODIES = DisplayOption(name="bodies", label="Bodies", icon="body", shortcut="M", section="People")
 
 _LEVEL_VERTICES = (2600, 1000)
 """Vertices of the coarser levels of detail."""

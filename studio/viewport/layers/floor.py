@@ -41,6 +41,7 @@ class FloorLayer:
         background: (4,) colour that the floor fades to.
         axes: (3, 4) colours of the x, y and z axes.
         axis_mm: Length of the axes.
+        lit: The surface is drawn; otherwise the lines only, such as over the image of a camera.
     """
 
     low_m: tuple[int, int]
@@ -51,6 +52,7 @@ class FloorLayer:
     background: RGBA
     axes: RGBA
     axis_mm: float
+    lit: bool = True
 
 
 def build_floor(data: SceneData, frame: SceneFrame) -> FloorLayer:
@@ -154,6 +156,11 @@ class FloorVisual(NodeVisual[FloorLayer]):
         """Draw this floor."""
         self._light.set_triangles(*floor_light(layer))
         self._lines.set_capsules(*floor_capsules(layer))
+
+    def show(self, layer: FloorLayer) -> None:
+        """Draw this floor from now on."""
+        super().show(layer)
+        self._light.visible = layer.lit
 
 
 FLOOR = LayerSpec(name="floor", layer=FloorLayer, build=build_floor, visual=FloorVisual, option=SHOW_FLOOR)
