@@ -23,6 +23,17 @@ Box = tuple[int, int, int, int]
 class ViewCanvas(SceneCanvas):
     """Canvas that finds the view under the pointer by its place; vispy would draw the scene once more for it."""
 
+    picture_scale: int = 0
+    """Pixels per logical pixel while a picture is drawn; 0 for those of the screen."""
+
+    @property
+    def physical_size(self) -> tuple[int, int]:
+        """Width and height in px."""
+        if self.picture_scale:
+            return int(self.size[0]) * self.picture_scale, int(self.size[1]) * self.picture_scale
+        width, height = super().physical_size
+        return int(width), int(height)
+
     def visual_at(self, pos: Any) -> Any:
         """Return the view box at a position, or None."""
         return next((box for box in self.scene.children if isinstance(box, ViewBox) and _contains(box, *pos[:2])), None)
@@ -48,6 +59,10 @@ class SceneView:
         self.camera.set_view(view)
         self._through: RigViewCamera | None = None
         self.box = ViewBox(camera=self.camera, parent=canvas.scene)
+
+    def forget(self) -> None:
+        """Draw all layers again, although they did not change: the canvas has another number of pixels."""
+        self._drawn.clear()
 
     @property
     def through(self) -> RigViewCamera | None:

@@ -29,6 +29,8 @@ from studio.pages.record.cut_dialog import CutDialog
 from studio.pages.record.import_dialog import ImportDialog
 from studio.pages.registry import PAGES
 from studio.pages.train.consent_dialog import ConsentDialog
+from studio.pages.view.film_dialog import FilmDialog
+from studio.pages.view.picture_dialog import PictureDialog
 from studio.shell.dialogs import AboutDialog, Dialog, ErrorDialog, ShortcutsDialog
 from studio.shell.guide import GuideDialog
 from studio.shell.new_session_dialog import NewSessionDialog
@@ -131,6 +133,7 @@ DIALOGS: dict[type[Dialog], Make] = {
         session.take("two_people").manifest, split=True, name="two_people", problem=lambda _: "", parent=window
     ),
     ErrorDialog: lambda window, _session, _folder: ErrorDialog("No.", "Do.", "Traceback", window),
+    FilmDialog: lambda window, _session, _folder: FilmDialog("walk", "baseline", ("cam01",), 2.0, 30.0, window),
     FloorDialog: lambda window, session, _folder: FloorDialog(session, "two_people", window),
     ImageDialog: lambda window, _session, _folder: _image_dialog(window),
     ImportDialog: lambda window, session, folder: ImportDialog(
@@ -140,6 +143,7 @@ DIALOGS: dict[type[Dialog], Make] = {
     JobDetails: lambda window, _session, folder: JobDetails(_tracked(folder), window),
     NewSessionDialog: lambda window, _session, folder: NewSessionDialog(folder / "sessions", window),
     GuideDialog: lambda window, _session, _folder: GuideDialog(PAGES, window),
+    PictureDialog: lambda window, _session, _folder: PictureDialog((900, 600), window),
     RenameDialog: lambda window, _session, _folder: RenameDialog("take", "before", lambda _: "", window),
     ReplaceDialog: lambda window, _session, _folder: ReplaceDialog("All of it.", "Replace", window),
     ShortcutsDialog: lambda window, _session, _folder: ShortcutsDialog(window.registry, PAGES, window),

@@ -1,6 +1,6 @@
 """View page: a take in 3D and in the camera images, frame by frame."""
 
-from studio.pages.view.options import shortcuts
+from studio.pages.view.options import EXPORT_VIDEO, SAVE_PICTURE, shortcuts
 from studio.specs import PageSpec
 from studio.state.steps import results_state
 
@@ -18,4 +18,6 @@ PAGE = PageSpec(
     status=results_state,
     landing=True,
     keys=shortcuts(),
+    verbs=("film",),
+    actions=(SAVE_PICTURE, EXPORT_VIDEO),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
+from studio.specs import ActionSpec
 from studio.viewport.camera import ViewName
 from studio.viewport.layers.spec import DisplayOption, Section
 from studio.viewport.layers.table import display_options
@@ -32,6 +33,21 @@ FRAME_ALL_KEY, FOUR_KEY, THROUGH_KEY, WIPE_KEY, RESET_KEY = "F", "5", "0", "W", 
 VIEW_KEYS = {FRAME_ALL_KEY, FOUR_KEY, THROUGH_KEY, WIPE_KEY, RESET_KEY}
 
 SECTIONS = get_args(Section)
+
+SAVE_PICTURE = ActionSpec(
+    id="view.picture",
+    text="Save picture…",
+    icon="image",
+    tip="Save the 3D view as a PNG file, larger than on the screen if wanted",
+    needs="take",
+)
+EXPORT_VIDEO = ActionSpec(
+    id="view.film",
+    text="Export video…",
+    icon="film",
+    tip="Write an MP4 file of the 3D view and of the videos with the people over them",
+    needs="result",
+)
 
 
 def toolbar_options() -> tuple[DisplayOption, ...]:

@@ -10,6 +10,7 @@ from PySide6.QtGui import QHideEvent, QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from studio.pages.view.divider import Divider
+from studio.pages.view.exports import ViewExports
 from studio.pages.view.graphs import JointGraphs
 from studio.pages.view.joint_series import JointMotions
 from studio.pages.view.options import SHOW_VIDEO_BODIES, toolbar_options
@@ -65,6 +66,7 @@ class ViewPage(QWidget):
         self._palette = palette(current_theme())
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._build()
+        self.exports = ViewExports(state, self.presenter, self.viewport, self)
         self._connect()
 
     @property
@@ -109,6 +111,14 @@ class ViewPage(QWidget):
         """Play the take, and turn the 3D view slowly, until the user takes over."""
         self.timeline.play()
         self.viewport.start_turning()
+
+    def act(self, action: str) -> None:
+        """Carry out an action of the menu."""
+        self.exports.act(action)
+
+    def why_not(self, action: str) -> str:
+        """Return why an action of the menu is blocked; empty if it is not."""
+        return self.exports.why_not(action)
 
     def shut_down(self) -> None:
         """Stop the decoder threads and free OpenGL resources. Called once, before the window closes."""
@@ -181,6 +191,7 @@ class ViewPage(QWidget):
         self.toolbar.person_followed.connect(self._follow)
         self.toolbar.wipe_toggled.connect(self._set_wipe)
         self.toolbar.reset_requested.connect(self._reset)
+        self.exports.fill(self.toolbar.exports)
         self.divider.moved.connect(self.viewport.set_wipe_share)
         for signal in (
             self.views.view_selected,

@@ -83,6 +83,9 @@ class ViewToolbar(QFrame):
         self.layers.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self._fill(self.layers.entries)
         row.addWidget(self.layers)
+        self.exports = MenuButton("Save a picture or a video", icon="film")
+        self.exports.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        row.addWidget(self.exports)
 
     def toggle(self, name: str) -> QAction:
         """Return the toggle of an option by name."""

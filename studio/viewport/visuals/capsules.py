@@ -22,10 +22,11 @@ attribute vec3 a_start;
 attribute vec3 a_end;
 attribute vec2 a_corner;    // x: -1 or 1 across the axis; y: 0 at the start, 1 at the end
 attribute float a_radius;   // mm
-attribute float a_min_px;   // smallest radius on the screen, px
+attribute float a_min_px;   // smallest radius on the screen, logical px
 attribute vec4 a_color;
 
 uniform vec2 u_size;        // of the framebuffer, px
+uniform float u_ratio;      // px per logical px
 uniform vec3 u_right;       // world unit vector to the right of the screen
 uniform vec3 u_toward;      // world unit vector towards the viewer
 
@@ -39,7 +40,7 @@ vec2 pixel(vec4 p) { return (p.xy / p.w * 0.5 + 0.5) * u_size; }
 
 float radius_px(vec3 world, vec4 screen) {
     vec4 rim = $transform(vec4(world + u_right * a_radius, 1.0));
-    return max(distance(pixel(rim), pixel(screen)), a_min_px);
+    return max(distance(pixel(rim), pixel(screen)), a_min_px * u_ratio);
 }
 
 void main() {
@@ -172,6 +173,7 @@ class CapsuleVisual(Visual):
             return False
         program = view.view_program
         program["u_size"] = [float(s) for s in view.canvas.physical_size]
+        program["u_ratio"] = float(view.canvas.pixel_scale)
         right, toward = screen_axes(view)
         program["u_right"], program["u_toward"] = right, toward
         if self._sort and not np.allclose(toward, self._sorted_for, atol=1e-3):
