@@ -150,6 +150,10 @@ EXPORTERS: Registry[Exporter] = Registry(
         "netcdf": "core.export.formats.netcdf:EXPORTER",
         "glb": "core.export.formats.glb:EXPORTER",
         "bvh": "core.export.formats.bvh:EXPORTER",
+        "amass": "core.export.formats.amass:EXPORTER",
+        "segments": "core.export.formats.segments:EXPORTER",
+        "obj": "core.export.formats.meshes:OBJ",
+        "ply": "core.export.formats.meshes:PLY",
     },
 )
 

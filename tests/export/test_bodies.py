@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -249,3 +250,83 @@ def test_bvh(result: ExportedResult, tmp_path: Path) -> None:
         assert np.abs(np.diff(angles, axis=0)).max() < 180, "no jumps by a turn"
     (note,) = EXPORTERS.get("bvh").notes(result)
     assert note == "P11 is absent from some frames: in BVH they keep the last pose there."
+
+
+def test_amass_as_the_blender_add_on_and_retargeters_read_it(result: ExportedResult, tmp_path: Path) -> None:
+    files = write("amass", result, tmp_path)
+    assert [f.name for f in files] == ["walk_baseline_P3.npz", "walk_baseline_P11.npz"]
+    model = result.bodies.model
+    for person, path in enumerate(files):
+        with np.load(path, allow_pickle=False) as data:
+            arrays = {name: data[name] for name in data.files}
+        assert all(np.isfinite(a).all() for a in arrays.values() if a.dtype.kind == "f")
+        # What the SMPL-X add-on reads.
+        assert int(arrays["mocap_framerate"]) == 50 and str(arrays["gender"]) == "neutral"
+        poses = arrays["poses"][3].reshape(-1, 3)
+        assert arrays["poses"].shape == (T, 165) and poses.shape == (55, 3)
+        # What retargeters read.
+        assert arrays["mocap_frame_rate"].item() == 50
+        whole = np.concatenate([arrays[f"{p}"] for p in ("root_orient", "pose_body", "pose_jaw", "pose_eye")], 1)
+        np.testing.assert_array_equal(np.concatenate([whole, arrays["pose_hand"]], 1), arrays["poses"])
+        assert arrays["betas"].tolist() == [0] * 16 and str(arrays["surface_model_type"]) == "smplx"
+        assert str(arrays["body_model"]) == "free"
+        np.testing.assert_array_equal(arrays["present"], np.isfinite(result.bodies.bodies.pelvis_mm[:, person, 0]))
+        # SMPL-X's pelvis in the T pose plus `trans` is the pelvis; joints of the body follow in the order of SMPL.
+        pelvis = arrays["trans"] * 1000 + [3.1, -351.4, 12.0]
+        local = Rotation.from_rotvec(arrays["poses"].reshape(-1, 3)).as_matrix().reshape(T, 55, 3, 3)[:, :22]
+        rest = result.bodies.rest.joints_mm[person]
+        at, turned = [pelvis], [local[:, 0]]
+        for joint in range(1, 22):
+            parent = model.parents[joint]
+            at.append(at[parent] + turned[parent] @ (rest[joint] - rest[parent]))
+            turned.append(turned[parent] @ local[:, joint])
+        assert np.abs(np.stack(at, 1) - held_joints(result, person)[:, :22]).max() < CLOSE_MM
+    notes = EXPORTERS.get("amass").notes(result)
+    assert "'present' is false" in notes[0] and "'free', not of SMPL-X" in notes[1]
+
+
+@pytest.mark.parametrize(("form", "up", "units"), [("obj", "y", "m"), ("ply", "z", "cm")])
+def test_sequences_of_surfaces(form: str, up: str, units: str, result: ExportedResult, tmp_path: Path) -> None:
+    import trimesh
+
+    files = write(form, result, tmp_path, up=up, units=units)
+    assert [f.name for f in files] == [*(f"{t:06d}.{form}" for t in range(T)), "origin.json"]
+    motion = result.bodies
+    for t in (0, 4, 6):
+        mesh = trimesh.load(files[t], process=False, group_material=False, split_object=False, maintain_order=True)
+        vertices = np.concatenate(motion.vertices_mm(t))
+        expected = vertices if up == "z" else y_up(vertices)
+        assert np.abs(mesh.vertices * {"m": 1000, "cm": 10}[units] - expected).max() < CLOSE_MM
+        people = motion.people(t)
+        assert len(mesh.faces) == len(people) * len(motion.model.faces)
+        assert mesh.volume > 0, "faces look outwards"
+        if form == "ply":
+            ids = mesh.metadata["_ply_raw"]["vertex"]["data"]["person"]
+            assert set(ids.ravel().tolist()) == {PEOPLE[p] for p in people}
+        else:
+            objects = [line for line in files[t].read_text().splitlines() if line.startswith("o ")]
+            assert objects == [f"o P{PEOPLE[p]}" for p in people]
+    assert json.loads(files[-1].read_text())["time_s"] == pytest.approx(result.poses.time_s)
+    assert write(form, result, tmp_path, up=up, units=units) == files, "a second export replaces the first"
+    assert form not in default_formats(ALL), "large files are written on request only"
+
+
+def test_c3d_segments(result: ExportedResult, tmp_path: Path) -> None:
+    import ezc3d
+
+    (path,) = write("segments", result, tmp_path)
+    file = ezc3d.c3d(str(path))
+    names = file["parameters"]["ROTATION"]["LABELS"]["value"]
+    assert names == [f"P{i}:{joint}" for i in PEOPLE for joint in result.bodies.model.joints]
+    assert file["parameters"]["ROTATION"]["RATE"]["value"] == [FPS]
+    assert file["parameters"]["POINT"]["UNITS"]["value"] == ["mm"]
+    matrices = file["data"]["rotations"].transpose(3, 2, 0, 1).reshape(T, 2, -1, 4, 4)
+    for t in range(T):
+        here = result.bodies.people(t)
+        bones = result.bodies.bones(t)
+        joints = np.stack([true_joints(result, p)[t] for p in here])
+        # The format stores 24 bits: 3e-5 mm up to a metre.
+        np.testing.assert_allclose(matrices[t, here, :, :3, 3], joints, rtol=2.0**-24, atol=3e-5)
+        np.testing.assert_allclose(matrices[t, here, :, :3, :3], bones.R, atol=1e-6)
+        absent = np.setdiff1d([0, 1], here)
+        assert np.isnan(matrices[t, absent]).all()
