@@ -152,6 +152,7 @@ EXPORTERS: Registry[Exporter] = Registry(
         "bvh": "core.export.formats.bvh:EXPORTER",
         "amass": "core.export.formats.amass:EXPORTER",
         "segments": "core.export.formats.segments:EXPORTER",
+        "usd": "core.export.formats.usd:EXPORTER",
         "obj": "core.export.formats.meshes:OBJ",
         "ply": "core.export.formats.meshes:PLY",
     },

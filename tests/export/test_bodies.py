@@ -330,3 +330,38 @@ def test_c3d_segments(result: ExportedResult, tmp_path: Path) -> None:
         np.testing.assert_allclose(matrices[t, here, :, :3, :3], bones.R, atol=1e-6)
         absent = np.setdiff1d([0, 1], here)
         assert np.isnan(matrices[t, absent]).all()
+
+
+@pytest.mark.skipif(bool(EXPORTERS.get("usd").unavailable()), reason=EXPORTERS.get("usd").unavailable())
+@pytest.mark.parametrize(("up", "units", "mm"), [("y", "m", 1000), ("z", "cm", 10)])
+def test_usd(up: str, units: str, mm: float, result: ExportedResult, tmp_path: Path) -> None:
+    from pxr import Usd, UsdGeom, UsdSkel, UsdValidation, Vt
+
+    (path,) = write("usd", result, tmp_path, up=up, units=units)
+    stage = Usd.Stage.Open(str(path))
+    validators = UsdValidation.ValidationRegistry().GetOrLoadAllValidators()
+    errors = UsdValidation.ValidationContext(validators).Validate(stage)
+    assert not errors, [error.GetMessage() for error in errors]
+    assert stage.GetTimeCodesPerSecond() == FPS and UsdGeom.GetStageUpAxis(stage) == up.upper()
+    assert UsdGeom.GetStageMetersPerUnit(stage) * 1000 == pytest.approx(mm)
+    motion, cache = result.bodies, UsdSkel.Cache()
+    turned = y_up if up == "y" else np.asarray
+    for person, name in enumerate(("P3", "P11")):
+        root = UsdSkel.Root(stage.GetPrimAtPath(f"/World/{name}"))
+        cache.Populate(root, Usd.PrimDefaultPredicate)
+        skeleton = cache.GetSkelQuery(UsdSkel.Skeleton(stage.GetPrimAtPath(f"/World/{name}/Skeleton")))
+        mesh = UsdGeom.Mesh(stage.GetPrimAtPath(f"/World/{name}/Body"))
+        skin = cache.GetSkinningQuery(mesh.GetPrim())
+        for t, time_s in enumerate(result.poses.time_s):
+            code = Usd.TimeCode(time_s * FPS)
+            visible = UsdGeom.Imageable(root).ComputeVisibility(code) != UsdGeom.Tokens.invisible
+            truth = true_joints(result, person)[t]
+            assert visible == np.isfinite(truth).all()
+            if not visible:
+                continue
+            joints = np.array(skeleton.ComputeJointSkelTransforms(code))[:, 3, :3]
+            assert np.abs(joints * mm - turned(truth)).max() < CLOSE_MM
+            points = Vt.Vec3fArray(mesh.GetPointsAttr().Get())
+            assert skin.ComputeSkinnedPoints(skeleton.ComputeSkinningTransforms(code), points, code)
+            surface = motion.vertices_mm(t)[motion.people(t).tolist().index(person)]
+            assert np.abs(np.array(points) * mm - turned(surface)).max() < CLOSE_MM

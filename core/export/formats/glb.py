@@ -20,7 +20,15 @@ import numpy as np
 from core.body.sequence import BodyMotion
 from core.disk import replacing
 from core.errors import CoreError
-from core.export.bodies import absence_notes, people_in, pose_blocks, quaternions, rest_joints, strongest_bones
+from core.export.bodies import (
+    absence_notes,
+    people_in,
+    pose_blocks,
+    quaternions,
+    rest_joints,
+    strongest_bones,
+    surface_notes,
+)
 from core.export.exporter import (
     MM_PER,
     Content,
@@ -112,8 +120,9 @@ class GlbExporter(Exporter):
         )
 
     def notes(self, result: ExportedResult) -> list[str]:
-        """Return how people who are absent from some frames are shown."""
-        return absence_notes(result, self.title, f"they are scaled to nothing ({_HIDDEN:g}) there")
+        """Return how absent people are shown, and what of the surface is left out."""
+        hidden = absence_notes(result, self.title, f"they are scaled to nothing ({_HIDDEN:g}) there")
+        return hidden + surface_notes(result, self.title)
 
     def write(self, result: ExportedResult, stem: Path, options: ExportOptions) -> list[Path]:
         """Write one file."""
