@@ -18,7 +18,16 @@ from core.errors import CoreError
 from core.jobs.commands import COMMANDS_FILE
 from core.jobs.events import Cancelled, Event, Failed, Finished, Started, decode
 from core.jobs.lock import require_free
-from core.jobs.spec import CANCEL_FILE, EVENTS_FILE, LOG_FILE, PROCESS_FILE, JobSpec, read_process, write_process
+from core.jobs.spec import (
+    CANCEL_FILE,
+    EVENTS_FILE,
+    LOG_FILE,
+    PROCESS_FILE,
+    STATUS_FILE,
+    JobSpec,
+    read_process,
+    write_process,
+)
 from core.process import ProcessIdentity
 
 State = Literal["starting", "running", "finished", "failed", "cancelled", "lost"]
@@ -38,6 +47,7 @@ class Job:
         self._offset = 0
         self._behind = False
         self._rest = b""
+        self._status_ns = 0
         self._state: State = "starting"
         self._attached = time.monotonic()
 
@@ -64,7 +74,7 @@ class Job:
             CoreError: The process could not be started.
         """
         require_free(self.folder, f"Run {self.folder.name}")
-        for name in (CANCEL_FILE, COMMANDS_FILE):  # they were meant for the worker before
+        for name in (CANCEL_FILE, COMMANDS_FILE, STATUS_FILE):  # they are of the worker before
             (self.folder / name).unlink(missing_ok=True)
         flags = {} if sys.platform == "win32" else {"start_new_session": True}
         if sys.platform == "win32":
@@ -104,7 +114,7 @@ class Job:
         return self._behind
 
     def poll(self, most: int = -1) -> list[Event]:
-        """Return the events since the last call; an incomplete line waits for the next call.
+        """Return the events since the last call, and the latest status; an incomplete line waits for the next call.
 
         Args:
             most: Largest number of bytes to read, so that a turn of an event loop stays short; all by default.
@@ -122,6 +132,8 @@ class Job:
                 if line.strip():
                     with contextlib.suppress(CoreError):  # a line cut off by a crash of an earlier attempt
                         events.append(decode(line.decode("utf-8", "replace")))
+        if not self._behind:
+            events += self._new_status()
         for event in events:
             if isinstance(event, Started):
                 self._state = "running"
@@ -134,6 +146,17 @@ class Job:
         if not self.ended and not alive and not self._behind:  # it was dead before the file was read to its end
             self._state = "lost"
         return events
+
+    def _new_status(self) -> list[Event]:
+        """Return the status of the job if it is another one than before."""
+        path = self.folder / STATUS_FILE
+        with contextlib.suppress(OSError, CoreError):  # it is being replaced, or there is none
+            changed_ns = path.stat().st_mtime_ns
+            if changed_ns != self._status_ns:
+                event = decode(path.read_text(encoding="utf-8"))
+                self._status_ns = changed_ns
+                return [event]
+        return []
 
     def cancel(self) -> None:
         """Ask the worker to stop at its next safe point."""

@@ -37,7 +37,7 @@ from core.jobs.events import (
     without_secrets,
 )
 from core.jobs.lock import locked
-from core.jobs.spec import CANCEL_FILE, EVENTS_FILE, METRICS_FILE, RESERVE_FILE, write_process
+from core.jobs.spec import CANCEL_FILE, EVENTS_FILE, METRICS_FILE, RESERVE_FILE, STATUS_FILE, write_process
 from core.process import ProcessIdentity
 from core.progress import Level, Reporter, TimeLeft, stage_of
 
@@ -76,9 +76,10 @@ class JobReporter:
         self._waiting: Progressed | None = None
         self._stage = ""
         self._progress_at = self._cancel_at = float("-inf")
-        self._reserve = folder / RESERVE_FILE
+        self._reserve, self._status = folder / RESERVE_FILE, folder / STATUS_FILE
         with saying_why(folder):
             _fill_reserve(self._reserve)
+            self._status.unlink(missing_ok=True)  # that of the attempt before
             self._events = _appending(folder / EVENTS_FILE)
             self._metrics = _appending(folder / METRICS_FILE)
             if self._metrics.tell() == 0:
@@ -122,8 +123,18 @@ class JobReporter:
         self.write(Noted(text=text, level=level))
 
     def status(self, values: Mapping[str, Any]) -> None:
-        """See `core.progress.Reporter`."""
-        self.write(StatusChanged(values=dict(values)))
+        """See `core.progress.Reporter`; the file of the status is replaced, for hours of them would fill the disk."""
+        event = without_secrets(StatusChanged(values=dict(values)))
+        with self._lock:
+            self._write_waiting()
+            temporary = self._status.with_suffix(".tmp")
+            with saying_why(self._status.parent):
+                temporary.write_text(encode(event), encoding="utf-8")
+                # On Windows a file that is being read cannot be replaced; the next status can.
+                with contextlib.suppress(PermissionError):
+                    temporary.replace(self._status)
+            if self._listen is not None:
+                self._listen(event)
 
     def cancelled(self) -> bool:
         """See `core.progress.Reporter`; checks for the cancel file at most twenty times per second."""

@@ -16,6 +16,7 @@ from core.process import ProcessIdentity
 
 JOB_FILE = "job.json"
 EVENTS_FILE = "events.jsonl"
+STATUS_FILE = "status.json"
 METRICS_FILE = "metrics.csv"
 LOG_FILE = "log.txt"
 PROCESS_FILE = "process.json"

@@ -33,6 +33,7 @@ class LiveCamera:
         lost: Number of images of the take that could not be stored in time.
         skew_ms: Time of its latest image against the frame set; None while unknown.
         drift_ppm: Drift of its clock; None while unknown.
+        utc_error_ms: Wall clock that it states, minus that of this computer; None if it states none.
         codec: Form in which its images are stored; empty while unknown.
         controls: Controls that it offers.
         cells: Number of board points seen in each part of the image so far.
@@ -50,6 +51,7 @@ class LiveCamera:
     lost: int
     skew_ms: float | None
     drift_ppm: float | None
+    utc_error_ms: float | None
     codec: str
     controls: tuple[Control, ...]
     cells: I64
@@ -180,6 +182,7 @@ def _camera(values: Mapping[str, Any]) -> LiveCamera:
         lost=int(values.get("lost", 0)),
         skew_ms=_number(values.get("skew_ms")),
         drift_ppm=_number(values.get("drift_ppm")),
+        utc_error_ms=_number(values.get("utc_error_ms")),
         codec=str(values.get("codec") or ""),
         controls=tuple(from_mapping(Control, one) for one in values.get("controls", ())),
         cells=np.asarray(cells, np.int64).reshape(len(cells), -1 if cells else 0),

@@ -10,15 +10,31 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from core.files import read_json, read_yaml
-from core.jobs import Cancelled, Event, Failed, Finished, Job, JobSpec, Metric, Noted, Progressed, Started, unfinished
+from core.jobs import (
+    Cancelled,
+    Event,
+    Failed,
+    Finished,
+    Job,
+    JobSpec,
+    Metric,
+    Noted,
+    Progressed,
+    Started,
+    StatusChanged,
+    unfinished,
+)
 from core.jobs.events import encode
-from core.jobs.spec import EVENTS_FILE, write_process
+from core.jobs.runner import run_job
+from core.jobs.spec import EVENTS_FILE, STATUS_FILE, write_process
 from core.process import ProcessIdentity
+from core.progress import Reporter
 from core.session import RunLayout, Session
 
 from .launching import follow
@@ -203,3 +219,21 @@ def test_long_events_are_read_a_part_at_a_time(tmp_path: Path) -> None:
         assert (job.state == "lost") == (not job.behind), "what was not read yet may say how it ended"
     assert [event.step for event in read if isinstance(event, Metric)] == list(range(300))
     assert polls > 20
+
+
+def test_of_many_states_only_the_last_is_kept(tmp_path: Path) -> None:
+    JobSpec(verb="record").save(tmp_path)
+    job = Job(tmp_path)
+
+    def work(reporter: Reporter) -> dict[str, Any]:
+        for n in range(100):
+            reporter.status({"frames": n, "camera": "rtsp://me:secret@host"})
+        assert [e.values["frames"] for e in job.poll() if isinstance(e, StatusChanged)] == [99]
+        assert not any(isinstance(e, StatusChanged) for e in job.poll()), "it has not changed"
+        reporter.status({"frames": 100})
+        return {}
+
+    run_job(tmp_path, "record", work)
+    *_, last = job.poll()
+    assert isinstance(last, StatusChanged) and last.values == {"frames": 100}
+    assert (tmp_path / EVENTS_FILE).stat().st_size < 1000 and "secret" not in (tmp_path / STATUS_FILE).read_text()

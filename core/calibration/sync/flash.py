@@ -56,19 +56,24 @@ def part_means(gray: U8) -> F64:
     return np.asarray(cv2.resize(gray, _GRID[::-1], interpolation=cv2.INTER_AREA), np.float64).ravel()
 
 
-def read_brightness(take: Take, reporter: Reporter) -> dict[str, F64]:
-    """Return the brightness (n, C) of all images of each camera of a take.
+def read_brightness(take: Take, images: Mapping[str, range], reporter: Reporter) -> dict[str, F64]:
+    """Return the brightness (n, C) of consecutive images of each camera of a take.
+
+    Args:
+        take: The take.
+        images: Numbers of the images by camera.
+        reporter: Receives progress, and is asked whether to stop.
 
     Raises:
         CoreError: A video cannot be read.
         CancelledError: The reporter asked to stop.
     """
-    out, total = {}, sum(c.n_frames for c in take.manifest.cameras)
+    out, total = {}, sum(map(len, images.values()))
     done = 0
     for camera in take.manifest.cameras:
         rows = []
         with VideoReader(take.video_path(camera.name), camera.rotation_deg) as video:
-            for number in range(camera.n_frames):
+            for number in images[camera.name]:
                 rows.append(part_means(video.read_gray(number)))
                 done += 1
                 if not number % 30:

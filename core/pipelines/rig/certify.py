@@ -163,12 +163,18 @@ def _by_board(session: Session, take: Take, reporter: Reporter) -> MeasuredClock
 def _by_flashes(take: Take, reporter: Reporter) -> MeasuredClocks:
     """Measure the clocks by the flashes that the cameras of a take see."""
     timeline = take.timeline()
+    used = [np.flatnonzero(index >= 0) for index in timeline.frame_index.T]
+    # A part of a longer take has images of its own in the middle of the videos.
+    number = [timeline.frame_index[rows, v] for v, rows in enumerate(used)]
+    images = {
+        name: range(int(i.min()), int(i.max()) + 1) if len(i) else range(0)
+        for name, i in zip(take.cameras, number, strict=True)
+    }
     flashes, rows = {}, {}
-    for v, (name, brightness) in enumerate(read_brightness(take, reporter).items()):
-        used = np.flatnonzero(timeline.frame_index[:, v] >= 0)
+    for v, (name, brightness) in enumerate(read_brightness(take, images, reporter).items()):
         time_s, row = np.full(len(brightness), np.nan), np.zeros(len(brightness), np.int64)
-        time_s[timeline.frame_index[used, v]] = timeline.recorded_time_s[used, v]
-        row[timeline.frame_index[used, v]] = used
+        time_s[number[v] - images[name].start] = timeline.recorded_time_s[used[v], v]
+        row[number[v] - images[name].start] = used[v]
         flashes[name], rows[name] = find_flashes(brightness, time_s), row
     return clocks_by_flashes(flashes, rows, [1 / c.fps for c in take.manifest.cameras])
 

@@ -213,6 +213,8 @@ def fact_rows(camera: LiveCamera | None) -> tuple[tuple[str, str], ...]:
         rows.append(("Skew", f"{camera.skew_ms:+.1f} ms"))
     if camera.drift_ppm is not None:
         rows.append(("Drift", f"{camera.drift_ppm:+.1f} ppm"))
+    if camera.utc_error_ms is not None:
+        rows.append(("Its wall clock", f"{camera.utc_error_ms:+.0f} ms"))
     for title, count in (("Dropped", camera.dropped), ("Damaged", camera.damaged), ("Not stored", camera.lost)):
         if count or title == "Dropped":
             rows.append((title, f"{count:,}"))
