@@ -11,7 +11,8 @@ from rich.prompt import Confirm
 from rich.table import Table
 
 from core.body.models.families import COMMERCIAL_SITE, FAMILIES
-from core.body.models.registry import body_models, keep_body_model, read_body_model, remove_body_model
+from core.body.models.registry import body_models, keep_body_model, remove_body_model
+from core.body.models.smpl import read_smpl
 
 
 def body_models_command(arguments: argparse.Namespace, out: Console, errors: Console) -> int:
@@ -35,7 +36,7 @@ def body_models_command(arguments: argparse.Namespace, out: Console, errors: Con
 def _add(arguments: argparse.Namespace, out: Console) -> bool:
     """Add a model once its terms are accepted, by option or in the terminal."""
     path: Path = arguments.add.expanduser()
-    model = read_body_model(path, arguments.name)
+    model = read_smpl(path)
     family = FAMILIES[model.family]
     out.print(f"{path.name} is {family.title}, {model.gender}. {family.terms}", highlight=False, markup=False)
     out.print(f"The licence: {family.licence_site}", highlight=False, markup=False, soft_wrap=True)
@@ -44,5 +45,5 @@ def _add(arguments: argparse.Namespace, out: Console) -> bool:
         accepted = Confirm.ask("Have you read the licence, and do you accept it?", console=out, default=False)
         if not accepted:
             return False
-    keep_body_model(model, path, accepted=accepted)
+    keep_body_model(model, path, arguments.name, accepted=accepted)
     return True

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from core.errors import CoreError
 from core.session import Session
-from core.session.inputs import outdated_result
+from core.session.inputs import outdated_bodies, outdated_result
+from core.session.naming import fitted_result
 from core.session.status import SessionStatus, session_status, take_status
 from studio.specs import PageSpec, StepView
 from studio.state.app_state import AppState
@@ -76,9 +77,10 @@ def results_state(state: AppState) -> StepView:
     except CoreError as error:
         return StepView("blocked", error.message)
     if results and take is not None and state.session is not None:
-        messages = outdated_result(state.session, take, state.poses_name or results[0])
-        if messages:
-            return StepView("outdated", " ".join(messages))
+        shown = state.poses_name or results[0]
+        messages = [*outdated_result(state.session, take, shown), outdated_bodies(take, fitted_result(shown) or shown)]
+        if text := " ".join(message for message in dict.fromkeys(messages) if message):
+            return StepView("outdated", text)
         return StepView("done", f"{len(results)} 3D result{'s' if len(results) > 1 else ''} to inspect.")
     if state.take_name:
         return StepView("ready", "Videos only: no 3D result yet.")

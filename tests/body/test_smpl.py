@@ -251,11 +251,11 @@ def test_a_model_is_kept_with_its_terms_until_it_is_removed(
     smpl_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registry, "bodies_folder", lambda: tmp_path / "bodies")
-    model = registry.read_body_model(smpl_file, "Anna")
+    model = read_smpl(smpl_file)
     with pytest.raises(CoreError, match="terms of SMPL were not accepted: Non-commercial"):
         registry.keep_body_model(model, smpl_file, accepted=False)
     assert [card.name for card in registry.body_models()] == ["free"]
-    card = registry.keep_body_model(model, smpl_file, accepted=True)
+    card = registry.keep_body_model(model, smpl_file, "Anna", accepted=True)
     assert (card.title, card.source, len(card.sha256)) == ("Anna (SMPL, male)", "SMPL_MALE.npz", 64)
     assert [card.name for card in registry.body_models()] == ["free", "Anna"]
     kept = registry.load_body_model("Anna")
@@ -263,7 +263,7 @@ def test_a_model_is_kept_with_its_terms_until_it_is_removed(
     for name in ("pose_dirs_mm", "joint_dirs_mm", "keypoint_template_mm", "parents"):
         np.testing.assert_array_equal(getattr(kept, name), getattr(model, name))
     with pytest.raises(CoreError, match="already a body model 'Anna'"):
-        registry.read_body_model(smpl_file, "Anna")
+        registry.keep_body_model(model, smpl_file, "Anna", accepted=True)
     (tmp_path / "bodies" / "Anna.yaml").write_text("name: Other\nfamily: smpl\n")
     assert "does not describe" in registry.body_models()[1].problem
     with pytest.raises(CoreError, match="does not describe"):

@@ -19,7 +19,7 @@ from core import NAME
 from core.body.model import BodyModel
 from core.body.models.families import FAMILIES, FREE, BodyFamily
 from core.body.models.free import free_body
-from core.body.models.smpl import JOINTS, KEYPOINTS, read_smpl
+from core.body.models.smpl import JOINTS, KEYPOINTS
 from core.config import from_mapping, to_mapping
 from core.disk import replacing
 from core.documents.arrays import read_npz
@@ -108,31 +108,27 @@ def load_body_model(name: str) -> BodyModel:
         raise CoreError(f"The body model '{name}' is incomplete: {path.name} is missing.", _AGAIN) from error
 
 
-def read_body_model(path: Path, name: str = "") -> BodyModel:
-    """Read the body model in a file of its publisher, with this name or that of its family and sex.
+def keep_body_model(model: BodyModel, path: Path, name: str = "", *, accepted: bool) -> BodyCard:
+    """Keep a body model for use in all sessions; return its card.
+
+    Args:
+        model: Model as `read_smpl` returned it.
+        path: File that it was read from.
+        name: Name to keep it under; empty for its own.
+        accepted: Whether the user has accepted its terms.
 
     Raises:
-        CoreError: The file is not a body model, or a model of that name is kept already.
+        CoreError: Its terms were not accepted, the name is taken, or the folder cannot be written.
     """
-    model = read_smpl(path, safe_name(name) if name else "")
-    if model.name in [card.name for card in body_models()]:
-        message = f"There is already a body model '{model.name}'."
+    name, family = safe_name(name or model.name), FAMILIES[model.family]
+    if name in [card.name for card in body_models()]:
+        message = f"There is already a body model '{name}'."
         raise CoreError(message, "Give the new one another name, or remove the present one first.")
-    return model
-
-
-def keep_body_model(model: BodyModel, path: Path, *, accepted: bool) -> BodyCard:
-    """Keep a body model that was read from a file for use in all sessions; return its card.
-
-    Raises:
-        CoreError: The user has not accepted its terms, or the folder cannot be written.
-    """
-    family = FAMILIES[model.family]
     if not accepted:
         message = f"The terms of {family.title} were not accepted: {family.terms}"
         raise CoreError(message, f"Read {family.licence_site}, and accept it (--accept-licence).")
     card = BodyCard(
-        name=model.name,
+        name=name,
         family=model.family,
         gender=model.gender,
         source=path.name,

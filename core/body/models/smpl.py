@@ -68,12 +68,11 @@ KEYPOINTS = (*_SKIN_POINTS[:5], *_LIMB_POINTS, *_SKIN_POINTS[5:])
 """Keypoint names of all families, those of the free body."""
 
 
-def read_smpl(path: Path, name: str = "") -> BodyModel:
-    """Read a model file of the SMPL family.
+def read_smpl(path: Path) -> BodyModel:
+    """Read a model file of the SMPL family; its name says family and sex, such as "smplx_female".
 
     Args:
         path: A pickle, the published ones with chumpy objects included, or an npz archive.
-        name: Name of the model; empty for one of family and sex, such as "smplx_female".
 
     Raises:
         CoreError: The file is missing, damaged, of another kind, or refers to code.
@@ -99,10 +98,10 @@ def read_smpl(path: Path, name: str = "") -> BodyModel:
         raise bad_document(f"{where}: f", "it is not a list of triangles of this mesh", _REMEDY)
     if not np.allclose(arrays["weights"].sum(1), 1, atol=1e-3):
         raise bad_document(f"{where}: weights", "the weights of a vertex do not sum to 1", _REMEDY)
-    return _model(name, family, _gender(path), parents, arrays)
+    return _model(family, _gender(path), parents, arrays)
 
 
-def _model(name: str, family: str, gender: str, parents: np.ndarray, arrays: Mapping[str, np.ndarray]) -> BodyModel:
+def _model(family: str, gender: str, parents: np.ndarray, arrays: Mapping[str, np.ndarray]) -> BodyModel:
     template: F64 = arrays["v_template"].astype(float) * _MM_PER_M
     shape_dirs: F64 = arrays["shapedirs"][..., :_N_SHAPE].astype(float) * _MM_PER_M
     regressor, joints = arrays["J_regressor"].astype(float), JOINTS[family]
@@ -116,7 +115,7 @@ def _model(name: str, family: str, gender: str, parents: np.ndarray, arrays: Map
 
     heaviest = arrays["weights"].argmax(1)
     return BodyModel(
-        name=name or f"{family}_{gender}",
+        name=f"{family}_{gender}",
         family=family,
         gender=gender,
         licence=FAMILIES[family].terms,

@@ -11,13 +11,14 @@ PAGE = PageSpec(
     icon="view",
     shortcut="Ctrl+4",
     factory="studio.pages.view.page:ViewPage",
+    steps=("fit-body",),
+    verbs=("fit-body", "film"),
     guide=(
         "People in 3D and over the videos, frame by frame. Choose a result and one to compare it with; the "
-        "space bar plays."
+        "space bar plays. Fit bodies gives people a mesh: the free body, or a model of the SMPL family that you add."
     ),
     status=results_state,
     landing=True,
     keys=shortcuts(),
-    verbs=("film",),
     actions=(SAVE_PICTURE, EXPORT_VIDEO),
 )

@@ -9,6 +9,7 @@ from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtGui import QHideEvent, QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
+from studio.pages.view.body_models.card import BodiesCard
 from studio.pages.view.divider import Divider
 from studio.pages.view.exports import ViewExports
 from studio.pages.view.graphs import JointGraphs
@@ -135,6 +136,7 @@ class ViewPage(QWidget):
         self.viewport = Viewport(self._ticker)
         self.viewport.setObjectName("viewport")
         self.evaluation = EvaluationCard()
+        self.bodies = BodiesCard(self._state)
         self.people = PeoplePanel()
         self.people.hide()
         self.graphs = JointGraphs(self.timeline.bar)
@@ -153,6 +155,7 @@ class ViewPage(QWidget):
         side_column.setSpacing(GRID_PX)
         side_column.addWidget(self.panes, 1)
         side_column.addWidget(self.people)
+        side_column.addWidget(self.bodies)
         side_column.addWidget(self.evaluation)
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
         self.splitter.addWidget(self.viewport)
@@ -266,6 +269,7 @@ class ViewPage(QWidget):
         self._show_wipe()
         self.timeline.show_model(presenter.timeline_model())
         self.evaluation.show_summary(presenter.evaluation)
+        self.bodies.refresh()
         self._show_people()
         self._show_volume_panel()
         self._show_legend()

@@ -23,6 +23,7 @@ from core.session import BASELINE, Take, Timeline
 from core.session.align import shown_timeline
 from core.session.calibrations import former_rig
 from core.session.inputs import outdated_evaluation, outdated_inputs
+from core.session.naming import fitted_result
 from core.session.volume import ActiveVolume
 from core.types import Camera, CameraRig, CaptureVolume, Pose2D, Pose3DSequence
 from core.types.arrays import F64, U8
@@ -363,7 +364,11 @@ class ViewPresenter:
 
     def _read_bodies(self) -> BodyMotion | None:
         try:
-            return self._bodies.read(self.take, self.result) if self.take is not None else None
+            return (
+                self._bodies.read(self.take, fitted_result(self.result) or self.result)
+                if self.take is not None
+                else None
+            )
         except CoreError as error:
             self.notice = self.notice or Notice(heading=error.message, remedy=error.hint)
             return None
