@@ -20,8 +20,6 @@ from core.geometry.so3 import exp, hat, log, right_jacobian
 from core.types.arrays import F32, F64, I64
 from core.types.skeleton import DERIVED_JOINTS
 
-_HUBER = 6.5  # standard deviations
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Poses:
@@ -168,6 +166,7 @@ class BodyChain:
         rest_keypoints_mm: (K, 3) or (N, K, 3) observed keypoints at rest.
         moves: (K, A) whether a joint moves a keypoint.
         above: (U, U) 1 where the joint of one unknown moves that of another, 0.5 for the unknowns of the same joint.
+        huber: Residual from which on the loss is linear, in standard deviations.
     """
 
     model: BodyModel
@@ -177,6 +176,7 @@ class BodyChain:
     rest_keypoints_mm: F64
     moves: F64
     above: F64
+    huber: float = 6.5
 
     @classmethod
     def of(cls, model: BodyModel, names: tuple[str, ...]) -> BodyChain:
@@ -240,12 +240,7 @@ class BodyChain:
 
     def cost(self, poses: Poses, targets: Targets, tie: Tie | None = None) -> F64:
         """Return the cost (N,) of poses: Huber's loss of the keypoints, the prior, and the distance from a tie."""
-        residual = self.points(self.bones(poses)) - targets.xyz_mm
-        gap = np.linalg.norm((targets.whitening @ residual[..., None])[..., 0], axis=-1)
-        cost = np.where(gap < _HUBER, gap**2, _HUBER * (2 * gap - _HUBER)).sum(-1) + self.prior.cost(poses.w)
-        if tie is not None:
-            cost = cost + (tie.weight * _difference(poses, tie.poses) ** 2).sum(-1)
-        return np.asarray(cost)
+        return self._cost(poses, self._place(poses), targets, tie)
 
     def normal_equations(self, poses: Poses, targets: Targets, tie: Tie | None = None) -> tuple[F64, F64]:
         """Return the gradient (N, U) and the approximate second derivatives (N, U, U) of half the cost.
@@ -253,13 +248,28 @@ class BodyChain:
         Each keypoint gives a 6x6 matrix over the velocity and angular velocity of a body that carries it; those of the
         keypoints that a joint moves are summed, as in the composite rigid body algorithm (Featherstone 2008, 6.2).
         """
+        return self._normal_equations(poses, self._place(poses), targets, tie)
+
+    def _place(self, poses: Poses) -> _Placed:
         bones = self.bones(poses)
-        points, joints = self.points(bones), self.joint_positions(bones)
+        return _Placed(bones.R, self.points(bones), self.joint_positions(bones))
+
+    def _cost(self, poses: Poses, placed: _Placed, targets: Targets, tie: Tie | None) -> F64:
+        residual = (targets.whitening @ (placed.points - targets.xyz_mm)[..., None])[..., 0]
+        gap = np.sqrt((residual * residual).sum(-1))
+        huber = self.huber
+        cost = np.where(gap < huber, gap**2, huber * (2 * gap - huber)).sum(-1) + self.prior.cost(poses.w)
+        if tie is not None:
+            cost = cost + (tie.weight * _difference(poses, tie.poses) ** 2).sum(-1)
+        return np.asarray(cost)
+
+    def _normal_equations(self, poses: Poses, placed: _Placed, targets: Targets, tie: Tie | None) -> tuple[F64, F64]:
+        points, joints = placed.points, placed.joints
         N, K = points.shape[:2]
         U, free = self.n_unknowns, self.prior.joints
         # Velocities of keypoints by velocity (0:3) and angular velocity (3:6) of a body at the pelvis.
         residual = (targets.whitening @ (points - targets.xyz_mm)[..., None])[..., 0]
-        root_weight = np.sqrt(np.minimum(1, _HUBER / np.maximum(np.linalg.norm(residual, axis=-1), 1e-9)))
+        root_weight = np.sqrt(np.minimum(1, self.huber / np.maximum(np.linalg.norm(residual, axis=-1), 1e-9)))
         white = targets.whitening * root_weight[..., None, None]
         carried = np.concatenate([white, -white @ hat(points - joints[:, :1])], -1)
         pulled = (np.swapaxes(carried, -1, -2) @ (residual * root_weight[..., None])[..., None])[..., 0]
@@ -269,13 +279,13 @@ class BodyChain:
         inertias = (by_joint @ inertia).reshape(N, -1, 6, 6)
         screws = np.zeros((N, 6, U))
         screws[:, :, :6] = np.eye(6)
-        axes = bones.R[:, self.model.parents[free]] @ np.swapaxes(right_jacobian(poses.w), -1, -2)
+        axes = placed.R[:, self.model.parents[free]] @ np.swapaxes(right_jacobian(poses.w), -1, -2)
         arms = hat(joints[:, free] - joints[:, :1]) @ axes
-        screws[:, :, 6:] = np.moveaxis(np.concatenate([arms, axes], 2), 1, 2).reshape(N, 6, -1)
+        joint_screws = np.concatenate([arms, axes], 2)
+        screws[:, :, 6:] = joint_screws.swapaxes(1, 2).reshape(N, 6, -1)
         forces = np.empty((N, 6, U))
         forces[:, :, :6] = inertia.sum(1).reshape(N, 6, 6)
-        joint_screws = np.concatenate([arms, axes], 2)
-        forces[:, :, 6:] = np.moveaxis(inertias @ joint_screws, 1, 2).reshape(N, 6, -1)
+        forces[:, :, 6:] = (inertias @ joint_screws).swapaxes(1, 2).reshape(N, 6, -1)
         half = (np.swapaxes(screws, -1, -2) @ forces) * self.above
         hessian = half + np.swapaxes(half, -1, -2)
         gradient = np.empty((N, U))
@@ -293,20 +303,42 @@ class BodyChain:
 
     def refine(self, poses: Poses, targets: Targets, steps: int, tie: Tie | None = None) -> tuple[Poses, F64]:
         """Improve each pose by damped Gauss-Newton steps; return the poses and their costs (N,)."""
-        cost = self.cost(poses, targets, tie)
+        placed = self._place(poses)
+        cost = self._cost(poses, placed, targets, tie)
         damping = np.full(len(poses), 1e-3)
         every = np.arange(self.n_unknowns)
         for _ in range(steps):
-            gradient, hessian = self.normal_equations(poses, targets, tie)
+            gradient, hessian = self._normal_equations(poses, placed, targets, tie)
             # Damping by physical units: mm for the translation, rad for rotations.
             hessian[:, every, every] += damping[:, None] * (hessian[:, every, every] + 1e-6)
             step = np.linalg.solve(hessian, gradient[..., None])[..., 0]
             tried = poses.moved(-np.asarray(step, float))
-            new_cost = self.cost(tried, targets, tie)
+            tried_placed = self._place(tried)
+            new_cost = self._cost(tried, tried_placed, targets, tie)
             better = new_cost < cost
             damping = np.where(better, damping / 5, damping * 20).clip(1e-6, 1e6)
-            poses, cost = poses.where(better, tried), np.where(better, new_cost, cost)
+            if better.all():
+                poses, placed, cost = tried, tried_placed, new_cost
+            else:
+                poses, placed = poses.where(better, tried), placed.where(better, tried_placed)
+                cost = np.where(better, new_cost, cost)
         return poses, cost
+
+
+class _Placed(NamedTuple):
+    """Rotations of bones (N, J, 3, 3), observed keypoints (N, K, 3) and joints (N, J, 3) of poses."""
+
+    R: F64
+    points: F64
+    joints: F64
+
+    def where(self, use: np.ndarray, other: _Placed) -> _Placed:
+        pick = use[:, None, None]
+        return _Placed(
+            np.where(pick[..., None], other.R, self.R),
+            np.where(pick, other.points, self.points),
+            np.where(pick, other.joints, self.joints),
+        )
 
 
 def _difference(poses: Poses, other: Poses) -> F64:

@@ -8,6 +8,7 @@ Legend: P person, V vertex, F face, J joint, K keypoint, B shape component, D po
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -145,14 +146,15 @@ class BodyModel:
                 coordinates, `BODY_TO_WORLD` for a person who stands upright.
             pelvis_mm: (P, 3) position of the root joint in world coordinates.
         """
-        R = np.empty(rotations.shape)
-        position = np.empty(rest_joints_mm.shape)
-        R[:, 0], position[:, 0] = rotations[:, 0], pelvis_mm
-        for joint, parent in enumerate(self.parents[1:], start=1):  # A joint needs its parent's result.
-            R[:, joint] = R[:, parent] @ rotations[:, joint]
-            bone = rest_joints_mm[:, joint] - rest_joints_mm[:, parent]
-            position[:, joint] = position[:, parent] + (R[:, parent] @ bone[..., None])[..., 0]
-        return BoneTransforms(R, position - (R @ rest_joints_mm[..., None])[..., 0])
+        local = np.zeros((*rotations.shape[:2], 4, 4))
+        local[..., :3, :3], local[..., 3, 3] = rotations, 1
+        local[..., :3, 3] = rest_joints_mm - rest_joints_mm[:, self.parents]
+        local[:, 0, :3, 3] = pelvis_mm
+        world = local.copy()
+        for joints, parents in _levels(tuple(self.parents.tolist())):  # A joint needs its parent's result.
+            world[:, joints] = world[:, parents] @ local[:, joints]
+        R = np.ascontiguousarray(world[..., :3, :3])
+        return BoneTransforms(R, world[..., :3, 3] - (R @ rest_joints_mm[..., None])[..., 0])
 
     def skin(self, rest_vertices_mm: F32, bones: BoneTransforms) -> tuple[F32, F32]:
         """Return the posed vertices (P, V, 3), mm, and the rotation (P, V, 3, 3) that each was blended with."""
@@ -186,3 +188,13 @@ class BodyModel:
         """Return the keypoints (P, K, 3) in world coordinates, mm."""
         R, t_mm = bones.R[:, self.keypoint_bones], bones.t_mm[:, self.keypoint_bones]
         return np.asarray((R @ rest_keypoints_mm[..., None])[..., 0] + t_mm)
+
+
+@functools.cache
+def _levels(parents: tuple[int, ...]) -> tuple[tuple[I64, I64], ...]:
+    """Return the joints below the root and their parents, by their distance from the root."""
+    depth = np.zeros(len(parents), np.int64)
+    for joint, parent in enumerate(parents[1:], start=1):
+        depth[joint] = depth[parent] + 1
+    levels = [np.flatnonzero(depth == level) for level in range(1, depth.max() + 1)]
+    return tuple((joints, np.array(parents)[joints]) for joints in levels)

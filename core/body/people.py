@@ -20,6 +20,7 @@ from core.progress import NullReporter, Reporter, StageReporter
 from core.types.arrays import F64
 from core.types.body import BodySequence
 from core.types.pose3d import Pose3DSequence
+from core.types.skeleton import Skeleton
 
 _FILLED_SCORE = 0.01  # of a joint in a short gap, which the body bridges
 
@@ -67,7 +68,7 @@ def fit_people(
     if unknown := set(people) - set(poses.person_ids):
         numbers = ", ".join(map(str, poses.person_ids)) or "none"
         raise CoreError(f"There is no person {min(unknown)} in these 3D poses.", f"People: {numbers}.")
-    names = tuple(name for name in poses.skeleton.joints if _known_to(model, name))
+    names = joints_of_model(model, poses.skeleton)
     columns = poses.skeleton.indices(*names)
     T, P = poses.xyz_mm.shape[:2]
     fits: dict[int, BodyFit] = {}
@@ -105,6 +106,11 @@ def fit_people(
         left_out=left_out,
         missing=tuple(name for name in poses.skeleton.joints if name not in names),
     )
+
+
+def joints_of_model(model: BodyModel, skeleton: Skeleton) -> tuple[str, ...]:
+    """Return the names of the joints of a joint set that a body model has."""
+    return tuple(name for name in skeleton.joints if _known_to(model, name))
 
 
 def _known_to(model: BodyModel, name: str) -> bool:

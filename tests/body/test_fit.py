@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from demo_walk import MODEL, walk
+
 from core.body.chain import BodyChain, Poses, Targets
 from core.body.fit import fit_body
-from core.body.models.free import free_body
 from core.errors import CoreError
 from core.geometry.so3 import exp
-from core.synthetic.rendering.scene import room_walk
 from core.types.skeleton import COCO17
-
-MODEL = free_body()
-KEYPOINTS = np.array([MODEL.keypoints.index(name) for name in COCO17.joints])
-
-
-def walk(person: int, n_frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return exact joints (T, J, 3) and keypoints (T, 17, 3) of a person of the demo room."""
-    people = room_walk()
-    rotations, pelvis = people.poses(np.arange(n_frames) / 30 + 2.0)
-    rest = [np.broadcast_to(x[person], (n_frames, *x.shape[1:])) for x in people.rest[1:]]
-    bones = MODEL.transforms(rest[0], rotations[:, person], pelvis[:, person])
-    return MODEL.posed_joints(rest[0], bones), MODEL.posed_keypoints(rest[1], bones)[:, KEYPOINTS]
 
 
 def test_gradients_are_those_of_the_cost() -> None:
