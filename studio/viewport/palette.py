@@ -29,6 +29,7 @@ class Palette:
         axes: (3, 4) x, y and z axes.
         volume: (4,) capture volume.
         levels: (3, 4) good, fair, poor.
+        sides: (3, 4) left, right, neither side of a person.
         text: (4,) labels.
         label_background: (4,) plate behind labels.
         muted: (4,) metre marks and camera names.
@@ -45,6 +46,7 @@ class Palette:
     axes: RGBA
     volume: RGBA
     levels: RGBA
+    sides: RGBA
     text: RGBA
     label_background: RGBA
     muted: RGBA
@@ -68,10 +70,16 @@ def palette(theme: Theme) -> Palette:
         axes=_table((theme.axis_x, theme.axis_y, theme.axis_z)),
         volume=rgba(theme.accent, 0.55),
         levels=_table((theme.good, theme.warn, theme.bad)),
+        sides=_table((*side_colours(theme), theme.muted)),
         text=rgba(theme.text),
         label_background=rgba(theme.panel, 0.86),
         muted=rgba(theme.muted),
     )
+
+
+def side_colours(theme: Theme) -> tuple[str, str]:
+    """Return the colours of the left and the right side of a person."""
+    return theme.persons[1], theme.persons[0]
 
 
 def rgba(colour: str, alpha: float = 1.0) -> RGBA:

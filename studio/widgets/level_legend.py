@@ -1,4 +1,4 @@
-"""Legend of the reliability levels: a plate with a dot and a text per level."""
+"""Legend of colours, such as the reliability levels: a plate with a dot and a text per level."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class LevelLegend(QWidget):
 
     Attributes:
         title: Title.
-        rows: Level (0 good, 1 fair, 2 poor, 3 unknown) and text of each row.
+        rows: Level (0 good, 1 fair, 2 poor, 3 unknown) or colour, and text of each row.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.title = ""
-        self.rows: Sequence[tuple[int, str]] = ()
+        self.rows: Sequence[tuple[int | str, str]] = ()
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.hide()
 
-    def show_levels(self, title: str, rows: Sequence[tuple[int, str]]) -> None:
+    def show_levels(self, title: str, rows: Sequence[tuple[int | str, str]]) -> None:
         """Show a title and rows; without rows, hide the legend."""
         self.title, self.rows = title, tuple(rows)
         self.setAccessibleName(", ".join([title, *(text for _, text in rows)]))
@@ -58,7 +58,8 @@ class LevelLegend(QWidget):
             for row, (level, text) in enumerate(self.rows, 1):
                 middle = top + (row + 0.5) * _ROW_PX
                 painter.setPen(Qt.PenStyle.NoPen)
-                painter.setBrush(QColor((theme.good, theme.warn, theme.bad, theme.muted)[level]))
+                levels = (theme.good, theme.warn, theme.bad, theme.muted)
+                painter.setBrush(QColor(levels[level] if isinstance(level, int) else level))
                 painter.drawEllipse(QRectF(_PAD_PX, middle - _DOT_PX / 2, _DOT_PX, _DOT_PX))
                 painter.setPen(QColor(theme.text))
                 start = _PAD_PX + _DOT_PX + GRID_PX

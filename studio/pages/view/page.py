@@ -28,6 +28,7 @@ from studio.viewport.camera import ViewName
 from studio.viewport.canvas import Viewport
 from studio.viewport.layers.accuracy import SHOW_ACCURACY
 from studio.viewport.layers.cameras import SHOW_CAMERAS
+from studio.viewport.layers.skeletons import SHOW_CONFIDENCE, SHOW_SIDES, SHOW_SKELETONS
 from studio.viewport.layers.spec import DisplayOption
 from studio.viewport.layers.volume import SHOW_VOLUME
 from studio.viewport.palette import palette
@@ -148,6 +149,7 @@ class ViewPage(QWidget):
         self.volume.hide()
         self.legend = LevelLegend(self.viewport)
         self.accuracy_legend = LevelLegend(self.viewport)
+        self.joint_legend = LevelLegend(self.viewport)
         self.viewport.installEventFilter(self)
         side = QWidget()
         side_column = QVBoxLayout(side)
@@ -310,12 +312,13 @@ class ViewPage(QWidget):
         )
         rows = self.presenter.accuracy_rows() if self.presenter.options.shows(SHOW_ACCURACY) else []
         self.accuracy_legend.show_levels(ACCURACY_TITLE, rows)
+        self.joint_legend.show_levels(*self.presenter.joint_legend(current_theme()))
         self._place_legend()
 
     def _place_legend(self) -> None:
         """Put the legends side by side into the upper right corner, and leave room for what lies over the 3D view."""
         right, height = self.viewport.width() - _MARGIN_PX, 0
-        for legend in (self.legend, self.accuracy_legend):
+        for legend in (self.legend, self.accuracy_legend, self.joint_legend):
             if not legend.isHidden():
                 legend.move(right - legend.width(), _MARGIN_PX)
                 right, height = right - legend.width() - GRID_PX, max(height, legend.height() + _MARGIN_PX)
@@ -357,7 +360,7 @@ class ViewPage(QWidget):
         self.presenter.options = self.presenter.options.with_option(option, on)
         if option == SHOW_VOLUME:
             self._show_volume_panel()
-        if option in (SHOW_CAMERAS, SHOW_ACCURACY):
+        if option in (SHOW_CAMERAS, SHOW_ACCURACY, SHOW_SKELETONS, SHOW_SIDES, SHOW_CONFIDENCE):
             self._show_legend()
         if option == SHOW_VIDEO_BODIES:
             self._show_body_layers()

@@ -34,13 +34,14 @@ from studio.pages.view.picking import Pin, PinnedCurve, joint_curve
 from studio.pages.view.summary import EvaluationSummary, PeopleSummary, PersonState, evaluation_summary
 from studio.state.app_state import AppState
 from studio.state.results import result_title
+from studio.theme import Theme
 from studio.viewport.accuracy_colours import accuracy_legend_rows
 from studio.viewport.layers.bodies import SHOW_BODIES
-from studio.viewport.layers.skeletons import SHOW_SKELETONS
+from studio.viewport.layers.skeletons import SHOW_CONFIDENCE, SHOW_SIDES, SHOW_SKELETONS
 from studio.viewport.layers.spec import DisplayOption, ViewOptions
 from studio.viewport.layers.table import is_available
 from studio.viewport.layers.volume import SHOW_VOLUME
-from studio.viewport.palette import Palette
+from studio.viewport.palette import Palette, side_colours
 from studio.viewport.reliability import CameraReliability, camera_reliability
 from studio.viewport.scene import SceneLayers, build_scene_layers
 from studio.viewport.scene_data import SceneData, nearest_frame, nearest_frames
@@ -196,6 +197,17 @@ class ViewPresenter:
     def accuracy_rows(self) -> list[tuple[int, str]]:
         """Return the scale of the accuracy map, for a legend; empty without one."""
         return accuracy_legend_rows(self._data.accuracy) if self._data.accuracy is not None else []
+
+    def joint_legend(self, theme: Theme) -> tuple[str, list[tuple[int | str, str]]]:
+        """Return the title and the colours of the joints, for a legend; empty while they have those of the people."""
+        shows, rows = self.options.shows, list[tuple[int | str, str]]()
+        if self._data.poses is None or not shows(SHOW_SKELETONS):
+            return "", rows
+        if shows(SHOW_SIDES):
+            rows += zip(side_colours(theme), ("left side", "right side"), strict=True)
+        if shows(SHOW_CONFIDENCE):
+            rows += [(0, "100 % confidence"), (1, "50 %"), (2, "0 %")]
+        return "Joints", rows
 
     @property
     def has_volume(self) -> bool:

@@ -57,11 +57,11 @@ class FloorLayer:
 
 def build_floor(data: SceneData, frame: SceneFrame) -> FloorLayer:
     """Build the floor under all cameras and people."""
-    return _floor(data, frame.palette)
+    return _floor(data, frame.palette, not frame.options.through)
 
 
 @functools.lru_cache(maxsize=4)
-def _floor(data: SceneData, palette: Palette) -> FloorLayer:
+def _floor(data: SceneData, palette: Palette, lit: bool) -> FloorLayer:
     return FloorLayer(
         low_m=data.floor_low_m,
         high_m=data.floor_high_m,
@@ -73,6 +73,7 @@ def _floor(data: SceneData, palette: Palette) -> FloorLayer:
         axis_mm=float(np.clip(_AXIS_SHARE * np.ptp(data.extent_mm[:, :2], axis=0).max(initial=0.0), *_AXIS_MM))
         if len(data.extent_mm)
         else _AXIS_MM[1],
+        lit=lit,
     )
 
 

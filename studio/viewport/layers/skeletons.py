@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from core.rendering.skeleton_geometry import skeleton_geometry
 from core.types import Pose3DSequence, Skeleton
 from core.types.arrays import F32, F64
+from studio.viewport.layers.ellipsoids import SHOW_UNCERTAINTY
 from studio.viewport.layers.spec import DisplayOption, LayerSpec, SceneFrame
 from studio.viewport.palette import RGBA, Palette
 from studio.viewport.primitives import Capsules, make_capsules
@@ -19,8 +21,16 @@ from studio.viewport.visuals import capsule_visual
 
 SHOW_SKELETONS = DisplayOption(name="skeletons", label="Skeletons", icon="skeleton", shortcut="S", section="People")
 
+SHOW_SIDES = DisplayOption(
+    name="sides", label="Left and right in two colours", icon="sides", shortcut="L", default=False, section="People"
+)
+SHOW_CONFIDENCE = DisplayOption(
+    name="confidence", label="Joints by confidence", icon="confidence", shortcut="J", default=False, section="People"
+)
+
 _BONE_MM, _JOINT_MM = 17.0, 27.0
 _GHOST_BONE_MM = 7.0
+_THIN = 0.4
 _MIN_OPACITY = 0.3
 _FULL_SCORE = 0.6
 """Score from which on a joint is drawn at full size and opacity."""
@@ -37,6 +47,8 @@ class SkeletonLayer:
         size: (J,) size of each ball relative to a normal joint; 0 for none.
         colour: (P, 4) colours.
         ghost: Thin and pale drawing of a second result.
+        joint_colour: (P, J, 4) colours of the joints, if not those of the people.
+        bone_colour: (P, B, 4) colours of the bones, if not those of the people.
     """
 
     xyz_mm: F64
@@ -45,6 +57,8 @@ class SkeletonLayer:
     size: F32
     colour: RGBA
     ghost: bool = False
+    joint_colour: RGBA | None = None
+    bone_colour: RGBA | None = None
 
     @classmethod
     def build(
@@ -75,7 +89,17 @@ def build_skeletons(data: SceneData, frame: SceneFrame) -> SkeletonLayer | None:
     """Build the people of the selected result."""
     if data.poses is None or frame.pose_frame is None:
         return None
-    return _skeleton_layer(data.poses, frame.pose_frame, frame.palette, ghost=False)
+    layer = _skeleton_layer(data.poses, frame.pose_frame, frame.palette, ghost=False)
+    joint_colour = bone_colour = None
+    if frame.options.shows(SHOW_SIDES):
+        joints, bones = _side_colours(data.poses.skeleton, frame.palette)
+        joint_colour = np.broadcast_to(joints, (len(layer.score), *joints.shape))
+        bone_colour = np.broadcast_to(bones, (len(layer.score), *bones.shape))
+    if frame.options.shows(SHOW_CONFIDENCE):
+        joint_colour = confidence_colours(layer.score, frame.palette)
+    # Thin, so that ellipsoids are seen.
+    size = layer.size * np.float32(_THIN if frame.options.shows(SHOW_UNCERTAINTY) else 1.0)
+    return replace(layer, size=size, joint_colour=joint_colour, bone_colour=bone_colour)
 
 
 def build_ghost(data: SceneData, frame: SceneFrame) -> SkeletonLayer | None:
@@ -92,6 +116,27 @@ def _skeleton_layer(poses: Pose3DSequence, index: int, palette: Palette, *, ghos
     return SkeletonLayer.build(poses.skeleton, xyz_mm, score, colour, ghost=ghost)
 
 
+@functools.lru_cache(maxsize=16)
+def _side_colours(skeleton: Skeleton, palette: Palette) -> tuple[RGBA, RGBA]:
+    """Return colours of the points (J, 4) and of the bones (B, 4); bones across the body are of neither side."""
+    geometry = skeleton_geometry(skeleton)
+    side = np.full(len(geometry.size), 2)
+    side[: len(skeleton)] = [{"left": 0, "right": 1}.get(name.partition("_")[0], 2) for name in skeleton.joints]
+    first, second = side[geometry.bones].T
+    # A bone from the trunk to a limb belongs to the side of the limb.
+    across = (first != second) & (first != 2) & (second != 2)
+    return palette.sides[side], palette.sides[np.where(across, 2, np.minimum(first, second))]
+
+
+def confidence_colours(score: F64, palette: Palette) -> RGBA:
+    """Return colours (..., 4) of scores (...): poor at 0, fair at one half, good at 1."""
+    place = np.clip(2 * np.asarray(score, float), 0.0, 2.0)
+    lower = np.minimum(place.astype(int), 1)
+    share = (place - lower)[..., None]
+    scale = palette.levels[::-1]
+    return np.asarray((1 - share) * scale[lower] + share * scale[lower + 1], np.float32)
+
+
 def skeleton_capsules(layer: SkeletonLayer) -> list[Capsules]:
     """Return bones, then joints. A bone is as pale as its less certain end."""
     certainty = np.clip(layer.score / _FULL_SCORE, 0.0, 1.0)
@@ -103,16 +148,18 @@ def skeleton_capsules(layer: SkeletonLayer) -> list[Capsules]:
     size = np.where(layer.size > 0, layer.size, 1.0)[layer.bones].min(-1)
     thickness = np.broadcast_to(_BONE_MM * size, weakest.shape).astype(np.float32)
     radius = (_JOINT_MM * layer.size * (0.7 + 0.3 * certainty)).astype(np.float32)
+    bone_colour = layer.colour[:, None] if layer.bone_colour is None else layer.bone_colour
+    joint_colour = layer.colour[:, None] if layer.joint_colour is None else layer.joint_colour
     balls = np.where((layer.size > 0)[:, None], layer.xyz_mm, np.nan)
     return [
-        make_capsules(ends[..., 0, :], ends[..., 1, :], thickness, 1.2, _fade(layer.colour, weakest)),
-        make_capsules(balls, balls, radius, 2.0, _fade(layer.colour, certainty)),
+        make_capsules(ends[..., 0, :], ends[..., 1, :], thickness, 1.2, _fade(bone_colour, weakest)),
+        make_capsules(balls, balls, radius, 2.0, _fade(joint_colour, certainty)),
     ]
 
 
 def _fade(colour: RGBA, certainty: F64) -> RGBA:
-    """Return (P, N, 4) person colours with an opacity by certainty (P, N)."""
-    out = np.repeat(colour[:, None], certainty.shape[1], 1)
+    """Return (P, N, 4) colours (P, N or 1, 4) with an opacity by certainty (P, N)."""
+    out = np.broadcast_to(colour, (*certainty.shape, 4)).copy()
     out[..., 3] *= _MIN_OPACITY + (1 - _MIN_OPACITY) * certainty
     return out
 
@@ -120,6 +167,12 @@ def _fade(colour: RGBA, certainty: F64) -> RGBA:
 skeleton_visual = capsule_visual(skeleton_capsules, order=50, shade=1.0, sort=True)
 
 SKELETONS = LayerSpec(
-    name="skeletons", layer=SkeletonLayer, build=build_skeletons, visual=skeleton_visual, option=SHOW_SKELETONS
+    name="skeletons",
+    layer=SkeletonLayer,
+    build=build_skeletons,
+    visual=skeleton_visual,
+    option=SHOW_SKELETONS,
+    modifiers=(SHOW_SIDES, SHOW_CONFIDENCE),
+    available=lambda data: data.poses is not None,
 )
 GHOST = LayerSpec(name="ghost", layer=SkeletonLayer, build=build_ghost, visual=skeleton_visual, option=SHOW_SKELETONS)
