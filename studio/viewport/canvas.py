@@ -59,7 +59,7 @@ class Viewport(QWidget):
         self._four = False
         self._scene: SceneLayers | None = None
         self._views: dict[_ViewKey, SceneView] = {}
-        self._framed = False
+        self._framed = self._fits_everything = False
         self._margins_px = (0, 0)
         self._turning_since: float | None = None
         self._canvas: Any = None
@@ -110,7 +110,7 @@ class Viewport(QWidget):
             self.look_through(None)
             self._arrange()
             self._draw()
-            self.frame_all()
+            self._fit(everything=False)
 
     @property
     def azimuth_deg(self) -> float | None:
@@ -135,7 +135,7 @@ class Viewport(QWidget):
         self._ticker.request()
 
     def set_view(self, view: ViewName) -> None:
-        """Turn to a named view and frame everything."""
+        """Turn to a named view and fit the people into it, or everything where nobody is."""
         if self._canvas is not None:
             self.look_through(None)
             self._four = False
@@ -143,21 +143,26 @@ class Viewport(QWidget):
             self._main.camera.set_view(view)
             if view == "perspective" and self._scene is not None:
                 self._main.camera.azimuth = self._scene.azimuth_deg
-            self.frame_all()
+            self._fit(everything=False)
 
     def frame_all(self) -> None:
         """Fit everything into view in the current direction, until mouse navigation changes the view."""
+        self._fit(everything=True)
+
+    def _fit(self, *, everything: bool) -> None:
+        self._fits_everything = everything
         if self._canvas is not None and self._scene is not None:
             margins = (_LABEL_PX, 0) if self._four else self._margins_px
+            points = self._scene.extent_mm if everything else self._scene.subject_mm
             for view in self._shown():
-                view.fit(self._scene, margins)
+                view.fit(points, margins)
 
     def set_margins(self, top_px: int, bottom_px: int) -> None:
         """Leave room for what lies over the upper and the lower edge when everything is fitted into view."""
         if self._margins_px != (top_px, bottom_px):
             self._margins_px = (top_px, bottom_px)
             if self._fitted:
-                self.frame_all()
+                self._fit(everything=self._fits_everything)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Fit the scene again if it was fitted before."""
@@ -165,7 +170,7 @@ class Viewport(QWidget):
         if self._canvas is not None:
             self._arrange()
             if self._fitted:
-                self.frame_all()
+                self._fit(everything=self._fits_everything)
 
     def frame_next_scene(self) -> None:
         """Reset the view at the next scene, for another take."""

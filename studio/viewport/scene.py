@@ -15,6 +15,9 @@ from studio.viewport.palette import Palette
 from studio.viewport.scene_data import SceneData, nearest_frame
 
 
+_AROUND_MM = np.array([500.0, 500.0, 100.0])  # left around the people in a new view
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SceneLayers:
     """Everything that is drawn at one frame.
@@ -22,12 +25,14 @@ class SceneLayers:
     Attributes:
         layers: Layer models by name. A layer that did not change is the same object as in the frame before.
         extent_mm: (N, 3) points that "Frame all" brings into view; N may be 0.
+        subject_mm: (N, 3) points that a new view shows: the people, or everything where nobody is.
         azimuth_deg: Viewing direction without a camera in the line of sight.
         focus_mm: (3,) point that the view follows, or None.
     """
 
     layers: dict[str, Any]
     extent_mm: F64
+    subject_mm: F64
     azimuth_deg: float = 30.0
     focus_mm: F64 | None = None
 
@@ -73,9 +78,12 @@ def build_scene_layers(
         layers[spec.name] = layer
         if spec.extent is not None:
             extents.append(spec.extent(layer))
+    extent = np.concatenate(extents) if len(extents) > 1 else data.extent_mm
+    people = data.people_mm
     return SceneLayers(
         layers=layers,
-        extent_mm=np.concatenate(extents) if len(extents) > 1 else data.extent_mm,
+        extent_mm=extent,
+        subject_mm=people + _AROUND_MM * np.sign(people - people.mean(0)) if len(people) else extent,
         azimuth_deg=data.azimuth_deg,
         focus_mm=_focus(data, frame.pose_frame, options.follow),
     )

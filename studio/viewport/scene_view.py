@@ -101,9 +101,9 @@ class SceneView:
         if scene.focus_mm is not None:
             self.camera.center = tuple(float(c) for c in scene.focus_mm)
 
-    def fit(self, scene: SceneLayers, margins_px: tuple[int, int] = (0, 0)) -> None:
-        """Fit everything into view in the current direction, until mouse navigation changes the view."""
-        self.camera.fit(scene.extent_mm, self._area[2:], margins_px)
+    def fit(self, points_mm: F64, margins_px: tuple[int, int] = (0, 0)) -> None:
+        """Fit points (N, 3) into view in the current direction, until mouse navigation changes the view."""
+        self.camera.fit(points_mm, self._area[2:], margins_px)
         if self._through is not None:
             self._through.fit()
 

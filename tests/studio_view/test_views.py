@@ -103,6 +103,7 @@ def test_a_line_divides_two_results(
     qtbot.keyClick(page, Qt.Key.Key_W)
     hip = poses.skeleton.index("left_hip")
     low, high = poses.xyz_mm[0, 0, hip], other.xyz_mm[0, 0, hip]
+    page.viewport.frame_all()
     places = page.viewport.project_to_widget(np.array([low, high]))
     width = page.viewport.width()
     for share in (0.95, 0.05):
