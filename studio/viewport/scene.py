@@ -14,7 +14,6 @@ from studio.viewport.layers.spec import SceneFrame, ViewOptions
 from studio.viewport.palette import Palette
 from studio.viewport.scene_data import SceneData, nearest_frame
 
-
 _AROUND_MM = np.array([500.0, 500.0, 100.0])  # left around the people in a new view
 
 

@@ -18,6 +18,7 @@ from core.synthetic.rigs import ring_rig
 from core.types import PANOPTIC15, CameraRig, CaptureVolume, Pose3DSequence, SyntheticRange
 from studio.theme import DARK, LIGHT
 from studio.viewport.camera import ViewerCamera
+from studio.viewport.label_placement import place_labels
 from studio.viewport.layers import table
 from studio.viewport.layers.accuracy import SHOW_ACCURACY, AccuracyLayer
 from studio.viewport.layers.cameras import CameraLayer
@@ -53,10 +54,10 @@ def test_empty_scene_data_shows_the_floor_only() -> None:
 @pytest.mark.parametrize(
     ("option", "gone"),
     [
-        ("skeletons", {"skeletons", "ghost", "person names"}),
+        ("skeletons", {"skeletons", "ghost"}),
         ("trails", {"trails"}),
-        ("labels", {"floor marks", "camera names", "person names"}),
-        ("cameras", {"cameras", "camera names"}),
+        ("labels", {"floor marks", "names"}),
+        ("cameras", {"cameras"}),
         ("floor", {"floor", "floor marks", "shadows"}),
         ("volume", {"volume"}),
         ("images", set()),
@@ -85,12 +86,12 @@ def test_skeletons_are_the_joints_of_the_frame(data: SceneData, poses: Pose3DSeq
 
 def test_absent_people_are_omitted_and_the_others_keep_their_colours(data: SceneData, poses: Pose3DSequence) -> None:
     scene = build_scene_layers(data, poses.time_s[32], EVERYTHING, PALETTE)
-    skeletons, names = scene.layers["skeletons"], scene.layers["person names"]
+    skeletons, names = scene.layers["skeletons"], scene.layers["names"]
     assert isinstance(skeletons, SkeletonLayer)
     assert isinstance(names, LabelLayer)
     assert len(skeletons.xyz_mm) == 1
     np.testing.assert_array_equal(skeletons.colour[0], rgba(DARK.person(0)))
-    assert names.texts == ("Person 1",)
+    assert names.texts == ("Person 1", *data.cameras)
 
 
 def test_a_ghost_is_pale(rig: CameraRig, poses: Pose3DSequence) -> None:
@@ -101,9 +102,9 @@ def test_a_ghost_is_pale(rig: CameraRig, poses: Pose3DSequence) -> None:
 
 
 def test_names_are_above_heads(data: SceneData, poses: Pose3DSequence) -> None:
-    names = build_scene_layers(data, 0.0, EVERYTHING, PALETTE).layers["person names"]
+    names = build_scene_layers(data, 0.0, EVERYTHING, PALETTE).layers["names"]
     assert isinstance(names, LabelLayer)
-    assert (names.xyz_mm[:, 2] > np.nanmax(poses.xyz_mm[0, :, :, 2], -1)).all()
+    assert (names.xyz_mm[:2, 2] > np.nanmax(poses.xyz_mm[0, :, :, 2], -1)).all()
 
 
 def test_trails_show_the_past_up_to_the_frame(data: SceneData, poses: Pose3DSequence) -> None:
@@ -190,7 +191,7 @@ def test_the_view_follows_a_person_while_present(data: SceneData, poses: Pose3DS
 
 def test_unchanged_layers_are_the_same_object(data: SceneData) -> None:
     before, after = (build_scene_layers(data, t, EVERYTHING, PALETTE).layers for t in (0.0, 0.5))
-    for name in ("floor", "floor marks", "camera names", "volume"):
+    for name in ("floor", "floor marks", "volume"):
         assert before[name] is after[name]
     other = build_scene_layers(data, 0.0, EVERYTHING, palette(LIGHT)).layers
     assert other["floor"] is not before["floor"]
@@ -342,3 +343,20 @@ def test_the_floor_goes_on_beyond_the_scene_and_fades(data: SceneData) -> None:
     assert triangles.max() == len(vertices) - 1 == len(colour) - 1
     outermost = np.linalg.norm(vertices[:, :2] / 1000 - centre, axis=1).argmax()
     np.testing.assert_allclose(colour[outermost], PALETTE.background, atol=1e-6)
+
+
+def test_labels_yield_to_names_of_people_and_none_covers_another() -> None:
+    size = np.array([(80.0, 20.0)] * 3 + [(40.0, 14.0)] * 3)
+    anchor = np.array([(100, 100), (130, 105), (400, 50), (100, 104), (402, 75), (np.nan, np.nan)], float)
+    yielding = np.array([False] * 3 + [True] * 3)
+    low, visible = place_labels(anchor, size, yielding, 6.0)
+    assert visible.tolist() == [True] * 5 + [False]
+    assert low[0].tolist() == [60, 100] and low[2].tolist() == [360, 50], "the lowest stays over its anchor"
+    assert low[1].tolist() == [90, 122], "the other rises"
+    boxes = np.concatenate([low, low + size], 1)[visible]
+    for index, box in enumerate(boxes):
+        for other in boxes[index + 1 :]:
+            assert not ((box[:2] < other[2:]) & (other[:2] < box[2:])).all()
+    crowd = np.array([(100.0, y) for y in (100, 82, 64)] + [(100.0, 100)])
+    visible = place_labels(crowd, np.array([(200.0, 20.0)] * 3 + [(40.0, 14.0)]), np.arange(4) == 3, 6.0)[1]
+    assert visible.tolist() == [True, True, True, False], "a camera in a crowd has no name"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.types.arrays import F64
+from studio.viewport.layers.bodies import SHOW_BODIES
 from studio.viewport.layers.cameras import SHOW_CAMERAS
 from studio.viewport.layers.floor import SHOW_FLOOR
 from studio.viewport.layers.skeletons import SHOW_SKELETONS
@@ -36,9 +38,9 @@ class LabelLayer:
         xyz_mm: (N, 3) anchor points.
         colour: (N, 4) text colours.
         background: (4,) colour of the background plate; alpha 0 for none.
-        muted: (N,) bool, smaller and without a background.
-        above: (N,) bool, the label stands above its anchor; otherwise it is centred on it.
-        behind: Everything but the floor covers these labels; otherwise they are in front of everything.
+        muted: (N,) bool, smaller, without a background, and yields to others.
+        behind: Everything but the floor covers these labels, which are centred on their anchors; otherwise they are in
+            front of everything, above their anchors, and none covers another.
     """
 
     texts: tuple[str, ...]
@@ -46,12 +48,21 @@ class LabelLayer:
     colour: RGBA
     background: RGBA
     muted: NDArray[np.bool_]
-    above: NDArray[np.bool_]
     behind: bool = False
 
 
-def build_person_names(data: SceneData, frame: SceneFrame) -> LabelLayer | None:
-    """Build a name above each person present."""
+def build_names(data: SceneData, frame: SceneFrame) -> LabelLayer | None:
+    """Build a name above each person and each camera that is drawn."""
+    shows, parts = frame.options.shows, []
+    if shows(SHOW_SKELETONS) or (shows(SHOW_BODIES) and data.bodies is not None):
+        parts += [_person_names(data, frame)]
+    if shows(SHOW_CAMERAS) and data.cameras:
+        parts += [_camera_names(data, frame.palette)]
+    known = [part for part in parts if part is not None]
+    return _joined(known) if len(known) > 1 else next(iter(known), None)
+
+
+def _person_names(data: SceneData, frame: SceneFrame) -> LabelLayer | None:
     poses, index = data.poses, frame.pose_frame
     if poses is None or index is None:
         return None
@@ -62,9 +73,15 @@ def build_person_names(data: SceneData, frame: SceneFrame) -> LabelLayer | None:
     return _label_layer([f"Person {poses.person_ids[p]}" for p in columns], xyz_mm, colour, frame.palette)
 
 
-def build_camera_names(data: SceneData, frame: SceneFrame) -> LabelLayer | None:
-    """Build a name above each camera; none while the view looks through one of them."""
-    return _camera_names(data, frame.palette) if data.cameras and not frame.options.through else None
+def _joined(parts: Sequence[LabelLayer]) -> LabelLayer:
+    """Return labels as one layer, so that they are placed together."""
+    return dataclasses.replace(
+        parts[0],
+        texts=tuple(text for part in parts for text in part.texts),
+        xyz_mm=np.concatenate([part.xyz_mm for part in parts]),
+        colour=np.concatenate([part.colour for part in parts]),
+        muted=np.concatenate([part.muted for part in parts]),
+    )
 
 
 def build_floor_marks(data: SceneData, frame: SceneFrame) -> LabelLayer:
@@ -89,7 +106,7 @@ def _floor_marks(data: SceneData, palette: Palette) -> LabelLayer:
             point[axis] = metre * 1000.0
             texts.append(f"{metre} m")
             points.append(point)
-    return _label_layer(texts, np.array(points), palette.muted, palette, muted=True, above=False, behind=True)
+    return _label_layer(texts, np.array(points), palette.muted, palette, muted=True, behind=True)
 
 
 def _label_layer(
@@ -99,7 +116,6 @@ def _label_layer(
     palette: Palette,
     *,
     muted: bool = False,
-    above: bool = True,
     behind: bool = False,
 ) -> LabelLayer:
     count = len(texts)
@@ -109,7 +125,6 @@ def _label_layer(
         colour=np.broadcast_to(colour, (count, 4)).astype(np.float32),
         background=palette.label_background,
         muted=np.full(count, muted),
-        above=np.full(count, above),
         behind=behind,
     )
 
@@ -130,22 +145,7 @@ class LabelVisual(NodeVisual[LabelLayer]):
         self._node.set_labels(layer, 1.0 if canvas is None else float(canvas.pixel_scale))
 
 
-PERSON_NAMES = LayerSpec(
-    name="person names",
-    layer=LabelLayer,
-    build=build_person_names,
-    visual=LabelVisual,
-    option=SHOW_LABELS,
-    requires=(SHOW_SKELETONS,),
-)
-CAMERA_NAMES = LayerSpec(
-    name="camera names",
-    layer=LabelLayer,
-    build=build_camera_names,
-    visual=LabelVisual,
-    option=SHOW_LABELS,
-    requires=(SHOW_CAMERAS,),
-)
+NAMES = LayerSpec(name="names", layer=LabelLayer, build=build_names, visual=LabelVisual, option=SHOW_LABELS)
 FLOOR_MARKS = LayerSpec(
     name="floor marks",
     layer=LabelLayer,

@@ -13,10 +13,12 @@ from vispy.scene.visuals import create_visual_node
 from vispy.visuals import Visual
 
 from core.types.arrays import U8
+from studio.viewport.label_placement import place_labels
 from studio.viewport.layers.labels import LabelLayer
 
 _ATLAS_WIDTH_PX = 1024
 _FONT_PX, _MUTED_FONT_PX = 13, 11
+_YIELDING_PX = 6  # from the anchor
 _NO_BACKGROUND = (0.0, 0.0, 0.0, 0.0)
 
 _VERTEX = """
@@ -69,7 +71,8 @@ class TextBillboardVisual(Visual):
         self._labels: tuple[_Label, ...] = ()
         self._tiles = np.zeros((0, 4))
         self._ratio = 1.0
-        self._count = 0
+        self._layer: LabelLayer | None = None
+        self._placed: np.ndarray | None = None
         self._draw_mode = "triangles"
         self.shared_program["u_atlas"] = self._texture
         self.shared_program.bind(self._vertices)
@@ -93,23 +96,35 @@ class TextBillboardVisual(Visual):
             self._labels, self._ratio = labels, ratio
             self._texture.resize(atlas.shape)
             self._texture.set_data(atlas)
-        self._count = len(labels)
-        if self._count:
-            self._vertices.set_data(self._quads(layer).ravel())
-            quads = (np.arange(self._count, dtype=np.uint32) * 4)[:, None] + np.array([0, 1, 2, 0, 2, 3], np.uint32)
+            quads = (np.arange(len(labels), dtype=np.uint32) * 4)[:, None] + np.array([0, 1, 2, 0, 2, 3], np.uint32)
             self._index_buffer = gloo.IndexBuffer(quads.ravel())
+        self._layer, self._placed = layer, None
         self.update()
 
-    def _quads(self, layer: LabelLayer) -> np.ndarray:
+    def _offsets(self, view: Any, layer: LabelLayer) -> np.ndarray:
+        """Return the lower left corners (N, 2) relative to the anchors, px; NaN for labels that are not drawn."""
+        size = self._tiles[:, 2:]
+        if layer.behind:
+            return np.floor(-size / 2)
+        clip = np.asarray(view.transforms.get_transform("visual", "render").map(layer.xyz_mm), float)
+        shown = clip[:, 3] > 0
+        screen = np.asarray(view.canvas.physical_size, float)
+        anchor = np.floor((clip[:, :2] / np.where(shown, clip[:, 3], 1.0)[:, None] * 0.5 + 0.5) * screen + 0.5)
+        anchor[~shown | (anchor < -size).any(1) | (anchor > screen + size).any(1)] = np.nan
+        low, visible = place_labels(anchor, size, layer.muted, _YIELDING_PX * self._ratio)
+        return np.where(visible[:, None], low - anchor, np.nan)
+
+    def _quads(self, layer: LabelLayer, offset: np.ndarray) -> np.ndarray:
         x, y, width, height = self._tiles.T
-        table = np.zeros((self._count, 4), _LAYOUT)
+        table = np.zeros((len(layer.texts), 4), _LAYOUT)
         table["a_position"] = layer.xyz_mm[:, None]
-        left, right = np.floor(-width / 2), np.floor(-width / 2) + width
-        low = np.where(layer.above, np.where(layer.muted, 6 * self._ratio, 0), np.floor(-height / 2))
+        hidden = np.isnan(offset).any(1)
+        left, low = np.where(hidden[:, None], 0.0, offset).T
+        right, high = np.where(hidden, 0.0, (left + width, low + height))
         table["a_offset"] = np.stack(
             [
-                np.stack([left, low + height], -1),
-                np.stack([right, low + height], -1),
+                np.stack([left, high], -1),
+                np.stack([right, high], -1),
                 np.stack([right, low], -1),
                 np.stack([left, low], -1),
             ],
@@ -123,8 +138,15 @@ class TextBillboardVisual(Visual):
         view.view_program.vert["transform"] = view.transforms.get_transform("visual", "render")
 
     def _prepare_draw(self, view: Any) -> bool:
+        layer = self._layer
+        if layer is None or not layer.texts:
+            return False
         view.view_program["u_size"] = [float(s) for s in view.canvas.physical_size]
-        return self._count > 0
+        offset = self._offsets(view, layer)
+        if self._placed is None or not np.array_equal(offset, self._placed, equal_nan=True):
+            self._vertices.set_data(self._quads(layer, offset).ravel())
+            self._placed = offset
+        return True
 
     def _compute_bounds(self, axis: int, view: Any) -> None:
         """Return no bounds: the canvas frames the scene itself."""
