@@ -27,7 +27,8 @@ _FAR_MM, _FAR_KEYPOINTS = 150.0, 3  # Poses with so many keypoints this far off 
 _JUMP_MM, _JUMP_MM_S, _JUMP_S = 120.0, 4000.0, 0.2  # A keypoint that is suddenly elsewhere is not used at first.
 _HUBER = 2.0  # Outliers of single frames are not known from their neighbours here.
 _SHAPE_AT_S = (0.3, 1.0, 2.0, 4.0)  # since a person was first seen
-_SAMPLE_S, _SAMPLES = 0.1, 40
+_SAMPLE_S, _SAMPLES = 0.25, 16
+_SHAPE_STEPS = 3
 _FORGET_S = 60.0
 
 
@@ -53,7 +54,7 @@ class OnlineBodies:
 
 @dataclass(slots=True)
 class _Person:
-    """State of a person: one pose, samples of keypoints (K, 3) with poses, times at which keypoints were last used."""
+    """State of a person: one pose, samples of keypoints (K, 3), times at which keypoints were last used."""
 
     first_s: float
     seen_s: float
@@ -62,7 +63,7 @@ class _Person:
     offsets_mm: F64
     used_s: F64
     shapes: int = 0
-    samples: list[tuple[F64, Poses]] = field(default_factory=list)
+    samples: list[F64] = field(default_factory=list)
     sampled_s: float = -np.inf
 
 
@@ -187,18 +188,18 @@ class OnlineBodyFit:
                 continue
             if time_s - person.sampled_s >= _SAMPLE_S and len(person.samples) < _SAMPLES:
                 seen = np.where(targets.used[i, :, None], xyz[i], np.nan)
-                person.samples.append((seen, person.poses))
+                person.samples.append(seen)
                 person.sampled_s = time_s
             if time_s - person.first_s >= _SHAPE_AT_S[person.shapes] and due is None:
                 due = person
         if due is None:
             return
         due.shapes += 1
-        seen = np.stack([sample for sample, _ in due.samples])
+        seen = np.stack(due.samples)
         known = np.asarray(np.isfinite(seen).all(-1))
         targets = Targets.of(seen, known, self._config.noise_mm)
-        chain = self._chain.shaped(due.betas, due.offsets_mm)
-        poses = _joined([pose for _, pose in due.samples])
+        chain = self._chain.shaped(shape_from_lengths(self._chain, seen, known))
+        poses, _ = chain.refine(initial_poses(chain, seen), targets, _SHAPE_STEPS)
         due.betas, due.offsets_mm = shape_and_offsets(chain, poses, targets, self._config.offset_mm)
         if due.shapes == len(_SHAPE_AT_S):
             due.samples.clear()

@@ -11,6 +11,7 @@ from core.body.chain import BodyChain, Poses, Targets
 from core.types.arrays import F64
 
 _LENGTH_SIGMA_MM = 15.0
+_DISPROPORTION = 0.3  # logarithm of a limb's length in relation to the others from which on it is an outlier
 _INDEPENDENT = 40.0  # frames whose errors count as independent
 _ROBUST_MM = 80.0
 
@@ -38,6 +39,11 @@ def shape_from_lengths(chain: BodyChain, xyz_mm: F64, good: np.ndarray) -> F64:
     )
     bones, moved = points.template_mm[a] - points.template_mm[b], points.dirs_mm[a] - points.dirs_mm[b]
     betas = np.zeros(moved.shape[-1])
+    if not len(seen):
+        return betas
+    ratio = lengths / np.linalg.norm(bones, axis=-1)
+    plausible = np.abs(np.log(ratio / np.median(ratio))) < _DISPROPORTION
+    bones, moved, lengths = bones[plausible], moved[plausible], lengths[plausible]
     for _ in range(4):
         bone = bones + moved @ betas
         length = np.linalg.norm(bone, axis=-1)
