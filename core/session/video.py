@@ -54,6 +54,8 @@ class VideoReader:
             self._stream.thread_type = "AUTO" if threaded else "NONE"
             self._pts, self._key_pts = self._index()
             self._images: Iterator[Any] = iter(())
+            self._skips = not threaded  # threads would apply it to other packets
+            self._wanted: int | None = None  # time of the image that is decoded for
             self._position = -1  # index of the latest decoded image
             self._last: Any = None
             first = self._decode(0)
@@ -172,6 +174,7 @@ class VideoReader:
 
     def whole_frames(self) -> int:
         """Return the number of images up to the last one that decodes; decodes the end of the file."""
+        self._wanted = None
         for key in self._key_pts[::-1]:
             self._seek(int(np.searchsorted(self._pts, key)))
             times = [_time(image) for image in self._images if not image.is_corrupt]
@@ -259,7 +262,13 @@ class VideoReader:
             return  # an unfinished file ends within a packet
 
     def _decoded(self) -> Iterator[Any]:
+        context = self._stream.codec_context
         for packet in self._packets():
+            if self._skips:
+                # Images that no other one builds on are passed over on the way to the wanted one.
+                pts = _time(packet)
+                before = self._wanted is not None and pts is not None and pts < self._wanted
+                context.skip_frame = "NONREF" if before else "DEFAULT"
             try:
                 yield from packet.decode()
             except av.FFmpegError:
@@ -273,6 +282,7 @@ class VideoReader:
         if index == self._position:
             return self._last
         wanted = self._pts[index]
+        self._wanted = int(wanted)
         if not self._reachable(index):
             self._seek(index)
         for image in self._images:

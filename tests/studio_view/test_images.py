@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numbered_take import SIZE_PX, number_in, numbered
+from numbered_take import N_FRAMES, SIZE_PX, number_in, numbered
 
 from core.session import Session
 from studio.widgets.images.image_decoder import ImageCache, ImageDecoder, ImageReply, ImageRequest
@@ -41,6 +41,23 @@ def test_images_are_exact_in_any_order(video: Path, order: list[int]) -> None:
         assert reply.image.shape == (96, 160, 3)
     source.stop()
     source.join()
+
+
+def test_a_short_video_is_decoded_ahead_and_a_long_one_is_not(video: Path) -> None:
+    short, long = ImageDecoder(video), ImageDecoder(video, cache_bytes=20 * 160 * 96 * 3)
+    for source in (short, long):
+        assert ask(source, 20).image is not None
+    for _ in range(4000):
+        if short.cached == N_FRAMES:
+            break
+        time.sleep(0.005)
+    assert (short.cached, long.cached) == (N_FRAMES, 1)
+    for index in (3, 47, 0, 30):
+        image = ask(short, index).image
+        assert image is not None and number_in(image) == index
+    for source in (short, long):
+        source.stop()
+        source.join()
 
 
 def test_images_are_never_scaled_up(video: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -16,8 +17,8 @@ from core.types.arrays import U8
 DrawLayer = Callable[[int, tuple[int, int]], Layer | None]
 """Draws what lies over the image of a frame, for its width and height; called on the decoder's thread."""
 
-_BACKWARD, _FORWARD = 16, 64
-"""Largest steps back and forward, in images, over which the decoded images in between are cached too."""
+_BACKWARD = 16
+"""Largest step back, in images, over which the images in between are cached too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,7 +59,8 @@ class ImageDecoder:
     """Decoder of one video on its own thread.
 
     It holds one request and one reply: a newer request replaces a pending one, so scrubbing never builds up a queue.
-    The owner polls for the reply.
+    The owner polls for the reply. Images of a short video are decoded ahead while there is no request, if all of them
+    fit into the memory: any of them is there at once then.
 
     Args:
         path: Video file.
@@ -70,6 +72,7 @@ class ImageDecoder:
         self._path, self._rotation_deg = path, rotation_deg
         self._cache = ImageCache(cache_bytes)
         self._last = -1
+        self._ahead_px = (0, 0)  # size of images that are decoded ahead; (0, 0) for none
         self._changed = threading.Condition()
         self._request: ImageRequest | None = None
         self._reply: ImageReply | None = None
@@ -82,6 +85,11 @@ class ImageDecoder:
         """Whether a reply is pending or not yet taken."""
         with self._changed:
             return self._busy or self._request is not None or self._reply is not None
+
+    @property
+    def cached(self) -> int:
+        """Number of images that are there at once."""
+        return len(self._cache)
 
     def request(self, request: ImageRequest) -> None:
         """Request an image; replaces a pending request."""
@@ -108,7 +116,7 @@ class ImageDecoder:
     def _work(self) -> None:
         reader: VideoReader | None = None
         try:
-            while (request := self._next()) is not None:
+            while (request := self._next(reader)) is not None:
                 try:
                     reader = reader or VideoReader(self._path, self._rotation_deg)
                     image = self._read(reader, request)
@@ -129,27 +137,43 @@ class ImageDecoder:
         if image is not None:
             return image
         # A step back makes the decoder restart at a key frame, maybe hundreds of images away, and pass images that the
-        # next steps back will request. A skip forward passes images that the next loop of playback will show.
+        # next steps back will request.
         first = request.index
-        if request.index < self._last:
+        if 0 < self._last - request.index <= _BACKWARD:
             first = max(0, request.index - _BACKWARD)
-        elif 0 < request.index - self._last <= _FORWARD:
-            first = self._last + 1
         for index in range(first, request.index + 1):
             if self._closing:
                 break
             image = reader.read(index, request.size_px)
             self._cache.put(index, request.size_px, image)
-        self._last = request.index
+        self._last, self._ahead_px = request.index, request.size_px
         return image
 
-    def _next(self) -> ImageRequest | None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._closing or self._request is not None)
-            if self._closing:
-                return None
-            request, self._request, self._busy = self._request, None, True
-            return request
+    def _next(self, reader: VideoReader | None) -> ImageRequest | None:
+        """Return the next request, and decode ahead until there is one; None if the thread must end."""
+        while True:
+            with self._changed:
+                ahead = None if reader is None else self._missing(reader)
+                if ahead is None:
+                    self._changed.wait_for(lambda: self._closing or self._request is not None)
+                if self._closing:
+                    return None
+                if self._request is not None:
+                    request, self._request, self._busy = self._request, None, True
+                    return request
+            assert reader is not None and ahead is not None
+            try:
+                self._cache.put(ahead, self._ahead_px, reader.read(ahead, self._ahead_px))
+                self._last = ahead
+            except CoreError:
+                self._ahead_px = (0, 0)  # whoever requests the image gets the problem
+
+    def _missing(self, reader: VideoReader) -> int | None:
+        """Return an image to decode ahead, the next one that is not cached; None if there is nothing to do."""
+        if self._ahead_px == (0, 0) or not self._cache.holds(reader.n_frames):
+            return None
+        order = itertools.chain(range(self._last + 1, reader.n_frames), range(self._last + 1))
+        return next((index for index in order if not self._cache.has(index)), None)
 
     def _finish(self, reply: ImageReply) -> None:
         with self._changed:
@@ -169,6 +193,14 @@ class ImageCache:
 
     def __len__(self) -> int:
         return len(self._images)
+
+    def holds(self, count: int) -> bool:
+        """Return whether the memory suffices for a number of images like those in it."""
+        return bool(self._images) and self._bytes / len(self._images) * count <= self._budget
+
+    def has(self, index: int) -> bool:
+        """Return whether an image of the latest size is stored."""
+        return index in self._images
 
     def get(self, index: int, size_px: tuple[int, int]) -> U8 | None:
         """Return the image of an index and size, or None if it is not cached."""
