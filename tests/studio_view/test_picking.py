@@ -12,9 +12,9 @@ from pytestqt.qtbot import QtBot
 
 from core.session import Session
 from core.types import COCO17, Pose3DSequence
-from studio.pages.view.joint_series import joint_series
+from studio.pages.view.joints.picking import Pin, nearest_point
+from studio.pages.view.joints.series import joint_series
 from studio.pages.view.page import ViewPage
-from studio.pages.view.picking import Pin, nearest_point
 
 Open = Callable[[Session], ViewPage]
 

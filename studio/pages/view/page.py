@@ -9,17 +9,20 @@ from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtGui import QHideEvent, QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
+from core.errors import CoreError
 from studio.pages.view.body_models.card import BodiesCard
 from studio.pages.view.divider import Divider
 from studio.pages.view.exports import ViewExports
-from studio.pages.view.graphs import JointGraphs
-from studio.pages.view.joint_series import JointMotions
+from studio.pages.view.face_drag import FaceDrag, face_at
+from studio.pages.view.joints.graphs import JointGraphs
+from studio.pages.view.joints.picking import Pin
+from studio.pages.view.joints.series import JointMotions
 from studio.pages.view.options import SHOW_VIDEO_BODIES, toolbar_options
 from studio.pages.view.panels import EvaluationCard, PeoplePanel, VolumePanel
-from studio.pages.view.picking import Pin
 from studio.pages.view.pointer import Drag, ScenePointer
 from studio.pages.view.presenter import ViewPresenter
 from studio.pages.view.toolbar import ViewStrip, ViewToolbar
+from studio.shell.dialogs import show_error_dialog
 from studio.shell.updating import UPDATE_TIP, start_update
 from studio.state.app_state import AppState
 from studio.theme import GRID_PX, Theme, current_theme, theme_changed
@@ -33,6 +36,7 @@ from studio.viewport.layers.spec import DisplayOption
 from studio.viewport.layers.volume import SHOW_VOLUME
 from studio.viewport.palette import palette
 from studio.viewport.scene import SceneLayers
+from studio.volume.box import VolumeBox
 from studio.widgets.buttons import button, set_blocked
 from studio.widgets.empty_state import EmptyState
 from studio.widgets.frame_ticker import FrameTicker
@@ -104,7 +108,7 @@ class ViewPage(QWidget):
             self.views.adjustSize()
             corner = self.viewport.rect().bottomRight() - self.views.rect().bottomRight()
             self.views.move(corner.x() - _MARGIN_PX, corner.y() - _MARGIN_PX)
-            self.volume.fit(self.viewport.height() - 2 * _MARGIN_PX)
+            self._fit_volume()
             self.divider.place()
             self._place_legend()
         return False
@@ -324,8 +328,17 @@ class ViewPage(QWidget):
                 right, height = right - legend.width() - GRID_PX, max(height, legend.height() + _MARGIN_PX)
         self.viewport.set_margins(height, self.views.height() + _MARGIN_PX)
 
+    def _fit_volume(self) -> None:
+        self.volume.fit(self.viewport.height() - 2 * _MARGIN_PX - self._under_volume_px())
+
+    def _under_volume_px(self) -> int:
+        """Return the height of what lies below the panel of the capture volume: the strip, in a narrow view."""
+        beside = self.volume.width() + self.views.width() + 3 * _MARGIN_PX <= self.viewport.width()
+        return 0 if beside else self.views.height() + _MARGIN_PX
+
     def _place_volume(self) -> None:
-        self.volume.move(_MARGIN_PX, self.viewport.height() - self.volume.height() - _MARGIN_PX)
+        top = self.viewport.height() - self.volume.height() - _MARGIN_PX - self._under_volume_px()
+        self.volume.move(_MARGIN_PX, top)
 
     def _refresh_frame(self) -> None:
         self._show_body_layers()
@@ -371,7 +384,25 @@ class ViewPage(QWidget):
         return self.presenter.joints_at(self.timeline.frame, compared=compared)
 
     def _grab(self, x: float, y: float) -> Drag | None:
-        return None
+        """Return the face of the capture volume whose handle lies at a position of the 3D view."""
+        box = self.presenter.box
+        face = face_at(self.viewport, box, (x, y)) if box is not None else None
+        if box is None or face is None:
+            return None
+        return FaceDrag(self.viewport, box, face, (x, y), self._preview_box, self._set_box)
+
+    def _preview_box(self, box: VolumeBox) -> None:
+        self.presenter.preview_box(box)
+        self.viewport.invalidate()
+
+    def _set_box(self, box: VolumeBox) -> None:
+        """Store the dragged capture volume; a refused one snaps back."""
+        volume = self._state.volume
+        try:
+            volume.set(box.settings(volume.current().chosen), "face")
+        except CoreError as error:
+            show_error_dialog(error, self.window())
+            self._volume_changed()
 
     def _open_pins(self) -> list[Pin]:
         """Return the pins of the open session, which last as long as the window."""

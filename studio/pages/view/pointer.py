@@ -10,9 +10,9 @@ from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, Qt, Signal
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QApplication
 
-from studio.pages.view.joint_series import JointMotions, joint_text
-from studio.pages.view.joint_tip import JointTip
-from studio.pages.view.picking import nearest_point, pinned
+from studio.pages.view.joints.picking import nearest_point, pinned
+from studio.pages.view.joints.series import JointMotions, joint_text
+from studio.pages.view.joints.tip import JointTip
 from studio.viewport.canvas import Viewport
 
 

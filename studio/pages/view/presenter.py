@@ -28,9 +28,9 @@ from core.session.volume import ActiveVolume
 from core.types import Camera, CameraRig, CaptureVolume, Pose2D, Pose3DSequence
 from core.types.arrays import F64, U8
 from studio.pages.view.bodies import BodiesReader
-from studio.pages.view.joint_series import JointMotions
+from studio.pages.view.joints.picking import Pin, PinnedCurve, joint_curve
+from studio.pages.view.joints.series import JointMotions
 from studio.pages.view.options import SHOW_DETECTIONS, SHOW_VIDEO_BODIES, SHOW_VIDEO_FLOOR, VIDEO_OPTIONS
-from studio.pages.view.picking import Pin, PinnedCurve, joint_curve
 from studio.pages.view.summary import EvaluationSummary, PeopleSummary, PersonState, evaluation_summary
 from studio.state.app_state import AppState
 from studio.state.results import result_title
@@ -45,6 +45,7 @@ from studio.viewport.palette import Palette, side_colours
 from studio.viewport.reliability import CameraReliability, camera_reliability
 from studio.viewport.scene import SceneLayers, build_scene_layers
 from studio.viewport.scene_data import SceneData, nearest_frame, nearest_frames
+from studio.volume.box import VolumeBox
 from studio.widgets.images.body_layers import BodyLayers
 from studio.widgets.images.pane_overlay import PaneOverlay, ProjectedSkeleton
 from studio.widgets.playback.timeline_bar import TimelineModel, Track
@@ -215,6 +216,23 @@ class ViewPresenter:
         return self._volume is not None
 
     @property
+    def box(self) -> VolumeBox | None:
+        """Corners of the capture volume that is drawn, if it can be dragged now."""
+        volume = self._data.volume
+        if volume is None or self.options.through or not self.options.shows(SHOW_VOLUME):
+            return None
+        return VolumeBox(low_mm=volume.low_mm, high_mm=volume.high_mm)
+
+    def preview_box(self, box: VolumeBox) -> None:
+        """Draw another capture volume until the stored one is read again."""
+        if self._data.volume is not None:
+            size_mm = box.high_mm - box.low_mm
+            volume = replace(self._data.volume, centre_mm=(box.low_mm + box.high_mm) / 2, size_mm=size_mm)
+            self._data = replace(self._data, volume=volume)
+            if self._sides is not None:
+                self._sides = replace(self._sides[0], volume=volume), replace(self._sides[1], volume=volume)
+
+    @property
     def has_rig(self) -> bool:
         """Whether the cameras of the take are calibrated."""
         return self._rig is not None
@@ -243,7 +261,8 @@ class ViewPresenter:
             images: (H, W, 3) uint8 RGB images by camera name.
         """
         data = self._sides[0] if self.wipe and self._sides else self._data
-        return build_scene_layers(data, self._time_s(frame), self.options, palette, images)
+        options = replace(self.options, handles=self._data.volume is not None and not self.options.through)
+        return build_scene_layers(data, self._time_s(frame), options, palette, images)
 
     def compared_layers(self, frame: int, palette: Palette, images: Mapping[str, U8]) -> SceneLayers:
         """Build the layers to the right of the dividing line: those of the compared result."""

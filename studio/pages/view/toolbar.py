@@ -131,6 +131,7 @@ class ViewToolbar(QFrame):
         action = QAction(icon(option.icon), f"{option.label}\t{option.shortcut}", self)
         action.setToolTip(f"{option.label} ({option.shortcut})" if option.shortcut else option.label)
         action.setCheckable(True)
+        action.setIconVisibleInMenu(False)  # in its place there is the check mark
         action.setChecked(option.default)
         action.toggled.connect(partial(self.option_toggled.emit, option))
         return action

@@ -47,12 +47,14 @@ class ViewOptions:
         follow: Id of the person that the view follows, or None.
         trail_s: Length of the trails in seconds.
         through: Camera that the view looks through; empty for none.
+        handles: The faces of the capture volume have handles to drag.
     """
 
     overrides: Mapping[str, bool] = field(default_factory=dict)
     follow: int | None = None
     trail_s: float = 1.5
     through: str = ""
+    handles: bool = False
 
     def shows(self, option: DisplayOption) -> bool:
         """Return whether an option is on."""

@@ -17,6 +17,8 @@ from studio.viewport.visuals import capsule_visual
 
 SHOW_VOLUME = DisplayOption(name="volume", label="Capture volume", icon="volume", shortcut="B", default=False)
 
+_HANDLE_MM, _HANDLE_PX = 35.0, 6.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class VolumeLayer:
@@ -28,6 +30,7 @@ class VolumeLayer:
         hips_low_mm: (3,) lowest corner of the box in which the hips of synthetic people are placed.
         hips_high_mm: (3,) highest corner of that box.
         colour: (4,) colour.
+        handles: The faces have handles.
     """
 
     low_mm: F64
@@ -35,23 +38,29 @@ class VolumeLayer:
     hips_low_mm: F64
     hips_high_mm: F64
     colour: RGBA
+    handles: bool = False
 
 
 def build_volume(data: SceneData, frame: SceneFrame) -> VolumeLayer | None:
     """Build the capture volume."""
-    return _volume(data, data.volume, frame.palette) if data.volume is not None else None
+    return _volume(data, data.volume, frame.palette, frame.options.handles) if data.volume is not None else None
 
 
 @functools.lru_cache(maxsize=4)
-def _volume(data: SceneData, volume: CaptureVolume, palette: Palette) -> VolumeLayer:
+def _volume(data: SceneData, volume: CaptureVolume, palette: Palette, handles: bool) -> VolumeLayer:
     low, high = data.synthetic.corners_mm(volume)
     return VolumeLayer(
-        low_mm=volume.low_mm, high_mm=volume.high_mm, hips_low_mm=low, hips_high_mm=high, colour=palette.volume
+        low_mm=volume.low_mm,
+        high_mm=volume.high_mm,
+        hips_low_mm=low,
+        hips_high_mm=high,
+        colour=palette.volume,
+        handles=handles,
     )
 
 
 def volume_capsules(layer: VolumeLayer) -> list[Capsules]:
-    """Return the inner box, the outer box over it, and its rectangle on the floor if it reaches the floor."""
+    """Return the inner box, the outer box over it, its rectangle on the floor if it reaches the floor, and handles."""
     faint = layer.colour * np.array((1, 1, 1, 0.45), np.float32)
     solid = np.append(layer.colour[:3], 1).astype(np.float32)
     parts = [make_capsules(*box_edges(layer.hips_low_mm, layer.hips_high_mm), 2.0, 0.5, faint)]
@@ -60,7 +69,17 @@ def volume_capsules(layer: VolumeLayer) -> list[Capsules]:
         (x0, y0), (x1, y1) = layer.low_mm[:2], layer.high_mm[:2]
         corner = np.array([(x0, y0, 0), (x1, y0, 0), (x1, y1, 0), (x0, y1, 0)])
         parts.append(make_capsules(corner, np.roll(corner, -1, 0), 6.0, 1.0, solid))
+    if layer.handles:
+        centre = face_centres(layer.low_mm, layer.high_mm)
+        parts.append(make_capsules(centre, centre, _HANDLE_MM, _HANDLE_PX, solid))
     return parts
+
+
+def face_centres(low: F64, high: F64) -> F64:
+    """Return the centres (6, 3) of the faces of a box: lower and upper in x, in y, in z."""
+    centre = np.repeat((low + high)[None] / 2, 6, 0)
+    centre[[0, 2, 4], [0, 1, 2]], centre[[1, 3, 5], [0, 1, 2]] = low, high
+    return np.asarray(centre)
 
 
 def box_edges(low: F64, high: F64) -> tuple[F64, F64]:

@@ -12,8 +12,8 @@ from PySide6.QtGui import QColor, QFont, QIcon, QMouseEvent, QPainter, QPen, QPi
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from core.types.arrays import F64
-from studio.pages.view.joint_series import QUANTITIES, Quantity
-from studio.pages.view.picking import PinnedCurve
+from studio.pages.view.joints.picking import PinnedCurve
+from studio.pages.view.joints.series import QUANTITIES, Quantity
 from studio.theme import Theme, current_theme, theme_changed
 from studio.widgets.choice import Choice
 from studio.widgets.playback.timeline_bar import TimelineBar

@@ -9,7 +9,7 @@ import numpy as np
 
 from core.types import Pose3DSequence
 from core.types.arrays import F64, I64
-from studio.pages.view.joint_series import JointMotions, JointSeries, Quantity, joint_text
+from studio.pages.view.joints.series import JointMotions, JointSeries, Quantity, joint_text
 from studio.viewport.scene_data import nearest_frames
 
 _REACH_PX = 14.0

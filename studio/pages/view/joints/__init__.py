@@ -1,0 +1,1 @@
+"""Joints in the 3D view: their motion, picking, and graphs."""
