@@ -150,6 +150,7 @@ EXPORTERS: Registry[Exporter] = Registry(
         "netcdf": "core.export.formats.netcdf:EXPORTER",
         "glb": "core.export.formats.glb:EXPORTER",
         "bvh": "core.export.formats.bvh:EXPORTER",
+        "angles": "core.export.formats.angles:EXPORTER",
         "amass": "core.export.formats.amass:EXPORTER",
         "segments": "core.export.formats.segments:EXPORTER",
         "usd": "core.export.formats.usd:EXPORTER",
@@ -161,7 +162,7 @@ EXPORTERS: Registry[Exporter] = Registry(
 
 def content_of(take: Take, poses: str) -> frozenset[Content]:
     """Return the content of a stored 3D result: rotations and a surface only where bodies were fitted to it."""
-    return _content(poses in take.bodies_runs())
+    return _content(take.has_bodies(poses))
 
 
 def _content(bodies: bool) -> frozenset[Content]:

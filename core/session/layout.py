@@ -8,6 +8,9 @@ from pathlib import Path
 from core.files import safe_name
 from core.jobs.spec import EVENTS_FILE, JOB_FILE, LOG_FILE, METRICS_FILE
 
+BODY_SUFFIX = "-body"
+"""End of the name of a 3D result that is the joints of the bodies fitted to another one."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunLayout:
@@ -197,8 +200,8 @@ class TakeLayout:
         return self.root / "bodies"
 
     def bodies(self, run: str) -> Path:
-        """Return the path of the bodies that were fitted to the 3D poses of a run."""
-        return self.bodies_root / f"{safe_name(run)}.nc"
+        """Return the path of the bodies that were fitted to the 3D poses of a run, or whose joints these are."""
+        return self.bodies_root / f"{safe_name(run.removesuffix(BODY_SUFFIX))}.nc"
 
     @property
     def truth(self) -> Path:

@@ -14,7 +14,7 @@ from core.disk import saying_why
 from core.errors import CoreError
 from core.files import read_json, read_yaml, write_json, write_yaml
 from core.jobs.spec import JOB_FILE
-from core.session.layout import RunLayout
+from core.session.layout import BODY_SUFFIX, RunLayout
 from core.session.store import BASELINE, Session, Take
 
 _REMEDY = "Name the files after the cameras, or give the camera names in the order of the files."
@@ -169,28 +169,24 @@ def give_title(take: Take, name: str, title: str) -> None:
 def result_slug(name: str) -> str:
     """Return what stands for a result in names of exported files: "baseline", "fast", or "trained_20261130-140300"."""
     match = _RUN.match(name)
-    body = _BODY if fitted_result(name) else ""
+    body = BODY_SUFFIX if fitted_result(name) else ""
     return f"trained_{match[1]}{body}" if match and name != BASELINE else name
-
-
-_BODY = "-body"
 
 
 def body_result(name: str) -> str:
     """Return the name of the joints of the bodies that were fitted to a result."""
-    return name + _BODY
+    return name + BODY_SUFFIX
 
 
 def fitted_result(name: str) -> str:
     """Return the name of the result that bodies were fitted to, if a result is the joints of bodies; else ""."""
-    return name.removesuffix(_BODY) if name.endswith(_BODY) else ""
+    return name.removesuffix(BODY_SUFFIX) if name.endswith(BODY_SUFFIX) else ""
 
 
 def files_of_result(take: Take, name: str) -> list[Path]:
     """Return the files of a result: its bodies go with it, and the joints of bodies with the bodies."""
-    source = fitted_result(name) or name
     names = [name] if fitted_result(name) else [name, body_result(name)]
-    files = [*(take.layout.poses3d(n) for n in names), take.layout.bodies(source)]
+    files = [*(take.layout.poses3d(n) for n in names), take.layout.bodies(name)]
     return [file for file in files if file.is_file()] or [take.layout.poses3d(name)]
 
 

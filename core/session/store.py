@@ -278,8 +278,12 @@ class Take:
         names = sorted(p.stem for p in self.layout.bodies_root.glob("*.nc") if not p.name.startswith("."))
         return sorted(names, key=lambda n: n != BASELINE)
 
+    def has_bodies(self, run: str) -> bool:
+        """Return whether bodies were fitted to the 3D poses of a run, or these are the joints of bodies."""
+        return self.layout.bodies(run).is_file()
+
     def bodies(self, run: str) -> BodySequence:
-        """Read the bodies that were fitted to the 3D poses of a run.
+        """Read the bodies that were fitted to the 3D poses of a run, or whose joints these are.
 
         Raises:
             CoreError: The file is missing or damaged.

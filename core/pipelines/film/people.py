@@ -77,7 +77,7 @@ def read_motion(take: Take, result: str, people: FilmPeople, reporter: Reporter)
     Raises:
         CoreError: Bodies were asked for, and there are none, or they are out of date, or their model is missing.
     """
-    if people == "skeletons" or (people == "auto" and result not in take.bodies_runs()):
+    if people == "skeletons" or (people == "auto" and not take.has_bodies(result)):
         return None
     try:
         if message := outdated_bodies(take, result):
