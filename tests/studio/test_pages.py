@@ -13,6 +13,7 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QLabel
 
+from core.body.models.free import free_body
 from core.errors import CoreError
 from core.export import EXPORTERS, default_formats
 from core.files import resource, write_yaml
@@ -20,9 +21,11 @@ from core.jobs import Finished, JobSpec, Metric, Started
 from core.jobs.events import encode
 from core.pipelines.params import ImportRigParams
 from core.session import BASELINE, Session, Take
+from core.session.inputs import bodies_provenance
 from core.training.config import TrainConfig
 from core.training.held_out_frame import HeldOutFrame
 from core.training.presets import CARDS, PRESETS
+from core.types.body import BodySequence
 from core.types.pose3d import Pose3DSequence
 from core.types.skeleton import COCO17, PANOPTIC15
 from studio.main_window import MainWindow
@@ -577,6 +580,41 @@ def test_export_writes_files_and_lists_them(opened: MainWindow, qtbot, tmp_path:
     assert page.table is not None
     assert {page.table.item(r, 0).text() for r in range(page.table.rowCount())} <= names
     assert page.open_folder.isVisible()
+
+
+@pytest.mark.slow
+def test_formats_of_bodies_are_offered_where_bodies_are(opened: MainWindow) -> None:
+    opened.show_page("export")
+    page, take = opened.pages["export"], opened.state.take
+    assert take is not None
+    _stand(take)
+    opened.state.refresh()
+    assert page.boxes["csv"].isEnabled() and not page.boxes["glb"].isEnabled() and not page.boxes["glb"].isChecked()
+    assert page.bodies.note.text() == export.NO_BODIES and page.fit_bodies.isVisible()
+    poses, model = take.poses3d(BASELINE), free_body()
+    shape = (*poses.present.shape, len(model.joints), 3)
+    BodySequence(
+        model=model.name,
+        joints=model.joints,
+        time_s=poses.time_s,
+        person_ids=poses.person_ids,
+        betas=np.zeros((shape[1], model.n_shape)),
+        rotations_rad=np.zeros(shape),
+        pelvis_mm=np.zeros((*shape[:2], 3)),
+        provenance=bodies_provenance(take, BASELINE),
+    ).save(take.layout.bodies(BASELINE))
+    opened.state.refresh()
+    assert page.boxes["glb"].isChecked() and not page.boxes["ply"].isChecked(), "large ones are not ticked"
+    assert not page.bodies.note.text() and not page.fit_bodies.isVisible()
+
+
+def test_files_of_a_sequence_are_one_row(tmp_path: Path) -> None:
+    files = [tmp_path / "a.glb", *(tmp_path / "a_ply" / f"{frame}.ply" for frame in range(3))]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(bytes(2000))
+    written = export.WrittenFiles(folder=tmp_path, files=tuple(files))
+    assert written.rows() == [("a.glb", "2 kB"), ("a_ply (3 files)", "6 kB")]
 
 
 @pytest.mark.slow

@@ -63,8 +63,8 @@ class AmassExporter(Exporter):
     def describe(self, options: ExportOptions) -> str:
         """Return one sentence on the content of the files and their readers."""
         return (
-            f"Joint rotations of one person per file for SMPL-X, in {options.units} with {options.up} up; read by its "
-            "Blender add-on, robot retargeters and research code."
+            f"Rotations for SMPL-X, a file per person, in {options.units} with {options.up} up; read by its Blender "
+            "add-on, robot retargeters and research code."
         )
 
     def notes(self, result: ExportedResult) -> list[str]:

@@ -47,8 +47,8 @@ class BvhExporter(Exporter):
     def describe(self, options: ExportOptions) -> str:
         """Return one sentence on the content of the files and their readers."""
         return (
-            f"One skeleton in motion per person, in {options.units} with {options.up} up, a T pose first; read by "
-            "Blender, MotionBuilder, Maya and Unity."
+            f"A moving skeleton per person, T pose first, in {options.units} with {options.up} up; read by Blender, "
+            "MotionBuilder and Maya."
         )
 
     def notes(self, result: ExportedResult) -> list[str]:

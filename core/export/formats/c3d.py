@@ -40,8 +40,8 @@ class C3dExporter(Exporter):
     def describe(self, options: ExportOptions) -> str:
         """Return one sentence on the content of the file and its readers."""
         return (
-            f"One file with the joints of all people as points, in {options.units} with {options.up} up; read by Vicon "
-            "Nexus, Visual3D, Mokka, OpenSim and MATLAB toolboxes."
+            f"One file with joints as points, in {options.units} with {options.up} up; read by Vicon Nexus, Visual3D, "
+            "Mokka, OpenSim and MATLAB toolboxes."
         )
 
     def write(self, result: ExportedResult, stem: Path, options: ExportOptions) -> list[Path]:

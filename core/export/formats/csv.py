@@ -39,8 +39,8 @@ class CsvExporter(Exporter):
     def describe(self, options: ExportOptions) -> str:
         """Return one sentence on the content of the file and its readers."""
         return (
-            f"One table with one row per frame, person and joint, in {options.units} with {options.up} "
-            "up; read by pandas, R, MATLAB and spreadsheets."
+            f"A row per frame, person and joint, in {options.units} with {options.up} up; read by pandas, R, MATLAB "
+            "and spreadsheets."
         )
 
     def write(self, result: ExportedResult, stem: Path, options: ExportOptions) -> list[Path]:

@@ -115,8 +115,8 @@ class GlbExporter(Exporter):
     def describe(self, options: ExportOptions) -> str:
         """Return one sentence on the content of the file and its readers."""
         return (
-            f"One file with the animated, skinned bodies of all people, in {options.units} with {options.up} up; read "
-            "by Blender, Unity, Unreal Engine, Godot and web pages."
+            f"One file with animated meshes of all people, in {options.units} with {options.up} up; read by Blender, "
+            "Unity, Unreal Engine, Godot and web pages."
         )
 
     def notes(self, result: ExportedResult) -> list[str]:

@@ -51,8 +51,8 @@ class JsonExporter(Exporter):
     def describe(self, options: ExportOptions) -> str:
         """Return one sentence on the content of the file and its readers."""
         return (
-            f"One file with the skeleton and the people of each frame, in {options.units} with {options.up} up; read "
-            "by any programming language."
+            f"One file with the people of each frame, in {options.units} with {options.up} up; read by any programming "
+            "language."
         )
 
     def write(self, result: ExportedResult, stem: Path, options: ExportOptions) -> list[Path]:

@@ -62,8 +62,8 @@ class MeshSequenceExporter(Exporter):
     def describe(self, options: ExportOptions) -> str:
         """Return one sentence on the content of the files and their readers."""
         return (
-            f"A folder with the surfaces of all people, one file per frame (large), in {options.units} with "
-            f"{options.up} up; read by Blender, MeshLab, Houdini and other 3D programs."
+            f"A folder with a mesh file per frame (large), in {options.units} with {options.up} up; read by Blender, "
+            "MeshLab and Houdini."
         )
 
     def write(self, result: ExportedResult, stem: Path, options: ExportOptions) -> list[Path]:

@@ -20,8 +20,8 @@ class NetcdfExporter(Exporter):
     def describe(self, options: ExportOptions) -> str:
         """Return one sentence on the content of the file and its readers."""
         return (
-            f"One file with positions, confidences and covariances (if known), in {options.units} with {options.up} "
-            "up; read by movement, xarray and MATLAB."
+            f"One file, also with confidences and covariances, in {options.units} with {options.up} up; read by "
+            "movement, xarray and MATLAB."
         )
 
     def write(self, result: ExportedResult, stem: Path, options: ExportOptions) -> list[Path]:

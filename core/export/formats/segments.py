@@ -43,8 +43,8 @@ class SegmentsExporter(Exporter):
     def describe(self, options: ExportOptions) -> str:
         """Return one sentence on the content of the file and its readers."""
         return (
-            f"One file with position and rotation of all segments of the bodies, in {options.units} with {options.up} "
-            "up; read by Visual3D and MATLAB toolboxes."
+            f"One file with position and rotation of each segment, in {options.units} with {options.up} up; read by "
+            "Visual3D and MATLAB toolboxes."
         )
 
     def write(self, result: ExportedResult, stem: Path, options: ExportOptions) -> list[Path]:

@@ -41,7 +41,7 @@ class TrcExporter(Exporter):
     def describe(self, options: ExportOptions) -> str:
         """Return one sentence on the content of the file and its readers."""
         return (
-            f"One marker file per person, in {options.units} with {options.up} up; read by OpenSim for scaling and "
+            f"A marker file per person, in {options.units} with {options.up} up; read by OpenSim for scaling and "
             "inverse kinematics."
         )
 

@@ -55,8 +55,8 @@ class UsdExporter(Exporter):
     def describe(self, options: ExportOptions) -> str:
         """Return one sentence on the content of the file and its readers."""
         return (
-            f"One stage with the animated, skinned bodies of all people, in {options.units} with {options.up} up; read "
-            "by Houdini, Maya, Omniverse and Blender."
+            f"One stage with animated meshes of all people, in {options.units} with {options.up} up; read by Houdini, "
+            "Maya, Omniverse and Blender."
         )
 
     def unavailable(self) -> str:

@@ -24,13 +24,16 @@ from studio.shell.updating import UPDATE_TIP, start_update
 from studio.state.app_state import AppState
 from studio.theme import GRID_PX
 from studio.widgets.buttons import ReasonButton, button, set_blocked
-from studio.widgets.card import Card, clear_layout, separator
+from studio.widgets.card import Card, clear_layout
 from studio.widgets.choice import Choice
 from studio.widgets.columns import Columns
 from studio.widgets.data_table import DataTable
 from studio.widgets.finding_row import FindingRow
 from studio.widgets.page.scroll_page import ScrollPage
 from studio.widgets.text import make_label, set_role
+
+_TITLE_PX = 128
+"""Width of the titles of formats."""
 
 
 class ExportPage(ScrollPage):
@@ -42,19 +45,22 @@ class ExportPage(ScrollPage):
     """
 
     def __init__(self, state: AppState, parent: QWidget | None = None) -> None:
-        super().__init__("Export", "Write 3D poses for other tools.", parent)
+        super().__init__("Export", "Write 3D poses and bodies for other tools.", parent)
         self._state = state
         self._take: Take | None = None
         self.export = ReasonButton(button("Export", "primary", "export"))
         self.export.push.clicked.connect(self.run)
         self.tools.addWidget(self.export)
-        self.columns = Columns(breakpoint_px=860, stretch=(5, 4))
+        self.columns = Columns(breakpoint_px=860, stretch=(8, 5))
         self.content.addWidget(self.columns, 1)
         self.boxes: dict[str, QCheckBox] = {}
         self._descriptions: dict[str, QLabel] = {}
         rows = presenter.format_rows("auto", "auto", presenter.EVERYTHING)
         self.columns.left.addWidget(self._formats_card("Joint positions", [row for row in rows if not row.bodies]))
         self.bodies = self._formats_card("Bodies", [row for row in rows if row.bodies])
+        self.fit_bodies = button("Go to View", "normal", "view", "Bodies are fitted on the View page")
+        self.fit_bodies.clicked.connect(lambda: self._state.request_page("view", self._state.take_name))
+        self.bodies.tools.addWidget(self.fit_bodies)
         self.columns.left.addWidget(self.bodies)
         self.columns.left.addStretch(1)
         self.columns.right.addWidget(self._settings_card())
@@ -106,19 +112,20 @@ class ExportPage(ScrollPage):
 
     def _formats_card(self, title: str, rows: list[presenter.FormatRow]) -> Card:
         card = Card(title)
-        card.body.setSpacing(4)
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(2 * GRID_PX)
+        grid.setVerticalSpacing(GRID_PX)
+        grid.setColumnMinimumWidth(0, _TITLE_PX)  # the same in both cards
+        grid.setColumnStretch(1, 1)
+        card.body.addLayout(grid)
         for index, row in enumerate(rows):
-            if index:
-                card.body.addSpacing(GRID_PX // 2)
-                card.body.addWidget(separator())
             box = QCheckBox(row.title)
             box.setChecked(row.by_default)
             box.toggled.connect(self._jobs_changed)
             description = make_label(row.description, "small")
-            description.setIndent(3 * GRID_PX)
             self.boxes[row.name], self._descriptions[row.name] = box, description
-            card.body.addWidget(box)
-            card.body.addWidget(description)
+            grid.addWidget(box, index, 0)
+            grid.addWidget(description, index, 1)
         return card
 
     def _settings_card(self) -> Card:
@@ -193,7 +200,9 @@ class ExportPage(ScrollPage):
             if box.isEnabled() != row.fits:
                 box.setEnabled(row.fits)
                 box.setChecked(row.fits and row.by_default)
-        self.bodies.set_note(presenter.bodies_note(self._take, result))
+        note = presenter.bodies_note(self._take, result)
+        self.bodies.set_note(note)
+        self.fit_bodies.setVisible(bool(note))
 
     def _result_chosen(self) -> None:
         self._state.select_poses(self.result.currentData())
@@ -213,24 +222,23 @@ class ExportPage(ScrollPage):
         self._show_written()
 
     def _show_written(self) -> None:
-        files = presenter.written_files(self._state.jobs)
+        written = presenter.written_files(self._state.jobs)
         clear_layout(self._files)
-        self.open_folder.setVisible(bool(files))
+        self.open_folder.setVisible(written is not None)
         self.table = None
-        self.written.set_note(str(files[0].parent) if files else "")
-        if not files:
+        self.written.set_note(str(written.folder) if written else "")
+        if written is None:
             self._files.addWidget(make_label("No files exported yet.", "muted"))
             return
-        count = f"{len(files)} file{'s' if len(files) > 1 else ''}"
+        count = f"{len(written.files)} file{'s' if len(written.files) > 1 else ''}"
         self._files.addWidget(FindingRow("ok", f"{count} exported."))
         self.table = DataTable(("File", "Size"), right=(1,), stretch=0)
-        self.table.set_rows([(path.name, presenter.file_size(path)) for path in files])
+        self.table.set_rows(written.rows())
         self._files.addWidget(self.table)
 
     def _open_folder(self) -> None:
-        files = presenter.written_files(self._state.jobs)
-        if files:
-            QDesktopServices.openUrl(QUrl.fromLocalFile(str(files[0].parent)))
+        if written := presenter.written_files(self._state.jobs):
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(written.folder)))
 
 
 def _choice(options: tuple[tuple[str, str], ...]) -> Choice:

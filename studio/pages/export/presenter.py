@@ -23,7 +23,7 @@ UNITS: tuple[tuple[UnitsChoice, str], ...] = (
     ("m", "Metres"),
 )
 EVERYTHING: frozenset[Content] = frozenset({"points", "rotations", "mesh"})
-NO_BODIES = "This result has no bodies yet: fit them on the View page first."
+NO_BODIES = "This result has no bodies yet: fit them on the View page."
 """Remedy for a result that formats of bodies cannot hold."""
 UPS: tuple[tuple[UpChoice, str], ...] = (("auto", "Format default"), ("z", "z up"), ("y", "y up"))
 
@@ -129,19 +129,36 @@ def export_blocked(take: str, poses: str, formats: Sequence[str], jobs: JobBridg
     return jobs.why_not()
 
 
-def written_files(jobs: JobBridge) -> list[Path]:
-    """Return the files of the newest finished export that still exist."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenFiles:
+    """Files of the newest finished export that still exist.
+
+    Attributes:
+        folder: Folder of the export.
+        files: Files in it, and in folders in it.
+    """
+
+    folder: Path
+    files: tuple[Path, ...]
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return names and sizes; files in a folder of their own, such as a mesh for each frame, are one row."""
+        inside: dict[Path, list[int]] = {}
+        for path in self.files:
+            inside.setdefault(path if path.parent == self.folder else path.parent, []).append(path.stat().st_size)
+        return [(f"{p.name} ({len(n)} files)" if p.is_dir() else p.name, _size(sum(n))) for p, n in inside.items()]
+
+
+def written_files(jobs: JobBridge) -> WrittenFiles | None:
+    """Return the files of the newest finished export; None if none of them exists."""
     job = max(
         (j for j in jobs.jobs if j.verb == "export" and j.state == "finished"),
         key=lambda j: j.ended_s or 0,
         default=None,
     )
-    if job is None:
-        return []
-    return [path for path in map(Path, job.result.get("files", ())) if path.exists()]
+    files = [] if job is None else [path for path in map(Path, job.result.get("files", ())) if path.exists()]
+    return WrittenFiles(folder=Path(job.result["folder"]), files=tuple(files)) if job is not None and files else None
 
 
-def file_size(path: Path) -> str:
-    """Return the size of a file as text."""
-    size = path.stat().st_size
+def _size(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{max(1, round(size / 1e3)):,} kB"
