@@ -21,7 +21,7 @@ MODEL = free_body()
 NAMES = [angle.name for angle in JOINT_ANGLES]
 
 
-def standing(n_frames: int = 1) -> dict[str, Rotation]:
+def standing() -> dict[str, Rotation]:
     """Return joint rotations of a person who faces along world y with hanging arms."""
     turned = Rotation.from_euler("z", 90, degrees=True) * Rotation.from_matrix(BODY_TO_WORLD)
     return {
