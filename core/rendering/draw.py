@@ -46,7 +46,7 @@ def draw_surface(camera: Camera, size_px: tuple[int, int], surface: Surface, sam
         camera: Posed camera.
         size_px: Width and height of the image to draw for, of about the camera's aspect ratio.
         surface: What is drawn.
-        samples: Samples across a pixel, which smooth the edges.
+        samples: Samples across a pixel, which smooth the edges; with one, a filter does, which is much faster.
     """
     view = scaled(camera, size_px)
     xy = project(view, surface.vertices_mm.astype(np.float64))
@@ -89,12 +89,23 @@ def _light(normals: F32) -> F32:
 def _reduced(fine: U8, samples: int) -> U8:
     """Return the means of blocks of samples; colours are means of the covered samples only."""
     if samples == 1:
-        return fine
+        return _softened(fine)
     size = fine.shape[1] // samples, fine.shape[0] // samples
     mean = cv2.resize(fine, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     covered = np.maximum(mean[..., 3:], 1.0) / 255
     mean[..., :3] = np.clip(mean[..., :3] / covered, 0, 255)
     return np.asarray(mean + 0.5, np.uint8)
+
+
+def _softened(rgba: U8) -> U8:
+    """Return a layer of opaque pixels with soft edges."""
+    inside = rgba[..., 3] > 0
+    soft = cv2.GaussianBlur(rgba.astype(np.float32), (3, 3), 0.6)
+    out = np.empty(rgba.shape, np.float32)
+    out[..., :3] = np.clip(soft[..., :3] / np.maximum(soft[..., 3:] / 255, 1e-3), 0, 255)
+    out[inside, :3] = rgba[inside, :3]
+    out[..., 3] = soft[..., 3]
+    return np.asarray(out + 0.5, np.uint8)
 
 
 def blend(image: U8, layer: Layer, opacity: float = 1.0) -> None:

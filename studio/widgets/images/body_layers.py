@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 
-import numpy as np
-
 from core.body.sequence import BodyMotion
+from core.body.simplify import simplified
 from core.rendering.draw import Layer, draw_surface
 from core.rendering.surfaces import Surface, body_surface, join
 from core.types.arrays import F32, F64
 from core.types.camera import CameraRig
 from core.types.rate import nearest_samples
+
+_SMALL_PX, _COARSE_VERTICES = 700, 2600
 
 
 class BodyLayers:
@@ -29,21 +30,26 @@ class BodyLayers:
         self._motion, self._colours = motion, colours
         self._index = nearest_samples(motion.bodies.time_s, time_s, motion.bodies.fps)
         self._lock = threading.Lock()
-        self._last: tuple[int, Surface] | None = None
+        self._coarse: BodyMotion | None = None
+        self._last: dict[bool, tuple[int, Surface]] = {}
 
     def layer(self, camera: str, frame: int, size_px: tuple[int, int]) -> Layer | None:
         """Draw the bodies of a frame over a camera's image of a width and height; None without any."""
         index = int(self._index[frame]) if frame < len(self._index) else -1
         if index < 0 or camera not in self._cameras or not len(self._motion.people(index)):
             return None
-        return draw_surface(self._cameras[camera], size_px, self._surface(index))
+        small = max(size_px) < _SMALL_PX
+        return draw_surface(self._cameras[camera], size_px, self._surface(index, small), samples=1)
 
-    def _surface(self, index: int) -> Surface:
-        """Return the bodies of a frame; the cameras share the latest."""
+    def _surface(self, index: int, small: bool) -> Surface:
+        """Return the bodies of a frame, with fewer triangles for small images; the cameras share the latest."""
         with self._lock:
-            if self._last is None or self._last[0] != index:
-                people, faces = self._motion.people(index), self._motion.model.faces
-                bodies = zip(self._motion.vertices_mm(index), people, strict=True)
-                surfaces = [body_surface(vertices, faces, np.asarray(self._colours[p])) for vertices, p in bodies]
-                self._last = index, join(surfaces)
-            return self._last[1]
+            if small and self._coarse is None:
+                model = simplified(self._motion.model, _COARSE_VERTICES)
+                self._coarse = BodyMotion.of(model, self._motion.bodies)
+            motion = self._coarse if small and self._coarse is not None else self._motion
+            if small not in self._last or self._last[small][0] != index:
+                bodies = zip(motion.vertices_mm(index), motion.people(index), strict=True)
+                surfaces = [body_surface(vertices, motion.model.faces, self._colours[p]) for vertices, p in bodies]
+                self._last[small] = index, join(surfaces)
+            return self._last[small][1]
