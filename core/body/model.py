@@ -70,6 +70,7 @@ class BodyModel:
         keypoint_template_mm: (K, 3) keypoints of the mean shape in the T pose.
         keypoint_dirs_mm: (K, 3, B) displacement of keypoints per unit of each shape component.
         keypoint_bones: (K,) joint index of the bone that each keypoint moves with.
+        source_sha256: SHA-256 of the file that a user's model was read from, in hex; empty for the embedded one.
         pose_dirs_mm: (D, V, 3) displacement at rest per unit of each element of R - I, row by row, R the rotation of
             each joint but the root relative to its parent; None for a model without.
     """
@@ -90,6 +91,7 @@ class BodyModel:
     keypoint_template_mm: F64
     keypoint_dirs_mm: F64
     keypoint_bones: I64
+    source_sha256: str = ""
     pose_dirs_mm: F32 | None = None
 
     def __post_init__(self) -> None:

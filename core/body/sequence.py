@@ -42,6 +42,13 @@ class BodyMotion:
                 f"These bodies were fitted with the body model '{bodies.model}', not with '{model.name}'.",
                 "Fit them again with 'fit-body'.",
             )
+        made_with = bodies.provenance.get("body", {}).get("sha256", model.source_sha256)
+        if made_with != model.source_sha256:
+            raise CoreError(
+                f"These bodies were fitted with another file of the body model '{model.name}' than the one that was "
+                "added on this computer: its shapes may differ.",
+                "Fit them again with 'fit-body', or add the file that they were fitted with.",
+            )
         return cls(model, bodies, model.rest(bodies.betas))
 
     def people(self, frame: int) -> I64:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pickle
 import zipfile
@@ -19,11 +20,13 @@ from core.body.models import registry
 from core.body.models.families import FAMILIES
 from core.body.models.free import free_body
 from core.body.models.smpl import JOINTS, read_smpl
+from core.body.sequence import BodyMotion
 from core.body.simplify import simplified
 from core.cli.commands import main
 from core.errors import CoreError
 from core.geometry.so3 import exp
 from core.synthetic.rendering.scene import room_people
+from core.types.body import BodySequence
 from core.types.skeleton import COCO17
 from tests.synthetic_smpl import model_arrays, write_npz, write_original
 
@@ -262,6 +265,19 @@ def test_a_model_is_kept_with_its_terms_until_it_is_removed(
     assert (kept.family, kept.gender, kept.licence) == ("smpl", "male", FAMILIES["smpl"].terms)
     for name in ("pose_dirs_mm", "joint_dirs_mm", "keypoint_template_mm", "parents"):
         np.testing.assert_array_equal(getattr(kept, name), getattr(model, name))
+    bodies = BodySequence(
+        model="Anna",
+        joints=kept.joints,
+        time_s=np.zeros(1),
+        person_ids=(1,),
+        betas=np.zeros((1, 10)),
+        rotations_rad=np.zeros((1, 1, 24, 3), np.float32),
+        pelvis_mm=np.zeros((1, 1, 3)),
+        provenance={"body": {"model": "Anna", "sha256": card.sha256}},
+    )
+    assert BodyMotion.of(kept, bodies).vertices_mm(0).shape == (1, 6890, 3)
+    with pytest.raises(CoreError, match="another file of the body model 'Anna'"):
+        BodyMotion.of(dataclasses.replace(kept, source_sha256="0" * 64), bodies)
     with pytest.raises(CoreError, match="already a body model 'Anna'"):
         registry.keep_body_model(model, smpl_file, "Anna", accepted=True)
     (tmp_path / "bodies" / "Anna.yaml").write_text("name: Other\nfamily: smpl\n")

@@ -164,7 +164,7 @@ def remove_body_model(name: str) -> None:
 _ARRAYS = tuple(
     field.name
     for field in dataclasses.fields(BodyModel)
-    if field.name not in ("name", "family", "gender", "licence", "joints", "keypoints")
+    if field.name not in ("name", "family", "gender", "licence", "joints", "keypoints", "source_sha256")
 )
 
 
@@ -178,6 +178,7 @@ def _kept(card: BodyCard, path: Path, written_ns: int) -> BodyModel:
         family=card.family,
         gender=card.gender,
         licence=card.about.terms,
+        source_sha256=card.sha256,
         joints=JOINTS[card.family],
         keypoints=KEYPOINTS,
         **arrays,

@@ -50,7 +50,7 @@ def run_fit_body(session: Session, params: FitBodyParams, run: RunLayout, report
         **poses.provenance,
         **fitted_to,
         "method": "bodies",
-        "body": {"model": model.name, "people": list(params.people)},
+        "body": {"model": model.name, "sha256": model.source_sha256, "people": list(params.people)},
         "code_version": __version__,
     }
     dataclasses.replace(fitted.bodies, provenance=provenance).save(take.layout.bodies(name))

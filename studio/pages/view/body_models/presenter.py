@@ -43,16 +43,16 @@ def bodies_state(state: AppState, chosen: str) -> BodiesState:
         state: State of the window.
         chosen: Name of the body model that the user chose; empty for that of the present bodies.
     """
-    models = tuple((card.title, card.name) for card in body_models() if not card.problem)
-    titles = {name: title for title, name in models}
+    cards = {card.name: card for card in body_models() if not card.problem}
+    models = tuple((card.title, name) for name, card in cards.items())
     take, source = state.take, fitted_source(state)
-    present, damage = "", ""
+    present, made_with, damage = "", "", ""
     if take is not None and source:
         try:
-            present = _fitted_with(take, source)
+            present, made_with = _fitted_with(take, source)
         except CoreError as error:
             damage = f"{error.message} {error.hint}"
-    model = next((name for name in (chosen, present) if name in titles), FREE)
+    model = next((name for name in (chosen, present) if name in cards), FREE)
     blocked = "" if source else "Triangulate or infer 3D poses first."
     step: StepState
     if any("fit-body" in job.verbs for job in state.jobs.active):
@@ -63,12 +63,14 @@ def bodies_state(state: AppState, chosen: str) -> BodiesState:
         step, text = "outdated", damage
     elif not present:
         step, text = "ready", "Not fitted yet."
-    elif present not in titles:
+    elif present not in cards:
         step, text = "outdated", f"Fitted with “{present}”, which is not on this computer: add it, or fit again."
+    elif made_with != cards[present].sha256:
+        step, text = "outdated", f"Fitted with another file of {cards[present].title}: fit again."
     elif reason := outdated_bodies(take, source):
         step, text = "outdated", reason
     else:
-        step, text = "done", f"Fitted with {titles[present]}."
+        step, text = "done", f"Fitted with {cards[present].title}."
     return BodiesState(state=step, text=text, models=models, model=model, blocked=blocked or state.jobs.why_not())
 
 
@@ -82,9 +84,10 @@ def fit_params(state: AppState, model: str) -> FitBodyParams:
     return FitBodyParams(take=state.take_name, poses=fitted_source(state), body_model=model)
 
 
-def _fitted_with(take: Take, source: str) -> str:
-    """Return the name of the body model of the bodies of a result; empty if there are none."""
+def _fitted_with(take: Take, source: str) -> tuple[str, str]:
+    """Return name and SHA-256 of the body model of the bodies of a result; empty if there are none."""
     path = take.layout.bodies(source)
     if not path.is_file():
-        return ""
-    return str(read_once(path, Pose3DSequence.load_provenance).get("body", {}).get("model", FREE))
+        return "", ""
+    body = read_once(path, Pose3DSequence.load_provenance).get("body", {})
+    return str(body.get("model", FREE)), str(body.get("sha256", ""))
