@@ -20,6 +20,7 @@ from core.export import (
     check_content,
     content_of,
     default_formats,
+    person_label,
     resolve_options,
     write_result,
 )
@@ -57,7 +58,7 @@ def run_export(session: Session, params: ExportParams, run: RunLayout, reporter:
     formats = tuple(dict.fromkeys(params.formats)) or default_formats(content)
     for format in formats:
         check_content(EXPORTERS.get(format), content)
-    formats, motion = _with_bodies(take, name, formats, bool(params.formats), reporter)
+    formats, motion = _with_bodies(take, name, poses, formats, bool(params.formats), reporter)
     options = {format: _options(format, params, len(formats) == 1, reporter) for format in formats}
     _warn_of_uneven_times(poses, formats, reporter)
     folder = Path(params.folder).expanduser().absolute() if params.folder else session.layout.exports
@@ -88,7 +89,7 @@ def run_export(session: Session, params: ExportParams, run: RunLayout, reporter:
 
 
 def _with_bodies(
-    take: Take, name: str, formats: tuple[str, ...], asked: bool, reporter: Reporter
+    take: Take, name: str, poses: Pose3DSequence, formats: tuple[str, ...], asked: bool, reporter: Reporter
 ) -> tuple[tuple[str, ...], BodyMotion | None]:
     """Read the bodies of a result if a format needs them.
 
@@ -105,13 +106,21 @@ def _with_bodies(
         if message := outdated_bodies(take, name):
             raise CoreError(message, FIT_BODIES_AGAIN)
         bodies = take.bodies(name)
-        return formats, BodyMotion.of(load_body_model(bodies.model), bodies)
+        if bodies.person_ids != poses.person_ids or not np.array_equal(bodies.time_s, poses.time_s):
+            raise CoreError(f"The bodies of take {take.name} are not those of '{name}'.", FIT_BODIES_AGAIN)
+        if not bodies.present.any():
+            raise CoreError(f"The bodies of '{name}' of take {take.name} contain no person.", FIT_BODIES_AGAIN)
+        motion = BodyMotion.of(load_body_model(bodies.model), bodies)
     except CoreError as error:
         if asked:
             raise
         titles = " and ".join(EXPORTERS.get(format).title for format in needing)
         reporter.note(f"{error} So these are left out: {titles}.", "warning")
         return tuple(format for format in formats if format not in needing), None
+    if without := [poses.person_ids[p] for p in np.flatnonzero(poses.present.any(0) & ~bodies.present.any(0))]:
+        labels = ", ".join(map(person_label, without))
+        reporter.note(f"No bodies were fitted to {labels}, who are left out of the formats of bodies.", "warning")
+    return formats, motion
 
 
 def _options(format: str, params: ExportParams, only: bool, reporter: Reporter) -> ExportOptions:

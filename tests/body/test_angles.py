@@ -102,4 +102,4 @@ def test_a_turn_goes_on_and_the_table_says_the_same(tmp_path: Path) -> None:
     with path.open() as file:
         rows = list(csv.DictReader(file))
     assert path.name == "walk_angles.csv" and len(rows) == 12 and rows[3]["person"] == "5"
-    assert float(rows[3]["pelvis_rotation"]) == pytest.approx(240, abs=1e-2)
+    assert float(rows[3]["pelvis_rotation_deg"]) == pytest.approx(240, abs=1e-2)

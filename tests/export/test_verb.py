@@ -124,15 +124,18 @@ def test_unknown_results_and_formats_are_errors(session: Session, params: dict, 
 def test_bodies_are_exported_where_they_were_fitted_to_the_present_poses(session: Session) -> None:
     take, model = session.take("walk"), free_body()
 
-    def fit() -> None:
+    def fit(people: tuple[int, ...] = (1,)) -> None:
+        pelvis = np.zeros((T, len(people), 3))
+        rotations = np.zeros((T, len(people), len(model.joints), 3))
+        pelvis[:, 1:] = rotations[:, 1:] = np.nan
         BodySequence(
             model=model.name,
             joints=model.joints,
             time_s=np.arange(T) / 25,
-            person_ids=(1,),
-            betas=np.zeros((1, model.n_shape)),
-            rotations_rad=np.zeros((T, 1, len(model.joints), 3)),
-            pelvis_mm=np.zeros((T, 1, 3)),
+            person_ids=people,
+            betas=np.zeros((len(people), model.n_shape)),
+            rotations_rad=rotations,
+            pelvis_mm=pelvis,
             provenance=bodies_provenance(take, BASELINE),
         ).save(take.layout.bodies(BASELINE))
 
@@ -147,6 +150,18 @@ def test_bodies_are_exported_where_they_were_fitted_to_the_present_poses(session
     assert take_status(session, take)["export"].state == "done"
     fit()
     assert "bodies of 'baseline' have changed" in take_status(session, take)["export"].reason
+
+    one = poses()
+    two = dataclasses.replace(
+        one, xyz_mm=np.repeat(one.xyz_mm, 2, 1), score=np.repeat(one.score, 2, 1), person_ids=(1, 2)
+    )
+    two.save(take.layout.poses3d(BASELINE))
+    with pytest.raises(CoreError, match="are not those of 'baseline'"):
+        run(session, poses=BASELINE, formats=("glb",))
+    fit((1, 2))
+    reporter = RecordingReporter()
+    run(session, reporter, poses=BASELINE, formats=("bvh",))
+    assert any("No bodies were fitted to P2" in note for note, _ in reporter.notes)
 
     changed = dataclasses.replace(poses(), provenance={"rig": "feedbeef", "made": "later"})
     changed.save(take.layout.poses3d(BASELINE))
