@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -178,10 +179,7 @@ class CameraRig:
     @property
     def digest(self) -> str:
         """Short hash of all parameters that affect a projection; equal rigs have equal digests."""
-        values = [_camera_table(c, "mm", 9) for c in self.cameras]
-        for value in values:
-            value.pop("rmse", None)
-        return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
+        return _digest(self.cameras)
 
     def __len__(self) -> int:
         return len(self.cameras)
@@ -326,6 +324,15 @@ def _leaves(value: Any) -> Iterator[Any]:
             yield from _leaves(item)
     else:
         yield value
+
+
+@functools.lru_cache(maxsize=32)
+def _digest(cameras: tuple[Camera, ...]) -> str:
+    """Return the digest of cameras. They never change, and the results of a session are all compared with one rig."""
+    values = [_camera_table(c, "mm", 9) for c in cameras]
+    for value in values:
+        value.pop("rmse", None)
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
 
 def _camera_table(camera: Camera, units: str, digits: int | None = None) -> dict[str, Any]:

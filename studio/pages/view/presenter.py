@@ -93,6 +93,7 @@ class ViewPresenter:
         self._rig: CameraRig | None = None
         self._rig_is_former = False
         self._active_volume: ActiveVolume | None = None
+        self._accuracy: tuple[str, AccuracyMap | None] | None = None
         self.wipe = False
         self._data = SceneData.build()
         self._sides: tuple[SceneData, SceneData] | None = None
@@ -441,12 +442,25 @@ class ViewPresenter:
         if session is not None and self._rig is not None and not self._rig_is_former:
             reliability = camera_reliability(session, self._rig)
         self._data = SceneData.build(
-            self._rig, poses, ghost, self._volume, synthetic, _accuracy(self._rig), reliability, bodies=self.motion
+            self._rig, poses, ghost, self._volume, synthetic, self._accuracy_map(), reliability, bodies=self.motion
         )
         self._sides = None
         if poses is not None and ghost is not None:
             other = replace(self._data, poses=ghost, ghost=None, person_centre_mm=person_centres_mm(ghost))
             self._sides = replace(self._data, ghost=None), other
+
+    def _accuracy_map(self) -> AccuracyMap | None:
+        """Return the expected accuracy of the rig, kept for equal rigs; None if its cameras share no field of view."""
+        rig = self._rig
+        posed = [c.name for c in rig if c.posed] if rig is not None else []
+        if rig is None or len(posed) < 2:
+            return None
+        if self._accuracy is None or self._accuracy[0] != rig.digest:
+            try:
+                self._accuracy = rig.digest, accuracy_map(rig.subset(posed))
+            except CoreError:
+                self._accuracy = rig.digest, None
+        return self._accuracy[1]
 
     @property
     def _volume(self) -> CaptureVolume | None:
@@ -535,12 +549,3 @@ class ViewPresenter:
         if camera not in self._volume_px:
             self._volume_px[camera] = tuple(volume_px(self._rig[camera], self._volume))
         return self._volume_px[camera]
-
-
-def _accuracy(rig: CameraRig | None) -> AccuracyMap | None:
-    """Return the expected accuracy of a rig, or None if its cameras share no field of view."""
-    posed = [c.name for c in rig if c.posed] if rig is not None else []
-    try:
-        return accuracy_map(rig.subset(posed)) if rig is not None and len(posed) >= 2 else None
-    except CoreError:
-        return None
