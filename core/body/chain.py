@@ -185,7 +185,12 @@ class BodyChain:
         Raises:
             CoreError: The model lacks a keypoint of these names.
         """
-        prior, keypoints = PosePrior.of(model), BodyKeypoints.of(model, names)
+        return cls.of_keypoints(model, BodyKeypoints.of(model, names))
+
+    @classmethod
+    def of_keypoints(cls, model: BodyModel, keypoints: BodyKeypoints, *, feet: bool = False) -> BodyChain:
+        """Return the chain of the mean shape; with `feet`, the ankles are free."""
+        prior = PosePrior.of(model, feet=feet)
         moved_by = np.zeros((len(model.joints), len(model.joints)))  # joint j is moved by joint a
         for joint, parent in enumerate(model.parents):
             moved_by[joint] = moved_by[parent] if parent >= 0 else 0

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from core.body.chain import BodyChain, Poses, Targets
+from core.body.feet import SOLE_POINTS, feet_targets, free_ankles, with_feet
 from core.body.model import BodyModel
 from core.body.shape import shape_and_offsets, shape_from_lengths
 from core.body.start import initial_poses
@@ -43,6 +44,7 @@ class BodyFitConfig:
         max_gap_s: Longest time without keypoints that is bridged.
         steps: Steps of the fit of single frames.
         temporal_steps: Steps of the fit of all frames together.
+        feet: Set feet that rest on the floor, and keep them from sliding and sinking in.
     """
 
     noise_mm: float = 12.0
@@ -52,6 +54,13 @@ class BodyFitConfig:
     max_gap_s: float = 0.3
     steps: int = 6
     temporal_steps: int = 2
+    feet: bool = True
+
+    def stiffness(self, chain: BodyChain, interval_s: float) -> F64:
+        """Return the weight (U,) of the squared second difference of each unknown between frames."""
+        sigma = np.full(chain.n_unknowns, self.acceleration_rad_s2)
+        sigma[:3] = self.acceleration_mm_s2
+        return np.asarray((interval_s**2 * sigma) ** -2.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,7 +73,8 @@ class BodyFit:
         rotations: (T, J, 3, 3) joint rotations relative to their parents.
         pelvis_mm: (T, 3) position of the root joint in world coordinates.
         joints_mm: (T, J, 3) joints in world coordinates.
-        keypoints_mm: (T, K, 3) observed keypoints as the body has them.
+        keypoints_mm: (T, K, 3) observed keypoints as the body has them before its feet are set on the floor, which may
+            be off by more than they are.
         used: (T, K) keypoints that were known and no outliers.
         flexion_rad: (T, 4) flexion of knees and elbows.
     """
@@ -117,10 +127,11 @@ def fit_body(
     targets = Targets.of(xyz_mm, good, config.noise_mm, covariance_mm2)
     present = np.concatenate([np.arange(*part) for part in parts])
     chain, betas, offsets = _shaped(chain, xyz_mm, good, filled, targets, present, config)
-    T = len(xyz_mm)
-    root, pelvis, w = np.zeros((T, 3, 3)), np.zeros((T, 3)), np.zeros((T, len(chain.prior.joints), 3))
-    sigma = np.full(chain.n_unknowns, config.acceleration_rad_s2)
-    sigma[:3] = config.acceleration_mm_s2
+    T, K = known.shape
+    soles = np.zeros((len(SOLE_POINTS), 3))
+    final = with_feet(chain).shaped(betas, np.concatenate([offsets, soles])) if config.feet else chain
+    points = np.zeros((T, K, 3))
+    root, pelvis, w = np.zeros((T, 3, 3)), np.zeros((T, 3)), np.zeros((T, len(final.prior.joints), 3))
     blocks = [(first, last, begin) for first, last in parts for begin in range(first, last, _BLOCK)]
     for done, (first, last, begin) in enumerate(blocks):
         check(reporter)
@@ -129,8 +140,13 @@ def fit_body(
         seen = targets.take(frames)
         poses, cost = chain.refine(initial_poses(chain, filled[frames]), seen, config.steps)
         poses = _rescued(chain, poses, cost, seen, config.steps)
-        poses = smooth_poses(chain, poses, seen, (interval_s**2 * sigma) ** -2.0, config.temporal_steps)
-        keep = (frames >= begin) & (frames < begin + _BLOCK)
+        poses = smooth_poses(chain, poses, seen, config.stiffness(chain, interval_s), config.temporal_steps)
+        keep = np.flatnonzero((frames >= begin) & (frames < begin + _BLOCK))
+        points[frames[keep]] = chain.points(chain.bones(poses.take(keep)))
+        if config.feet:
+            poses = free_ankles(poses, chain, final)
+            seen = feet_targets(final, poses, seen, interval_s)
+            poses = smooth_poses(final, poses, seen, config.stiffness(final, interval_s), config.temporal_steps)
         root[frames[keep]], pelvis[frames[keep]], w[frames[keep]] = (
             poses.root[keep],
             poses.pelvis_mm[keep],
@@ -138,16 +154,16 @@ def fit_body(
         )
     reporter.progress(len(blocks), len(blocks))
     poses = Poses(root[present], pelvis[present], w[present])
-    bones = chain.bones(poses)
+    bones = final.bones(poses)
     return BodyFit(
         betas=betas,
         offsets_mm=offsets,
-        rotations=_spread(chain.rotations(poses), present, T),
+        rotations=_spread(final.rotations(poses), present, T),
         pelvis_mm=_spread(poses.pelvis_mm, present, T),
-        joints_mm=_spread(chain.joint_positions(bones), present, T),
-        keypoints_mm=_spread(chain.points(bones), present, T),
+        joints_mm=_spread(final.joint_positions(bones), present, T),
+        keypoints_mm=_spread(points[present], present, T),
         used=good,
-        flexion_rad=_spread(chain.prior.flexion_rad(poses.w), present, T),
+        flexion_rad=_spread(final.prior.flexion_rad(poses.w), present, T),
     )
 
 

@@ -28,6 +28,7 @@ _TABLE: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]]
     "head": ((3, 0, 0), (14, 20, 11)),
     "hip": ((-10, 0, 0), (45, 16, 22)),
     "knee": ((25, 0, 0), (60, 6, 4)),
+    "ankle": ((0, 0, 0), (15, 6, 8)),
     "collar": ((0, 0, -3), (4, 8, 10)),
     "shoulder": ((0, 0, -60), (40, 50, 50)),
     "elbow": ((0, -40, 0), (9, 55, 6)),
@@ -56,14 +57,14 @@ class PosePrior:
     hinge_sign: F64
 
     @classmethod
-    def of(cls, model: BodyModel) -> PosePrior:
-        """Return the prior of a model with SMPL's joint names."""
+    def of(cls, model: BodyModel, *, feet: bool = False) -> PosePrior:
+        """Return the prior of a model with SMPL's joint names; with `feet`, the ankles are free, too."""
         joints: list[int] = []
         mean, sigma, hinges = [], [], []
         for index, name in enumerate(model.joints):
             side, _, part = name.partition("_")
             entry = _TABLE.get(part or name)
-            if entry is None:
+            if entry is None or (part == "ankle" and not feet):
                 continue
             mirror = _MIRROR if side == "right" else np.ones(3)
             if part in ("knee", "elbow"):

@@ -1,0 +1,117 @@
+"""Feet on the floor: contact from height and speed, soles that neither slide nor go through the floor, z = 0.
+
+Legend: T frame, K observed keypoint, S sole point: heel and toes of the left foot, then of the right one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import uniform_filter1d
+
+from core.body.chain import BodyChain, BodyKeypoints, Poses, Targets
+from core.body.model import BodyModel
+from core.types.arrays import F64
+
+SOLE_POINTS = ("left_heel", "left_toes", "right_heel", "right_toes")
+_SIDES = ("left", "right")
+_STILL_MM_S = 350.0
+_WINDOW_S = 0.1  # over which speed is measured
+_SHORTEST_S = 0.1
+_NEAR_MM = 60.0  # Ankles this far from their height over the floor rest on something else.
+_SHIFT_MM = 60.0  # A foot that has shifted so far has taken a small step.
+_DEEPEST_MM = 80.0  # Soles below this are left there: the floor is not where it is said to be.
+_SLIDE_SIGMA_MM, _FLOOR_SIGMA_MM = 5.0, 6.0
+
+
+def with_feet(chain: BodyChain) -> BodyChain:
+    """Return a chain whose ankles are free and whose last four keypoints are those of the soles."""
+    own = chain.keypoints
+    soles = _soles(chain.model)
+    keypoints = BodyKeypoints(
+        (*own.names, *SOLE_POINTS),
+        np.concatenate([own.bones, soles.bones]),
+        np.concatenate([own.template_mm, soles.template_mm]),
+        np.concatenate([own.dirs_mm, soles.dirs_mm]),
+    )
+    return BodyChain.of_keypoints(chain.model, keypoints, feet=True)
+
+
+def _soles(model: BodyModel) -> BodyKeypoints:
+    """Return the rearmost and the foremost of the lowest vertices of each foot, at the height of the lowest one."""
+    vertices, bones, lowest_mm = [], [], []
+    for side in _SIDES:
+        ends = [model.joints.index(f"{side}_{part}") for part in ("ankle", "foot")]
+        foot = np.flatnonzero(model.weights[:, ends].sum(1) > _OWN_WEIGHT)
+        height = model.template_mm[foot, 1]
+        lowest = foot[height < height.min() + _SOLE_MM]
+        lowest_mm += [float(height.min())] * 2
+        ahead = model.template_mm[lowest, 2]
+        vertices += [int(lowest[ahead.argmin()]), int(lowest[ahead.argmax()])]
+        bones += ends
+    template = model.template_mm[vertices].astype(np.float64)
+    template[:, 1] = lowest_mm
+    return BodyKeypoints(SOLE_POINTS, np.array(bones), template, model.shape_dirs_mm[vertices].astype(np.float64))
+
+
+_OWN_WEIGHT, _SOLE_MM = 0.95, 12.0
+
+
+def free_ankles(poses: Poses, chain: BodyChain, feet: BodyChain) -> Poses:
+    """Return poses of a chain as poses of the same with feet, whose ankles are as at rest."""
+    w = np.zeros((len(poses), len(feet.prior.joints), 3))
+    w[:, np.searchsorted(feet.prior.joints, chain.prior.joints)] = poses.w
+    return Poses(poses.root, poses.pelvis_mm, w)
+
+
+def feet_targets(feet: BodyChain, poses: Poses, targets: Targets, interval_s: float) -> Targets:
+    """Return targets with those of the soles: still where a foot rests, and not below the floor.
+
+    A foot rests while its ankle hardly moves. It rests on the floor if the ankle is about as high as in standing; a
+    foot that rests on something else is kept from sliding only. Ankles that were not observed say nothing.
+
+    Args:
+        feet: Chain with feet, see `with_feet`.
+        poses: Poses of T consecutive frames.
+        targets: Observed keypoints.
+        interval_s: Time between frames.
+    """
+    T, S = len(poses), len(SOLE_POINTS)
+    xyz, whitening = np.zeros((T, S, 3)), np.zeros((T, S, 3, 3))
+    bones = feet.bones(poses)
+    soles, joints = feet.points(bones)[:, -S:], feet.joint_positions(bones)
+    used = targets.used
+    for foot, side in enumerate(_SIDES):
+        points = slice(2 * foot, 2 * foot + 2)
+        ankle = feet.model.joints.index(f"{side}_ankle")
+        height = feet.rest_joints_mm[ankle, 1] - feet.rest_keypoints_mm[-S:][points, 1].min()
+        seen = used[:, feet.keypoints.names.index(f"{side}_ankle")]
+        low = seen & (np.abs(joints[:, ankle, 2] - height) < _NEAR_MM)
+        below = seen[:, None] & (soles[:, points, 2] < 0) & (soles[:, points, 2] > -_DEEPEST_MM)
+        whitening[:, points, 2, 2] = below / _FLOOR_SIGMA_MM
+        for first, end in _rests(joints[:, ankle], seen, interval_s):
+            rest = slice(first, end)
+            xyz[rest, points, :2] = np.median(soles[rest, points, :2], axis=0)
+            whitening[rest, points, 0, 0] = whitening[rest, points, 1, 1] = 1 / _SLIDE_SIGMA_MM
+            if np.mean(low[rest]) > 0.5:
+                whitening[rest, points, 2, 2] = 1 / _FLOOR_SIGMA_MM
+    return Targets(np.concatenate([targets.xyz_mm, xyz], 1), np.concatenate([targets.whitening, whitening], 1))
+
+
+def _rests(ankle_mm: F64, seen: np.ndarray, interval_s: float) -> list[tuple[int, int]]:
+    """Return first frame and end of each time in which a foot stays in its place."""
+    if len(ankle_mm) < 2:
+        return []
+    window = max(1, round(_WINDOW_S / interval_s))
+    speed = np.linalg.norm(uniform_filter1d(np.gradient(ankle_mm, axis=0), window, axis=0), axis=-1) / interval_s
+    still = seen & (speed < _STILL_MM_S)
+    edges = np.flatnonzero(np.diff(np.r_[False, still, False].astype(int)))
+    rests = []
+    for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        while first < end:
+            shift = np.linalg.norm(ankle_mm[first:end, :2] - ankle_mm[first, :2], axis=-1)
+            moved = np.flatnonzero(shift > _SHIFT_MM)
+            until = first + int(moved[0]) if len(moved) else end
+            if (until - first) * interval_s >= _SHORTEST_S:
+                rests.append((first, until))
+            first = until
+    return rests

@@ -1,0 +1,59 @@
+"""Feet that rest neither slide nor sink into the floor, and people on a box stay on it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from demo_walk import MODEL, walk
+
+from core.body.fit import BodyFit, BodyFitConfig, fit_body
+from core.types.skeleton import COCO17
+
+FRAMES = 90
+ANKLES = [MODEL.joints.index(f"{side}_ankle") for side in ("left", "right")]
+LIFTED_MM = 16.0
+"""Height of the soles of the demo walk over the floor."""
+
+
+def lowest_mm(fit: BodyFit) -> np.ndarray:
+    rest = MODEL.rest(fit.betas[None])
+    bones = MODEL.transforms(np.repeat(rest.joints_mm, FRAMES, 0), fit.rotations, fit.pelvis_mm)
+    vertices, _ = MODEL.skin(np.repeat(rest.vertices_mm, FRAMES, 0)[::3], type(bones)(bones.R[::3], bones.t_mm[::3]))
+    return np.asarray(vertices[..., 2].min(1))
+
+
+@pytest.fixture(scope="module")
+def fits() -> dict[bool, tuple[BodyFit, np.ndarray]]:
+    """Return fits with and without feet, and the exact joints; feet touch the floor."""
+    joints, exact = walk(0, FRAMES)
+    noisy = exact + np.random.default_rng(1).normal(0, 20 / np.sqrt(3), exact.shape)
+    down = np.array([0, 0, -LIFTED_MM])
+    times = np.arange(FRAMES) / 30
+    fitted = {on: fit_body(MODEL, COCO17.joints, noisy + down, times, BodyFitConfig(feet=on)) for on in (False, True)}
+    return {on: (fit, joints + down) for on, fit in fitted.items()}
+
+
+def test_feet_stay_out_of_the_floor_and_do_not_slide(fits: dict[bool, tuple[BodyFit, np.ndarray]]) -> None:
+    slide_mm, error_mm = {}, {}
+    for on, (fit, joints) in fits.items():
+        error_mm[on] = np.linalg.norm(fit.joints_mm - joints, axis=-1)[:, ANKLES].mean()
+        still = np.linalg.norm(np.diff(joints[:, ANKLES], axis=0), axis=-1) < 2.0
+        slide_mm[on] = np.linalg.norm(np.diff(fit.joints_mm[:, ANKLES], axis=0), axis=-1)[still].mean()
+    assert lowest_mm(fits[False][0]).min() < -40 < -20 < lowest_mm(fits[True][0]).min()
+    assert slide_mm[True] < 0.4 * slide_mm[False]
+    assert error_mm[True] < error_mm[False] + 3
+    np.testing.assert_array_equal(fits[True][0].keypoints_mm, fits[False][0].keypoints_mm)
+
+
+def test_a_person_on_a_box_is_not_pulled_down(fits: dict[bool, tuple[BodyFit, np.ndarray]]) -> None:
+    _, exact = walk(0, FRAMES)
+    fit = fit_body(MODEL, COCO17.joints, exact + np.array([0, 0, 300.0]), np.arange(FRAMES) / 30)
+    joints, _ = walk(0, FRAMES)
+    height_error = (fit.joints_mm - joints)[:, ANKLES, 2].mean() - 300
+    assert abs(height_error) < 8
