@@ -10,10 +10,11 @@ from conftest import move_mouse, wait_until_drawn
 from PySide6.QtCore import QPoint, QPointF, Qt
 from pytestqt.qtbot import QtBot
 
+from core.body.models.registry import load_body_model
 from core.session import Session
-from core.types import COCO17, Pose3DSequence
+from core.types import COCO17, BodySequence, Pose3DSequence
 from studio.pages.view.joints.picking import Pin, nearest_point
-from studio.pages.view.joints.series import joint_series
+from studio.pages.view.joints.series import JointMotions, joint_series
 from studio.pages.view.page import ViewPage
 
 Open = Callable[[Session], ViewPage]
@@ -44,6 +45,27 @@ def test_the_motion_of_a_joint_is_what_it_does() -> None:
         "Confidence": "75 %",
     }
     assert joint_series(poses, 0, COCO17.index("nose")).rows(0) == ()
+
+
+def test_the_angles_of_a_joint_are_those_of_its_body(poses: Pose3DSequence) -> None:
+    model, (T, P) = load_body_model("free"), poses.score.shape[:2]
+    rotations = np.zeros((T, P, len(model.joints), 3), np.float32)
+    rotations[:, 1, model.joints.index("left_knee"), 0] = np.radians(np.linspace(0, 94, T))
+    bodies = BodySequence(
+        model="free",
+        joints=model.joints,
+        time_s=poses.time_s,
+        person_ids=poses.person_ids[::-1],
+        betas=np.zeros((P, model.shape_dirs_mm.shape[-1])),
+        rotations_rad=rotations[:, ::-1],
+        pelvis_mm=np.zeros((T, P, 3)),
+    )
+    motions, knee = JointMotions(poses, bodies), poses.skeleton.index("left_knee")
+    assert dict(motions.rows(1, knee, T - 1))["Flexion"] == "94°"
+    np.testing.assert_allclose(motions.series(1, knee).body_angles["flexion"], np.linspace(0, 94, T), atol=1e-3)
+    assert "Angle" not in dict(motions.rows(1, knee, 0)) and dict(motions.rows(0, knee, T - 1))["Flexion"] == "0°"
+    hip = dict(motions.rows(1, poses.skeleton.index("right_hip"), 0))
+    assert {"Flexion", "Abduction", "Rotation"} <= set(hip)
 
 
 def test_the_nearest_visible_joint_within_reach_is_found() -> None:

@@ -87,7 +87,7 @@ class ScenePointer(QObject):
         motions, frame, person, joint, place = found
         poses = motions.poses
         name = f"Person {poses.person_ids[person]}, {joint_text(poses.skeleton.joints[joint])}"
-        self.tip.show_joint(name, motions.series(person, joint).rows(frame), person, place, "Click to pin a graph")
+        self.tip.show_joint(name, motions.rows(person, joint, frame), person, place, "Click to pin a graph")
 
     def _moved(self, event: QMouseEvent) -> bool:
         self._at = event.position()

@@ -88,6 +88,7 @@ class ViewPresenter:
         self.people: PeopleSummary | None = None
         self.evaluation: EvaluationSummary | None = None
         self.motion: BodyMotion | None = None
+        self.compared_motion: BodyMotion | None = None
         self._bodies = BodiesReader()
         self._body_layers: tuple[Palette, BodyLayers] | None = None
         self._rig: CameraRig | None = None
@@ -127,12 +128,13 @@ class ViewPresenter:
         estimator = str(poses.provenance.get("estimator", "")) if poses is not None else ""
         if estimator != self._estimator:  # detections are those that the result was made from
             self._estimator, self._poses2d = estimator, None
-        self.motion = self._read_bodies() if poses is not None else None
+        self.motion = self._read_bodies(self.result) if poses is not None else None
+        self.compared_motion = self._read_bodies(self.comparison) if ghost is not None else None
         self._body_layers = None
         self._build_data(poses, ghost)
         self.people = PeopleSummary.of(poses) if poses is not None else None
-        self.joints = JointMotions(poses) if poses is not None else None
-        self.compared_joints = JointMotions(ghost) if ghost is not None else None
+        self.joints = _joint_motions(poses, self.motion)
+        self.compared_joints = _joint_motions(ghost, self.compared_motion)
         self.evaluation = self._read_evaluation()
         self._note_unmeasured()
         if self.notice is None and self.take is not None and not self.results:
@@ -394,13 +396,9 @@ class ViewPresenter:
             return None
         return self._sequences[name][1]
 
-    def _read_bodies(self) -> BodyMotion | None:
+    def _read_bodies(self, result: str) -> BodyMotion | None:
         try:
-            return (
-                self._bodies.read(self.take, fitted_result(self.result) or self.result)
-                if self.take is not None
-                else None
-            )
+            return self._bodies.read(self.take, fitted_result(result) or result) if self.take is not None else None
         except CoreError as error:
             self.notice = self.notice or Notice(heading=error.message, remedy=error.hint)
             return None
@@ -446,7 +444,8 @@ class ViewPresenter:
         )
         self._sides = None
         if poses is not None and ghost is not None:
-            other = replace(self._data, poses=ghost, ghost=None, person_centre_mm=person_centres_mm(ghost))
+            centre_mm, bodies = person_centres_mm(ghost), self.compared_motion
+            other = replace(self._data, poses=ghost, ghost=None, bodies=bodies, person_centre_mm=centre_mm)
             self._sides = replace(self._data, ghost=None), other
 
     def _accuracy_map(self) -> AccuracyMap | None:
@@ -549,3 +548,7 @@ class ViewPresenter:
         if camera not in self._volume_px:
             self._volume_px[camera] = tuple(volume_px(self._rig[camera], self._volume))
         return self._volume_px[camera]
+
+
+def _joint_motions(poses: Pose3DSequence | None, motion: BodyMotion | None) -> JointMotions | None:
+    return None if poses is None else JointMotions(poses, None if motion is None else motion.bodies)

@@ -43,8 +43,6 @@ class JointGraphs(QFrame):
         super().__init__(parent)
         self.curves: Sequence[PinnedCurve] = ()
         self.quantity = Choice("Quantity of the pinned joints")
-        for quantity in QUANTITIES:
-            self.quantity.addItem(quantity.label, quantity)
         self.quantity.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.quantity.currentIndexChanged.connect(self._draw)
         self.plot = _Plot(bar)
@@ -69,6 +67,9 @@ class JointGraphs(QFrame):
         """Show pinned joints in place of the earlier ones."""
         self.curves = curves
         self._make_chips()
+        known = [q for q in QUANTITIES if any(one.shown(q) is not None for c in curves for one in c.known)]
+        current = self.quantity.currentData()
+        self.quantity.offer([(q.label, q) for q in known], current if current in known else next(iter(known), None))
         self.setVisible(bool(curves))
         self._draw()
 
@@ -101,13 +102,18 @@ class JointGraphs(QFrame):
     def _draw(self) -> None:
         if not self.curves:
             return
-        quantity: Quantity = self.quantity.currentData()
-        self.plot.clear_curves(quantity.unit)
+        quantity: Quantity | None = self.quantity.currentData()
+        self.plot.clear_curves("" if quantity is None else quantity.unit)
+        if quantity is None:
+            return
         for curve, style in zip(self.curves, self._styles(), strict=True):
-            if curve.compared is not None:
-                self.plot.add(curve.compared.shown(quantity), current_theme().muted, 1.0, style)
-            if curve.selected is not None:
-                self.plot.add(curve.selected.shown(quantity), _colour(curve), 1.8, style)
+            for one in curve.known:
+                values = one.shown(quantity)
+                ghost = one is not curve.selected
+                if values is not None:
+                    self.plot.add(
+                        values, current_theme().muted if ghost else _colour(curve), 1.0 if ghost else 1.8, style
+                    )
 
     def _apply_theme(self, theme: Theme) -> None:
         self.plot.apply_theme(theme)

@@ -41,10 +41,10 @@ class JointCurve:
     series: JointSeries
     index: I64
 
-    def shown(self, quantity: Quantity) -> F64:
-        """Return a quantity at the frames of the take (T,); NaN where the result has none."""
+    def shown(self, quantity: Quantity) -> F64 | None:
+        """Return a quantity at the frames of the take (T,), NaN where the result has none; None if it is unknown."""
         values = self.series.shown(quantity)
-        return np.where(self.index >= 0, values[np.maximum(self.index, 0)], np.nan)
+        return None if values is None else np.where(self.index >= 0, values[np.maximum(self.index, 0)], np.nan)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,6 +60,11 @@ class PinnedCurve:
     pin: Pin
     selected: JointCurve | None
     compared: JointCurve | None
+
+    @property
+    def known(self) -> tuple[JointCurve, ...]:
+        """Motions of the results that have the joint, the compared one first, so that it lies below."""
+        return tuple(curve for curve in (self.compared, self.selected) if curve is not None)
 
     @property
     def name(self) -> str:

@@ -1,13 +1,15 @@
-"""Motion of one joint over a take: speed, height, angle, uncertainty, confidence."""
+"""Motion of one joint over a take: speed, height, angles, uncertainty, confidence."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
-from core.types import Pose3DSequence, Skeleton
+from core.body.angles import JOINT_ANGLES, joint_angles
+from core.types import BodySequence, Pose3DSequence, Skeleton
 from core.types.arrays import F64
 from studio.pages.view.summary import speeds_m_s
 
@@ -18,6 +20,8 @@ _NEIGHBOURS = {
     "knee": ("hip", "ankle"),
 }
 """Joints between which the angle at a joint is measured, on the same side of the body."""
+_BODY_JOINTS = {"mid_hip": "pelvis"}
+"""Joints of bodies by other names in joint sets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +29,7 @@ class Quantity:
     """Quantity of a joint that is shown and plotted.
 
     Attributes:
-        name: Attribute of `JointSeries`.
+        name: Attribute of `JointSeries`, or name of an angle of a body.
         label: Name shown.
         unit: Unit of the plot.
         text: Format of a value, with its unit.
@@ -42,6 +46,10 @@ class Quantity:
 QUANTITIES = (
     Quantity(name="speed_m_s", label="Speed", unit="m/s", text="{:.2f} m/s"),
     Quantity(name="angle_deg", label="Angle", unit="°", text="{:.0f}°"),
+    *(
+        Quantity(name=name, label=name.capitalize(), unit="°", text="{:.0f}°")
+        for name in ("flexion", "abduction", "rotation", "elevation", "bending", "tilt", "obliquity")
+    ),
     Quantity(name="height_mm", label="Height", unit="m", text="{:.2f} m", scale=1e-3),
     Quantity(name="sigma_mm", label="Uncertainty", unit="mm", text="± {:.0f} mm"),
     Quantity(name="confidence", label="Confidence", unit="%", text="{:.0f} %", scale=100.0),
@@ -58,6 +66,7 @@ class JointSeries:
         height_mm: (T,) height above the floor.
         sigma_mm: (T,) standard deviation of the position: root of the trace of its covariance.
         confidence: (T,) score from 0 to 1.
+        body_angles: Angles (T,) of the fitted body at the joint by name, in degrees, in place of `angle_deg`.
     """
 
     speed_m_s: F64
@@ -65,14 +74,21 @@ class JointSeries:
     height_mm: F64
     sigma_mm: F64
     confidence: F64
+    body_angles: Mapping[str, F64] = field(default_factory=dict)
 
-    def shown(self, quantity: Quantity) -> F64:
-        """Return a quantity (T,) in the unit that is shown."""
-        return np.asarray(getattr(self, quantity.name) * quantity.scale)
+    def shown(self, quantity: Quantity) -> F64 | None:
+        """Return a quantity (T,) in the unit that is shown, or None if the joint has no such angle."""
+        if quantity.name in self.body_angles:
+            return self.body_angles[quantity.name]
+        if not hasattr(self, quantity.name) or (quantity.name == "angle_deg" and self.body_angles):
+            return None
+        values = np.asarray(getattr(self, quantity.name) * quantity.scale)
+        return values if np.isfinite(values).any() else None
 
     def rows(self, frame: int) -> tuple[tuple[str, str], ...]:
         """Return labels and texts of the quantities known at a frame."""
-        values = [(quantity, float(self.shown(quantity)[frame])) for quantity in QUANTITIES]
+        shown = [(quantity, self.shown(quantity)) for quantity in QUANTITIES]
+        values = [(quantity, float(values[frame])) for quantity, values in shown if values is not None]
         return tuple((q.label, q.text.format(value)) for q, value in values if math.isfinite(value))
 
 
@@ -81,20 +97,70 @@ class JointMotions:
 
     Args:
         poses: 3D result.
+        bodies: Bodies fitted to it, or None.
 
     Attributes:
         poses: 3D result.
     """
 
-    def __init__(self, poses: Pose3DSequence) -> None:
-        self.poses = poses
+    def __init__(self, poses: Pose3DSequence, bodies: BodySequence | None = None) -> None:
+        self.poses, self._bodies = poses, bodies
         self._series: dict[tuple[int, int], JointSeries] = {}
+        self._angles: dict[int, F64] = {}
 
     def series(self, person: int, joint: int) -> JointSeries:
-        """Return the motion of a joint of the person in a column."""
+        """Return the motion of a joint of the person in a column; its angles are those of the fitted body if any."""
+        series = self._measured(person, joint)
+        column = self._body_column(person)
+        if self._bodies is None or column is None:
+            return series
+        if column not in self._angles:
+            self._angles[column] = joint_angles(_part(self._bodies, column))[:, 0]
+        return replace(series, body_angles=self._named(self._angles[column], joint))
+
+    def rows(self, person: int, joint: int, frame: int) -> tuple[tuple[str, str], ...]:
+        """Return labels and texts of the quantities known at a frame."""
+        series, column = self._measured(person, joint), self._body_column(person)
+        if self._bodies is None or column is None:
+            return series.rows(frame)
+        here = slice(frame, frame + 1)
+        one = {f.name: getattr(series, f.name)[here] for f in fields(series) if f.name != "body_angles"}
+        angles = joint_angles(_part(self._bodies, column, here))[:, 0]
+        return JointSeries(**one, body_angles=self._named(angles, joint)).rows(0)
+
+    def _measured(self, person: int, joint: int) -> JointSeries:
         if (person, joint) not in self._series:
             self._series[person, joint] = joint_series(self.poses, person, joint)
         return self._series[person, joint]
+
+    def _body_column(self, person: int) -> int | None:
+        """Return the column of a person among the bodies, or None if the person has none."""
+        bodies, person_id = self._bodies, self.poses.person_ids[person]
+        if bodies is None or person_id not in bodies.person_ids or len(bodies.time_s) != len(self.poses.time_s):
+            return None
+        return bodies.person_ids.index(person_id)
+
+    def _named(self, angles: F64, joint: int) -> dict[str, F64]:
+        """Return the angles (T, A) that belong to a joint, by the names of movements."""
+        name = self.poses.skeleton.joints[joint]
+        name = _BODY_JOINTS.get(name, name)
+        return {
+            angle.name.removeprefix(f"{name}_"): angles[:, index]
+            for index, angle in enumerate(JOINT_ANGLES)
+            if angle.joint == name
+        }
+
+
+def _part(bodies: BodySequence, column: int, frames: slice = slice(None)) -> BodySequence:
+    """Return one person of bodies, in some frames."""
+    return replace(
+        bodies,
+        time_s=bodies.time_s[frames],
+        person_ids=(bodies.person_ids[column],),
+        betas=bodies.betas[column : column + 1],
+        rotations_rad=bodies.rotations_rad[frames, column : column + 1],
+        pelvis_mm=bodies.pelvis_mm[frames, column : column + 1],
+    )
 
 
 def joint_series(poses: Pose3DSequence, person: int, joint: int) -> JointSeries:
