@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from core.body.models.families import FREE
 from core.body.sequence import BodyMotion
 from core.export.exporter import MM_PER, ExportedResult, ExportOptions, person_label, to_file_coordinates
 from core.geometry.so3 import exp, log
@@ -107,3 +108,11 @@ def surface_notes(result: ExportedResult, title: str) -> list[str]:
     if model.pose_dirs_mm is None:
         return []
     return [f"The shape of '{model.name}' bodies changes with the pose, which skinned meshes in {title} do not."]
+
+
+def terms_notes(result: ExportedResult) -> list[str]:
+    """Return the terms of use of a surface in files; none if it is free for any use."""
+    model = result.bodies.model
+    if model.family == FREE:
+        return []
+    return [f"Meshes have the shape of the body model '{model.name}': {model.licence}"]

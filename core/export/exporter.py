@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -74,11 +74,13 @@ class ExportedResult:
         poses: Joint positions, at least one person in at least one frame.
         origin: Origin of the poses.
         motion: Bodies that were fitted to the poses, with their model; None without.
+        told: Receiver of the share of a file that is written, which raises to end long work.
     """
 
     poses: Pose3DSequence
     origin: Origin
     motion: BodyMotion | None = None
+    told: Callable[[float], None] = lambda _share: None
 
     @property
     def content(self) -> frozenset[Content]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,8 @@ def run_export(session: Session, params: ExportParams, run: RunLayout, reporter:
     for done, (format, chosen) in enumerate(options.items()):
         check(reporter)
         reporter.progress(done, len(options), f"Writing {EXPORTERS.get(format).title}")
-        files += write_result(format, result, folder / export_stem(take.name, name), chosen)
+        watched = dataclasses.replace(result, told=_teller(reporter, format, done, len(options)))
+        files += write_result(format, watched, folder / export_stem(take.name, name), chosen)
     bodies = bodies_id(take, name) if motion is not None else ""
     manifest = finish_export(folder, take.name, name, origin.rig, files, result_id(take, name), bodies)
     reporter.progress(len(options), len(options), "Written")
@@ -121,6 +123,16 @@ def _with_bodies(
         labels = ", ".join(map(person_label, without))
         reporter.note(f"No bodies were fitted to {labels}, who are left out of the formats of bodies.", "warning")
     return formats, motion
+
+
+def _teller(reporter: Reporter, format: str, done: int, total: int) -> Callable[[float], None]:
+    """Return what passes the progress of a format on, and raises CancelledError if the user cancelled."""
+
+    def told(share: float) -> None:
+        check(reporter)
+        reporter.progress(done + share, total, f"Writing {EXPORTERS.get(format).title}")
+
+    return told
 
 
 def _options(format: str, params: ExportParams, only: bool, reporter: Reporter) -> ExportOptions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from core.body.model import BODY_TO_WORLD
 from core.body.models.free import free_body
+from core.body.models.smpl import JOINTS
 from core.body.sequence import BodyMotion
 from core.errors import CoreError
 from core.export import (
@@ -283,6 +285,28 @@ def test_amass_as_the_blender_add_on_and_retargeters_read_it(result: ExportedRes
         assert np.abs(np.stack(at, 1) - held_joints(result, person)[:, :22]).max() < CLOSE_MM
     notes = EXPORTERS.get("amass").notes(result)
     assert "'present' is false" in notes[0] and "'free', not of SMPL-X" in notes[1]
+
+
+def test_bodies_of_smplx_keep_their_shape_and_terms(result: ExportedResult, tmp_path: Path) -> None:
+    model = dataclasses.replace(
+        result.bodies.model,
+        name="mine",
+        family="smplx",
+        gender="female",
+        licence="Not for sale.",
+        joints=JOINTS["smplx"][:24],
+    )
+    bodies = dataclasses.replace(result.bodies.bodies, model=model.name, joints=model.joints)
+    licensed = dataclasses.replace(result, motion=BodyMotion.of(model, bodies))
+    path = write("amass", licensed, tmp_path)[0]
+    with np.load(path, allow_pickle=False) as data:
+        np.testing.assert_array_equal(data["betas"][:10], bodies.betas[0])
+        assert str(data["gender"]) == "female" and str(data["body_terms"]) == "Not for sale."
+        pelvis = data["trans"] * 1000 + licensed.bodies.rest.joints_mm[0, 0]
+        assert np.abs(pelvis - bodies.pelvis_mm[:, 0]).max() < CLOSE_MM
+    assert not any("not of SMPL-X" in note for note in EXPORTERS.get("amass").notes(licensed))
+    for name in ("glb", "usd", "obj"):
+        assert "Meshes have the shape of the body model 'mine': Not for sale." in EXPORTERS.get(name).notes(licensed)
 
 
 @pytest.mark.parametrize(("form", "up", "units"), [("obj", "y", "m"), ("ply", "z", "cm")])

@@ -238,7 +238,7 @@ def test_c3d_names_more_than_255_points(people: int, tmp_path: Path) -> None:
 
 
 def test_c3d_refuses_more_points_than_it_can_name(tmp_path: Path) -> None:
-    people = 600
+    people = 420
     crowd = Pose3DSequence(
         skeleton=COCO17,
         time_s=np.arange(2) / 60,
@@ -246,7 +246,7 @@ def test_c3d_refuses_more_points_than_it_can_name(tmp_path: Path) -> None:
         score=np.ones((2, people, 17)),
         person_ids=tuple(range(people)),
     )
-    with pytest.raises(CoreError, match="600 people"):
+    with pytest.raises(CoreError, match="420 people"):
         write("c3d", crowd, tmp_path)
     assert not list(tmp_path.rglob("*.c3d"))
 

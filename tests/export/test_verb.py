@@ -17,7 +17,7 @@ from core.errors import CancelledError, CoreError
 from core.pipelines.export import run_export
 from core.pipelines.params import ExportParams
 from core.progress import RecordingReporter
-from core.session import BASELINE, RunLayout, Session, TakeManifest, Timeline
+from core.session import BASELINE, RunLayout, Session, Take, TakeManifest, Timeline
 from core.session.exports.manifest import exported_files
 from core.session.inputs import bodies_provenance
 from core.session.status import take_status
@@ -50,6 +50,24 @@ def poses(time_s: np.ndarray | None = None) -> Pose3DSequence:
         person_ids=(1,),
         provenance={"rig": "feedbeef", "code_version": "7.7"},
     )
+
+
+def store_bodies(take: Take, people: tuple[int, ...] = (1,)) -> None:
+    """Store bodies of the baseline; only the first person has one."""
+    model = free_body()
+    pelvis = np.zeros((T, len(people), 3))
+    rotations = np.zeros((T, len(people), len(model.joints), 3))
+    pelvis[:, 1:] = rotations[:, 1:] = np.nan
+    BodySequence(
+        model=model.name,
+        joints=model.joints,
+        time_s=np.arange(T) / 25,
+        person_ids=people,
+        betas=np.zeros((len(people), model.n_shape)),
+        rotations_rad=rotations,
+        pelvis_mm=pelvis,
+        provenance=bodies_provenance(take, BASELINE),
+    ).save(take.layout.bodies(BASELINE))
 
 
 def run(session: Session, reporter: RecordingReporter | None = None, **params: object) -> dict:
@@ -122,33 +140,17 @@ def test_unknown_results_and_formats_are_errors(session: Session, params: dict, 
 
 
 def test_bodies_are_exported_where_they_were_fitted_to_the_present_poses(session: Session) -> None:
-    take, model = session.take("walk"), free_body()
-
-    def fit(people: tuple[int, ...] = (1,)) -> None:
-        pelvis = np.zeros((T, len(people), 3))
-        rotations = np.zeros((T, len(people), len(model.joints), 3))
-        pelvis[:, 1:] = rotations[:, 1:] = np.nan
-        BodySequence(
-            model=model.name,
-            joints=model.joints,
-            time_s=np.arange(T) / 25,
-            person_ids=people,
-            betas=np.zeros((len(people), model.n_shape)),
-            rotations_rad=rotations,
-            pelvis_mm=pelvis,
-            provenance=bodies_provenance(take, BASELINE),
-        ).save(take.layout.bodies(BASELINE))
-
+    take = session.take("walk")
     with pytest.raises(CoreError, match="GLB needs joint rotations and a body mesh") as refused:
         run(session, poses=BASELINE, formats=("glb",))
     assert "fit-body" in refused.value.hint
-    fit()
+    store_bodies(take)
     done = run(session, poses=BASELINE)
     names = {Path(file).name for file in done["files"]}
     assert {"walk_baseline.glb", "walk_baseline_P1.bvh", "walk_baseline.c3d"} <= names
     assert len(exported_files(session.layout.exports, "walk", BASELINE)) == len(names)
     assert take_status(session, take)["export"].state == "done"
-    fit()
+    store_bodies(take)
     assert "bodies of 'baseline' have changed" in take_status(session, take)["export"].reason
 
     one = poses()
@@ -158,7 +160,7 @@ def test_bodies_are_exported_where_they_were_fitted_to_the_present_poses(session
     two.save(take.layout.poses3d(BASELINE))
     with pytest.raises(CoreError, match="are not those of 'baseline'"):
         run(session, poses=BASELINE, formats=("glb",))
-    fit((1, 2))
+    store_bodies(take, (1, 2))
     reporter = RecordingReporter()
     run(session, reporter, poses=BASELINE, formats=("bvh",))
     assert any("No bodies were fitted to P2" in note for note, _ in reporter.notes)
@@ -178,6 +180,14 @@ def test_cancelling_stops_between_files(session: Session) -> None:
         run(session, RecordingReporter(cancel_after=1), formats=("csv", "json"))
     assert [p.suffix for p in session.layout.exports.iterdir() if p.suffix == ".json"] != []
     assert not (session.layout.exports / "walk_baseline.json").exists()
+
+
+def test_cancelling_stops_within_a_long_file(session: Session) -> None:
+    take = session.take("walk")
+    store_bodies(take)
+    with pytest.raises(CancelledError):
+        run(session, RecordingReporter(cancel_after=3), poses=BASELINE, formats=("ply",))
+    assert list(session.layout.exports.iterdir()) == [], "an unfinished folder is removed"
 
 
 def test_an_export_counts_only_once_its_manifest_is_written(session: Session) -> None:

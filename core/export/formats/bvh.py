@@ -59,7 +59,8 @@ class BvhExporter(Exporter):
         """Write one file per person that is present in any frame."""
         motion, paths = result.bodies, []
         rate = frame_rate_hz(result.poses)
-        for person in people_in(motion):
+        people = people_in(motion)
+        for index, person in enumerate(people):
             path = stem.with_name(f"{stem.name}_{person_label(motion.bodies.person_ids[person])}.bvh")
             number = f"%.{DECIMALS[options.units]}f"
             with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
@@ -67,8 +68,11 @@ class BvhExporter(Exporter):
                 frames = shown_frames(motion, person)
                 file.write(f"MOTION\nFrames: {len(frames) + 1}\nFrame Time: {1 / rate:.9f}\n")
                 formats = [number] * 3 + ["%.6f"] * (3 * len(motion.model.joints))
+                done = 0
                 for rows in _rows(motion, person, options):
+                    result.told((index + done / len(frames)) / len(people))
                     np.savetxt(file, rows + 0.0, fmt=formats)
+                    done += len(rows)
             paths.append(path)
         return paths
 

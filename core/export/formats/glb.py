@@ -28,6 +28,7 @@ from core.export.bodies import (
     rest_joints,
     strongest_bones,
     surface_notes,
+    terms_notes,
 )
 from core.export.exporter import (
     MM_PER,
@@ -122,7 +123,7 @@ class GlbExporter(Exporter):
     def notes(self, result: ExportedResult) -> list[str]:
         """Return how absent people are shown, and what of the surface is left out."""
         hidden = absence_notes(result, self.title, f"they are scaled to nothing ({_HIDDEN:g}) there")
-        return hidden + surface_notes(result, self.title)
+        return hidden + surface_notes(result, self.title) + terms_notes(result)
 
     def write(self, result: ExportedResult, stem: Path, options: ExportOptions) -> list[Path]:
         """Write one file."""

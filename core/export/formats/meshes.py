@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from core.disk import replacing_folder
+from core.export.bodies import terms_notes
 from core.export.exporter import (
     DECIMALS,
     Content,
@@ -66,6 +67,10 @@ class MeshSequenceExporter(Exporter):
             "MeshLab and Houdini."
         )
 
+    def notes(self, result: ExportedResult) -> list[str]:
+        """Return the terms of use of the surface."""
+        return terms_notes(result)
+
     def write(self, result: ExportedResult, stem: Path, options: ExportOptions) -> list[Path]:
         """Write a folder with one file per frame, and its origin."""
         motion = result.bodies
@@ -76,7 +81,8 @@ class MeshSequenceExporter(Exporter):
         labels = [person_label(i) for i in motion.bodies.person_ids]
         corners = _face_lines(faces - len(motion.model.template_mm)) if self.form == "obj" else ""
         with replacing_folder(folder, folder.with_name(f"{folder.name}.former")) as fresh:
-            for frame in range(len(motion.bodies.time_s)):
+            for frame in range(n_frames := len(motion.bodies.time_s)):
+                result.told(frame / n_frames)
                 path = fresh / f"{frame:06d}.{self.form}"
                 people = motion.people(frame)
                 vertices = to_file_coordinates(motion.vertices_mm(frame).astype(np.float64), options)

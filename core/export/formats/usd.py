@@ -26,6 +26,7 @@ from core.export.bodies import (
     rest_joints,
     strongest_bones,
     surface_notes,
+    terms_notes,
 )
 from core.export.exporter import (
     MM_PER,
@@ -67,7 +68,11 @@ class UsdExporter(Exporter):
 
     def notes(self, result: ExportedResult) -> list[str]:
         """Return how absent people are shown, and what of the surface is left out."""
-        return absence_notes(result, self.title, "they are invisible there") + surface_notes(result, self.title)
+        return (
+            absence_notes(result, self.title, "they are invisible there")
+            + surface_notes(result, self.title)
+            + terms_notes(result)
+        )
 
     def write(self, result: ExportedResult, stem: Path, options: ExportOptions) -> list[Path]:
         """Write one file."""
@@ -98,7 +103,9 @@ def _write_stage(path: Path, result: ExportedResult, options: ExportOptions) -> 
     model = motion.model
     about = {**asdict(result.origin), "body": model.name, "family": model.family, "terms": model.licence}
     world.GetPrim().SetCustomData({f"selfpose:{key}": value for key, value in about.items()})
-    for person in people_in(motion):
+    people = people_in(motion)
+    for index, person in enumerate(people):
+        result.told(index / len(people))
         _add_person(stage, motion, person, codes, options)
     stage.GetRootLayer().Save()
 
