@@ -86,7 +86,8 @@ def body_card(name: str) -> BodyCard:
     cards = {card.name: card for card in body_models()}
     if name not in cards:
         message = f"There is no body model '{name}' on this machine."
-        raise CoreError(message, f"{closest(name, list(cards))} Add a model with 'selfpose body-models --add FILE'.")
+        remedy = "Add it on the View page (Bodies), or with 'selfpose body-models --add FILE'."
+        raise CoreError(message, f"{closest(name, list(cards))} {remedy}")
     return cards[name]
 
 
