@@ -66,7 +66,7 @@ class TrainPage(ScrollPage):
         self.tools.addWidget(self.run_all)
         self.repair_notice = Banner()
         self.repair_notice.requested.connect(self._repair)
-        self.repair_first = QCheckBox("Repair the cameras first")
+        self.repair_first = QCheckBox("Repair the cameras first when all steps run")
         self.repair_first.setToolTip(
             "Run all steps repairs or synchronises the cameras before it trains (run --repair-rig)"
         )
@@ -498,6 +498,7 @@ class TrainPage(ScrollPage):
         self.outcome.setText(outcome)
         self.outcome.setVisible(bool(outcome))
         self._curves.setVisible(measured)
+        self._put_training_first(job is not None and job.active)
         self.cancel.setVisible(job is not None and job.active)
         self.resume.setVisible(job is not None and job.resumable)
         self.resume.setEnabled(not self._state.jobs.why_not())
@@ -507,6 +508,12 @@ class TrainPage(ScrollPage):
         text = progress_text(job) if job.active else outcome_text(job)
         self.losses.set_note(f"{job.title}: {text}")
         self.cancel.setEnabled(job.cancel_requested_s is None)
+
+    def _put_training_first(self, first: bool) -> None:
+        """Put the training above the evaluation of the last one while it runs, so that it is in sight."""
+        layout, top = self.columns.right, self.losses if first else self.results_card
+        if layout.indexOf(top) != 0:
+            layout.insertWidget(0, top)
 
     def _cancel(self) -> None:
         if self._watched is not None:
