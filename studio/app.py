@@ -11,14 +11,13 @@ from PySide6.QtCore import QCoreApplication, Qt
 from PySide6.QtWidgets import QApplication
 
 from core import NAME, __version__
-from core.errors import CoreError
 from studio.display import display_problem
 from studio.gc_guard import GcGuard
 from studio.icons import icon
 from studio.log import CrashReporter, start_logging
 from studio.main_window import MainWindow
 from studio.settings import SettingsStore, user_settings_file
-from studio.shell.dialogs import ErrorDialog, show_error_dialog
+from studio.shell.dialogs import ErrorDialog
 from studio.state.app_state import AppState
 from studio.theme import apply_theme
 
@@ -58,10 +57,7 @@ def run_window(argv: Sequence[str] | None = None) -> int:
     if arguments.sample or (arguments.session is None and settings.is_new):
         window.open_sample()
     elif arguments.session is not None:
-        try:
-            window.state.open(arguments.session)
-        except CoreError as error:
-            show_error_dialog(error, window)
+        window.pages.when_complete(lambda: window.open_path(arguments.session))
     code = app.exec()
     gc_guard.stop()
     return code

@@ -36,6 +36,7 @@ from studio.shell.dialogs import AboutDialog, ShortcutsDialog, show_error_dialog
 from studio.shell.drops import classify_drop
 from studio.shell.guide import GuideDialog
 from studio.shell.housekeeping import Housekeeping
+from studio.shell.lazy_pages import LazyPages
 from studio.shell.navigation import NavigationRail
 from studio.shell.new_session_dialog import NewSessionDialog
 from studio.shell.sample import SampleOpener
@@ -78,10 +79,9 @@ class MainWindow(QMainWindow):
         self.rail = NavigationRail(self._specs)
         self.top_bar = TopBar(state, self.registry, self.open_path)
         self.welcome = WelcomePage(self.registry, state.settings, self._specs)
-        self.pages = {spec.name: spec.make(state) for spec in self._specs}
         self.stack = QStackedWidget()
-        for page in (self.welcome, *self.pages.values()):
-            self.stack.addWidget(page)
+        self.stack.addWidget(self.welcome)
+        self.pages = LazyPages(self._specs, state, self.stack, self._page_built)
         self.jobs_panel = JobsPanel(state)
         self.housekeeping = Housekeeping(state, self)
         self.setAcceptDrops(True)
@@ -96,11 +96,12 @@ class MainWindow(QMainWindow):
         self.jobs_panel.rename_requested.connect(self.housekeeping.rename_job)
         self.jobs_panel.delete_requested.connect(self.housekeeping.delete_job)
         self.housekeeping.done.connect(self._say)
+        state.session_opening.connect(self.pages.complete)  # pages follow the session from the beginning
         state.session_changed.connect(self._session_changed)
         state.content_changed.connect(self._read_steps)
         state.jobs.active_changed.connect(self._show_steps)
         for signal in (state.content_changed, state.jobs.active_changed):
-            signal.connect(self.registry.refresh)  # after the pages, which are asked
+            signal.connect(self.registry.refresh)
         self.registry.refused.connect(self._refused)
         state.volume.shown.connect(self._show_volume)
         state.page_requested.connect(self._show_requested)
@@ -110,12 +111,13 @@ class MainWindow(QMainWindow):
         self._restore()
         self._session_changed()
         self.registry.refresh()
+        self.pages.build()
 
     @property
     def page_name(self) -> str:
         """Name of the visible page; empty on the welcome page."""
         current = self.stack.currentWidget()
-        return next((name for name, page in self.pages.items() if page is current), "")
+        return next((name for name, page in self.pages.made.items() if page is current), "")
 
     def show_page(self, name: str) -> None:
         """Switch to a page."""
@@ -220,7 +222,8 @@ class MainWindow(QMainWindow):
         self.state.jobs.detach()
         self.state.undo.clear()  # otherwise it emits a signal while it is being deleted
         self.sample.shut_down()
-        for page in self.pages.values():
+        self.pages.stop()
+        for page in self.pages.made.values():
             if isinstance(page, ClosablePage):
                 page.shut_down()
         self.state.settings.update(geometry=bytes(self.saveGeometry().toBase64().data()).decode())
@@ -279,11 +282,21 @@ class MainWindow(QMainWindow):
             bind(name, slot)
         for spec in self._specs:
             bind(spec.action.id, partial(self.show_page, spec.name))
-            page = self.pages[spec.name]
             for action in spec.actions:
-                assert isinstance(page, ActionPage), f"the page {spec.name!r} declares actions but cannot act"
-                bind(action.id, partial(self._act_on_page, spec.name, action.id), partial(page.why_not, action.id))
+                why_not = partial(self._why_not_on_page, spec.name, action.id)
+                bind(action.id, partial(self._act_on_page, spec.name, action.id), why_not)
         assert not self.registry.unbound()
+
+    def _page_built(self, spec: PageSpec, page: QWidget) -> None:
+        assert isinstance(page, ActionPage) or not spec.actions, f"{spec.name!r} declares actions but cannot act"
+        for signal in (self.state.content_changed, self.state.jobs.active_changed):
+            signal.disconnect(self.registry.refresh)
+            signal.connect(self.registry.refresh)  # after the pages, which are asked
+
+    def _why_not_on_page(self, page_name: str, action: str) -> str:
+        """Return why an action of a page is blocked; empty if it is not, or the page is not built yet."""
+        page = self.pages.made.get(page_name)
+        return page.why_not(action) if isinstance(page, ActionPage) else ""
 
     def _act_on_page(self, page_name: str, action: str) -> None:
         """Switch to a page and have it carry out one of its actions."""
@@ -399,9 +412,12 @@ class MainWindow(QMainWindow):
             self.state.jobs.cancel(tracked)
 
     def _sample_opened(self, session: Session) -> None:
+        self.pages.when_complete(partial(self._play, session))
+
+    def _play(self, session: Session) -> None:
+        """Open a session and play what it shows."""
         self.welcome.show_busy("")
         self.state.set_session(session)
-        page = self.pages.get(self.page_name)
         for page in self.pages.values():
             if isinstance(page, PlayingPage) and page.isVisible():
                 page.play()

@@ -59,7 +59,7 @@ class PageSpec:
         summary: A few words for the welcome page.
         icon: File name in `resources/icons`.
         shortcut: Keys that open the page, in Qt's spelling; may be empty.
-        factory: `package.module:Class` of the widget; imported when the window is built, called with the `AppState`.
+        factory: `package.module:Class` of the widget; imported when the page is built, called with the `AppState`.
         steps: Steps of `core.session.status` that make up the page's state.
         verbs: Job verbs that belong to the page; while one of them runs, the page is "running".
         actions: Actions that the page carries out; its widget is an `ActionPage` if there are any.

@@ -39,6 +39,7 @@ class AppState(QObject):
         comparison_name: Name of the 3D result that the selected one is compared with; empty for none.
 
     Signals:
+        session_opening: Another session is about to be opened.
         session_changed: Another session is open, or none.
         take_changed: Another take is selected.
         poses_changed: Another 3D result of the take is selected.
@@ -47,6 +48,7 @@ class AppState(QObject):
         content_changed: Follows the others, once for all of them: what a page shows has changed.
     """
 
+    session_opening = Signal()
     session_changed = Signal()
     take_changed = Signal()
     poses_changed = Signal()
@@ -105,6 +107,8 @@ class AppState(QObject):
 
     def set_session(self, session: Session | None) -> None:
         """Switch to another session, or to none."""
+        if session is not None:
+            self.session_opening.emit()
         self._session = session
         self._take_name = self._poses_name = self.comparison_name = ""
         self.jobs.attach(session)

@@ -80,6 +80,11 @@ class TileGrid(QWidget):
         self._tiles, self._columns = list(tiles), 0
         self._arrange(self.width())
 
+    def insert_tile(self, index: int, tile: QWidget) -> None:
+        """Insert a tile."""
+        self._tiles.insert(index, tile)
+        self.relayout()
+
     def relayout(self) -> None:
         """Repeat the layout after tiles were shown or hidden."""
         self._columns = 0

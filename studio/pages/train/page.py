@@ -268,10 +268,7 @@ class TrainPage(ScrollPage):
         self.outcome = make_label("", "strong")
         self.held_out = HeldOutView(self)
         self._curves = TileGrid(tile_px=260, max_columns=2)
-        self.plots: list[tuple[Plot, LossPlot]] = []
-        for plot in PLOTS:
-            self.plots.append((plot, _loss_plot(plot)))
-        self._curves.set_tiles([widget for _, widget in self.plots])
+        self.plots: list[tuple[Plot, LossPlot]] = []  # those that have had data
         self.losses.body.addWidget(self._no_losses)
         self.losses.body.addWidget(self.outcome)
         self.losses.body.addWidget(self.held_out)
@@ -474,11 +471,27 @@ class TrainPage(ScrollPage):
             self._show_job()
 
     def _add(self, metrics: list[Metric]) -> None:
-        for plot, widget in self.plots:
-            widget.add(metric for metric in metrics if plot.shows(metric.name))
+        for plot in PLOTS:
+            shown = [metric for metric in metrics if plot.shows(metric.name)]
+            if shown:
+                self._plot(plot).add(shown)
+        for _plot, widget in self.plots:
             if widget.isHidden() == bool(widget.names):
                 widget.setVisible(bool(widget.names))
                 self._curves.relayout()
+
+    def _plot(self, plot: Plot) -> LossPlot:
+        """Return a plot, which is made when it gets its first data: building all of them would hold up the window."""
+        for known, widget in self.plots:
+            if known is plot:
+                return widget
+        made = LossPlot(
+            plot.title, plot.unit, logarithmic=plot.logarithmic, labels=plot.labels, reference=plot.reference
+        )
+        at = sum(PLOTS.index(known) < PLOTS.index(plot) for known, _ in self.plots)
+        self.plots.insert(at, (plot, made))
+        self._curves.insert_tile(at, made)
+        return made
 
     def _job_changed(self, tracked: TrackedJob) -> None:
         if tracked is self._watched:
@@ -526,7 +539,3 @@ class TrainPage(ScrollPage):
             except CoreError as error:
                 show_error_dialog(error, self.window())
             self._show_steps()
-
-
-def _loss_plot(plot: Plot) -> LossPlot:
-    return LossPlot(plot.title, plot.unit, logarithmic=plot.logarithmic, labels=plot.labels, reference=plot.reference)
