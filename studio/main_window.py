@@ -97,11 +97,7 @@ class MainWindow(QMainWindow):
         self.jobs_panel.delete_requested.connect(self.housekeeping.delete_job)
         self.housekeeping.done.connect(self._say)
         state.session_opening.connect(self.pages.complete)  # pages follow the session from the beginning
-        state.session_changed.connect(self._session_changed)
-        state.content_changed.connect(self._read_steps)
-        state.jobs.active_changed.connect(self._show_steps)
-        for signal in (state.content_changed, state.jobs.active_changed):
-            signal.connect(self.registry.refresh)
+        self._follow_state()
         self.registry.refused.connect(self._refused)
         state.volume.shown.connect(self._show_volume)
         state.page_requested.connect(self._show_requested)
@@ -289,9 +285,21 @@ class MainWindow(QMainWindow):
 
     def _page_built(self, spec: PageSpec, page: QWidget) -> None:
         assert isinstance(page, ActionPage) or not spec.actions, f"{spec.name!r} declares actions but cannot act"
-        for signal in (self.state.content_changed, self.state.jobs.active_changed):
-            signal.disconnect(self.registry.refresh)
-            signal.connect(self.registry.refresh)  # after the pages, which are asked
+        self._follow_state(again=True)
+
+    def _follow_state(self, *, again: bool = False) -> None:
+        """Follow the state after the pages that are built so far: they know what changed before they are shown."""
+        state = self.state
+        for signal, slot in (
+            (state.session_changed, self._session_changed),
+            (state.content_changed, self._read_steps),
+            (state.jobs.active_changed, self._show_steps),
+            (state.content_changed, self.registry.refresh),
+            (state.jobs.active_changed, self.registry.refresh),
+        ):
+            if again:
+                signal.disconnect(slot)
+            signal.connect(slot)
 
     def _why_not_on_page(self, page_name: str, action: str) -> str:
         """Return why an action of a page is blocked; empty if it is not, or the page is not built yet."""
@@ -335,24 +343,21 @@ class MainWindow(QMainWindow):
     def _landing_page(self) -> str:
         """Return the landing page if it has something to show, otherwise the first page before it that is not done."""
         session = self.state.session
-        if session is not None and len(session.take_names()) > _FEW_TAKES:
+        if session is None or len(session.take_names()) > _FEW_TAKES:
+            self._steps = {}
             return next(spec.name for spec in self._specs if spec.landing)  # their states take long to read
-        states = page_states(self.state, self._specs)
+        self._steps_read(read_steps(session))
+        states = page_states(self.state, self._specs, self._steps)
         landing = next((s.name for s in self._specs if s.landing), "")
         if landing and states[landing].state == "done":
             return landing
         return next((s.name for s in self._specs if s.landing or states[s.name].state != "done"), self._specs[0].name)
 
     def _read_steps(self) -> None:
-        """Read the states of the pages from disk: at once for a few takes, else in the background."""
-        session = self.state.session
+        """Read the states of the pages from disk, in the background."""
         self._background.drop()
-        if session is None:
-            return
-        if len(session.take_names()) <= _FEW_TAKES:
-            self._steps_read(read_steps(session))
-        else:
-            self._background.run(partial(read_steps, session), self._steps_read)
+        if self.state.session is not None:
+            self._background.run(partial(read_steps, self.state.session), self._steps_read)
 
     def _steps_read(self, steps: dict[str, StepView] | CoreError) -> None:
         self._steps = steps

@@ -132,18 +132,18 @@ class Pose3DSequence:
         """
         if not path.is_file():
             raise CoreError(f"{path} does not exist.", "Run the step that computes these 3D poses.")
-        import h5netcdf
+        import h5py  # h5netcdf takes as long to look at dimensions as it takes to read the arrays
 
         try:
-            with h5netcdf.File(path, "r") as file:
-                schema = int(file.attrs["schema"])
+            with h5py.File(path, "r") as file:
+                schema = int(np.ravel(file.attrs["schema"])[0])
                 if schema > POSES_SCHEMA:
                     raise CoreError(
                         f"{path} was written by a newer version (schema {schema}, expected up to {POSES_SCHEMA}).",
                         "Update the program.",
                     )
                 name = str(file.attrs["skeleton"])
-                covariance, axes = file.variables.get("covariance"), (0, 4, 3, 1, 2)
+                covariance, axes = file.get("covariance"), (0, 4, 3, 1, 2)
                 return cls(
                     skeleton=skeleton(name) if name in SKELETONS else _unknown(name, path),
                     time_s=file["time"][...],

@@ -137,7 +137,7 @@ def test_rig_is_imported_through_the_dialog_and_shown(window: MainWindow, qtbot,
     rows = page.check.findings_card.findChildren(FindingRow)
     assert len(rows) >= 4
     assert {row.level for row in rows} <= {"ok", "warning", "error"}
-    assert window.rail.buttons["calibrate"].step_state == "done"
+    qtbot.waitUntil(lambda: window.rail.buttons["calibrate"].step_state == "done")
     page.steps.show_panel("world")
     assert page.overlay.empty.isVisible()  # no take yet
 
@@ -427,7 +427,7 @@ def test_only_plots_with_data_are_shown(opened: MainWindow, qtbot) -> None:
     opened.show_page("train")
 
     def shown() -> list[str]:
-        return [plot.title for plot, widget in page.plots if widget.isVisible()]
+        return [plot.title for plot, widget in page.training.plots if widget.isVisible()]
 
     _finished_training(session, "paper", ["backbone/loss", "root/loss", "finetune/attention", "finetune/loss"])
     opened.state.set_session(session)
@@ -443,9 +443,9 @@ def test_only_plots_with_data_are_shown(opened: MainWindow, qtbot) -> None:
 
 @pytest.mark.slow
 def test_a_held_out_frame_follows_the_networks(opened: MainWindow, qtbot) -> None:
-    session, page = _session(opened), opened.pages["train"]
+    session, held_out = _session(opened), opened.pages["train"].training.held_out
     opened.show_page("train")
-    assert not page.held_out.isVisible()
+    assert not held_out.isVisible()
     _finished_training(session, "quick", ["held_out/px"])
     run = session.runs()[-1]
     people = (np.full((15, 2), 100.0), np.full((15, 2), 300.0))
@@ -453,21 +453,25 @@ def test_a_held_out_frame_follows_the_networks(opened: MainWindow, qtbot) -> Non
     frame = HeldOutFrame(take="two_people", camera="cam02", image=2, skeleton="panoptic15", triangulated=people)
     dataclasses.replace(frame, predicted=people[:1], step=50).save(run.held_out_frame)
     opened.state.set_session(session)
-    qtbot.waitUntil(page.held_out.isVisible)
+    qtbot.waitUntil(held_out.isVisible)
     size_px = session.take("two_people").camera("cam02").size_px
-    image, (before,), (now,) = page.held_out.now.image, page.held_out.before.lines, page.held_out.now.lines
+    image, (before,), (now,) = (
+        held_out.now.image,
+        held_out.before.lines,
+        held_out.now.lines,
+    )
     scale = image.width() / size_px[0]
     assert len(before.paths_px) == 2 * len(now.paths_px) == 2 * len(PANOPTIC15.bones)
     np.testing.assert_allclose(now.paths_px[0], 100.5 * scale - 0.5)
-    assert page.held_out.now.caption == "Networks, step 50"
+    assert held_out.now.caption == "Networks, step 50"
 
     dataclasses.replace(frame, predicted=people, step=1200).save(run.held_out_frame)
     tracked = opened.state.jobs.jobs[-1]
     opened.state.jobs.measured.emit(tracked, [Metric(name="held_out/px", value=9.0, step=1200)])
-    qtbot.waitUntil(lambda: page.held_out.now.caption == "Networks, step 1,200")
+    qtbot.waitUntil(lambda: held_out.now.caption == "Networks, step 1,200")
     run.held_out_frame.write_text("{}", encoding="utf-8")
     opened.state.jobs.measured.emit(tracked, [Metric(name="held_out/px", value=9.0, step=1250)])
-    qtbot.waitUntil(lambda: not page.held_out.isVisible())
+    qtbot.waitUntil(lambda: not held_out.isVisible())
 
 
 def test_every_stage_of_training_has_a_plot() -> None:
@@ -490,9 +494,9 @@ def test_baseline_and_trained_are_compared_with_a_verdict(opened: MainWindow, qt
     opened.show_page("train")
     opened.state.refresh()
     page = opened.pages["train"]
-    assert page.table is not None
-    qtbot.waitUntil(page.table.isVisible)
-    words = [label.text() for label in page.results_card.findChildren(QLabel) if label.isVisible()]
+    assert page.evaluation.table is not None
+    qtbot.waitUntil(page.evaluation.table.isVisible)
+    words = [label.text() for label in page.evaluation.findChildren(QLabel) if label.isVisible()]
     assert "The trained network is better." in words
     found = load_comparison(take)
     assert found is not None
@@ -508,7 +512,7 @@ def test_baseline_and_trained_are_compared_with_a_verdict(opened: MainWindow, qt
     index, row = by_title["Observed joints found"]
     assert row[1:] == ("92.0%", "8.0%")
     assert found.tones[index, 1] == "good"
-    (plot,) = page.results_card.findChildren(FoundPlot)
+    (plot,) = page.evaluation.findChildren(FoundPlot)
     assert list(plot.curves) == ["Triangulation", "Trained"]
     np.testing.assert_allclose(plot.curves["Trained"].yData, [0, 8, 8])
 
@@ -577,8 +581,8 @@ def test_export_writes_files_and_lists_them(opened: MainWindow, qtbot, tmp_path:
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert any(n.endswith(".csv") for n in names)
     assert any(n.endswith(".json") for n in names)
-    assert page.table is not None
-    assert {page.table.item(r, 0).text() for r in range(page.table.rowCount())} <= names
+    assert page.evaluation.table is not None
+    assert {page.evaluation.table.item(r, 0).text() for r in range(page.evaluation.table.rowCount())} <= names
     assert page.open_folder.isVisible()
 
 

@@ -406,6 +406,8 @@ class CalibratePage(StepPage):
 
     def _jobs_changed(self) -> None:
         session = self._state.session
-        if session is not None:
+        if not self.isVisible():
+            self._stale = True
+        elif session is not None:
             self._show_takes(results.board_takes(session))
             self.calibrations.show_calibrations(kept_calibrations(session), self._state.jobs.why_not())

@@ -8,18 +8,12 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QCheckBox, QGridLayout, QVBoxLayout, QWidget
 
 from core.errors import CoreError
-from core.jobs import Metric
-from core.session.inputs import outdated_evaluation
-from studio.jobs.text import outcome_text, progress_text
 from studio.jobs.tracked import TrackedJob
-from studio.pages.train import presenter, training_text
-from studio.pages.train.comparison import load_comparison
+from studio.pages.train import presenter
 from studio.pages.train.consent_dialog import ConsentDialog
-from studio.pages.train.held_out import HeldOutView
-from studio.pages.train.plots import PLOTS, Plot
+from studio.pages.train.evaluation_card import EvaluationCard
 from studio.pages.train.step_widget import StepWidget
-from studio.plots.found_plot import FoundPlot
-from studio.plots.loss_plot import LossPlot
+from studio.pages.train.training_card import TrainingCard
 from studio.shell.dialogs import show_error_dialog
 from studio.shell.repair import RepairOffer, load_offer, start_repair
 from studio.shell.replace_dialog import ask_to_replace
@@ -33,10 +27,7 @@ from studio.volume.editor import VolumeEditor
 from studio.widgets.buttons import ReasonButton, button, set_blocked
 from studio.widgets.card import Card, clear_layout, separator
 from studio.widgets.choice import Choice
-from studio.widgets.columns import Columns, TileGrid
-from studio.widgets.data_table import DataTable
-from studio.widgets.empty_state import EmptyState
-from studio.widgets.finding_row import FindingRow
+from studio.widgets.columns import Columns
 from studio.widgets.page.banner import Banner
 from studio.widgets.page.scroll_page import ScrollPage
 from studio.widgets.text import make_label, set_role
@@ -53,7 +44,6 @@ class TrainPage(ScrollPage):
     def __init__(self, state: AppState, parent: QWidget | None = None) -> None:
         super().__init__("Train", "From footage to 3D, step by step or all at once.", parent)
         self._state = state
-        self._watched: TrackedJob | None = None
         self._offer: RepairOffer | None = None
         self._shown_step: tuple[str, int, int] | None = None
         self.run_all = ReasonButton(
@@ -78,17 +68,16 @@ class TrainPage(ScrollPage):
         self.columns.left.addWidget(self._settings_card())
         self.columns.left.addWidget(self._volume_card())
         self.columns.left.addStretch(1)
-        self.columns.right.addWidget(self._results_card())
-        self.columns.right.addWidget(self._losses_card())
+        self.evaluation, self.training = EvaluationCard(state), TrainingCard(state)
+        self.training.shown.connect(self._put_training_first)
+        self.columns.right.addWidget(self.evaluation)
+        self.columns.right.addWidget(self.training)
         self.columns.right.addStretch(1)
         self.estimator.currentIndexChanged.connect(self._estimator_chosen)
         self.preset.currentIndexChanged.connect(self._preset_chosen)
         state.volume.changed.connect(self._volume_changed)
         jobs = state.jobs
-        jobs.measured.connect(self._measured)
         jobs.changed.connect(self._job_changed)
-        jobs.added.connect(self._watch_again)
-        jobs.cleared.connect(self._watch_again)
         jobs.active_changed.connect(self._active_changed)
         self.refresh_when_visible(state.content_changed)
 
@@ -169,7 +158,7 @@ class TrainPage(ScrollPage):
         self._show_takes()
         self._show_estimators()
         self._show_steps()
-        self._show_comparison()
+        self.evaluation.refresh()
         self._show_preset()
         self._show_input()
         self._volume_changed()
@@ -255,33 +244,6 @@ class TrainPage(ScrollPage):
         card.tools.addWidget(self.volume_3d)
         card.body.addWidget(self.volume)
         return card
-
-    def _losses_card(self) -> Card:
-        self.losses = Card("Training")
-        self.cancel = button("Cancel", "normal", "stop", "Stop after saving a checkpoint; can be resumed")
-        self.resume = button("Resume", "normal", "retry", "Continue from the last checkpoint")
-        self.cancel.clicked.connect(self._cancel)
-        self.resume.clicked.connect(self._resume)
-        self.losses.tools.addWidget(self.cancel)
-        self.losses.tools.addWidget(self.resume)
-        self._no_losses = EmptyState("train", *training_text.training_state(None))
-        self.outcome = make_label("", "strong")
-        self.held_out = HeldOutView(self)
-        self._curves = TileGrid(tile_px=260, max_columns=2)
-        self.plots: list[tuple[Plot, LossPlot]] = []  # those that have had data
-        self.losses.body.addWidget(self._no_losses)
-        self.losses.body.addWidget(self.outcome)
-        self.losses.body.addWidget(self.held_out)
-        self.losses.body.addWidget(self._curves)
-        return self.losses
-
-    def _results_card(self) -> Card:
-        self.results_card = Card("Evaluation")
-        self.results_body = QVBoxLayout()
-        self.results_body.setSpacing(GRID_PX)
-        self.results_card.body.addLayout(self.results_body)
-        self.table: DataTable | None = None
-        return self.results_card
 
     def _pressed(self) -> None:
         sender = self.sender()
@@ -394,7 +356,7 @@ class TrainPage(ScrollPage):
         self.run_all.set_blocked(self._run_all_blocked())
         self.bring_up_to_date.setVisible(presenter.is_outdated(steps))
         set_blocked(self.bring_up_to_date, self._state.jobs.why_not(), UPDATE_TIP)
-        self._show_job()
+        self.training.show_job()
 
     def _run_all_blocked(self) -> str:
         """Return why not all steps can be run; empty if they can."""
@@ -411,36 +373,7 @@ class TrainPage(ScrollPage):
         except CoreError as error:
             return error.message
 
-    def _show_comparison(self) -> None:
-        clear_layout(self.results_body)
-        self.table = None
-        try:
-            take = self._state.take
-            comparison = load_comparison(take) if take is not None else None
-        except CoreError as error:
-            self.results_body.addWidget(FindingRow("error", error.message, error.hint))
-            return
-        if comparison is None:
-            self.results_body.addWidget(
-                make_label("Run Evaluate to compare triangulation and trained networks.", "muted")
-            )
-            return
-        session = self._state.session
-        if session is not None and take is not None and (outdated := outdated_evaluation(session, take)):
-            self.results_body.addWidget(FindingRow("warning", f"These metrics are out of date. {outdated}"))
-        verdict = make_label(comparison.verdict, "strong")
-        self.results_body.addWidget(verdict)
-        if comparison.details:
-            self.results_body.addWidget(make_label(comparison.details, "small"))
-        self.table = DataTable(comparison.headers, right=range(1, len(comparison.headers)), stretch=0)
-        self.table.set_rows(comparison.rows, comparison.tones)
-        self.results_body.addWidget(self.table)
-        if comparison.curves is not None:
-            self.results_body.addWidget(FoundPlot(comparison.curves.percent_height, comparison.curves.found))
-        self.results_body.addWidget(make_label(comparison.context, "small"))
-
     def _active_changed(self) -> None:
-        self._watch_again()
         if self.isVisible():
             self._show_steps()
 
@@ -448,94 +381,15 @@ class TrainPage(ScrollPage):
         self._show_steps()
         self._show_input()
 
-    def _watch_again(self) -> None:
-        """Show the losses of the running or newest training job, with its whole history."""
-        watched = presenter.watched_job(self._state.jobs)
-        if watched is self._watched and watched is not None:
-            return
-        self._watched = watched
-        self.held_out.show_job(self._state.session, watched)
-        for _plot, widget in self.plots:
-            widget.reset()
-        if watched is not None:
-            self._add(watched.metrics)
-        self._show_job()
-
-    def _measured(self, tracked: TrackedJob, metrics: list[Metric]) -> None:
-        before = self._watched
-        self._watch_again()
-        if tracked is self._watched and tracked is before:
-            self._add(metrics)
-            if any(metric.name.startswith("held_out/") for metric in metrics):
-                self.held_out.show_job(self._state.session, tracked)
-            self._show_job()
-
-    def _add(self, metrics: list[Metric]) -> None:
-        for plot in PLOTS:
-            shown = [metric for metric in metrics if plot.shows(metric.name)]
-            if shown:
-                self._plot(plot).add(shown)
-        for _plot, widget in self.plots:
-            if widget.isHidden() == bool(widget.names):
-                widget.setVisible(bool(widget.names))
-                self._curves.relayout()
-
-    def _plot(self, plot: Plot) -> LossPlot:
-        """Return a plot, which is made when it gets its first data: building all of them would hold up the window."""
-        for known, widget in self.plots:
-            if known is plot:
-                return widget
-        made = LossPlot(
-            plot.title, plot.unit, logarithmic=plot.logarithmic, labels=plot.labels, reference=plot.reference
-        )
-        at = sum(PLOTS.index(known) < PLOTS.index(plot) for known, _ in self.plots)
-        self.plots.insert(at, (plot, made))
-        self._curves.insert_tile(at, made)
-        return made
-
     def _job_changed(self, tracked: TrackedJob) -> None:
-        if tracked is self._watched:
-            self._show_job()
         if tracked.step != self._shown_step:  # a job that chains several has reached another one
             self._shown_step = tracked.step
             self._show_steps()
         if not tracked.active:
             self._show_preset()  # its duration is known now
 
-    def _show_job(self) -> None:
-        job = self._watched
-        measured = job is not None and bool(job.metrics)
-        self._no_losses.setVisible(not measured)
-        self._no_losses.show_message(*training_text.training_state(job))
-        outcome = training_text.training_outcome(job) if measured else ""
-        self.outcome.setText(outcome)
-        self.outcome.setVisible(bool(outcome))
-        self._curves.setVisible(measured)
-        self._put_training_first(job is not None and job.active)
-        self.cancel.setVisible(job is not None and job.active)
-        self.resume.setVisible(job is not None and job.resumable)
-        self.resume.setEnabled(not self._state.jobs.why_not())
-        if job is None:
-            self.losses.set_note("")
-            return
-        text = progress_text(job) if job.active else outcome_text(job)
-        self.losses.set_note(f"{job.title}: {text}")
-        self.cancel.setEnabled(job.cancel_requested_s is None)
-
-    def _put_training_first(self, first: bool) -> None:
+    def _put_training_first(self) -> None:
         """Put the training above the evaluation of the last one while it runs, so that it is in sight."""
-        layout, top = self.columns.right, self.losses if first else self.results_card
+        layout, top = self.columns.right, self.training if self.training.running else self.evaluation
         if layout.indexOf(top) != 0:
             layout.insertWidget(0, top)
-
-    def _cancel(self) -> None:
-        if self._watched is not None:
-            self._state.jobs.cancel(self._watched)
-
-    def _resume(self) -> None:
-        if self._watched is not None:
-            try:
-                self._state.jobs.resume(self._watched)
-            except CoreError as error:
-                show_error_dialog(error, self.window())
-            self._show_steps()
