@@ -432,13 +432,12 @@ def test_only_plots_with_data_are_shown(opened: MainWindow, qtbot) -> None:
     _finished_training(session, "paper", ["backbone/loss", "root/loss", "finetune/attention", "finetune/loss"])
     opened.state.set_session(session)
     opened.show_page("train")
-    qtbot.waitUntil(lambda: len(shown()) > 0)
-    assert shown() == ["Fine-tuning, confident 2D poses", "Root network, own rig", "Backbone, own images"]
+    own = ["Fine-tuning, confident 2D poses", "Root network, own rig", "Backbone, own images"]
+    qtbot.waitUntil(lambda: shown() == own)
     _finished_training(session, "quick", ["held_out/px", "held_out/camera_px", "ray_refiner/mm"])
     opened.state.set_session(session)
     opened.show_page("train")
-    qtbot.waitUntil(lambda: "Ray refiner, synthetic people" in shown())
-    assert shown() == ["2D error on held-out frames", "Ray refiner, synthetic people"]
+    qtbot.waitUntil(lambda: shown() == ["2D error on held-out frames", "Ray refiner, synthetic people"])
 
 
 @pytest.mark.slow
@@ -572,7 +571,7 @@ def test_export_writes_files_and_lists_them(opened: MainWindow, qtbot, tmp_path:
     opened.state.refresh()
     assert page.export.push.isEnabled()
     assert page.result.currentData() == BASELINE
-    assert opened.rail.buttons["view"].step_state == "done"
+    qtbot.waitUntil(lambda: opened.rail.buttons["view"].step_state == "done")
     for name, box in page.boxes.items():
         box.setChecked(name in ("csv", "json"))
     qtbot.keyClicks(page.folder, str(tmp_path / "out"))
@@ -581,8 +580,8 @@ def test_export_writes_files_and_lists_them(opened: MainWindow, qtbot, tmp_path:
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert any(n.endswith(".csv") for n in names)
     assert any(n.endswith(".json") for n in names)
-    assert page.evaluation.table is not None
-    assert {page.evaluation.table.item(r, 0).text() for r in range(page.evaluation.table.rowCount())} <= names
+    assert page.table is not None
+    assert {page.table.item(r, 0).text() for r in range(page.table.rowCount())} <= names
     assert page.open_folder.isVisible()
 
 

@@ -10,8 +10,8 @@ from PySide6.QtWidgets import QCheckBox, QGridLayout, QVBoxLayout, QWidget
 from core.errors import CoreError
 from studio.jobs.tracked import TrackedJob
 from studio.pages.train import presenter
+from studio.pages.train.comparison_card import ComparisonCard
 from studio.pages.train.consent_dialog import ConsentDialog
-from studio.pages.train.evaluation_card import EvaluationCard
 from studio.pages.train.step_widget import StepWidget
 from studio.pages.train.training_card import TrainingCard
 from studio.shell.dialogs import show_error_dialog
@@ -68,7 +68,7 @@ class TrainPage(ScrollPage):
         self.columns.left.addWidget(self._settings_card())
         self.columns.left.addWidget(self._volume_card())
         self.columns.left.addStretch(1)
-        self.evaluation, self.training = EvaluationCard(state), TrainingCard(state)
+        self.evaluation, self.training = ComparisonCard(state), TrainingCard(state)
         self.training.shown.connect(self._put_training_first)
         self.columns.right.addWidget(self.evaluation)
         self.columns.right.addWidget(self.training)

@@ -15,7 +15,7 @@ from studio.widgets.finding_row import FindingRow
 from studio.widgets.text import make_label
 
 
-class EvaluationCard(Card):
+class ComparisonCard(Card):
     """Newest evaluation of the selected take.
 
     Args:
