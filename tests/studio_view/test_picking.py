@@ -108,5 +108,5 @@ def test_a_joint_is_named_pinned_and_followed(
     page._state.set_session(None)
     page._state.set_session(numbered_session)
     assert [c.pin for c in page.graphs.curves] == [Pin(2, "left_knee")], "pins last as long as the window"
-    page.graphs.closed.emit(Pin(2, "left_knee"))
+    page.graphs.close_pin(Pin(2, "left_knee"))
     assert page.graphs.isHidden()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtGui import QHideEvent, QKeyEvent, QShowEvent
@@ -15,19 +14,18 @@ from studio.pages.view.divider import Divider
 from studio.pages.view.exports import ViewExports
 from studio.pages.view.face_drag import FaceDrag, face_at
 from studio.pages.view.joints.graphs import JointGraphs
-from studio.pages.view.joints.picking import Pin
 from studio.pages.view.joints.series import JointMotions
 from studio.pages.view.options import SHOW_VIDEO_BODIES, toolbar_options
 from studio.pages.view.panels import EvaluationCard, PeoplePanel, VolumePanel
 from studio.pages.view.pointer import Drag, ScenePointer
 from studio.pages.view.presenter import ViewPresenter
 from studio.pages.view.toolbar import ViewStrip, ViewToolbar
+from studio.pages.view.view_modes import ViewModes
 from studio.shell.dialogs import show_error_dialog
 from studio.shell.updating import UPDATE_TIP, start_update
 from studio.state.app_state import AppState
 from studio.theme import GRID_PX, Theme, current_theme, theme_changed
 from studio.viewport.accuracy_colours import ACCURACY_TITLE
-from studio.viewport.camera import ViewName
 from studio.viewport.canvas import Viewport
 from studio.viewport.layers.accuracy import SHOW_ACCURACY
 from studio.viewport.layers.cameras import SHOW_CAMERAS
@@ -144,11 +142,13 @@ class ViewPage(QWidget):
         self.bodies = BodiesCard(self._state)
         self.people = PeoplePanel()
         self.people.hide()
-        self.graphs = JointGraphs(self.timeline.bar)
-        self._pins: dict[Path, list[Pin]] = {}
+        self.graphs = JointGraphs(self.timeline.bar, self.presenter.curves)
         self.pointer = ScenePointer(self.viewport, self._joints_shown, self._grab)
         self.divider = Divider(self.viewport)
         self.views = ViewStrip(self.viewport)
+        self.modes = ViewModes(
+            self.presenter, self.viewport, self.views, self.divider, self.panes, self._compared_layers
+        )
         self.volume = VolumePanel(self._state.volume, self.viewport)
         self.volume.hide()
         self.legend = LevelLegend(self.viewport)
@@ -198,10 +198,9 @@ class ViewPage(QWidget):
         self.toolbar.comparison_selected.connect(self._compare)
         self.toolbar.option_toggled.connect(self._toggle)
         self.toolbar.person_followed.connect(self._follow)
-        self.toolbar.wipe_toggled.connect(self._set_wipe)
+        self.toolbar.wipe_toggled.connect(self.modes.set_wipe)
         self.toolbar.reset_requested.connect(self._reset)
         self.exports.fill(self.toolbar.exports)
-        self.divider.moved.connect(self.viewport.set_wipe_share)
         for signal in (
             self.views.view_selected,
             self.views.four_selected,
@@ -210,13 +209,9 @@ class ViewPage(QWidget):
             self.timeline.playing_changed,
         ):
             signal.connect(self.viewport.stop_turning)
-        self.views.view_selected.connect(self._set_view)
-        self.views.four_selected.connect(self._set_four)
-        self.views.camera_selected.connect(self._look_through)
         self.views.frame_all_requested.connect(self.viewport.frame_all)
         self.timeline.frame_changed.connect(self._show_frame)
-        self.pointer.pinned.connect(self._pin)
-        self.graphs.closed.connect(self._unpin)
+        self.pointer.pinned.connect(self.graphs.pin)
         self.graphs.frame_selected.connect(self.timeline.seek)
         self._notice.update_button.clicked.connect(lambda: start_update(self._state, self.window()))
         self._state.jobs.active_changed.connect(self._jobs_changed)
@@ -271,15 +266,15 @@ class ViewPage(QWidget):
             self.splitter.setSizes([round(self.width() * share) for share in shares])
             self.evaluation.fold.setChecked(self.height() >= _UNFOLD_HEIGHT_PX)
         self.toolbar.show_state(presenter)
-        self.views.show_cameras(presenter.camera_names)
-        self._show_wipe()
+        self.modes.refresh()
         self.timeline.show_model(presenter.timeline_model())
         self.evaluation.show_summary(presenter.evaluation)
         self.bodies.refresh()
         self._show_people()
         self._show_volume_panel()
         self._show_legend()
-        self._show_graphs()
+        self.graphs.refresh(self._state.session.root if self._state.session is not None else None)
+        self.graphs.show_frame(self.timeline.frame)
         self._refresh_frame()
 
     def _jobs_changed(self) -> None:
@@ -403,71 +398,6 @@ class ViewPage(QWidget):
         except CoreError as error:
             show_error_dialog(error, self.window())
             self._volume_changed()
-
-    def _open_pins(self) -> list[Pin]:
-        """Return the pins of the open session, which last as long as the window."""
-        session = self._state.session
-        return self._pins.setdefault(session.root, []) if session is not None else []
-
-    def _pin(self, pin: Pin) -> None:
-        pins = self._open_pins()
-        if pin not in pins:
-            pins.append(pin)
-            self._show_graphs()
-
-    def _unpin(self, pin: Pin) -> None:
-        self._open_pins().remove(pin)
-        self._show_graphs()
-
-    def _show_graphs(self) -> None:
-        self.graphs.show_curves(self.presenter.curves(self._open_pins()))
-        self.graphs.show_frame(self.timeline.frame)
-
-    def _set_wipe(self, on: bool) -> None:
-        self.presenter.wipe = on
-        self._show_wipe()
-
-    def _show_wipe(self) -> None:
-        """Divide the view between two results if that is chosen and possible."""
-        presenter = self.presenter
-        one_view = not self.viewport.four and not presenter.options.through
-        shown = presenter.wipe and presenter.has_comparison and one_view and self.viewport.has_gl
-        names = (presenter.title(presenter.result), presenter.title(presenter.comparison)) if shown else ("", "")
-        self.divider.show_names(*names)
-        self.viewport.set_wiped_source(self._compared_layers if shown else None)
-
-    def _set_view(self, view: ViewName) -> None:
-        self._leave_camera()
-        self.viewport.set_view(view)
-        self._show_wipe()
-
-    def _set_four(self) -> None:
-        self._leave_camera()
-        self.viewport.set_four(True)
-        self._show_wipe()
-
-    def _look_through(self, name: str) -> None:
-        self.viewport.set_four(False)
-        self.presenter.options = replace(self.presenter.options, through=name)
-        self.viewport.look_through(self.presenter.camera(name))
-        self._want_image()
-        self._show_wipe()
-
-    def _leave_camera(self) -> None:
-        self.presenter.options = replace(self.presenter.options, through="")
-        self.viewport.look_through(None)
-        self._want_image()
-
-    def _want_image(self) -> None:
-        """Request the image behind the view as large as it is shown."""
-        name = self.presenter.options.through
-        camera = self.presenter.camera(name)
-        width_px = 0
-        if camera is not None:
-            width, height = camera.size_px
-            area = self.viewport.size() * self.devicePixelRatioF()
-            width_px = round(min(area.width(), area.height() * width / height, width))
-        self.panes.want_width(name, width_px)
 
     def _reset(self) -> None:
         """Show the layers and the view of the start."""

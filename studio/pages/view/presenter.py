@@ -263,7 +263,7 @@ class ViewPresenter:
             palette: Colours.
             images: (H, W, 3) uint8 RGB images by camera name.
         """
-        data = self._sides[0] if self.wipe and self._sides else self._data
+        data = self._sides[0] if self.wipe and self._sides is not None else self._data
         options = replace(self.options, handles=self._data.volume is not None and not self.options.through)
         return build_scene_layers(data, self._time_s(frame), options, palette, images)
 

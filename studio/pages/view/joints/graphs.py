@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pyqtgraph as pg
@@ -12,7 +13,7 @@ from PySide6.QtGui import QColor, QFont, QIcon, QMouseEvent, QPainter, QPen, QPi
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from core.types.arrays import F64
-from studio.pages.view.joints.picking import PinnedCurve
+from studio.pages.view.joints.picking import Pin, PinnedCurve
 from studio.pages.view.joints.series import QUANTITIES, Quantity
 from studio.theme import Theme, current_theme, theme_changed
 from studio.widgets.choice import Choice
@@ -27,20 +28,29 @@ _STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.
 class JointGraphs(QFrame):
     """Plot of one quantity of all pinned joints, hidden without pins.
 
+    Each session has its own pins, which last as long as the window.
+
     Args:
         bar: Timeline bar above, whose time axis the plot shares.
+        motions: Returns the motion of pinned joints.
         parent: Owner.
 
+    Attributes:
+        curves: Pinned joints of the open session with their motion.
+
     Signals:
-        closed: Pin that was closed.
         frame_selected: Frame clicked.
     """
 
-    closed = Signal(object)
     frame_selected = Signal(int)
 
-    def __init__(self, bar: TimelineBar, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, bar: TimelineBar, motions: Callable[[Sequence[Pin]], list[PinnedCurve]], parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
+        self._motions = motions
+        self._pins: dict[Path | None, list[Pin]] = {}
+        self._session: Path | None = None
         self.curves: Sequence[PinnedCurve] = ()
         self.quantity = Choice("Quantity of the pinned joints")
         self.quantity.setFocusPolicy(Qt.FocusPolicy.TabFocus)
@@ -63,15 +73,28 @@ class JointGraphs(QFrame):
         theme_changed.connect(self._apply_theme)
         self.hide()
 
-    def show_curves(self, curves: Sequence[PinnedCurve]) -> None:
-        """Show pinned joints in place of the earlier ones."""
-        self.curves = curves
+    def refresh(self, session: Path | None) -> None:
+        """Show the pins of a session in the results that are shown now."""
+        self._session = session
+        self.curves = self._motions(self._pins.get(session, []))
         self._make_chips()
-        known = [q for q in QUANTITIES if any(one.shown(q) is not None for c in curves for one in c.known)]
+        known = [q for q in QUANTITIES if any(one.shown(q) is not None for c in self.curves for one in c.known)]
         current = self.quantity.currentData()
         self.quantity.offer([(q.label, q) for q in known], current if current in known else next(iter(known), None))
-        self.setVisible(bool(curves))
+        self.setVisible(bool(self.curves))
         self._draw()
+
+    def pin(self, pin: Pin) -> None:
+        """Add the graph of a joint."""
+        pins = self._pins.setdefault(self._session, [])
+        if pin not in pins:
+            pins.append(pin)
+            self.refresh(self._session)
+
+    def close_pin(self, pin: Pin) -> None:
+        """Remove the graph of a joint."""
+        self._pins[self._session].remove(pin)
+        self.refresh(self._session)
 
     def show_frame(self, frame: int) -> None:
         """Move the playhead."""
@@ -91,7 +114,7 @@ class JointGraphs(QFrame):
             chip.setToolTip(f"Close the graph of {curve.name}")
             chip.setAccessibleName(f"Close the graph of {curve.name}")
             chip.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-            chip.clicked.connect(partial(self.closed.emit, curve.pin))
+            chip.clicked.connect(partial(self.close_pin, curve.pin))
             self._chips.addWidget(chip)
 
     def _styles(self) -> list[Qt.PenStyle]:

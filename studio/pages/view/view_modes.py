@@ -1,0 +1,109 @@
+"""Ways to look at the scene: one direction, four, through a camera, or two results beside a dividing line."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from core.types import Camera
+from studio.pages.view.divider import Divider
+from studio.pages.view.presenter import ViewPresenter
+from studio.pages.view.toolbar import ViewStrip
+from studio.viewport.camera import ViewName
+from studio.viewport.canvas import SceneSource, Viewport
+from studio.widgets.images.video_panes import VideoPanes
+
+
+class ViewModes:
+    """Follows the strip of views and the dividing line.
+
+    Args:
+        presenter: Content of the page.
+        viewport: The 3D view.
+        strip: Buttons for the views.
+        divider: The dividing line.
+        panes: Camera images, of which one is drawn behind the view through its camera.
+        compared: Scene of the compared result.
+    """
+
+    def __init__(
+        self,
+        presenter: ViewPresenter,
+        viewport: Viewport,
+        strip: ViewStrip,
+        divider: Divider,
+        panes: VideoPanes,
+        compared: SceneSource,
+    ) -> None:
+        self._presenter, self._viewport, self._strip = presenter, viewport, strip
+        self._divider, self._panes, self._compared = divider, panes, compared
+        self._wipe = False
+        self._camera: Camera | None = None
+        strip.view_selected.connect(self.show_view)
+        strip.four_selected.connect(self.show_four)
+        strip.camera_selected.connect(self.look_through)
+        divider.moved.connect(viewport.set_wipe_share)
+
+    def refresh(self) -> None:
+        """Follow another result, other cameras or another comparison."""
+        self._strip.show_cameras(self._presenter.camera_names)
+        name = self._presenter.options.through
+        camera = self._presenter.camera(name)
+        if camera is not None and self._camera is not None and not _same_view(camera, self._camera):
+            self.look_through(name)
+        self._show_wipe()
+
+    def set_wipe(self, on: bool) -> None:
+        """Compare two results beside a dividing line, or as people and ghosts."""
+        self._wipe = on
+        self._show_wipe()
+
+    def show_view(self, view: ViewName) -> None:
+        """Show one direction."""
+        self._leave_camera()
+        self._viewport.set_view(view)
+        self._show_wipe()
+
+    def show_four(self) -> None:
+        """Show four directions."""
+        self._leave_camera()
+        self._viewport.set_four(True)
+        self._show_wipe()
+
+    def look_through(self, name: str) -> None:
+        """Look through a camera, with its image behind the scene."""
+        self._viewport.set_four(False)
+        self._presenter.options = replace(self._presenter.options, through=name)
+        self._camera = self._presenter.camera(name)
+        self._viewport.look_through(self._camera)
+        self._want_image()
+        self._show_wipe()
+
+    def _show_wipe(self) -> None:
+        presenter = self._presenter
+        one_view = not self._viewport.four and not presenter.options.through
+        presenter.wipe = self._wipe and presenter.has_comparison and one_view and self._viewport.has_gl
+        names = (presenter.title(presenter.result), presenter.title(presenter.comparison))
+        self._divider.show_names(*(names if presenter.wipe else ("", "")))
+        self._viewport.set_wiped_source(self._compared if presenter.wipe else None)
+
+    def _leave_camera(self) -> None:
+        self._presenter.options = replace(self._presenter.options, through="")
+        self._camera = None
+        self._viewport.look_through(None)
+        self._want_image()
+
+    def _want_image(self) -> None:
+        """Request the image behind the view as large as it is shown."""
+        width_px = 0
+        if self._camera is not None:
+            width, height = self._camera.size_px
+            area = self._viewport.size() * self._viewport.devicePixelRatioF()
+            width_px = round(min(area.width(), area.height() * width / height, width))
+        self._panes.want_width(self._presenter.options.through, width_px)
+
+
+def _same_view(camera: Camera, other: Camera) -> bool:
+    parts = ((c.K, c.distortion, *c.pose, c.size_px) for c in (camera, other))
+    return camera.name == other.name and all(np.array_equal(a, b) for a, b in zip(*parts, strict=True))
