@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from studio.theme import Theme
 
 RGBA = NDArray[np.float32]
+_LIGHTER = 0.35
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,6 +55,12 @@ class Palette:
     def person(self, column: int) -> RGBA:
         """Return the colour (4,) of the person in a column of the result."""
         return np.asarray(self.persons[column % len(self.persons)])
+
+    def body(self, column: int) -> RGBA:
+        """Return the colour (4,) of that person's body: lighter where colours are dark to be legible on white."""
+        colour = self.person(column)
+        share = _LIGHTER * float(self.background[:3].mean())
+        return np.append(colour[:3] + share * (1 - colour[:3]), colour[3:]).astype(np.float32)
 
 
 def palette(theme: Theme) -> Palette:

@@ -17,8 +17,8 @@ from core.session import Session
 from core.types import BodySequence, Pose3DSequence
 from studio.pages.view.page import ViewPage
 from studio.theme import DARK
-from studio.viewport.layers.bodies import SHOW_BODIES, BodyLayer, PosedLevels
-from studio.viewport.layers.skeletons import SHOW_SKELETONS
+from studio.viewport.layers.bodies import BodyLayer, PosedLevels
+from studio.viewport.layers.skeletons import SHOW_BODIES, SHOW_SIDES, SHOW_SKELETONS
 from studio.viewport.layers.spec import ViewOptions
 from studio.viewport.palette import palette
 from studio.viewport.scene import build_scene_layers
@@ -54,7 +54,9 @@ def test_people_who_are_present_have_bodies_in_their_colours(poses: Pose3DSequen
         layer = build_scene_layers(data, poses.time_s[index], ViewOptions(), PALETTE).layers["bodies"]
         assert isinstance(layer, BodyLayer)
         assert layer.people.tolist() == people
-        np.testing.assert_array_equal(layer.colour, [PALETTE.person(p) for p in people])
+        np.testing.assert_array_equal(layer.colour, [PALETTE.body(p) for p in people])
+    clear = build_scene_layers(data, 0.0, ViewOptions().with_option(SHOW_SIDES, True), PALETTE).layers["bodies"]
+    assert clear.opacity < 1 == layer.opacity, "sides of joints are seen through the bodies"
     hidden = ViewOptions().with_option(SHOW_BODIES, False)
     assert "bodies" not in build_scene_layers(data, 0.0, hidden, PALETTE).layers
     assert "bodies" not in build_scene_layers(SceneData.build(poses=poses), 0.0, ViewOptions(), PALETTE).layers

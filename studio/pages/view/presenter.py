@@ -36,8 +36,7 @@ from studio.state.app_state import AppState
 from studio.state.results import result_title
 from studio.theme import Theme
 from studio.viewport.accuracy_colours import accuracy_legend_rows
-from studio.viewport.layers.bodies import SHOW_BODIES
-from studio.viewport.layers.skeletons import SHOW_CONFIDENCE, SHOW_SIDES, SHOW_SKELETONS
+from studio.viewport.layers.skeletons import SHOW_BODIES, SHOW_CONFIDENCE, SHOW_SIDES, SHOW_SKELETONS
 from studio.viewport.layers.spec import DisplayOption, ViewOptions
 from studio.viewport.layers.table import is_available
 from studio.viewport.layers.volume import SHOW_VOLUME

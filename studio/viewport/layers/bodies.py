@@ -14,7 +14,9 @@ from core.body.sequence import BodyMotion
 from core.body.simplify import simplified
 from core.rendering.surfaces import vertex_normals
 from core.types.arrays import F32, I64
-from studio.viewport.layers.spec import DisplayOption, LayerSpec, SceneFrame
+from studio.viewport.layers.ellipsoids import SHOW_UNCERTAINTY
+from studio.viewport.layers.skeletons import SHOW_BODIES, SHOW_CONFIDENCE, SHOW_SIDES, SHOW_SKELETONS
+from studio.viewport.layers.spec import LayerSpec, SceneFrame
 from studio.viewport.palette import RGBA
 from studio.viewport.scene_data import SceneData
 from studio.viewport.visuals import NodeVisual
@@ -22,10 +24,9 @@ from studio.viewport.visuals import NodeVisual
 if TYPE_CHECKING:
     from studio.viewport.visuals.meshes import Meshes, MeshSource
 
-SHOW_BODIES = DisplayOption(name="bodies", label="Bodies", icon="body", shortcut="M", section="People")
-
 _LEVEL_VERTICES = (2600, 1000)
 """Vertices of the coarser levels of detail."""
+_CLEAR = 0.45
 _REACH_MM = 950.0  # from the pelvis to the feet or above the head
 
 
@@ -38,12 +39,14 @@ class BodyLayer:
         frame: Frame index of the take.
         people: (N,) columns of the people who are present.
         colour: (N, 4) colours.
+        opacity: Opacity; below 1, skeletons are seen through the bodies.
     """
 
     motion: BodyMotion
     frame: int
     people: I64
     colour: RGBA
+    opacity: float = 1.0
 
 
 def build_bodies(data: SceneData, frame: SceneFrame) -> BodyLayer | None:
@@ -52,8 +55,13 @@ def build_bodies(data: SceneData, frame: SceneFrame) -> BodyLayer | None:
     if motion is None or index is None:
         return None
     people = motion.people(index)
-    colour = np.array([frame.palette.person(int(p)) for p in people], np.float32).reshape(-1, 4)
-    return BodyLayer(motion=motion, frame=index, people=people, colour=colour) if len(people) else None
+    if not len(people):
+        return None
+    colour = np.array([frame.palette.body(int(p)) for p in people], np.float32).reshape(-1, 4)
+    # What is asked about joints must be seen.
+    shows = frame.options.shows
+    clear = shows(SHOW_SKELETONS) and any(map(shows, (SHOW_SIDES, SHOW_CONFIDENCE, SHOW_UNCERTAINTY)))
+    return BodyLayer(motion=motion, frame=index, people=people, colour=colour, opacity=_CLEAR if clear else 1.0)
 
 
 class PosedLevels:
@@ -139,6 +147,7 @@ def body_meshes(layer: BodyLayer) -> MeshSource:
     return MeshSource(
         ends_mm=np.stack([pelvis - (0, 0, _REACH_MM), pelvis + (0, 0, _REACH_MM)], 1),
         colour=layer.colour,
+        opacity=layer.opacity,
         faces=lambda level: levels.level(level).motion.model.faces,
         n_vertices=lambda level: len(levels.level(level).motion.model.template_mm),
         pose=functools.partial(levels.pose, layer),
@@ -146,18 +155,23 @@ def body_meshes(layer: BodyLayer) -> MeshSource:
 
 
 class BodyVisual(NodeVisual[BodyLayer]):
-    """All bodies as one mesh."""
+    """All bodies as one mesh: opaque ones under the skeletons, clear ones over them, since vispy orders nodes once."""
 
     def __init__(self, parent: Any) -> None:
         from studio.viewport.visuals.meshes import MeshNode
 
-        self._node = MeshNode(parent=parent)
-        self._node.order = 40
-        super().__init__(self._node)
+        self._opaque, self._clear = MeshNode(parent=parent), MeshNode(parent=parent)
+        self._opaque.order, self._clear.order = 40, 58
+        super().__init__(self._opaque, self._clear)
 
     def draw(self, layer: BodyLayer) -> None:
         """Draw these bodies."""
-        self._node.set_bodies(body_meshes(layer))
+        (self._opaque if layer.opacity == 1.0 else self._clear).set_bodies(body_meshes(layer))
+
+    def show(self, layer: BodyLayer) -> None:
+        """Draw these bodies from now on."""
+        super().show(layer)
+        self._opaque.visible, self._clear.visible = layer.opacity == 1.0, layer.opacity < 1.0
 
 
 BODIES = LayerSpec(
@@ -166,5 +180,6 @@ BODIES = LayerSpec(
     build=build_bodies,
     visual=BodyVisual,
     option=SHOW_BODIES,
+    modifiers=(SHOW_SIDES, SHOW_CONFIDENCE, SHOW_UNCERTAINTY),
     available=lambda data: data.bodies is not None,
 )

@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.types.arrays import F64
-from studio.viewport.layers.bodies import SHOW_BODIES
 from studio.viewport.layers.cameras import SHOW_CAMERAS
 from studio.viewport.layers.floor import SHOW_FLOOR
-from studio.viewport.layers.skeletons import SHOW_SKELETONS
+from studio.viewport.layers.skeletons import SHOW_BODIES, SHOW_SKELETONS
 from studio.viewport.layers.spec import DisplayOption, LayerSpec, SceneFrame
 from studio.viewport.palette import RGBA, Palette
 from studio.viewport.scene_data import SceneData

@@ -21,6 +21,7 @@ from studio.viewport.visuals import capsule_visual
 
 SHOW_SKELETONS = DisplayOption(name="skeletons", label="Skeletons", icon="skeleton", shortcut="S", section="People")
 
+SHOW_BODIES = DisplayOption(name="bodies", label="Bodies", icon="body", shortcut="M", section="People")
 SHOW_SIDES = DisplayOption(
     name="sides", label="Left and right in two colours", icon="sides", shortcut="L", default=False, section="People"
 )
@@ -97,8 +98,9 @@ def build_skeletons(data: SceneData, frame: SceneFrame) -> SkeletonLayer | None:
         bone_colour = np.broadcast_to(bones, (len(layer.score), *bones.shape))
     if frame.options.shows(SHOW_CONFIDENCE):
         joint_colour = confidence_colours(layer.score, frame.palette)
-    # Thin, so that ellipsoids are seen.
-    size = layer.size * np.float32(_THIN if frame.options.shows(SHOW_UNCERTAINTY) else 1.0)
+    # Thin, so that ellipsoids are seen, and within bodies.
+    within = data.bodies is not None and frame.body_frame is not None and frame.options.shows(SHOW_BODIES)
+    size = layer.size * np.float32(_THIN if within or frame.options.shows(SHOW_UNCERTAINTY) else 1.0)
     return replace(layer, size=size, joint_colour=joint_colour, bone_colour=bone_colour)
 
 

@@ -34,6 +34,7 @@ void main() {
 _FRAGMENT = """
 uniform vec3 u_key;         // world unit vector towards the main light, which moves with the viewer
 uniform vec3 u_toward;      // world unit vector towards the viewer
+uniform float u_opacity;
 varying vec3 v_normal;
 varying vec3 v_color;
 varying float v_height;
@@ -48,7 +49,10 @@ void main() {
     float shine = max(dot(normal, normalize(u_key + u_toward)), 0.0);
     shine *= shine; shine *= shine; shine *= shine; shine *= shine;
     vec3 rim = mix(v_color, vec3(1.0), 0.35) * (0.30 * edge * edge * edge * sky);
-    gl_FragColor = vec4(v_color * light + rim + vec3(0.09 * shine), 1.0);
+    // The outline fades over a pixel: multisampling doubles the cost with software OpenGL.
+    float facing = 1.0 - edge;
+    float cover = clamp(facing / max(fwidth(facing), 1e-4) + 0.1, 0.0, 1.0);
+    gl_FragColor = vec4(v_color * light + rim + vec3(0.09 * shine), u_opacity * cover);
 }
 """
 
@@ -81,6 +85,7 @@ class MeshSource:
         faces: Returns the triangles (F, 3) of a level of detail; 0 is the finest.
         n_vertices: Returns the number of vertices of a level.
         pose: Returns the meshes at these levels (N,); -1 is not drawn.
+        opacity: Opacity of all bodies.
     """
 
     ends_mm: F64
@@ -88,6 +93,7 @@ class MeshSource:
     faces: Callable[[int], I64]
     n_vertices: Callable[[int], int]
     pose: Callable[[tuple[int, ...]], Meshes]
+    opacity: float = 1.0
 
 
 class MeshVisual(Visual):
@@ -105,12 +111,16 @@ class MeshVisual(Visual):
         self._draw_mode = "triangles"
         for name, buffer in self._buffers.items():
             self.shared_program[name] = buffer
-        self.set_gl_state(depth_test=True, blend=False, cull_face="back")
+        self.shared_program["u_opacity"] = 1.0
+        self.set_gl_state(
+            depth_test=True, blend=True, cull_face="back", blend_func=("src_alpha", "one_minus_src_alpha")
+        )
         self.freeze()
 
     def set_bodies(self, source: MeshSource) -> None:
         """Draw these bodies in place of the earlier ones."""
         self._source = source
+        self.shared_program["u_opacity"] = source.opacity
         self.update()
 
     def _prepare_transforms(self, view: Any) -> None:
