@@ -210,8 +210,8 @@ def _print_3d(title: str, people: Pose3DSequence, truth: Pose3DSequence) -> None
     print(f"\n3D, {title}: {metrics.mpjpe_mm:.1f} mm mean joint error, {metrics.recall:.1%} of people found")
     print(f"  joints present {metrics.joint_coverage:.1%}, tracks {len(people.person_ids)} for {len(truth.person_ids)}")
     gap = np.linalg.norm(found.xyz_mm[:, :, None] - truth.xyz_mm[:, None], axis=-1)  # (T, P, Q, J)
-    with np.errstate(invalid="ignore"):
-        mean = np.where(np.isfinite(gap).any(-1), np.nanmean(np.where(np.isfinite(gap), gap, np.nan), -1), np.inf)
+    known = np.isfinite(gap)
+    mean = np.where(known.any(-1), np.where(known, gap, 0).sum(-1) / np.maximum(known.sum(-1), 1), np.inf)
     nearest = mean.argmin(1)  # prediction of each true person
     own = np.take_along_axis(gap, nearest[:, None, :, None], 1)[:, 0]
     own = np.where(mean.min(1)[..., None] < 500, own, np.nan)
