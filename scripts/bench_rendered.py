@@ -48,8 +48,9 @@ _GROUPS = {
 def bench(args: argparse.Namespace) -> None:
     """Record, estimate, triangulate, and print the errors."""
     from core.pipelines.infer import run_infer
-    from core.pipelines.params import InferParams, Pose2DParams, TriangulateParams
+    from core.pipelines.params import FitBodyParams, InferParams, Pose2DParams, TriangulateParams
     from core.pipelines.pose2d import run_pose2d
+    from core.pipelines.results.fit_body import run_fit_body
     from core.pipelines.triangulate import run_triangulate
     from core.progress import NullReporter
     from core.session import BASELINE
@@ -71,6 +72,10 @@ def bench(args: argparse.Namespace) -> None:
             _print_2d(session, take, take.truth, people, title, first_pass=first_pass)
         run_triangulate(session, TriangulateParams(take=take.name), session.new_run("triangulate"), NullReporter())
         _print_3d("triangulation, RTS", session.take(take.name).poses3d(BASELINE), take.truth)
+        fitted = run_fit_body(
+            session, FitBodyParams(take=take.name, poses=BASELINE), session.new_run("fit"), NullReporter()
+        )
+        _print_3d("bodies fitted to them", session.take(take.name).poses3d(fitted["result"]), take.truth)
         for model in args.networks:
             run_infer(session, InferParams(take=take.name, model=model), session.new_run("infer"), NullReporter())
             _print_3d(f"shipped networks '{model}'", session.take(take.name).poses3d(model), take.truth)
