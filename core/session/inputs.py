@@ -17,7 +17,7 @@ from core.geometry.resize import at_size
 from core.geometry.similarity import Similarity, similarity_between
 from core.progress import Reporter
 from core.session.layout import RunLayout
-from core.session.naming import body_result
+from core.session.naming import fitted_result
 from core.session.store import BASELINE, Session, Take
 from core.types.camera import CameraRig
 from core.types.pose3d import Pose3DSequence
@@ -287,13 +287,17 @@ def outdated_evaluation(session: Session, take: Take) -> str:
     methods = report.get("methods")
     trained = methods.get("trained") if isinstance(methods, dict) else None
     method = str(trained.get("run", "")) if isinstance(trained, dict) else ""
-    known = (BASELINE, method)
-    names = [name for name in (*known, *map(body_result, known)) if name in results]
+    inputs = report.get("inputs")
+    evaluated = inputs.get("results") if isinstance(inputs, Mapping) else None
+    bodies = [name for name in results if fitted_result(name) and name in (evaluated or ())]
+    names = [name for name in (BASELINE, method, *bodies) if name in results]
     for name in names:
         if messages := outdated_result(session, take, name):
             return " ".join(messages)
     made = take.layout.report.stat().st_mtime
-    if any(take.layout.poses3d(name).stat().st_mtime > made for name in results):
+    # Bodies fitted since then do not change what the metrics are about.
+    counted = [name for name in results if name in names or not fitted_result(name)]
+    if any(take.layout.poses3d(name).stat().st_mtime > made for name in counted):
         return "3D poses were made since the last evaluation."
     if "inputs" in report and not is_measured(session, take, report, names):
         return "The 3D poses or the calibration have changed since the last evaluation."

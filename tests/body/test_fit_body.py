@@ -27,7 +27,7 @@ from core.pipelines.rig.adopt import move_world
 from core.pipelines.verbs import verb
 from core.progress import RecordingReporter
 from core.session import BASELINE, Session
-from core.session.inputs import outdated_bodies, outdated_result
+from core.session.inputs import outdated_bodies, outdated_evaluation, outdated_result
 from core.session.naming import body_result, files_of_result, fitted_result, result_slug
 from core.session.status import take_status
 from core.types.skeleton import SHELF14
@@ -67,6 +67,17 @@ def test_bodies_and_their_joints_are_stored_and_known_to_be_out_of_date(session:
     assert take_status(session, take)["fit-body"].state == "outdated"
     assert BODY in run(session, "update", takes=["walk"])["updated"]["walk"]
     assert (outdated_bodies(take, BASELINE), outdated_result(session, take, BODY)) == ("", ())
+
+
+def test_bodies_that_were_not_evaluated_leave_the_metrics_up_to_date(session: Session) -> None:
+    take = session.take("walk")
+    run(session, "evaluate", take="walk")
+    run(session, "fit-body", take="walk")
+    assert outdated_evaluation(session, take) == ""
+    run(session, "evaluate", take="walk")
+    assert outdated_evaluation(session, take) == ""
+    run(session, "fit-body", take="walk", people=take.poses3d(BASELINE).person_ids[:1])
+    assert outdated_evaluation(session, take), "these joints of bodies are in the report"
 
 
 def test_a_cancelled_fit_changes_nothing(session: Session) -> None:

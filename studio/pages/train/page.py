@@ -47,7 +47,12 @@ class TrainPage(ScrollPage):
         self._offer: RepairOffer | None = None
         self._shown_step: tuple[str, int, int] | None = None
         self.run_all = ReasonButton(
-            button("Run all steps", "primary", "forward", "2D poses, triangulate, train, infer, evaluate and export")
+            button(
+                "Run all steps",
+                "primary",
+                "forward",
+                "From 2D poses and training to bodies and exported files",
+            )
         )
         self.run_all.push.clicked.connect(self.run_all_steps)
         self.bring_up_to_date = button("Bring up to date", "normal", "retry", UPDATE_TIP)
