@@ -38,7 +38,13 @@ from core.pose2d.choice import choose_poses2d
 from core.progress import NullReporter, Reporter, StageReporter, check
 from core.reconstruction.triangulated import Triangulator
 from core.session import BASELINE, RunLayout, Session, Take
-from core.session.inputs import evaluation_inputs, provenance_of, require_current
+from core.session.inputs import (
+    evaluation_inputs,
+    note_outdated_inputs,
+    outdated_result,
+    provenance_of,
+    require_current,
+)
 from core.session.naming import body_result
 from core.tracking.config import TrackingConfig
 from core.tracking.smooth import smooth
@@ -58,7 +64,7 @@ class _EvaluationData:
     """Inputs that all methods share.
 
     Methods work on `poses2d`, and are judged by `observed`, which lacks the second look: it follows the 3D people.
-    `held_out` are the observations for LOCO.
+    `held_out` are the observations for LOCO, `stored` the names of the 3D results that are evaluated.
     """
 
     take: Take
@@ -68,6 +74,7 @@ class _EvaluationData:
     observed: Mapping[str, Pose2D | StoredPose2D]
     time_s: F64
     held_out: ViewObservations
+    stored: Sequence[str]
 
     def loco(
         self, fit: FitWithout, variants: Sequence[Variant], reporter: Reporter, text: str
@@ -97,18 +104,20 @@ def run_evaluate(session: Session, params: EvaluateParams, run: RunLayout, repor
         raise CoreError(f"Take {take.name} has no baseline.", "Run triangulate on the take first.")
     model = choose_networks(session, params.run, params.model, take)
     names = [BASELINE, *([model.name] if model else [])]
-    names += [body_result(name) for name in names]
     stored = [name for name in names if take.layout.poses3d(name).exists()]
     require_current(session, [take], stored)
+    bodies = [name for name in map(body_result, names) if take.layout.poses3d(name).exists()]
+    note_outdated_inputs(session, take, bodies, reporter)
+    stored += [name for name in bodies if not outdated_result(session, take, name)]
     with tempfile.TemporaryDirectory() as folder:
         estimator = choose_poses2d([take], params.estimator, reporter)
-        data = _load_data(session, take, estimator, model, Path(folder), reporter)
+        data = _load_data(session, take, estimator, model, stored, Path(folder), reporter)
         inputs = evaluation_inputs(take, data.estimator, data.rig, stored)
         methods = _triangulation(data, StageReporter(reporter, 0.0, 0.4 if model else 1.0))
         check(reporter)
         if model is not None:
             predictor = model.load(session, take.name, reporter)
-            methods |= _trained(data, predictor, model, model.name in stored, StageReporter(reporter, 0.4, 0.6))
+            methods |= _trained(data, predictor, model, StageReporter(reporter, 0.4, 0.6))
         report = build_report(take.name, len(data.held_out.frames), methods)
         if params.truth:
             report["truth"] = _truth(params, data, methods, reporter)
@@ -135,7 +144,13 @@ def _truth(
 
 
 def _load_data(
-    session: Session, take: Take, estimator: str, model: TrainedNetworks | None, folder: Path, reporter: Reporter
+    session: Session,
+    take: Take,
+    estimator: str,
+    model: TrainedNetworks | None,
+    stored: Sequence[str],
+    folder: Path,
+    reporter: Reporter,
 ) -> _EvaluationData:
     """Load what all methods share; `folder` holds what is too large for the memory."""
     rig = session.rig_for(take)
@@ -157,6 +172,7 @@ def _load_data(
         time_s=time_s,
         observed=observed,
         held_out=collect_observations(observed, rig.names, frames),
+        stored=stored,
     )
 
 
@@ -218,7 +234,7 @@ def _add_bodies(
         reporter: Receives a note where the body model is gone.
     """
     body = body_result(name)
-    if not data.take.layout.poses3d(body).exists():
+    if body not in data.stored:
         return
     made_with = provenance_of(data.take, body).get("body", {})
     try:
@@ -244,12 +260,12 @@ def _fit_without(data: _EvaluationData, triangulator: Triangulator) -> FitWithou
 
 
 def _trained(
-    data: _EvaluationData, predictor: Predictor, model: TrainedNetworks, is_stored: bool, reporter: Reporter
+    data: _EvaluationData, predictor: Predictor, model: TrainedNetworks, reporter: Reporter
 ) -> dict[str, MethodResult]:
     """Evaluate networks: their stored 3D poses, or else new ones, and their predictions of left-out cameras."""
     take, rig, estimator = data.take, data.rig, data.estimator
     made = None
-    if not is_stored:
+    if model.name not in data.stored:
         made = predictor.reconstruct_take(take, rig, estimator, StageReporter(reporter, 0.0, 0.4))
 
     def whole() -> Pose3DSequence:
@@ -268,8 +284,7 @@ def _trained(
     named = {"run": predictor.name, "shipped": model.run is None}
     results = {TRAINED_KEY: MethodResult.of(whole, data.reprojection_px, **named)}
     variants: list[Variant] = [functools.partial(smooth, config=tracking)]
-    if is_stored:
-        _add_bodies(data, TRAINED_KEY, predictor.name, results, variants, reporter)
+    _add_bodies(data, TRAINED_KEY, predictor.name, results, variants, reporter)
     loco = data.loco(fit, variants, StageReporter(reporter, 0.4, 0.6), "Predicting without")
     return {
         key: dataclasses.replace(result, loco=of_method)
