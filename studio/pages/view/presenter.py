@@ -14,11 +14,9 @@ from core.datasets.split import held_out
 from core.errors import CoreError
 from core.evaluation.choice import measured
 from core.files import read_json, read_yaml
-from core.geometry import project
 from core.geometry.accuracy import AccuracyMap, accuracy_map
-from core.geometry.overlay import floor_grid_px, volume_px
 from core.pipelines.params import TrainParams
-from core.rendering.skeleton_geometry import person_centres_mm, skeleton_geometry
+from core.rendering.skeleton_geometry import person_centres_mm
 from core.session import BASELINE, Take, Timeline
 from core.session.align import shown_timeline
 from core.session.calibrations import former_rig
@@ -31,6 +29,7 @@ from studio.pages.view.bodies import BodiesReader
 from studio.pages.view.joints.picking import Pin, PinnedCurve, joint_curve
 from studio.pages.view.joints.series import JointMotions
 from studio.pages.view.options import SHOW_DETECTIONS, SHOW_VIDEO_BODIES, SHOW_VIDEO_FLOOR, VIDEO_OPTIONS
+from studio.pages.view.overlays import VolumeLines, skeletons_px
 from studio.pages.view.summary import EvaluationSummary, PeopleSummary, PersonState, evaluation_summary
 from studio.state.app_state import AppState
 from studio.state.results import result_title
@@ -46,7 +45,7 @@ from studio.viewport.scene import SceneLayers, build_scene_layers
 from studio.viewport.scene_data import SceneData, nearest_frame, nearest_frames
 from studio.volume.box import VolumeBox
 from studio.widgets.images.body_layers import BodyLayers
-from studio.widgets.images.pane_overlay import PaneOverlay, ProjectedSkeleton
+from studio.widgets.images.pane_overlay import PaneOverlay
 from studio.widgets.playback.timeline_bar import TimelineModel, Track
 
 _MIN_SCORE = 0.15
@@ -103,8 +102,7 @@ class ViewPresenter:
         self._sequences: dict[str, tuple[int, Pose3DSequence]] = {}
         self._poses2d: dict[str, Pose2D] | None = None
         self._estimator = ""
-        self._floor_px: dict[str, tuple[F64, ...]] = {}
-        self._volume_px: dict[str, tuple[F64, ...]] = {}
+        self._lines = VolumeLines(None, None)
 
     def load_take(self) -> None:
         """Read the selected take and its result."""
@@ -275,10 +273,10 @@ class ViewPresenter:
         """Return the overlay of a camera image at a frame."""
         shows = self.options.shows
         return PaneOverlay(
-            skeletons=self._skeletons_px(camera, frame) if shows(SHOW_SKELETONS) else (),
+            skeletons=skeletons_px(self._data, camera, self._time_s(frame)) if shows(SHOW_SKELETONS) else (),
             detections_px=self._detections_px(camera, frame) if shows(SHOW_DETECTIONS) else None,
-            floor_px=self._camera_floor_px(camera) if shows(SHOW_VIDEO_FLOOR) else (),
-            volume_px=self._camera_volume_px(camera) if shows(SHOW_VOLUME) else (),
+            floor_px=self._lines.floor(camera) if shows(SHOW_VIDEO_FLOOR) else (),
+            volume_px=self._lines.box(camera) if shows(SHOW_VOLUME) else (),
         )
 
     def body_layers(self, palette: Palette) -> BodyLayers | None:
@@ -428,7 +426,7 @@ class ViewPresenter:
 
     def _build_data(self, poses: Pose3DSequence | None, ghost: Pose3DSequence | None) -> None:
         """Build the scene data: cameras, results and, where available, the capture volume."""
-        self._active_volume, self._floor_px, self._volume_px = None, {}, {}
+        self._active_volume = None
         if self._rig is not None and not self._rig_is_former:
             try:
                 self._active_volume = self._state.volume.current()
@@ -441,6 +439,7 @@ class ViewPresenter:
         self._data = SceneData.build(
             self._rig, poses, ghost, self._volume, synthetic, self._accuracy_map(), reliability, bodies=self.motion
         )
+        self._lines = VolumeLines(self._rig, self._volume)
         self._sides = None
         if poses is not None and ghost is not None:
             centre_mm, bodies = person_centres_mm(ghost), self.compared_motion
@@ -492,30 +491,6 @@ class ViewPresenter:
             for p, name in enumerate(people.names)
         )
 
-    def _skeletons_px(self, camera: str, frame: int) -> tuple[ProjectedSkeleton, ...]:
-        """Project both results into a camera, ghosts first so that they lie below."""
-        if self._rig is None:
-            return ()
-        skeletons: list[ProjectedSkeleton] = []
-        for poses, ghost in ((self._data.ghost, True), (self._data.poses, False)):
-            index = nearest_frame(poses, self._time_s(frame)) if poses is not None else None
-            if poses is None or index is None:
-                continue
-            geometry, columns = skeleton_geometry(poses.skeleton), poses.people_at(index)
-            points, score = geometry.points(poses.xyz_mm[index, columns], poses.score[index, columns])
-            pixels = project(self._rig[camera], points)
-            skeletons += [
-                ProjectedSkeleton(
-                    xy_px=pixels[row],
-                    score=score[row],
-                    bones=geometry.bones,
-                    size=geometry.size,
-                    person=None if ghost else int(person),
-                )
-                for row, person in enumerate(columns)
-            ]
-        return tuple(skeletons)
-
     def _detections_px(self, camera: str, frame: int) -> F64 | None:
         if self._poses2d is None:
             self._poses2d = self._read_detections()
@@ -533,20 +508,6 @@ class ViewPresenter:
         except CoreError as error:
             self.notice = self.notice or Notice(heading=error.message, remedy=error.hint)
             return {}
-
-    def _camera_floor_px(self, camera: str) -> tuple[F64, ...]:
-        if self._rig is None or self._volume is None:
-            return ()
-        if camera not in self._floor_px:
-            self._floor_px[camera] = tuple(floor_grid_px(self._rig[camera], self._volume))
-        return self._floor_px[camera]
-
-    def _camera_volume_px(self, camera: str) -> tuple[F64, ...]:
-        if self._rig is None or self._volume is None:
-            return ()
-        if camera not in self._volume_px:
-            self._volume_px[camera] = tuple(volume_px(self._rig[camera], self._volume))
-        return self._volume_px[camera]
 
 
 def _joint_motions(poses: Pose3DSequence | None, motion: BodyMotion | None) -> JointMotions | None:

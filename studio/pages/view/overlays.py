@@ -1,0 +1,66 @@
+"""Lines over the videos: people, floor and capture volume, projected into the cameras. No widgets."""
+
+from __future__ import annotations
+
+from core.geometry import project
+from core.geometry.overlay import floor_grid_px, volume_px
+from core.rendering.skeleton_geometry import skeleton_geometry
+from core.types import CameraRig, CaptureVolume
+from core.types.arrays import F64
+from studio.viewport.scene_data import SceneData, nearest_frame
+from studio.widgets.images.pane_overlay import ProjectedSkeleton
+
+
+def skeletons_px(data: SceneData, camera: str, time_s: float) -> tuple[ProjectedSkeleton, ...]:
+    """Project both results into a camera, ghosts first so that they lie below."""
+    if data.rig is None:
+        return ()
+    skeletons: list[ProjectedSkeleton] = []
+    for poses, ghost in ((data.ghost, True), (data.poses, False)):
+        index = nearest_frame(poses, time_s) if poses is not None else None
+        if poses is None or index is None:
+            continue
+        geometry, columns = skeleton_geometry(poses.skeleton), poses.people_at(index)
+        points, score = geometry.points(poses.xyz_mm[index, columns], poses.score[index, columns])
+        pixels = project(data.rig[camera], points)
+        skeletons += [
+            ProjectedSkeleton(
+                xy_px=pixels[row],
+                score=score[row],
+                bones=geometry.bones,
+                size=geometry.size,
+                person=None if ghost else int(person),
+            )
+            for row, person in enumerate(columns)
+        ]
+    return tuple(skeletons)
+
+
+class VolumeLines:
+    """Floor and capture volume in the images, projected once for each camera.
+
+    Args:
+        rig: Cameras, or None.
+        volume: Capture volume, or None.
+    """
+
+    def __init__(self, rig: CameraRig | None, volume: CaptureVolume | None) -> None:
+        self._rig, self._volume = rig, volume
+        self._floor: dict[str, tuple[F64, ...]] = {}
+        self._box: dict[str, tuple[F64, ...]] = {}
+
+    def floor(self, camera: str) -> tuple[F64, ...]:
+        """Return polylines (n, 2) of the floor grid; none without cameras or volume."""
+        if self._rig is None or self._volume is None:
+            return ()
+        if camera not in self._floor:
+            self._floor[camera] = tuple(floor_grid_px(self._rig[camera], self._volume))
+        return self._floor[camera]
+
+    def box(self, camera: str) -> tuple[F64, ...]:
+        """Return polylines (n, 2) of the edges of the volume; none without cameras or volume."""
+        if self._rig is None or self._volume is None:
+            return ()
+        if camera not in self._box:
+            self._box[camera] = tuple(volume_px(self._rig[camera], self._volume))
+        return self._box[camera]
