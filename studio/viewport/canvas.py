@@ -152,10 +152,13 @@ class Viewport(QWidget):
     def _fit(self, *, everything: bool) -> None:
         self._fits_everything = everything
         if self._canvas is not None and self._scene is not None:
-            margins = (_LABEL_PX, 0) if self._four else self._margins_px
             points = self._scene.extent_mm if everything else self._scene.subject_mm
-            for view in self._shown():
-                view.fit(points, margins)
+            top, bottom = self._margins_px
+            margins = [(top, bottom)] * 2
+            if self._four:  # what lies over the canvas is at the right, above and below
+                margins = [(_LABEL_PX, 0), (max(top, _LABEL_PX), 0), (_LABEL_PX, 0), (_LABEL_PX, bottom)]
+            for view, margin in zip(self._shown(), margins, strict=False):
+                view.fit(points, margin)
 
     def set_margins(self, top_px: int, bottom_px: int) -> None:
         """Leave room for what lies over the upper and the lower edge when everything is fitted into view."""

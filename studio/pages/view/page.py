@@ -107,7 +107,7 @@ class ViewPage(QWidget):
             corner = self.viewport.rect().bottomRight() - self.views.rect().bottomRight()
             self.views.move(corner.x() - _MARGIN_PX, corner.y() - _MARGIN_PX)
             self._fit_volume()
-            self.divider.place()
+            self.modes.place()
             self._place_legend()
         return False
 
@@ -144,6 +144,7 @@ class ViewPage(QWidget):
         self.people.hide()
         self.graphs = JointGraphs(self.timeline.bar, self.presenter.curves)
         self.pointer = ScenePointer(self.viewport, self._joints_shown, self._grab)
+        self._ticker.subscribe(self.pointer.tick)
         self.divider = Divider(self.viewport)
         self.views = ViewStrip(self.viewport)
         self.modes = ViewModes(
@@ -350,7 +351,6 @@ class ViewPage(QWidget):
         self.panes.show_frame(frame)
         self.viewport.invalidate()
         self.graphs.show_frame(frame)
-        self.pointer.refresh()
         self._show_people()
 
     def _layers(self) -> SceneLayers:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
-from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, Qt, QTimer, Signal
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QApplication
 
@@ -70,9 +70,16 @@ class ScenePointer(QObject):
                     return self._press(event)
                 case QEvent.Type.MouseButtonRelease:
                     return self._release(event)
+        elif event.type() == QEvent.Type.Wheel:
+            QTimer.singleShot(0, self.refresh)  # the view zooms first
         elif event.type() == QEvent.Type.Leave:
             self._at = None
             self.tip.clear()
+        return False
+
+    def tick(self) -> bool:
+        """Follow the scene, which was drawn in this tick; return whether it needs another one."""
+        self.refresh()
         return False
 
     def refresh(self) -> None:

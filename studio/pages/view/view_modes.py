@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 
 from core.types import Camera
-from studio.pages.view.divider import Divider
+from studio.pages.view.divider import Divider, NamePlate
+from studio.pages.view.options import VIEWS
 from studio.pages.view.presenter import ViewPresenter
 from studio.pages.view.toolbar import ViewStrip
+from studio.theme import GRID_PX
 from studio.viewport.camera import ViewName
-from studio.viewport.canvas import SceneSource, Viewport
+from studio.viewport.canvas import FOUR_VIEWS, SceneSource, Viewport
 from studio.widgets.images.video_panes import VideoPanes
 
 
@@ -40,6 +42,9 @@ class ViewModes:
         self._divider, self._panes, self._compared = divider, panes, compared
         self._wipe = False
         self._camera: Camera | None = None
+        names = {name: text for name, text, _ in VIEWS}
+        self._plates = [NamePlate(viewport) for _ in FOUR_VIEWS]
+        self._names = [names[name] for name in FOUR_VIEWS]
         strip.view_selected.connect(self.show_view)
         strip.four_selected.connect(self.show_four)
         strip.camera_selected.connect(self.look_through)
@@ -53,6 +58,13 @@ class ViewModes:
         if camera is not None and self._camera is not None and not _same_view(camera, self._camera):
             self.look_through(name)
         self._show_wipe()
+
+    def place(self) -> None:
+        """Put the line and the names of the views to their places in the 3D view."""
+        self._divider.place()
+        width, height = self._viewport.width(), self._viewport.height()
+        for index, plate in enumerate(self._plates):
+            plate.move(index % 2 * width // 2 + GRID_PX, index // 2 * height // 2 + GRID_PX)
 
     def set_wipe(self, on: bool) -> None:
         """Compare two results beside a dividing line, or as people and ghosts."""
@@ -81,12 +93,16 @@ class ViewModes:
         self._show_wipe()
 
     def _show_wipe(self) -> None:
+        """Divide the view between two results if that is chosen and possible, and name what is shown."""
+        for plate, name in zip(self._plates, self._names, strict=True):
+            plate.show_text(name if self._viewport.four else "")
         presenter = self._presenter
         one_view = not self._viewport.four and not presenter.options.through
         presenter.wipe = self._wipe and presenter.has_comparison and one_view and self._viewport.has_gl
         names = (presenter.title(presenter.result), presenter.title(presenter.comparison))
         self._divider.show_names(*(names if presenter.wipe else ("", "")))
         self._viewport.set_wiped_source(self._compared if presenter.wipe else None)
+        self.place()
 
     def _leave_camera(self) -> None:
         self._presenter.options = replace(self._presenter.options, through="")

@@ -19,7 +19,7 @@ from studio.theme import Theme, current_theme, theme_changed
 from studio.widgets.choice import Choice
 from studio.widgets.playback.timeline_bar import TimelineBar
 
-_HEIGHT_PX = 104
+_HEIGHT_PX = 88
 _SWATCH = QSize(24, 12)
 _STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
 """Lines of several joints of the same person."""
