@@ -106,9 +106,14 @@ def best_mode(modes: Sequence[CameraMode], request: ModeRequest, camera: str) ->
         and request.format in (None, mode.format)
     ]
     if not fitting:
-        offered = "; ".join(str(mode) for mode in sorted(modes, key=_rank, reverse=True)[:6])
+        offered = "; ".join(str(mode) for mode in ranked_modes(modes)[:6])
         raise CoreError(f"{camera} has no such mode.", f"It offers: {offered or 'none that can be read'}.")
     return max(fitting, key=_rank)
+
+
+def ranked_modes(modes: Sequence[CameraMode]) -> list[CameraMode]:
+    """Return modes, the one that is chosen by default first."""
+    return sorted(dict.fromkeys(modes), key=_rank, reverse=True)
 
 
 def _rank(mode: CameraMode) -> tuple[bool, float, int, bool, float]:

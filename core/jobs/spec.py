@@ -33,6 +33,7 @@ class JobSpec:
         params: Settings as JSON values, checked by the verb's dataclass.
         title: Name of the job in the window.
         number: Place in the order of the session's jobs, which no clock can change; 0 until it is saved.
+        background: Whether the program started it by itself, so that it holds up no other job.
         parent: Run that does this job as one of its steps; empty for a job of its own process.
     """
 
@@ -40,6 +41,7 @@ class JobSpec:
     params: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""
     number: int = 0
+    background: bool = False
     parent: str = ""
 
     def save(self, folder: Path) -> JobSpec:

@@ -226,7 +226,7 @@ class CertifyParams:
 
     Attributes:
         take: Take whose cameras are compared.
-        method: Motion or light that shows the time: "people" who move (needs a calibrated rig and 2D poses), a "board"
+        method: Motion or light that shows the time: "people" who move (needs a calibrated rig), a "board"
             that moves, or a light that goes on, "flash"; "auto" takes what the take has.
         estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`. If omitted, the
             take's only 2D poses are used.

@@ -32,6 +32,7 @@ from core.jobs.commands import AddMarker, Command, CommandReader, SetControl, Se
 from core.live.client import LiveSwitch
 from core.live.config import LiveConfig
 from core.pipelines.params import RecordParams
+from core.pipelines.rig.certify import certify_recorded
 from core.pipelines.rig.demo_room import adopt_demo_rig, save_demo_truth
 from core.progress import Reporter
 from core.session import RunLayout, Session, Take, TakeLayout
@@ -166,6 +167,9 @@ class _CameraJob:
             problems = " ".join(c.problem for c in self._recorder.cameras.values() if c.problem)
             raise CoreError("No camera sent an image.", problems or "Check the addresses of the cameras.")
         takes = [self._session.take(name) for name in self._takes.takes]
+        simulated = all(map(is_simulated, self._addresses.values()))  # their clocks are known
+        if self._once and takes and not simulated and not self._reporter.cancelled():
+            certify_recorded(self._session, takes[-1], self._run, self._reporter)
         return (
             _result(takes, seconds)
             if takes

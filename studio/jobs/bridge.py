@@ -64,12 +64,14 @@ class JobBridge(QObject):
     def why_not(self) -> str:
         """Return why no job can be started, since two would write the same files; empty if one can.
 
-        Cameras that are only watched stand in nobody's way.
+        Cameras that are only watched stand in nobody's way, nor does what the program does by itself.
         """
-        running = next((job for job in self.active if not job.watching), None)
+        running = next((job for job in self.active if not job.watching and not job.job.spec.background), None)
         return f"“{running.title}” is running." if running else ""
 
-    def start(self, session: Session, verb: str, params: Any, title: str = "") -> TrackedJob:
+    def start(
+        self, session: Session, verb: str, params: Any, title: str = "", *, background: bool = False
+    ) -> TrackedJob:
         """Run a verb in a child process.
 
         Args:
@@ -77,12 +79,13 @@ class JobBridge(QObject):
             verb: Name in the table of verbs.
             params: Settings of the verb, as its dataclass.
             title: Title of the job.
+            background: Whether the user did not ask for it, so that it holds up no other job.
 
         Raises:
             CoreError: Another job runs, the session's folder cannot be written, or the process cannot be started.
         """
         self._require_idle()
-        spec = JobSpec(verb=verb, params=to_mapping(params), title=title)
+        spec = JobSpec(verb=verb, params=to_mapping(params), title=title, background=background)
         tracked = TrackedJob(Job.start(spec, session.new_run(verb).root))
         self._follow(tracked)
         return tracked

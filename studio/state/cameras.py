@@ -295,7 +295,8 @@ class LiveCameras(QObject):
             self.changed.emit()
 
     def _job_added(self, job: TrackedJob) -> None:
-        if self._job is not None and self._job.watching and job.active and job.verb != "record":
+        asked = job.active and job.verb != "record" and not job.job.spec.background
+        if self._job is not None and self._job.watching and asked:
             self.stop()  # it leaves the machine to the other job
 
     def _jobs_changed(self) -> None:

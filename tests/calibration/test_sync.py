@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from core.calibration.sync.certificate import CameraSync, ClockReport, FoundDrop, SyncCertificate, summarise
 from core.calibration.sync.estimate import MeasuredClocks
-from core.calibration.sync.flash import clocks_by_flashes, find_flashes
+from core.calibration.sync.flash import clocks_by_flashes, find_flashes, read_brightness
 from core.calibration.sync.people import PeopleEvidence, clocks_by_people
+from core.pose2d.excerpt import estimate_excerpt
 from core.progress import NullReporter
-from core.session import Timeline
+from core.session import Session, Timeline
 from core.session.clocks import CameraClock, DroppedImages
 from core.synthetic.people_scene import record_people
 from core.synthetic.rigs import ring_rig
@@ -97,3 +99,16 @@ def test_a_certificate_is_read_as_written_and_summed_up(tmp_path: Path) -> None:
     written.save(tmp_path / "sync.yaml")
     assert SyncCertificate.load(tmp_path / "sync.yaml") == written
     assert written.measured and not written.good
+
+
+@pytest.mark.slow
+def test_people_and_flashes_are_looked_for_in_a_part_of_a_take_only(sample_session: Session) -> None:
+    take, rows = sample_session.take("two_people"), np.array([0, 1])
+    people = estimate_excerpt(take, rows, NullReporter())
+    assert set(people) == set(take.cameras)
+    assert all(poses.n_frames == 2 and poses.present.any(1).all() for poses in people.values())
+    part, more = (
+        read_brightness(take, dict.fromkeys(take.cameras, range(first, 3)), NullReporter()) for first in (1, 0)
+    )
+    for camera in take.cameras:
+        np.testing.assert_array_equal(part[camera], more[camera][1:])

@@ -13,11 +13,14 @@ import numpy as np
 import pytest
 from PySide6.QtWidgets import QApplication
 
+from core.capture.modes import CameraMode
+from core.capture.source import FoundCamera
 from core.errors import CoreError
 from core.session import Session
 from core.session.video import VideoReader
 from core.session.volume import active_volume
 from studio.main_window import MainWindow
+from studio.pages.record import presenter
 from studio.pages.record.cut_dialog import CutDialog
 from studio.state.app_state import AppState
 from studio.widgets.images.image_view import first_thumbnail
@@ -134,3 +137,36 @@ def test_a_take_is_trimmed_and_split_from_its_menu(
     split.go.click()
     names = ["late", "two_people", "two_people_a", "two_people_b"]
     qtbot.waitUntil(lambda: [w.take.name for w in page.takes] == names, timeout=60_000)
+
+
+def test_new_takes_are_certified_in_the_background_one_after_the_other(
+    window: MainWindow, qtbot, sample_session: Session
+) -> None:
+    window.open_path(sample_session.root)
+    qtbot.waitUntil(lambda: window.state.session is not None)
+    window.show_page("record")
+    page, jobs = window.pages["record"], window.state.jobs
+    assert presenter.take_result(sample_session, "two_people").certify
+    for name in ("two_people", "other"):
+        page.sync_check.add(name)
+    (job,) = jobs.active
+    assert job.verb == "certify" and job.job.spec.params["take"] == "two_people"
+    assert not jobs.why_not(), "it holds up no other job"
+    assert page.sync_check.runs_for("two_people") and page.sync_check.runs_for("other")
+    jobs.cancel(job)
+    qtbot.waitUntil(lambda: len(jobs.jobs) == 2, timeout=30_000)
+    assert not page.sync_check.runs_for("two_people")
+
+
+def test_a_camera_that_was_found_is_added_in_one_of_its_modes(window: MainWindow, sample_session: Session) -> None:
+    window.open_path(sample_session.root)
+    page, cameras = window.pages["record"], window.state.cameras
+    small, large = (CameraMode(size_px=size_px, fps=30.0, format="mjpeg") for size_px in ((640, 480), (1280, 720)))
+    cameras.found = (FoundCamera(address="v4l2:/dev/video99", title="Webcam", modes=(small, large)),)
+    page.adding.fill()
+    modes = page.adding.push.entries.actions()[0].menu()
+    assert [action.text() for action in modes.actions()] == ["Automatic", str(large), str(small)]
+    modes.actions()[2].trigger()
+    assert cameras.cameras[-1].endswith("=v4l2:/dev/video99?size=640x480&fps=30&format=mjpeg")
+    page.adding.fill()
+    assert not page.adding.push.entries.actions()[0].isEnabled(), "it is used"

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from core.calibration.board.board_check import check_board
+from core.calibration.board.calibrate import calibrate_board
+from core.calibration.board.config import CalibrateConfig
 from core.calibration.board.detect_take import detect_board
 from core.calibration.board.session_board import session_board
 from core.calibration.people.compare import RigComparison, compare_cameras
@@ -27,10 +29,11 @@ from core.calibration.sync.estimate import MeasuredClocks
 from core.calibration.sync.flash import clocks_by_flashes, find_flashes, read_brightness
 from core.calibration.sync.people import PeopleEvidence, clocks_by_people
 from core.config import to_mapping
-from core.errors import CoreError
+from core.errors import CancelledError, CoreError
 from core.files import write_json, write_yaml
 from core.pipelines.params import CertifyParams
 from core.pose2d.choice import choose_poses2d
+from core.pose2d.excerpt import estimate_excerpt
 from core.progress import Reporter, StageReporter
 from core.session import RunLayout, Session, Take
 from core.session.align import image_times_s
@@ -42,6 +45,7 @@ from core.types.camera import CameraRig
 _MOST_FRAMES = 3000  # in which cameras are compared: more say nothing new, and do not fit into memory
 _LARGEST_MS = 3_600_000.0
 _LEAST_DRIFT_S = 10.0  # over which a camera's own clock is compared with the shared one
+_EXCERPT_S = 20.0  # of a take without 2D poses, in which people are looked for
 _BOARD_FRAMES = 400  # in which the board is searched
 _ANY_MM = 50.0  # size of the squares of a board whose size is not known
 _OF_CAMERA_S = 0.1  # offset in a take of a board below which it belongs to the camera: `calibrate` stores it in the rig
@@ -98,6 +102,26 @@ def run_certify(session: Session, params: CertifyParams, run: RunLayout, reporte
     return result
 
 
+def certify_recorded(session: Session, take: Take, run: RunLayout, reporter: Reporter) -> None:
+    """Certify a take that was just recorded, if its cameras are calibrated; what stands against it is said.
+
+    Args:
+        session: The session.
+        take: The take.
+        run: Run of the recording, of which this is a step.
+        reporter: Receives progress and notes; cancelling it ends the measurement, and the take stays as it is.
+    """
+    if len(take.cameras) < 2 or take.manifest.kind == "floor" or not rig_covers(session, take):
+        return
+    step = run.step("certify")
+    step.root.mkdir(parents=True, exist_ok=True)
+    try:
+        run_certify(session, CertifyParams(take=take.name), step, reporter)
+    except (CancelledError, CoreError) as error:
+        reason = "it was cancelled." if isinstance(error, CancelledError) else error.message
+        reporter.note(f"The synchronisation of {take.name} was not measured: {reason}", "warning")
+
+
 def certified(session: Session, take: Take, params: CertifyParams, reporter: Reporter) -> SyncCertificate:
     """Measure the clocks of the cameras of a take, whose recorded times are taken as they are.
 
@@ -107,22 +131,39 @@ def certified(session: Session, take: Take, params: CertifyParams, reporter: Rep
     """
     method = params.method
     if method == "auto":
-        people = take.estimators() and session.rig is not None
-        method = "board" if take.manifest.kind == "board" else "people" if people else "flash"
+        method = "board" if take.manifest.kind == "board" else "people" if rig_covers(session, take) else "flash"
     notes: list[str] = []
     reports, timeline = clock_reports(take), take.timeline()
+    image, partial = timeline.frame_index, False
+    estimator = choose_poses2d([take], params.estimator, reporter) if take.estimators() or params.estimator else ""
     if method == "board":
         found = _by_board(session, take, reporter)
     elif method == "flash":
         found = _by_flashes(take, reporter)
     else:
         rig = session.rig_for(take)
-        estimator = choose_poses2d([take], params.estimator, reporter)
-        poses2d = take.poses2d(estimator, first_pass=True)
-        evidence = PeopleEvidence(rig, poses2d, timeline.recorded_time_s, timeline.frame_index, reporter)
-        found = clocks_by_people(evidence, reporter)
-    cameras = _cameras(take, found, timeline.frame_index, reports)
-    if method == "people" and any(c.offset_s is None for c in cameras):
+        if estimator:
+            poses2d, rows, share = take.poses2d(estimator, first_pass=True), np.arange(len(image)), 0.0
+        else:
+            rows, share = _middle_rows(timeline.time_s), 0.8
+            poses2d = estimate_excerpt(take, rows, StageReporter(reporter, 0.0, share))
+            partial = len(rows) < len(image)
+        image = image[rows]
+        evidence = PeopleEvidence(rig, poses2d, timeline.recorded_time_s[rows], image, reporter)
+        try:
+            found = clocks_by_people(evidence, StageReporter(reporter, share, 1 - share))
+        except CoreError as error:
+            if estimator or params.method == "people":
+                raise
+            reporter.note(f"People do not show the clocks: {error.message}")
+            method, image, partial = "flash", timeline.frame_index, False
+            found = _by_flashes(take, reporter)
+    cameras = _cameras(take, found, image, reports)
+    if partial:
+        seconds = float(np.ptp(timeline.time_s[rows]))
+        notes.append(f"Measured in {seconds:.0f} s of the take; once it has 2D poses, `certify` measures all of it.")
+        cameras = [dataclasses.replace(c, drops=c.drops or None) for c in cameras]
+    if method == "people" and estimator and any(c.offset_s is None for c in cameras):
         # A camera that has moved as well fits nobody: the repair of the rig finds its offset.
         comparison = compare_take(take, estimator, rig, "", reporter, thorough=True)
         if comparison.action == "certify":
@@ -142,20 +183,29 @@ def certified(session: Session, take: Take, params: CertifyParams, reporter: Rep
     )
 
 
+def rig_covers(session: Session, take: Take) -> bool:
+    """Return whether the session has a rig with all cameras of a take."""
+    return session.rig is not None and set(take.cameras) <= set(session.rig.names)
+
+
+def _middle_rows(time_s: np.ndarray) -> np.ndarray:
+    """Return the frames in the middle of a take that tell the clocks of its cameras."""
+    return np.flatnonzero(np.abs(time_s - (time_s[0] + time_s[-1]) / 2) <= _EXCERPT_S / 2)
+
+
 def _by_board(session: Session, take: Take, reporter: Reporter) -> MeasuredClocks:
     """Measure the clocks by the board in a take."""
     board = session_board(session)
     if board.kind == "auto" and not board.square_mm:
         board = dataclasses.replace(board, square_mm=_ANY_MM)  # times do not depend on it
     board = check_board(take, board, reporter).board
-    timeline, rig = take.timeline(), session.rig
-    if rig is None or set(take.cameras) - set(rig.names):
-        raise CoreError(
-            "The intrinsics of the cameras are not known, so the board does not tell their clocks.",
-            "Calibrate first: `calibrate` measures time offsets as well.",
-        )
+    timeline = take.timeline()
     seen = detect_board(take, board, StageReporter(reporter, 0.0, 0.8), max_frames=_BOARD_FRAMES)
-    known = session.rig_for(take)
+    if rig_covers(session, take):
+        known = session.rig_for(take)
+    else:  # its own calibration is good enough for the clocks
+        known = calibrate_board(seen, CalibrateConfig(), StageReporter(reporter, 0.8, 0.0)).rig
+        known = dataclasses.replace(known, cameras=tuple(dataclasses.replace(c, time_offset_s=0.0) for c in known))
     evidence = BoardEvidence(seen, timeline.recorded_time_s, timeline.frame_index, known, reporter)
     return clocks_by_board(evidence, StageReporter(reporter, 0.8, 0.2))
 

@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer
 from PySide6.QtGui import QHideEvent, QKeySequence, QShortcut, QShowEvent
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtWidgets import QWidget
 
 from core.errors import CoreError
-from core.files import safe_name
 from core.jobs.commands import StartTake
-from core.pipelines.params import CertifyParams, ImportTakeParams
-from core.session.incoming import free_take_name, interrupted_recordings
+from core.session.incoming import interrupted_recordings
 from studio.background import Background
 from studio.jobs.tracked import TrackedJob
 from studio.pages.record import presenter
-from studio.pages.record.address_dialog import AddressDialog
-from studio.pages.record.cut_dialog import CutDialog
+from studio.pages.record.camera_menu import CameraMenu
 from studio.pages.record.import_dialog import ImportDialog
 from studio.pages.record.no_cameras import NoCameras, NoTakes
 from studio.pages.record.record_bar import BarState, RecordBar
 from studio.pages.record.result_card import ResultCard
 from studio.pages.record.stage import Stage
+from studio.pages.record.sync_check import SyncCheck
+from studio.pages.record.take_editing import TakeEditing
 from studio.pages.record.takes_list import TakesList, TakeWidget
-from studio.shell.dialogs import show_error_dialog
 from studio.shell.rename_dialog import RenameDialog
-from studio.shell.starting import start_job
 from studio.state.app_state import AppState
-from studio.state.bin import take_name_problem
 from studio.state.live_status import LiveStatus
 from studio.theme import GRID_PX
 from studio.widgets.buttons import MenuButton, button, set_blocked
@@ -49,7 +45,6 @@ _PEEK_PX = 7 * GRID_PX
 _LOW_PX = 26 * GRID_PX
 _ASKED_S = 2.0
 """Time after which a press of the button that had no effect may be repeated."""
-_WAIT = "Wait until it has ended, or cancel it."
 
 
 class RecordPage(ScrollPage):
@@ -67,6 +62,12 @@ class RecordPage(ScrollPage):
         self._asked_in, self._asked_s = "", 0.0
         self._background = Background(self)
         self._result_background = Background(self)
+        self.adding, self.editing = CameraMenu(state, self), TakeEditing(state, self)
+        self.adding.added.connect(self._watch)
+        self.adding.demo_added.connect(self._demo_added)
+        self.editing.refused.connect(self.refresh)
+        self.editing.deleted.connect(self._deleted)
+        self.sync_check = SyncCheck(state, self)
         self._make_tools()
         self.banner = Banner()
         self.banner.requested.connect(self._recover)
@@ -81,16 +82,16 @@ class RecordPage(ScrollPage):
         self.stage.control_set.connect(state.cameras.set_control)
         self.result = ResultCard()
         self.result.next_requested.connect(self._go_on)
-        self.result.certify_requested.connect(self.certify)
+        self.result.certify_requested.connect(self.editing.certify)
         self.result.closed.connect(self._close_result)
         self.takes_title = make_label("Takes", "heading")
         self.list = TakesList()
         self.list.selected.connect(state.select_take)
-        self.list.rename_requested.connect(self._rename_take)
-        self.list.cut_requested.connect(self.cut)
-        self.list.certify_requested.connect(self.certify)
-        self.list.delete_requested.connect(self._delete_take)
-        self.list.kind_chosen.connect(self._set_kind)
+        self.list.rename_requested.connect(self.editing.rename)
+        self.list.cut_requested.connect(self.editing.cut)
+        self.list.certify_requested.connect(self.editing.certify)
+        self.list.delete_requested.connect(self.editing.delete)
+        self.list.kind_chosen.connect(self.editing.set_kind)
         for widget in (
             self.banner,
             self.notice,
@@ -118,7 +119,7 @@ class RecordPage(ScrollPage):
         cameras.job_changed.connect(self._show_cameras)
         cameras.status_changed.connect(self._show_status)
         cameras.take_made.connect(self._take_made)
-        cameras.failed.connect(self._failed)
+        cameras.failed.connect(self.editing.fail)
         cameras.warned.connect(self._show_notice)
         self._show_cameras()
 
@@ -129,7 +130,7 @@ class RecordPage(ScrollPage):
 
     def act(self, action: str) -> None:
         """Carry out an action of the menu."""
-        {"take.import": self.import_take, "take.record": self.press}[action]()
+        {"take.import": self.editing.import_take, "take.record": self.press}[action]()
 
     def why_not(self, action: str) -> str:
         """Return why an action of the menu is blocked; empty if it is not."""
@@ -172,76 +173,9 @@ class RecordPage(ScrollPage):
         if self.bar.state == "recording":
             self._cameras.mark()
 
-    def add_by_address(self) -> AddressDialog:
-        """Ask for the address of a camera."""
-        dialog = AddressDialog(self.window())
-        dialog.chosen.connect(lambda camera: self._add([camera]))
-        dialog.open()
-        return dialog
-
-    def play_files(self) -> None:
-        """Ask for videos, and play them as cameras."""
-        start = self._state.settings.value.last_folder
-        chosen, _ = QFileDialog.getOpenFileNames(self, "Play videos as cameras", start, presenter.VIDEO_FILES)
-        if chosen:
-            self._state.settings.update(last_folder=str(Path(chosen[0]).parent))
-            self._add(chosen)
-
-    def import_take(self) -> None:
-        """Ask for videos, then for the camera of each."""
-        start = self._state.settings.value.last_folder
-        chosen, _ = QFileDialog.getOpenFileNames(self, "Import videos: one per camera", start, presenter.VIDEO_FILES)
-        if chosen:
-            self._state.settings.update(last_folder=str(Path(chosen[0]).parent))
-            self.ask_about([Path(c) for c in chosen])
-
-    def import_folder(self) -> None:
-        """Ask for a folder of videos or of image folders, then for the camera of each."""
-        start = self._state.settings.value.last_folder
-        title = "Import folder: a video or a folder of images per camera"
-        chosen = QFileDialog.getExistingDirectory(self, title, start)
-        if chosen:
-            self._state.settings.update(last_folder=str(Path(chosen).parent))
-            self.ask_about([Path(chosen)])
-
     def ask_about(self, videos: Sequence[Path]) -> ImportDialog | None:
         """Open the import dialog for videos, or for folders of them."""
-        if self._state.session is None:
-            return None
-        try:
-            dialog = ImportDialog(self._state.session, videos, self.window())
-        except CoreError as error:
-            self._failed(error)
-            return None
-        dialog.chosen.connect(self.start_import)
-        dialog.open()
-        return dialog
-
-    def start_import(self, params: ImportTakeParams) -> None:
-        """Import a take as a job."""
-        self._start("import-take", params, f"Import take {params.name}")
-
-    def cut(self, name: str, split: bool) -> CutDialog | None:
-        """Ask where a take is trimmed or split, and do it as a job."""
-        session = self._state.session
-        if session is None or not self._may_change():
-            return None
-        try:
-            manifest = session.take(name).manifest
-            proposed = name if split else free_take_name(session, name, numbered=True)
-        except CoreError as error:
-            self._failed(error)
-            return None
-        dialog = CutDialog(
-            manifest, split=split, name=proposed, problem=partial(take_name_problem, session), parent=self.window()
-        )
-        dialog.chosen.connect(lambda params: self._start("cut-take", params, dialog.windowTitle()))
-        dialog.open()
-        return dialog
-
-    def certify(self, take: str) -> None:
-        """Measure the clocks of a take's cameras in its images as a job."""
-        self._start("certify", CertifyParams(take=take), f"Check synchronisation of {take}")
+        return self.editing.ask_about(videos)
 
     def refresh(self) -> None:
         """Read the takes on disk in the background, and show them."""
@@ -254,7 +188,7 @@ class RecordPage(ScrollPage):
             self._background.run(partial(presenter.take_cards, session), self._show_cards)
             self._background.run(partial(interrupted_recordings, session), self._show_interrupted)
             if self.result.isVisibleTo(self) and self.result.take in session.take_names():
-                self._take_made(self.result.take)  # it may have a certificate by now
+                self._read_result(self.result.take, self._show_result)  # it may have a certificate by now
 
     def showEvent(self, event: QShowEvent) -> None:
         """Look for cameras while the page is in sight."""
@@ -277,12 +211,10 @@ class RecordPage(ScrollPage):
         self.stop_cameras.clicked.connect(self._cameras.stop)
         self.live = button("Live 3D", "normal", "skeleton", "Show the people of these cameras in 3D while they move")
         self.live.clicked.connect(lambda: self._state.page_requested.emit("live", ""))
-        self.add_menu = MenuButton("Add cameras", "Add cameras", "plus")
-        self.add_menu.entries.aboutToShow.connect(self._fill_add_menu)
         self.import_menu = MenuButton("Import", "Import", "import")
-        self.import_menu.add("Videos…", IMPORT_TIP).triggered.connect(self.import_take)
-        self.import_menu.add("Folder…", FOLDER_TIP).triggered.connect(self.import_folder)
-        for push in (self.stop_cameras, self.live, self.add_menu, self.import_menu):
+        self.import_menu.add("Videos…", IMPORT_TIP).triggered.connect(self.editing.import_take)
+        self.import_menu.add("Folder…", FOLDER_TIP).triggered.connect(self.editing.import_folder)
+        for push in (self.stop_cameras, self.live, self.adding.push, self.import_menu):
             self.tools.addWidget(push)
 
     def _make_shortcuts(self) -> None:
@@ -294,49 +226,20 @@ class RecordPage(ScrollPage):
 
     def _find_tools(self) -> dict[str, object]:
         return {
-            "found": self._add_found,
-            "address": self.add_by_address,
-            "people": partial(self._add_demo, people=True),
-            "board": partial(self._add_demo, people=False),
-            "files": self.play_files,
-            "import": self.import_take,
+            "found": self.adding.add_found,
+            "address": self.adding.add_by_address,
+            "people": partial(self.adding.add_demo, people=True),
+            "board": partial(self.adding.add_demo, people=False),
+            "files": self.adding.play_files,
+            "import": self.editing.import_take,
         }
 
-    def _fill_add_menu(self) -> None:
-        menu = self.add_menu.entries
-        menu.clear()
-        used = {one.partition("=")[2] for one in self._cameras.cameras}
-        for camera in self._cameras.found:
-            action = menu.addAction(camera.title)
-            action.setToolTip(camera.address)
-            action.setEnabled(camera.address not in used)
-            action.triggered.connect(partial(self._add, [camera.address]))
-        if not self._cameras.found:
-            menu.addAction(presenter.found_text((), searched=self._cameras.searched)).setEnabled(False)
-        menu.addSeparator()
-        menu.addAction("By address…").triggered.connect(self.add_by_address)
-        menu.addAction("Play files as cameras…").triggered.connect(self.play_files)
-        menu.addSeparator()
-        menu.addAction("Sample videos, played live").triggered.connect(self._add_sample)
-        menu.addAction("Demo cameras: people").triggered.connect(partial(self._add_demo, people=True))
-        menu.addAction("Demo cameras: board").triggered.connect(partial(self._add_demo, people=False))
-
-    def _add(self, addresses: Sequence[str], _checked: bool = False) -> None:
-        """Use further cameras, and show them."""
-        self._cameras.add(addresses)
-        self._watch()
-
-    def _add_found(self) -> None:
-        self._add([camera.address for camera in self._cameras.found])
-
-    def _add_demo(self, _checked: bool = False, *, people: bool) -> None:
-        self._cameras.add_demo(people=people)
+    def _demo_added(self, people: bool) -> None:
         self.bar.kind.setCurrentIndex(self.bar.kind.findData("motion" if people else "board"))
-        self._watch()
 
-    def _add_sample(self, _checked: bool = False) -> None:
-        self._cameras.add_sample()
-        self._watch()
+    def _deleted(self, name: str) -> None:
+        if self.result.take == name:
+            self._close_result()
 
     def _watch(self) -> None:
         if not self._cameras.running and not self._state.jobs.why_not():
@@ -353,7 +256,7 @@ class RecordPage(ScrollPage):
         self.strip.setVisible(not cameras and takes)
         self.stage.setVisible(cameras)
         self.bar.setVisible(cameras)
-        self.add_menu.setVisible(cameras)
+        self.adding.push.setVisible(cameras)
         self.stop_cameras.setVisible(self._cameras.running)
         self.live.setVisible(self._cameras.running)
         self.takes_title.setVisible(takes)
@@ -403,7 +306,7 @@ class RecordPage(ScrollPage):
         blocked = "" if state in ("countdown", "recording") else self._record_blocked()
         self.bar.set_blocked("One moment…" if self._asked() else blocked)
         busy = "Stop the take first." if state in ("countdown", "recording") else ""
-        for push in (self.stop_cameras, self.add_menu):
+        for push in (self.stop_cameras, self.adding.push):
             set_blocked(push, busy)
 
     def _kind_of_next_chosen(self, _index: int = 0) -> None:
@@ -415,12 +318,20 @@ class RecordPage(ScrollPage):
         return self._state.jobs.why_not() if self._cameras.cameras else "Add cameras first."
 
     def _take_made(self, name: str) -> None:
+        self._read_result(name, self._show_new)
+
+    def _read_result(self, name: str, show: Callable[[presenter.TakeResult], None]) -> None:
         session = self._state.session
         if session is not None:
-            self._result_background.run(partial(presenter.take_result, session, name), self._show_result, self._failed)
+            self._result_background.run(partial(presenter.take_result, session, name), show, self.editing.fail)
+
+    def _show_new(self, result: presenter.TakeResult) -> None:
+        if result.certify:
+            self.sync_check.add(result.name)
+        self._show_result(result)
 
     def _show_result(self, result: presenter.TakeResult) -> None:
-        self.result.show_result(result)
+        self.result.show_result(result, checking=self.sync_check.runs_for(result.name))
         if self.notice.sentence.text() in result.details:
             self._hide_notice()  # the card says it
         self._fit_later()
@@ -471,7 +382,7 @@ class RecordPage(ScrollPage):
         try:
             self._state.jobs.resume(job)
         except CoreError as error:
-            self._failed(error)
+            self.editing.fail(error)
 
     def _jobs_changed(self) -> None:
         reason = self._state.jobs.why_not()
@@ -488,41 +399,3 @@ class RecordPage(ScrollPage):
         dialog.chosen.connect(partial(self._cameras.rename, name))
         dialog.open()
         return dialog
-
-    def _rename_take(self, name: str) -> RenameDialog | None:
-        session = self._state.session
-        if session is None or not self._may_change():
-            return None
-        dialog = RenameDialog("take", name, partial(take_name_problem, session), self.window())
-        dialog.chosen.connect(lambda text: self._state.bin.rename_take(session, name, safe_name(text)))
-        dialog.open()
-        return dialog
-
-    def _delete_take(self, name: str) -> None:
-        session = self._state.session
-        if session is not None and self._may_change():
-            if self.result.take == name:
-                self._close_result()
-            self._state.bin.delete_take(session, name)
-
-    def _set_kind(self, name: str, kind: str) -> None:
-        session = self._state.session
-        if session is None:
-            return
-        if self._may_change():
-            self._state.bin.set_kind(session, name, kind)  # type: ignore[arg-type]
-        else:
-            self.refresh()
-
-    def _start(self, verb: str, params: object, title: str) -> None:
-        start_job(self._state, self._state.session, verb, params, title, self.window())
-
-    def _may_change(self) -> bool:
-        """Say why takes cannot be changed now; return whether they can."""
-        reason = self._state.jobs.why_not()
-        if reason:
-            self._failed(CoreError(reason, _WAIT))
-        return not reason
-
-    def _failed(self, error: CoreError) -> None:
-        show_error_dialog(error, self.window())

@@ -66,7 +66,8 @@ class TakeResult:
         level: "ok" or "warning".
         sentence: What it holds, in a sentence.
         details: Irregularities, and the certificate of synchronisation.
-        certifiable: Whether the images of the board can give it a certificate, which it has not.
+        certifiable: Whether its images can give it a certificate, which it has not.
+        certify: Whether that is done without being asked for: people or a board before calibrated cameras.
     """
 
     name: str
@@ -75,6 +76,7 @@ class TakeResult:
     sentence: str
     details: str
     certifiable: bool
+    certify: bool
 
 
 def take_result(session: Session, name: str) -> TakeResult:
@@ -95,6 +97,9 @@ def take_result(session: Session, name: str) -> TakeResult:
     certificate = certificate_of(take)
     if certificate is not None and (not certificate.good or certificate.notes):
         notes += [certificate.summary, *certificate.notes]
+    certifiable = certificate is None and len(manifest.cameras) > 1 and manifest.kind != "floor"
+    rig = session.rig if certifiable else None
+    calibrated = rig is not None and set(take.cameras) <= set(rig.names)
     found = [certificate.summary] if certificate is not None and certificate.good else []
     return TakeResult(
         name=name,
@@ -102,7 +107,8 @@ def take_result(session: Session, name: str) -> TakeResult:
         level="warning" if notes else "ok",
         sentence=text,
         details=" ".join(found + notes),
-        certifiable=certificate is None and manifest.kind == "board" and session.layout.rig.exists(),
+        certifiable=certifiable and (manifest.kind == "board" or calibrated),
+        certify=certifiable and calibrated,
     )
 
 

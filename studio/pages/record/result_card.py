@@ -12,6 +12,8 @@ from studio.widgets.finding_row import LEVEL_ICONS
 from studio.widgets.icon_label import IconLabel
 from studio.widgets.text import make_label, set_role
 
+_CHECKING = "Its synchronisation is being checked in the images."
+
 
 class ResultCard(QFrame):
     """Sentence and certificate of a new take, with the next steps.
@@ -50,7 +52,7 @@ class ResultCard(QFrame):
         self.process = button("Process", "normal", "train", "2D poses, 3D and training, on this take")
         self.process.clicked.connect(lambda: self.next_requested.emit("train"))
         self.check = button(
-            "Check sync", "normal", "clock", "Measure offset, drift and drops of each camera in the images of the board"
+            "Check sync", "normal", "clock", "Measure offset, drift and drops of each camera in the images"
         )
         self.check.clicked.connect(lambda: self.certify_requested.emit(self.take))
         close = button("", "quiet", "close", "Hide")
@@ -60,15 +62,16 @@ class ResultCard(QFrame):
             row.addWidget(push, 0, Qt.AlignmentFlag.AlignVCenter)
         self.hide()
 
-    def show_result(self, result: presenter.TakeResult) -> None:
-        """Show what was recorded."""
+    def show_result(self, result: presenter.TakeResult, *, checking: bool = False) -> None:
+        """Show what was recorded, and whether its synchronisation is being checked."""
         self.take = result.name
         set_role(self, result.level, "level")
         self._icon.set_icon(*LEVEL_ICONS[result.level])
         self.sentence.setText(result.sentence)
-        self.details.setText(result.details)
-        self.details.setVisible(bool(result.details))
-        self.check.setVisible(result.certifiable)
+        details = " ".join(filter(None, (result.details, _CHECKING if checking else "")))
+        self.details.setText(details)
+        self.details.setVisible(bool(details))
+        self.check.setVisible(result.certifiable and not checking)
         self.calibrate.setVisible(result.kind in ("board", "floor"))
         self.process.setVisible(result.kind == "motion")
         self.show()

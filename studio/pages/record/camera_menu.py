@@ -1,0 +1,112 @@
+"""Menu of the Record page that adds cameras."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtWidgets import QFileDialog, QWidget
+
+from core.capture.modes import ranked_modes, with_mode
+from studio.pages.record import presenter
+from studio.pages.record.address_dialog import AddressDialog
+from studio.state.app_state import AppState
+from studio.widgets.buttons import MenuButton
+
+_MOST_MODES = 16
+
+
+class CameraMenu(QObject):
+    """Adds cameras that were found, those at an address, files, and simulated ones.
+
+    Args:
+        state: State of the window.
+        page: Page whose window owns the dialogs.
+
+    Attributes:
+        push: Button that opens the menu.
+
+    Signals:
+        added: Other cameras are used.
+        demo_added: Simulated cameras are used, which film people (True) or a board.
+    """
+
+    added = Signal()
+    demo_added = Signal(bool)
+
+    def __init__(self, state: AppState, page: QWidget) -> None:
+        super().__init__(page)
+        self._page, self._cameras, self._settings = page, state.cameras, state.settings
+        self.push = MenuButton("Add cameras", "Add cameras", "plus")
+        self.push.entries.aboutToShow.connect(self.fill)
+
+    def fill(self) -> None:
+        """List what can be added now."""
+        menu = self.push.entries
+        menu.clear()
+        used = {_base(one.partition("=")[2]) for one in self._cameras.cameras}
+        for camera in self._cameras.found:
+            free = _base(camera.address) not in used
+            if len(camera.modes) > 1:
+                modes = menu.addMenu(camera.title)
+                modes.setEnabled(free)
+                modes.addAction("Automatic").triggered.connect(partial(self.add, [camera.address]))
+                for mode in ranked_modes(camera.modes)[:_MOST_MODES]:
+                    action = modes.addAction(str(mode))
+                    action.triggered.connect(partial(self.add, [with_mode(camera.address, mode)]))
+            else:
+                action = menu.addAction(camera.title)
+                action.setToolTip(camera.address)
+                action.setEnabled(free)
+                action.triggered.connect(partial(self.add, [camera.address]))
+        if not self._cameras.found:
+            menu.addAction(presenter.found_text((), searched=self._cameras.searched)).setEnabled(False)
+        menu.addSeparator()
+        menu.addAction("By address…").triggered.connect(self.add_by_address)
+        menu.addAction("Play files as cameras…").triggered.connect(self.play_files)
+        menu.addSeparator()
+        menu.addAction("Sample videos, played live").triggered.connect(self._add_sample)
+        menu.addAction("Demo cameras: people").triggered.connect(partial(self.add_demo, people=True))
+        menu.addAction("Demo cameras: board").triggered.connect(partial(self.add_demo, people=False))
+
+    def add(self, addresses: Sequence[str], _checked: bool = False) -> None:
+        """Use further cameras."""
+        self._cameras.add(addresses)
+        self.added.emit()
+
+    def add_found(self) -> None:
+        """Use all cameras that were found."""
+        self.add([camera.address for camera in self._cameras.found])
+
+    def add_demo(self, _checked: bool = False, *, people: bool) -> None:
+        """Use simulated cameras that film people, or a board."""
+        self._cameras.add_demo(people=people)
+        self.demo_added.emit(people)
+        self.added.emit()
+
+    def add_by_address(self) -> AddressDialog:
+        """Ask for the address of a camera."""
+        dialog = AddressDialog(self._page.window())
+        dialog.chosen.connect(lambda camera: self.add([camera]))
+        dialog.open()
+        return dialog
+
+    def play_files(self) -> None:
+        """Ask for videos, and play them as cameras."""
+        start = self._settings.value.last_folder
+        title = "Play videos as cameras"
+        chosen, _ = QFileDialog.getOpenFileNames(self._page, title, start, presenter.VIDEO_FILES)
+        if chosen:
+            self._settings.update(last_folder=str(Path(chosen[0]).parent))
+            self.add(chosen)
+
+    def _add_sample(self, _checked: bool = False) -> None:
+        self._cameras.add_sample()
+        self.added.emit()
+
+
+def _base(address: str) -> str:
+    """Return an address without the mode that it chooses."""
+    return address.partition("?")[0]
