@@ -19,7 +19,7 @@ from studio.theme import Theme, current_theme, theme_changed
 from studio.viewport.camera import ViewName
 from studio.viewport.gl import gl_support
 from studio.viewport.palette import rgba
-from studio.viewport.picture import render_picture
+from studio.viewport.picture import DrawnPicture, draw_picture
 from studio.viewport.scene import SceneLayers
 from studio.viewport.scene_view import SceneView, ViewCanvas
 from studio.widgets.frame_ticker import FrameTicker
@@ -202,15 +202,12 @@ class Viewport(QWidget):
         rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
         return rows[:, : image.width() * 3].reshape(image.height(), image.width(), 3).copy()
 
-    def picture(self, scale: int, *, transparent: bool) -> U8 | None:
+    def picture(self, scale: int, *, transparent: bool) -> DrawnPicture | None:
         """Draw the view off the screen, several times as large; None without OpenGL.
 
         Args:
             scale: Pixels of the picture per pixel of the view.
             transparent: Leave out the background.
-
-        Returns:
-            (H, W, 3) uint8 RGB, or (H, W, 4) RGBA.
 
         Raises:
             CoreError: The graphics driver cannot draw a picture of this size.
@@ -224,7 +221,7 @@ class Viewport(QWidget):
             self._draw()
 
         background = None if transparent else rgba(current_theme().viewport)
-        return render_picture(self._canvas, scale, background, draw_all)
+        return draw_picture(self._canvas, scale, background, draw_all)
 
     def project_to_widget(self, xyz_mm: F64, at: tuple[float, float] | None = None) -> F64:
         """Project world points (N, 3) to widget positions (N, 2) in logical px; NaN behind the viewer.

@@ -85,7 +85,7 @@ def _part(image: U8, place: Place) -> U8:
 
 def _write(image: U8, text: str) -> None:
     """Write a name into the upper left corner, on a dark plate."""
-    scale = max(0.38, min(0.7, image.shape[1] / 900))
+    scale = max(0.38, min(0.7, max(image.shape[:2]) / 900))
     (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
     pad = round(10 * scale)
     plate = image[: height + below + 2 * pad, : width + 2 * pad]

@@ -84,15 +84,15 @@ class ViewExports(QObject):
         """Draw the 3D view and store it; the file is compressed and written in the background."""
         QGuiApplication.setOverrideCursor(Qt.CursorShape.WaitCursor)
         try:
-            image = self._viewport.picture(scale, transparent=transparent)
+            drawn = self._viewport.picture(scale, transparent=transparent)
         except CoreError as error:
             self._show_error(error)
             return
         finally:
             QGuiApplication.restoreOverrideCursor()
-        if image is not None:
+        if drawn is not None:
             self._background.run(
-                lambda: write_bytes(path, _png(image)),
+                lambda: write_bytes(path, _png(drawn.image())),
                 lambda _: None,
                 self._show_error,
             )

@@ -30,7 +30,11 @@ class PictureDialog(Dialog):
     def __init__(self, size_px: tuple[int, int], parent: QWidget | None = None) -> None:
         super().__init__("Save picture", parent, 420)
         self.body.addWidget(make_label("Save picture", "title"))
-        self.body.addWidget(make_label("The 3D view as it is now, as a PNG file.", "muted"))
+        self.body.addWidget(
+            make_label(
+                "The 3D view as it is now, as a PNG file. Hidden layers are left out, such as the floor.", "muted"
+            )
+        )
         grid = QGridLayout()
         grid.setHorizontalSpacing(2 * GRID_PX)
         grid.setColumnStretch(1, 1)
