@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, QUrl, Signal
+from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QScrollArea, QVBoxLayout, QWidget
 
 from core.errors import CoreError
@@ -79,8 +80,10 @@ class JobCard(QFrame):
         self.resume = button("Resume", "normal", "retry")
         self.cancel.clicked.connect(self._cancel)
         self.resume.clicked.connect(self._resume)
-        row.addWidget(self.cancel)
-        row.addWidget(self.resume)
+        self.open = button("Open", "normal", "play", "Open the film")
+        self.open.clicked.connect(self._open)
+        for push in (self.cancel, self.resume, self.open):
+            row.addWidget(push)
         row.addStretch(1)
         self.rename = button("Rename", "link")
         self.delete = button("Delete", "link", "", "Move this job and its files into the bin, with networks it trained")
@@ -112,6 +115,7 @@ class JobCard(QFrame):
         self.cancel.setText("Kill" if job.stuck else "Stopping…" if requested else "Cancel")
         self.cancel.setToolTip("The job does not respond: kill its process" if job.stuck else "Stop at a safe point")
         self.resume.setVisible(job.resumable)
+        self.open.setVisible(bool(job.result.get("film")) and not job.active)
         for push in (self.rename, self.delete):
             push.setVisible(not job.active)
         self.resume.setText("Retry" if job.state == "failed" else "Resume")
@@ -122,6 +126,9 @@ class JobCard(QFrame):
 
     def _resume(self) -> None:
         self.resume_requested.emit(self.tracked)
+
+    def _open(self) -> None:
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.tracked.result["film"])))
 
     def _details(self) -> None:
         self.details_requested.emit(self.tracked)

@@ -72,7 +72,7 @@ def test_videos_show_the_people_where_the_cameras_see_them(root: Path, tmp_path:
         RunLayout(tmp_path),
         NullReporter(),
     )
-    film = Path(result["file"])
+    film = Path(result["film"])
     assert films(tmp_path) == [film.name.replace(".mp4", ".export.json"), film.name], "no temporaries"
     assert [file["name"] for file in read_json(Path(result["manifest"]))["files"]] == [film.name]
     poses, camera = Pose3DSequence.load(session.take("walk").layout.poses3d("baseline")), session.require_rig()["cam02"]
@@ -96,7 +96,7 @@ def test_videos_show_the_people_where_the_cameras_see_them(root: Path, tmp_path:
 def test_the_view_needs_no_cameras_and_turns_around_the_people(root: Path, tmp_path: Path) -> None:
     session = Session.open(root)
     params = FilmParams(take="walk", layout="view", height_px=180, folder=str(tmp_path), turn_s=1.0, azimuth_deg=0.0)
-    with VideoReader(Path(run_film(session, params, RunLayout(tmp_path), NullReporter())["file"])) as reader:
+    with VideoReader(Path(run_film(session, params, RunLayout(tmp_path), NullReporter())["film"])) as reader:
         first, turned = (
             np.nonzero(near(reader.read(k), VIEW_COLOURS["dark"].persons[0]))[1].mean() for k in (0, FRAMES - 1)
         )
@@ -106,7 +106,7 @@ def test_the_view_needs_no_cameras_and_turns_around_the_people(root: Path, tmp_p
 
 def test_a_cancelled_film_leaves_the_earlier_one(root: Path, tmp_path: Path) -> None:
     session, params = Session.open(root), FilmParams(take="walk", height_px=180, folder=str(tmp_path), end_s=0.2)
-    film = Path(run_film(session, params, RunLayout(tmp_path), NullReporter())["file"])
+    film = Path(run_film(session, params, RunLayout(tmp_path), NullReporter())["film"])
     before = film.read_bytes()
     with pytest.raises(CancelledError):
         run_film(session, params, RunLayout(tmp_path), RecordingReporter(cancel_after=2))

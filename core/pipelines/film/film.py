@@ -37,7 +37,7 @@ def run_film(session: Session, params: FilmParams, run: RunLayout, reporter: Rep
     """Write a film of a take: the 3D view, and the videos with the people drawn over them.
 
     Returns:
-        `poses`, `file`, `seconds`, `frames`, and `manifest`, which is written last.
+        `poses`, `film`, `seconds`, `frames`, and `manifest`, which is written last.
 
     Raises:
         CoreError: Unknown take, result or camera, settings out of range, no calibration for the videos, or a folder
@@ -83,7 +83,7 @@ def run_film(session: Session, params: FilmParams, run: RunLayout, reporter: Rep
     reporter.note(f"{path.name}: {seconds:.1f} s, {size_px[0]}x{size_px[1]} at {fps:g} frames per second.")
     return {
         "poses": name,
-        "file": str(path),
+        "film": str(path),
         "seconds": round(seconds, 3),
         "frames": len(times_s),
         "manifest": str(manifest),
