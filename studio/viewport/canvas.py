@@ -281,7 +281,10 @@ class Viewport(QWidget):
             view.draw(self._scene if other is None else other())
         if not self._framed and len(self._scene.extent_mm) and self.isVisible():
             self._framed = True
-            self.set_view("perspective")
+            if self._four or self._main.through is not None:
+                self._fit(everything=False)
+            else:
+                self.set_view("perspective")
         self._canvas.update()
 
     def _shown(self) -> list[SceneView]:

@@ -62,6 +62,9 @@ def test_the_view_through_a_camera_shows_what_it_sees(
     np.testing.assert_allclose(page.viewport.project_to_widget(joints), expected, atol=0.01)
     qtbot.keyClick(page, Qt.Key.Key_0)
     assert page.presenter.options.through == "cam02"
+    page._state.set_session(Session.open(numbered_session.root))
+    wait_until_drawn(page, qtbot)
+    assert page.views.through.isChecked() and "backdrop" in page._layers().layers, "another take keeps the view"
     qtbot.keyClick(page, Qt.Key.Key_1)
     assert page.presenter.options.through == "" and "cameras" in page._layers().layers
 

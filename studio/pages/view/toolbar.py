@@ -73,7 +73,7 @@ class ViewToolbar(QFrame):
         row.addStretch(1)
         self._buttons: dict[str, QToolButton] = {}
         for option in self._options:
-            if option.default:
+            if option.default and option.section != "Videos":
                 toggle = _tool_button("", option.label)
                 toggle.setDefaultAction(self._actions[option.name])
                 self._buttons[option.name] = toggle

@@ -19,7 +19,7 @@ LayerT_contra = TypeVar("LayerT_contra", contravariant=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DisplayOption:
-    """A toggle of the View page. All are listed in its menu; those that are on by default have a button as well.
+    """A toggle of the View page. All are listed in its menu; those of the 3D view that are on by default have a button.
 
     Attributes:
         name: Key in `ViewOptions`; unique.
