@@ -66,6 +66,20 @@ def test_the_welcome_page_opens_the_sample(window: MainWindow, qtbot) -> None:
 
 
 @pytest.mark.slow
+def test_pages_are_built_one_after_the_other_and_at_once_for_a_session(
+    window: MainWindow, qtbot, sample_session: Session
+) -> None:
+    assert not window.pages.made, "the window is there first"
+    assert not window.registry["train.run_all"].isEnabled()
+    done: list[int] = []
+    window.pages.when_complete(lambda: done.append(len(window.pages.made)))
+    qtbot.waitUntil(lambda: bool(window.pages.made))
+    window.open_path(sample_session.root)
+    assert list(window.pages.made) == [spec.name for spec in PAGES] and window.page_name
+    qtbot.waitUntil(lambda: done == [len(PAGES)])
+
+
+@pytest.mark.slow
 def test_closing_a_session_returns_to_the_welcome_page_which_lists_it(
     window: MainWindow, qtbot, sample_session: Session
 ) -> None:
