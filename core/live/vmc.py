@@ -7,10 +7,11 @@ people go to the ports that follow. Each joint is sent as a tracker as well, for
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 
 import numpy as np
 
-from core.live.avatar import Avatar, to_unity_m
+from core.live.avatar import Avatars, BonePose, to_unity_m
 from core.live.osc import osc_bundle, osc_message
 from core.live.stream import LivePeople
 from core.types.arrays import F64
@@ -34,7 +35,8 @@ class VmcSender:
         self._host, self._port = host, port
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._start_ns: int | None = None
-        self._seats: dict[int, tuple[int, Avatar, int]] = {}  # number of the port, bones and last time by person
+        self._seats: dict[int, tuple[int, int]] = {}  # number of the port and last time by person
+        self._avatars: Avatars | None = None
 
     def send(self, people: LivePeople) -> None:
         """Send the people of one instant.
@@ -44,13 +46,15 @@ class VmcSender:
         """
         self._start_ns = people.time_ns if self._start_ns is None else self._start_ns
         time_s = (people.time_ns - self._start_ns) / 1e9
-        self._seats = {p: s for p, s in self._seats.items() if people.time_ns - s[2] <= _FORGET_S * 1e9}
+        self._seats = {p: s for p, s in self._seats.items() if people.time_ns - s[1] <= _FORGET_S * 1e9}
+        self._avatars = self._avatars or Avatars(people.skeleton)
+        avatars = self._avatars.update(time_s, tuple(people.ids.tolist()), people.xyz_mm)
         for person, xyz_mm in zip(people.ids.tolist(), people.xyz_mm, strict=True):
-            taken = {seat for seat, _, _ in self._seats.values()}
+            taken = {seat for seat, _ in self._seats.values()}
             free = next(n for n in range(len(taken) + 1) if n not in taken)
-            seat, avatar, _ = self._seats.get(person, (free, Avatar(), 0))
-            self._seats[person] = (seat, avatar, people.time_ns)
-            for packet in _packets(vmc_messages(avatar, xyz_mm, people.skeleton, time_s)):
+            seat, _ = self._seats.get(person, (free, 0))
+            self._seats[person] = (seat, people.time_ns)
+            for packet in _packets(vmc_messages(avatars.get(person, {}), xyz_mm, people.skeleton, time_s)):
                 self._socket.sendto(packet, (self._host, self._port + seat))
 
     def close(self) -> None:
@@ -58,16 +62,15 @@ class VmcSender:
         self._socket.close()
 
 
-def vmc_messages(avatar: Avatar, xyz_mm: F64, joints: Skeleton, time_s: float) -> list[bytes]:
+def vmc_messages(bones: Mapping[str, BonePose], xyz_mm: F64, joints: Skeleton, time_s: float) -> list[bytes]:
     """Return the OSC messages of one person in one frame.
 
     Args:
-        avatar: Bones of the person.
+        bones: Bones of the person.
         xyz_mm: (J, 3) joints in world coordinates, NaN where missing.
         joints: Joint set.
         time_s: Seconds from the start.
     """
-    bones = avatar.update(xyz_mm, joints)
     messages = [
         osc_message("/VMC/Ext/OK", 1, _CALIBRATED, _NORMAL),
         osc_message("/VMC/Ext/T", float(time_s)),
