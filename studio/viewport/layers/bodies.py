@@ -24,7 +24,7 @@ from studio.viewport.visuals import NodeVisual
 if TYPE_CHECKING:
     from studio.viewport.visuals.meshes import Meshes, MeshSource
 
-_LEVEL_VERTICES = (2600, 1000)
+_LEVEL_VERTICES = (2600, 1200)
 """Vertices of the coarser levels of detail."""
 _CLEAR = 0.45
 _REACH_MM = 950.0  # from the pelvis to the feet or above the head

@@ -17,8 +17,6 @@ from studio.viewport.palette import RGBA
 from studio.viewport.visuals.capsules import screen_axes
 
 _TILE_PX = 320
-_LONG_SIDES_PX = (80, 120, 160, 240, _TILE_PX)
-"""Sizes of images in the atlas: the smallest that is not below the size on the screen."""
 
 _VERTEX = """
 attribute vec3 a_position;
@@ -74,6 +72,7 @@ class ImageQuadVisual(Visual):
         self._images: tuple[U8 | None, ...] = ()
         self._sizes: list[tuple[int, int]] = []
         self._uploaded: list[U8 | None] = []
+        self._halvings: list[int] = []
         self._stale = True
         self._texture = gloo.Texture2D(np.zeros((1, 1, 3), np.uint8), interpolation="linear")
         self._draw_mode = "triangles"
@@ -108,23 +107,28 @@ class ImageQuadVisual(Visual):
         self._columns = max(1, int(np.ceil(np.sqrt(count))))
         rows = max(1, -(-count // self._columns))
         self._sizes, self._uploaded, self._stale = [(1, 1)] * count, [None] * count, True
+        self._halvings = [0] * count
         self._texture.resize((rows * _TILE_PX, self._columns * _TILE_PX, 3))
         if count:
             quads = (np.arange(count, dtype=np.uint32) * 4)[:, None] + np.array([0, 1, 2, 0, 2, 3], np.uint32)
             self._index_buffer = gloo.IndexBuffer(quads.ravel())
 
     def _upload(self, index: int, image: U8, side_px: float) -> None:
-        height, width = image.shape[:2]
-        longest = next((side for side in _LONG_SIDES_PX if side >= side_px), _TILE_PX)
-        scale = min(1.0, longest / max(height, width))
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        if image is self._uploaded[index] and size == self._sizes[index]:
+        """Upload an image, halved while it is larger than its tile or twice as large as on the screen."""
+        longest = max(image.shape[:2])
+        halvings = max(int(np.ceil(np.log2(longest / _TILE_PX))), int(np.log2(max(longest / side_px, 1.0))), 0)
+        if image is self._uploaded[index] and halvings == self._halvings[index]:
             return
-        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
+        small = image
+        for _ in range(halvings):  # by two at a time: a fast case of OpenCV
+            height, width = small.shape[:2]
+            halved = cv2.resize(small, (max(width // 2, 1), max(height // 2, 1)), interpolation=cv2.INTER_AREA)
+            small = np.asarray(halved, np.uint8)
         row, column = divmod(index, self._columns)
         self._texture.set_data(np.ascontiguousarray(small), offset=(row * _TILE_PX, column * _TILE_PX))
+        size = small.shape[1], small.shape[0]
         self._stale |= size != self._sizes[index]
-        self._sizes[index], self._uploaded[index] = size, image
+        self._sizes[index], self._uploaded[index], self._halvings[index] = size, image, halvings
 
     def _write_vertices(self) -> None:
         table = np.zeros((len(self._images), 4), _LAYOUT)
