@@ -73,7 +73,7 @@ def bench(args: argparse.Namespace) -> None:
             observed.append(np.linalg.norm(xyz - exact, axis=-1).ravel())
             back.append(np.degrees(fit.flexion_rad).ravel() < -5)
         error, frames = np.concatenate(fitted), sum(len(joints) for joints, _ in clips)
-        slide = np.mean(slides, axis=0)
+        slide = np.nanmean(slides, axis=0)
         columns = [np.nanmean(np.concatenate(each)) for each in (points, smoothed, observed)]
         print(
             f"{title:36} {error.mean():6.1f} {np.percentile(error, 99):6.0f}   {columns[0]:9.1f} {columns[1]:9.1f} "
@@ -112,7 +112,8 @@ def _clips(n_frames: int, motion: Path | None) -> Iterator[tuple[F64, F64]]:
             for name in sorted(file.files):
                 xyz = 1000 * file[name][:n_frames].astype(float)
                 fit = fit_body(model, COCO17.joints, xyz, np.arange(len(xyz)) / _FPS)
-                yield posed(rng.normal(0, 1, model.n_shape), fit.rotations, fit.pelvis_mm)
+                here = np.isfinite(fit.pelvis_mm[:, 0])
+                yield posed(rng.normal(0, 1, model.n_shape), fit.rotations[here], fit.pelvis_mm[here])
 
 
 def _filled(xyz: F64) -> F64:
@@ -130,6 +131,8 @@ def _slide_mm_s(truth: F64, *found: F64) -> list[float]:
     import numpy as np
 
     still = np.linalg.norm(np.diff(truth, axis=0), axis=-1) * _FPS < _STILL_MM_S
+    if not still.any():
+        return [np.nan for _ in found]
     return [float(np.linalg.norm(np.diff(xyz[..., :2], axis=0), axis=-1)[still].mean() * _FPS) for xyz in found]
 
 

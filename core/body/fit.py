@@ -205,7 +205,14 @@ def _parts(present: np.ndarray, time_s: F64, longest_s: float) -> list[tuple[int
 def _outliers(xyz_mm: F64, known: np.ndarray) -> np.ndarray:
     """Return keypoints (T, K) that are far from the median of their neighbours in time (Hampel's test)."""
     filled = _filled(xyz_mm, known)
-    middle = median_filter(filled, (_WINDOW, 1, 1), mode="mirror")
+    middle = median_filter(filled, (_WINDOW, 1, 1), mode="nearest")
+    for window in (slice(0, _WINDOW), slice(-_WINDOW, None)):  # Without frames on one side, motion counts as steady.
+        rows = filled[window]
+        ahead = np.arange(len(rows))[:, None] - np.arange(len(rows))  # (frame to predict, frame to predict from)
+        step = np.median(np.diff(rows, axis=0), axis=0) if len(rows) > 1 else np.zeros(rows.shape[1:])
+        steady = np.median(rows + ahead[..., None, None] * step, axis=1)
+        first = slice(0, _WINDOW // 2) if window.start == 0 else slice(-(_WINDOW // 2), None)
+        middle[window][first] = steady[first]
     gap = np.linalg.norm(filled - middle, axis=-1)
     usual = np.nanmedian(np.where(known, gap, np.nan), axis=0) if known.any(0).all() else np.median(gap, axis=0)
     return np.asarray(gap > np.maximum(_OUTLIER_MM, _OUTLIER_MAD * usual))

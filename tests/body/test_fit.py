@@ -67,3 +67,11 @@ def test_what_cannot_be_fitted_is_refused() -> None:
         fit_body(MODEL, ("tail",), np.zeros((5, 1, 3)), np.arange(5) / 30)
     with pytest.raises(CoreError, match="Too few joints"):
         fit_body(MODEL, COCO17.joints, np.full((5, 17, 3), np.nan), np.arange(5) / 30)
+
+
+def test_a_runner_is_seen_from_the_first_frame_to_the_last() -> None:
+    _, exact = walk(0, 30)
+    exact += np.arange(30)[:, None, None] * np.array([200.0, 0, 0])  # 6 m/s
+    fit = fit_body(MODEL, COCO17.joints, exact, np.arange(30) / 30)
+    assert fit.used.all()
+    assert np.linalg.norm(fit.keypoints_mm - exact, axis=-1).max() < 40
