@@ -34,7 +34,7 @@ class FloorScene:
         self._centre = ((low_mm + high_mm) / 2)[:2].astype(np.float32)
         reach = float(np.hypot(*(high_mm - low_mm)[:2])) / 2
         self._radius = np.float32(max(1.9 * reach, reach + 2500.0))
-        self._low = low_mm[:2] - _SHADOW_HEIGHT_MM
+        self._low = (low_mm[:2] - _SHADOW_HEIGHT_MM).astype(np.float32)
         cells = np.ceil((high_mm[:2] - low_mm[:2] + 2 * _SHADOW_HEIGHT_MM) / _CELL_MM).astype(int)
         self._cells = (int(cells[0]), int(cells[1]))
         self._background, self._floor, self._grid = (
@@ -65,38 +65,38 @@ class FloorScene:
         u, v = np.arange(width, dtype=np.float32)[None], np.arange(height, dtype=np.float32)[:, None]
         down = -(back[2, 0] * u + back[2, 1] * v + back[2, 2])
         far = centre[2] / np.maximum(down, np.float32(1e-6))  # to the floor in units of the direction
-        out = np.empty((height, width, 3), np.float32)
-        line = np.zeros((height, width), np.float32)
-        place = []
-        for axis in range(2):
-            direction = back[axis, 0] * u + back[axis, 1] * v + back[axis, 2]
-            at = centre[axis] + far * direction
+        place = [centre[k] + far * (back[k, 0] * u + back[k, 1] * v + back[k, 2]) for k in range(2)]
+        distance = (place[0] - self._centre[0]) ** 2 + (place[1] - self._centre[1]) ** 2
+        out = np.empty((height * width, 3), np.uint8)
+        out[:] = np.rint(self._background)
+        seen = np.flatnonzero((down > 1e-6) & (distance < self._radius**2))
+        down, far = np.broadcast_to(down, distance.shape).ravel()[seen], far.ravel()[seen]
+        fade = 1 - np.sqrt(distance.ravel()[seen]) / self._radius
+        fade *= fade * (3 - 2 * fade)
+        line, x, y = np.zeros(len(seen), np.float32), *(at.ravel()[seen] for at in place)
+        for axis, at in enumerate((x, y)):
             # Extent of a pixel on the floor along this axis, by the derivatives of `at`.
-            step = far * (
-                np.abs(back[axis, 0] + direction * back[2, 0] / np.maximum(down, 1e-6))
-                + np.abs(back[axis, 1] + direction * back[2, 1] / np.maximum(down, 1e-6))
-            )
+            tilt = (at - centre[axis]) / (far * down)
+            step = far * (np.abs(back[axis, 0] + tilt * back[2, 0]) + np.abs(back[axis, 1] + tilt * back[2, 1]))
             gap = np.abs(at - 1000 * np.rint(at / 1000))
             wide = np.maximum(_LINE_MM / 2, _LINE_PX / 2 * step)
             covered = np.clip((wide - gap) / step + 0.5, 0, 1) * np.clip(120 / step, 0, 1)  # no moiré far away
-            line = np.maximum(line, covered).astype(np.float32)
-            place.append(at)
-        x, y = place
-        distance = np.sqrt((x - self._centre[0]) ** 2 + (y - self._centre[1]) ** 2) / self._radius
-        fade = np.clip(1 - distance, 0, 1)
-        fade = np.where(down > 1e-6, fade * fade * (3 - 2 * fade), 0)
-        light = self._light(shade, x, y)
-        for channel in range(3):
-            ground = self._floor[channel] + line * (self._grid[channel] - self._floor[channel])
-            out[..., channel] = self._background[channel] + fade * (ground * light - self._background[channel])
-        return np.asarray(out + 0.5, np.uint8)
+            np.maximum(line, covered, out=line)
+        light = fade * self._light(shade, x, y)
+        for k in range(3):
+            ground = (self._floor[k] + line * (self._grid[k] - self._floor[k])) * light
+            out[seen, k] = ground + self._background[k] * (1 - fade) + np.float32(0.5)
+        return out.reshape(height, width, 3)
 
     def _light(self, shade: F32, x: F32, y: F32) -> F32:
+        """Return the light (N,) at places on the floor."""
         rows, columns = shade.shape
-        column: I64 = ((x - self._low[0]) * (_FINER / _CELL_MM)).clip(-1, columns).astype(np.int64)
-        row: I64 = ((y - self._low[1]) * (_FINER / _CELL_MM)).clip(-1, rows).astype(np.int64)
-        known = (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
-        return np.where(known, np.take(shade, np.where(known, row * columns + column, 0)), np.float32(1))
+        column, row = (x - self._low[0]) * (_FINER / _CELL_MM), (y - self._low[1]) * (_FINER / _CELL_MM)
+        known = np.flatnonzero((column >= 0) & (column < columns) & (row >= 0) & (row < rows))
+        light = np.ones(len(x), np.float32)
+        cell: I64 = row[known].astype(np.int64) * columns + column[known].astype(np.int64)
+        light[known] = np.take(shade, cell)
+        return light
 
     def _shade(self, vertices_mm: F32) -> F32:
         """Return the light on the floor, 1 where there is no shadow, in cells row by row from the lowest corner."""

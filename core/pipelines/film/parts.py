@@ -74,7 +74,7 @@ class FilmTile:
             if image.shape[:2] != out.shape[:2]:
                 image = np.asarray(cv2.resize(image, size_px, interpolation=cv2.INTER_AREA), np.uint8)
             out[:] = image
-        blend(out, draw_surface(self.camera, size_px, people), _OVER_VIDEO)
+        blend(out, draw_surface(self.camera, size_px, people, samples=1), _OVER_VIDEO)
         text = self.camera.name if self.index[frame] >= 0 else f"{self.camera.name}: dropped frame"
         _write(out, text)
 
