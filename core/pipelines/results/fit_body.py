@@ -10,6 +10,7 @@ import numpy as np
 from core import __version__
 from core.body.models.registry import load_body_model
 from core.body.people import FittedPeople, fit_people
+from core.disk import replacing
 from core.errors import CoreError
 from core.evaluation.choice import choose_result
 from core.pipelines.params import FitBodyParams
@@ -53,8 +54,11 @@ def run_fit_body(session: Session, params: FitBodyParams, run: RunLayout, report
         "body": {"model": model.name, "sha256": model.source_sha256, "people": list(params.people)},
         "code_version": __version__,
     }
-    dataclasses.replace(fitted.bodies, provenance=provenance).save(take.layout.bodies(name))
-    dataclasses.replace(fitted.poses, provenance=provenance).save(take.layout.poses3d(body_result(name)))
+    joints = take.layout.poses3d(body_result(name))
+    # Both are written before one takes its place: a full disk or a kill leaves no bodies without their joints.
+    with replacing(take.layout.bodies(name)) as new_bodies, replacing(joints) as new_joints:
+        dataclasses.replace(fitted.bodies, provenance=provenance).save(new_bodies)
+        dataclasses.replace(fitted.poses, provenance=provenance).save(new_joints)
     _note(fitted, reporter)
     return {
         "take": take.name,
