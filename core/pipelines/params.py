@@ -26,7 +26,7 @@ from core.training.presets import PRESETS, preset, quick
 from core.types.axes import Axis
 
 FilmLayout = Literal["side-by-side", "view", "videos"]
-FilmPeople = Literal["auto", "bodies", "skeletons"]
+FilmFigures = Literal["auto", "bodies", "skeletons"]
 
 REGISTRY = "registry"
 """Key in a field's metadata: `package.module:name` of the registry whose names the field takes."""
@@ -566,9 +566,9 @@ class FilmParams:
         poses: 3D result to show. If omitted, it is chosen as by `export`.
         layout: Content of the film: the 3D view beside the videos, the 3D view alone, or the videos alone.
         cameras: Cameras whose videos are shown. If omitted, all are shown.
-        people: Bodies are shown where they were fitted, or else figures of the skeletons, unless one is chosen.
+        figures: Form of the people; "auto" shows bodies where they were fitted, and skeletons elsewhere.
         height_px: Height of the film; it is 16/9 times as wide.
-        fps: Frames per second of the film; 0 takes the frame rate of the take, or half of it above 30.
+        fps: Frames per second of the film; 0 takes those of the take, or every second or third of them, up to 30.
         start_s: Time in the take at which the film starts.
         end_s: Time in the take at which the film ends; 0 for its end.
         turn_s: Time in which the 3D view turns around the people once; 0 keeps it still.
@@ -583,7 +583,7 @@ class FilmParams:
     poses: str = ""
     layout: FilmLayout = "side-by-side"
     cameras: tuple[str, ...] = ()
-    people: FilmPeople = "auto"
+    figures: FilmFigures = "auto"
     height_px: int = 1080
     fps: float = 0.0
     start_s: float = 0.0

@@ -119,7 +119,7 @@ def test_a_cancelled_film_leaves_the_earlier_one(root: Path, tmp_path: Path) -> 
         ({"height_px": 20}, "20 px"),
         ({"start_s": 3.0}, "not in the take"),
         ({"cameras": ("cam09",)}, "cam09"),
-        ({"people": "bodies"}, "does not exist"),
+        ({"figures": "bodies"}, "does not exist"),
         ({"fps": -1.0}, "Frame rate"),
     ],
 )

@@ -46,7 +46,7 @@ def run_film(session: Session, params: FilmParams, run: RunLayout, reporter: Rep
     take = session.take(params.take)
     name = chosen_result(session, take, params.poses, reporter)
     poses = take.poses3d(name)
-    motion = read_motion(take, name, params.people, reporter)
+    motion = read_motion(take, name, params.figures, reporter)
     rig = _rig(session, take, poses) if params.layout != "view" else None
     timeline = shown_timeline(take.timeline(), rig)
     size_px = _size_px(params.height_px)

@@ -10,7 +10,7 @@ import numpy as np
 from core.body.models.registry import load_body_model
 from core.body.sequence import BodyMotion
 from core.errors import CoreError
-from core.pipelines.params import FilmPeople
+from core.pipelines.params import FilmFigures
 from core.progress import Reporter
 from core.rendering.colours import ViewColours, rgb
 from core.rendering.figures import figure_surface, trail_surface
@@ -71,13 +71,13 @@ class FilmedPeople:
         return trail_surface(self._centres_mm[first:last], self._colours, self._floor)
 
 
-def read_motion(take: Take, result: str, people: FilmPeople, reporter: Reporter) -> BodyMotion | None:
+def read_motion(take: Take, result: str, figures: FilmFigures, reporter: Reporter) -> BodyMotion | None:
     """Return the bodies of a result that a film shows; None for skeletons.
 
     Raises:
         CoreError: Bodies were asked for, and there are none, or they are out of date, or their model is missing.
     """
-    if people == "skeletons" or (people == "auto" and not take.has_bodies(result)):
+    if figures == "skeletons" or (figures == "auto" and not take.has_bodies(result)):
         return None
     try:
         if message := outdated_bodies(take, result):
@@ -85,7 +85,7 @@ def read_motion(take: Take, result: str, people: FilmPeople, reporter: Reporter)
         bodies = take.bodies(result)
         return BodyMotion.of(load_body_model(bodies.model), bodies)
     except CoreError as error:
-        if people == "bodies":
+        if figures == "bodies":
             raise
         reporter.note(f"{error} So the skeletons are shown.", "warning")
         return None
