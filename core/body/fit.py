@@ -29,7 +29,7 @@ _OUTLIER_MM, _OUTLIER_MAD, _WINDOW = 120.0, 6.0, 7
 _RESCUE_MM = 60.0
 _BLOCK, _OVERLAP = 600, 30
 _FEWEST_KEYPOINTS = 4  # of a frame
-_FEWEST_FRAMES = 2.0  # in which every keypoint is known, on average
+_FEWEST_FRAMES = 1.0  # in which every keypoint is known, on average
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
