@@ -35,6 +35,7 @@ class Settings:
         jobs_panel: Whether the jobs panel is open.
         geometry: Position and size of the window: Qt's bytes in base64.
         cameras: Live cameras, each as "name=address".
+        turning: Whether the 3D view turns slowly when the sample is opened.
     """
 
     theme: ThemeName = "dark"
@@ -43,6 +44,7 @@ class Settings:
     jobs_panel: bool = False
     geometry: str = ""
     cameras: tuple[str, ...] = ()
+    turning: bool = True
 
 
 def user_settings_file() -> Path:

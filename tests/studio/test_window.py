@@ -56,6 +56,10 @@ def test_the_welcome_page_opens_the_sample(window: MainWindow, qtbot) -> None:
     qtbot.waitUntil(lambda: view.timeline.frame != frame and len(view.people.people) == 3, timeout=20_000)
     _click(qtbot, view.timeline.play_button)
     assert not view.timeline.playing and not view.viewport.turning
+    window.state.settings.update(turning=False)
+    view.play()
+    assert view.timeline.playing and not view.viewport.turning
+    view.timeline.pause()
     for spec in PAGES:
         _click(qtbot, window.rail.buttons[spec.name])
         assert window.page_name == spec.name

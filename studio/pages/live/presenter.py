@@ -20,6 +20,7 @@ from core.types.camera import CameraRig
 from studio.specs import StepView
 from studio.state.app_state import AppState
 from studio.state.live_status import LiveStatus
+from studio.viewport.layers.shadows import people_shadows
 from studio.viewport.layers.skeletons import SkeletonLayer
 from studio.viewport.layers.spec import ViewOptions
 from studio.viewport.palette import Palette
@@ -156,6 +157,8 @@ class LiveScene:
         scene = build_scene_layers(self._data, 0.0, self._options, palette, self._images)
         if self.people is not None and len(self.people.ids):
             scene.layers["skeletons"] = live_skeletons(self.people, palette)
+            skeleton, xyz_mm = self.people.skeleton, self.people.xyz_mm
+            scene.layers["shadows"] = people_shadows(skeleton, xyz_mm, skeleton.root_position(xyz_mm), palette)
         return scene
 
     def close(self) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtGui import QHideEvent, QKeyEvent, QShowEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from core.errors import CoreError
 from studio.pages.view.body_models.card import BodiesCard
@@ -112,9 +113,10 @@ class ViewPage(QWidget):
         return False
 
     def play(self) -> None:
-        """Play the take, and turn the 3D view slowly, until the user takes over."""
+        """Play the take, and turn the 3D view slowly, until the user takes over; not where motion is unwanted."""
         self.timeline.play()
-        self.viewport.start_turning()
+        if self._state.settings.value.turning and not _reduced_motion():
+            self.viewport.start_turning()
 
     def act(self, action: str) -> None:
         """Carry out an action of the menu."""
@@ -453,6 +455,11 @@ class _NoticeBar(QFrame):
         self.update_button.setVisible(outdated)
         self._label.setText(text)
         self.setVisible(bool(text))
+
+
+def _reduced_motion() -> bool:
+    """Return whether the system is set to move nothing by itself. Qt knows it on Windows only."""
+    return sys.platform == "win32" and not QApplication.isEffectEnabled(Qt.UIEffect.UI_General)
 
 
 def _hairline() -> QFrame:
