@@ -116,5 +116,8 @@ def test_a_line_divides_two_results(
         qtbot.mouseRelease(line, Qt.MouseButton.LeftButton)
         image = drawn(page, qtbot)
         assert [shows(image, DARK.person(0), place) for place in places] == [share > 0.5, share < 0.5]
+    move_mouse(page.viewport.native, QPoint(*np.round(places[1]).astype(int).tolist()))
+    assert page.pointer.tip.title == "Person 1, left hip"
+    assert dict(page.pointer.tip.rows)["Height"] == f"{high[2] / 1000:.2f} m", "the joint of the result on this side"
     page.toolbar.wipe.setChecked(False)
     assert not page.divider.isVisible()
