@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt
-from PySide6.QtGui import QHideEvent, QKeyEvent, QShowEvent
+from PySide6.QtGui import QHideEvent, QKeyEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from core.errors import CoreError
@@ -110,7 +110,14 @@ class ViewPage(QWidget):
             self._fit_volume()
             self.modes.place()
             self._place_legend()
+        if watched is self.graphs and event.type() in (QEvent.Type.Show, QEvent.Type.Hide):
+            self._show_evaluation()
         return False
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Show the evaluation where it has room."""
+        super().resizeEvent(event)
+        self._show_evaluation()
 
     def play(self) -> None:
         """Play the take, and turn the 3D view slowly, until the user takes over; not where motion is unwanted."""
@@ -158,6 +165,7 @@ class ViewPage(QWidget):
         self.accuracy_legend = LevelLegend(self.viewport)
         self.joint_legend = LevelLegend(self.viewport)
         self.viewport.installEventFilter(self)
+        self.graphs.installEventFilter(self)
         side = QWidget()
         side_column = QVBoxLayout(side)
         side_column.setContentsMargins(GRID_PX, GRID_PX, GRID_PX, GRID_PX)
@@ -271,7 +279,7 @@ class ViewPage(QWidget):
         self.toolbar.show_state(presenter)
         self.modes.refresh()
         self.timeline.show_model(presenter.timeline_model())
-        self.evaluation.show_summary(presenter.evaluation)
+        self._show_evaluation()
         self.bodies.refresh()
         self._show_people()
         self._show_volume_panel()
@@ -279,6 +287,11 @@ class ViewPage(QWidget):
         self.graphs.refresh(self._state.session.root if self._state.session is not None else None)
         self.graphs.show_frame(self.timeline.frame)
         self._refresh_frame()
+
+    def _show_evaluation(self) -> None:
+        """Show the evaluation, unless graphs take its room in a small window."""
+        crowded = not self.graphs.isHidden() and self.height() < _UNFOLD_HEIGHT_PX
+        self.evaluation.show_summary(None if crowded else self.presenter.evaluation)
 
     def _jobs_changed(self) -> None:
         set_blocked(self._notice.update_button, self._state.jobs.why_not(), UPDATE_TIP)

@@ -10,7 +10,7 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QIcon, QMouseEvent, QPainter, QPen, QPixmap, QResizeEvent, QWheelEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLayout, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
 from core.types.arrays import F64
 from studio.pages.view.joints.picking import Pin, PinnedCurve
@@ -20,6 +20,7 @@ from studio.widgets.choice import Choice
 from studio.widgets.playback.timeline_bar import TimelineBar
 
 _HEIGHT_PX = 88
+_CHIPS_PX = 36
 _SWATCH = QSize(24, 12)
 _STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
 """Lines of several joints of the same person."""
@@ -57,14 +58,12 @@ class JointGraphs(QFrame):
         self.quantity.currentIndexChanged.connect(self._draw)
         self.plot = _Plot(bar)
         self.plot.frame_selected.connect(self.frame_selected)
-        self._chips = QHBoxLayout()
-        self._chips.setSpacing(4)
+        self._chips = _ChipRow()
         head = QHBoxLayout()
         head.setContentsMargins(8, 4, 12, 0)
         head.addWidget(self.quantity)
         head.addSpacing(4)
-        head.addLayout(self._chips)
-        head.addStretch(1)
+        head.addWidget(self._chips, 1)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
@@ -101,10 +100,7 @@ class JointGraphs(QFrame):
         self.plot.playhead.setValue(frame + 0.5)
 
     def _make_chips(self) -> None:
-        while (item := self._chips.takeAt(0)) is not None:
-            if (chip := item.widget()) is not None:
-                chip.hide()
-                chip.deleteLater()
+        chips = []
         for curve, style in zip(self.curves, self._styles(), strict=True):
             chip = QToolButton()
             chip.setText(f"{curve.name}  ×")
@@ -115,7 +111,8 @@ class JointGraphs(QFrame):
             chip.setAccessibleName(f"Close the graph of {curve.name}")
             chip.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             chip.clicked.connect(partial(self.close_pin, curve.pin))
-            self._chips.addWidget(chip)
+            chips.append(chip)
+        self._chips.show_chips(chips)
 
     def _styles(self) -> list[Qt.PenStyle]:
         """Return the line of each curve: another one for each joint of the same person."""
@@ -142,6 +139,37 @@ class JointGraphs(QFrame):
         self.plot.apply_theme(theme)
         self._make_chips()
         self._draw()
+
+
+class _ChipRow(QScrollArea):
+    """Row of chips that the wheel scrolls sideways: many of them must not widen the window."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        for set_policy in (self.setHorizontalScrollBarPolicy, self.setVerticalScrollBarPolicy):
+            set_policy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFixedHeight(_CHIPS_PX)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+
+    def show_chips(self, chips: Sequence[QWidget]) -> None:
+        """Show chips in place of the earlier ones."""
+        inner = QWidget()
+        inner.setProperty("role", "scrolled")
+        row = QHBoxLayout(inner)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
+        for chip in chips:
+            row.addWidget(chip)
+        row.setSizeConstraint(QLayout.SizeConstraint.SetFixedSize)
+        place = self.horizontalScrollBar().value()
+        self.setWidget(inner)
+        self.horizontalScrollBar().setValue(place)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Scroll sideways."""
+        bar = self.horizontalScrollBar()
+        bar.setValue(bar.value() - event.angleDelta().y() - event.angleDelta().x())
 
 
 class _Plot(pg.PlotWidget):
