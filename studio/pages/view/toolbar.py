@@ -59,7 +59,7 @@ class ViewToolbar(QFrame):
         self.wipe.toggled.connect(self.wipe_toggled)
         self._actions = {option.name: self._action(option) for option in self._options}
         row = QHBoxLayout(self)
-        row.setContentsMargins(12, 6, 8, 6)
+        row.setContentsMargins(10, 6, 8, 6)
         row.setSpacing(4)
         # Names of results are long, names of people short.
         choices = (("Result", self.result, 8), ("Compare", self.compare, 8), ("Follow", self.follow, 5))
@@ -69,7 +69,7 @@ class ViewToolbar(QFrame):
             row.addWidget(combo, stretch)
             if combo is self.compare:
                 row.addWidget(self.wipe)
-            row.addSpacing(6)
+            row.addSpacing(3)
         row.addStretch(1)
         self._buttons: dict[str, QToolButton] = {}
         for option in self._options:
