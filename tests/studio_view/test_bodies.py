@@ -23,6 +23,7 @@ from studio.viewport.layers.spec import ViewOptions
 from studio.viewport.palette import palette
 from studio.viewport.scene import build_scene_layers
 from studio.viewport.scene_data import SceneData
+from studio.viewport.visuals.image_quads import sides_px
 from studio.viewport.visuals.meshes import levels_of_detail
 
 PALETTE = palette(DARK)
@@ -84,6 +85,17 @@ def test_distant_bodies_are_coarser_and_those_out_of_view_are_not_drawn() -> Non
     assert levels_of_detail(to_clip, ends, (800, 800)) == (1, 2, 2, -1, -1)
     assert levels_of_detail(to_clip, ends, (3000, 3000)) == (0, 0, 2, -1, -1)
     assert levels_of_detail(to_clip, ends[:0], (800, 800)) == ()
+
+
+def test_image_planes_are_uploaded_at_their_size_on_the_screen_and_not_out_of_view() -> None:
+    plane = np.array([(-1.0, 0.0, 1.0), (1.0, 0.0, 1.0), (1.0, 0.0, -1.0), (-1.0, 0.0, -1.0)])
+
+    def to_clip(xyz: np.ndarray) -> np.ndarray:
+        x, y, z = xyz.T
+        return np.stack([x, z, y, y], 1)
+
+    corner = np.stack([plane + (0, y, 0) for y in (4, 8, -3)] + [plane + (20, 8, 0)])
+    np.testing.assert_allclose(sides_px(to_clip, corner, (800, 800)), [200, 100, 0, 0])
 
 
 @pytest.mark.slow
