@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtGui import QHideEvent, QKeyEvent, QResizeEvent, QShowEvent
-from PySide6.QtWidgets import QApplication, QFrame, QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QFrame, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from core.errors import CoreError
 from studio.pages.view.body_models.card import BodiesCard
@@ -17,7 +17,7 @@ from studio.pages.view.face_drag import FaceDrag, face_at
 from studio.pages.view.joints.graphs import JointGraphs
 from studio.pages.view.joints.series import JointMotions
 from studio.pages.view.options import SHOW_VIDEO_BODIES, toolbar_options
-from studio.pages.view.panels import EvaluationCard, PeoplePanel, VolumePanel
+from studio.pages.view.panels import EvaluationCard, NoticeBar, PeoplePanel, VolumePanel
 from studio.pages.view.pointer import Drag, ScenePointer
 from studio.pages.view.presenter import ViewPresenter
 from studio.pages.view.toolbar import ViewStrip, ViewToolbar
@@ -36,14 +36,12 @@ from studio.viewport.layers.volume import SHOW_VOLUME
 from studio.viewport.palette import palette
 from studio.viewport.scene import SceneLayers
 from studio.volume.box import VolumeBox
-from studio.widgets.buttons import button, set_blocked
+from studio.widgets.buttons import set_blocked
 from studio.widgets.empty_state import EmptyState
 from studio.widgets.frame_ticker import FrameTicker
-from studio.widgets.icon_label import IconLabel
 from studio.widgets.images.video_panes import VideoPanes
 from studio.widgets.level_legend import LevelLegend
 from studio.widgets.playback.timeline import TimelineWidget
-from studio.widgets.text import make_label
 
 _MARGIN_PX = 12
 _SPLITTER_SHARES = 0.62, 0.38
@@ -180,7 +178,7 @@ class ViewPage(QWidget):
         self.splitter.setStretchFactor(0, 3)
         self.splitter.setStretchFactor(1, 2)
         self.splitter.setChildrenCollapsible(False)
-        self._notice = _NoticeBar()
+        self._notice = NoticeBar()
         content = QWidget()
         column = QVBoxLayout(content)
         column.setContentsMargins(0, 0, 0, 0)
@@ -438,36 +436,6 @@ class ViewPage(QWidget):
     def sizeHint(self) -> QSize:
         """Return a size that fills the window."""
         return QSize(1100, 700)
-
-
-class _NoticeBar(QFrame):
-    """Line under the toolbar that names missing data and the remedy."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setProperty("role", "inset")
-        row = QHBoxLayout(self)
-        row.setContentsMargins(12, 6, 12, 6)
-        row.setSpacing(GRID_PX)
-        self._icon = IconLabel("info", "accent", 16)
-        row.addWidget(self._icon)
-        self._label = make_label()
-        row.addWidget(self._label, 1)
-        self.update_button = button("Bring up to date", "normal", "retry", UPDATE_TIP)
-        row.addWidget(self.update_button)
-        self.hide()
-
-    @property
-    def text(self) -> str:
-        """Text shown."""
-        return self._label.text()
-
-    def show_message(self, text: str, *, outdated: bool = False) -> None:
-        """Show a text, and the button that makes results again if they are outdated; an empty text hides the bar."""
-        self._icon.set_icon(*(("warning", "warn") if outdated else ("info", "accent")))
-        self.update_button.setVisible(outdated)
-        self._label.setText(text)
-        self.setVisible(bool(text))
 
 
 def _reduced_motion() -> bool:

@@ -1,4 +1,4 @@
-"""Small panels of the View page: people at the frame, capture volume, evaluation."""
+"""Small panels of the View page: notice, people at the frame, capture volume, evaluation."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QScrollArea, QTo
 
 from studio.icons import icon
 from studio.pages.view.summary import EvaluationSummary, PersonState
+from studio.shell.updating import UPDATE_TIP
 from studio.state.volume import VolumeState
 from studio.theme import GRID_PX, current_theme
 from studio.viewport.layers.volume import SHOW_VOLUME
@@ -17,6 +18,7 @@ from studio.volume.editor import VolumeEditor
 from studio.widgets.buttons import button
 from studio.widgets.card import Card, clear_layout
 from studio.widgets.elided import ElidedLabel
+from studio.widgets.icon_label import IconLabel
 from studio.widgets.label_plate import paint_label_plate
 from studio.widgets.text import make_label
 
@@ -217,3 +219,33 @@ class EvaluationCard(Card):
         self._table.addWidget(holder)
         self._verdict.setText(summary.verdict)
         self._line.setText(summary.verdict)
+
+
+class NoticeBar(QFrame):
+    """Line under the toolbar that names missing data and the remedy."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "inset")
+        row = QHBoxLayout(self)
+        row.setContentsMargins(12, 6, 12, 6)
+        row.setSpacing(GRID_PX)
+        self._icon = IconLabel("info", "accent", 16)
+        row.addWidget(self._icon)
+        self._label = make_label()
+        row.addWidget(self._label, 1)
+        self.update_button = button("Bring up to date", "normal", "retry", UPDATE_TIP)
+        row.addWidget(self.update_button)
+        self.hide()
+
+    @property
+    def text(self) -> str:
+        """Text shown."""
+        return self._label.text()
+
+    def show_message(self, text: str, *, outdated: bool = False) -> None:
+        """Show a text, and the button that makes results again if they are outdated; an empty text hides the bar."""
+        self._icon.set_icon(*(("warning", "warn") if outdated else ("info", "accent")))
+        self.update_button.setVisible(outdated)
+        self._label.setText(text)
+        self.setVisible(bool(text))
