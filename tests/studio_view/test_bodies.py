@@ -66,12 +66,21 @@ def test_people_who_are_present_have_bodies_in_their_colours(poses: Pose3DSequen
 def test_the_finest_level_is_the_surface_of_the_body(poses: Pose3DSequence, bodies: BodySequence) -> None:
     motion = BodyMotion.of(free_body(), bodies)
     layer = BodyLayer(motion=motion, frame=5, people=np.array([0, 1]), colour=PALETTE.persons[:2])
-    meshes = PosedLevels(motion).pose(layer, (-1, 0))
+    levels = PosedLevels(motion)
+    meshes = levels.pose(layer, (-1, 0))
+    assert meshes.counts == (len(free_body().template_mm),)
     np.testing.assert_array_equal(meshes.position_mm, motion.vertices_mm(5)[1])
     faces = free_body().faces
     a, b, c = (meshes.position_mm[faces[:, i]] for i in range(3))
     outwards = np.cross(b - a, c - a)
     assert ((outwards * meshes.normal[faces[:, 0]]).sum(1) > 0).mean() > 0.99
+    # Vertices and triangles belong together at any time, also while coarser levels are being made.
+    while True:
+        meshes = levels.pose(layer, (1, 2))
+        assert len(meshes.position_mm) == sum(meshes.counts)
+        assert tuple(int(triangles.max()) + 1 for triangles in meshes.triangles) == meshes.counts
+        if meshes.counts == (2600, 1200):
+            break
 
 
 def test_distant_bodies_are_coarser_and_those_out_of_view_are_not_drawn() -> None:

@@ -90,15 +90,19 @@ class PosedLevels:
         from studio.viewport.visuals.meshes import Meshes
 
         bones = self.motion.bones(layer.frame)
-        parts: list[tuple[F32, F32]] = [(_NOTHING, _NOTHING)] * len(levels)
-        for level in sorted({level for level in levels if level >= 0}):
-            rows = np.flatnonzero(np.array(levels) == level)
-            posed = self.level(level).pose(layer.people[rows], BoneTransforms(bones.R[rows], bones.t_mm[rows]))
+        parts: dict[int, tuple[F32, F32, I64]] = {}
+        for number in sorted({number for number in levels if number >= 0}):
+            rows = np.flatnonzero(np.array(levels) == number)
+            level = self.level(number)
+            posed = level.pose(layer.people[rows], BoneTransforms(bones.R[rows], bones.t_mm[rows]))
             for row, position, normal in zip(rows.tolist(), *posed, strict=True):
-                parts[row] = position, normal
+                parts[row] = position, normal, level.motion.model.faces
+        drawn = [parts[row] for row in sorted(parts)]
         return Meshes(
-            position_mm=np.concatenate([position for position, _ in parts]),
-            normal=np.concatenate([normal for _, normal in parts]),
+            position_mm=np.concatenate([position for position, _, _ in drawn]),
+            normal=np.concatenate([normal for _, normal, _ in drawn]),
+            triangles=tuple(faces for _, _, faces in drawn),
+            counts=tuple(len(position) for position, _, _ in drawn),
         )
 
 
@@ -119,9 +123,6 @@ class _Level:
         vertices, R = self.motion.model.skin(self.motion.rest.vertices_mm[people], bones)
         x, y, z = (self.normals[people][..., None, axis] for axis in range(3))
         return vertices, R[..., 0] * x + R[..., 1] * y + R[..., 2] * z
-
-
-_NOTHING: F32 = np.zeros((0, 3), np.float32)
 
 
 @functools.lru_cache(maxsize=4)
@@ -148,8 +149,6 @@ def body_meshes(layer: BodyLayer) -> MeshSource:
         ends_mm=np.stack([pelvis - (0, 0, _REACH_MM), pelvis + (0, 0, _REACH_MM)], 1),
         colour=layer.colour,
         opacity=layer.opacity,
-        faces=lambda level: levels.level(level).motion.model.faces,
-        n_vertices=lambda level: len(levels.level(level).motion.model.template_mm),
         pose=functools.partial(levels.pose, layer),
     )
 

@@ -104,7 +104,10 @@ class EllipsoidVisual(NodeVisual[EllipsoidLayer]):
                 centre_mm=layer.centre_mm[drawn], axes_mm=layer.axes_mm[drawn], colour=layer.colour[drawn]
             )
             points, normals = posed_spheres(part, sphere)
-            return Meshes(position_mm=points, normal=normals)
+            count = int(drawn.sum())
+            return Meshes(
+                position_mm=points, normal=normals, triangles=(triangles,) * count, counts=(len(sphere),) * count
+            )
 
         up = np.zeros_like(layer.centre_mm)
         up[:, 2] = np.linalg.norm(layer.axes_mm, axis=-2).max(-1)
@@ -112,8 +115,6 @@ class EllipsoidVisual(NodeVisual[EllipsoidLayer]):
             MeshSource(
                 ends_mm=np.stack([layer.centre_mm - up, layer.centre_mm + up], 1),
                 colour=layer.colour,
-                faces=lambda _level: triangles,
-                n_vertices=lambda _level: len(sphere),
                 pose=pose,
             )
         )

@@ -69,10 +69,14 @@ class Meshes:
     Attributes:
         position_mm: (V, 3) vertices.
         normal: (V, 3) normals of any length.
+        triangles: Vertex indices (F, 3) of each body, from 0; the same object for the same surface.
+        counts: Number of vertices of each body.
     """
 
     position_mm: F32
     normal: F32
+    triangles: tuple[I64, ...]
+    counts: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -82,16 +86,12 @@ class MeshSource:
     Attributes:
         ends_mm: (N, 2, 3) lowest and highest point of each body, about.
         colour: (N, 4) colours.
-        faces: Returns the triangles (F, 3) of a level of detail; 0 is the finest.
-        n_vertices: Returns the number of vertices of a level.
-        pose: Returns the meshes at these levels (N,); -1 is not drawn.
+        pose: Returns the meshes at these levels of detail (N,); 0 is the finest, and -1 is not drawn.
         opacity: Opacity of all bodies.
     """
 
     ends_mm: F64
     colour: RGBA
-    faces: Callable[[int], I64]
-    n_vertices: Callable[[int], int]
     pose: Callable[[tuple[int, ...]], Meshes]
     opacity: float = 1.0
 
@@ -108,6 +108,7 @@ class MeshVisual(Visual):
         self._source: MeshSource | None = None
         self._posed: tuple[MeshSource, tuple[int, ...]] | None = None
         self._static: tuple[object, ...] = ()
+        self._triangles: tuple[I64, ...] = ()  # kept, so that no other array gets the identity of one of them
         self._draw_mode = "triangles"
         for name, buffer in self._buffers.items():
             self.shared_program[name] = buffer
@@ -147,17 +148,15 @@ class MeshVisual(Visual):
         meshes = source.pose(levels)
         self._buffers["a_position"].set_data(meshes.position_mm)
         self._buffers["a_normal"].set_data(meshes.normal)
-        static = levels, source.colour.tobytes(), tuple(source.n_vertices(level) for level in set(levels) if level >= 0)
+        colour = source.colour[np.array(levels) >= 0, :3]
+        static = tuple(map(id, meshes.triangles)), colour.tobytes()
         if static == self._static:
             return
-        self._static = static
-        drawn = [(level, colour) for level, colour in zip(levels, source.colour, strict=True) if level >= 0]
-        counts = [source.n_vertices(level) for level, _ in drawn]
-        first = np.concatenate([[0], np.cumsum(counts)])
-        faces = [source.faces(level) + start for (level, _), start in zip(drawn, first, strict=False)]
-        colours = np.stack([colour[:3] for _, colour in drawn]).astype(np.float32)
+        self._static, self._triangles = static, meshes.triangles
+        first = np.concatenate([[0], np.cumsum(meshes.counts)])
+        faces = [triangles + start for triangles, start in zip(meshes.triangles, first, strict=False)]
         self._index_buffer = gloo.IndexBuffer(np.concatenate(faces).astype(np.uint32).ravel())
-        self._buffers["a_color"].set_data(np.repeat(colours, counts, 0))
+        self._buffers["a_color"].set_data(np.repeat(colour.astype(np.float32), meshes.counts, 0))
 
     def _compute_bounds(self, axis: int, view: Any) -> None:
         """Return no bounds: the canvas frames the scene itself."""
