@@ -75,12 +75,13 @@ def test_the_finest_level_is_the_surface_of_the_body(poses: Pose3DSequence, bodi
     outwards = np.cross(b - a, c - a)
     assert ((outwards * meshes.normal[faces[:, 0]]).sum(1) > 0).mean() > 0.99
     # Vertices and triangles belong together at any time, also while coarser levels are being made.
-    while True:
+    for done in (False, True):
+        if done:
+            assert [len(model.result().template_mm) for model in levels._coarser] == [2600, 1200]
         meshes = levels.pose(layer, (1, 2))
         assert len(meshes.position_mm) == sum(meshes.counts)
         assert tuple(int(triangles.max()) + 1 for triangles in meshes.triangles) == meshes.counts
-        if meshes.counts == (2600, 1200):
-            break
+    assert meshes.counts == (2600, 1200)
 
 
 def test_distant_bodies_are_coarser_and_those_out_of_view_are_not_drawn() -> None:
