@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from core.calibration.sync.certificate import CameraSync, ClockReport, FoundDrop, SyncCertificate, summarise
+from core.calibration.sync.clock_fit import FittedClocks
 from core.calibration.sync.estimate import MeasuredClocks
 from core.calibration.sync.flash import clocks_by_flashes, find_flashes, read_brightness
 from core.calibration.sync.people import PeopleEvidence, clocks_by_people
@@ -112,3 +113,17 @@ def test_people_and_flashes_are_looked_for_in_a_part_of_a_take_only(sample_sessi
     )
     for camera in take.cameras:
         np.testing.assert_array_equal(part[camera], more[camera][1:])
+
+
+def test_the_error_of_a_drift_counts_from_the_cameras_that_it_is_compared_with() -> None:
+    four = np.full(4, 5.0)
+    fit = FittedClocks(
+        offset_s=four,
+        offset_sd_s=four,
+        drift_ppm=four,
+        drift_sd_ppm=four,
+        blocks=np.ones(4, np.int64),
+        drift_covariance=np.diag(four**2) + 7.0,  # what all have in common does not count
+    )
+    usual = np.array([True, True, True, False])
+    np.testing.assert_allclose(fit.drift_sd_from(usual), 5 * np.sqrt([2 / 3, 2 / 3, 2 / 3, 4 / 3]))

@@ -17,7 +17,7 @@ from core.session.clocks import CameraClock, DroppedImages
 CERTIFICATE_SCHEMA = 1
 SyncMethod = Literal["board", "people", "flash", "given"]
 LEAST_OFFSET_S, LEAST_DRIFT_PPM = 0.001, 1.0  # below which a clock is called right
-SIGNIFICANCE, DRIFT_SIGNIFICANCE = 3.0, 5.0  # standard errors from zero at which an offset, a drift, is used
+SIGNIFICANCE, DRIFT_SIGNIFICANCE = 3.0, 4.5  # standard errors from zero at which an offset, a drift, is used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

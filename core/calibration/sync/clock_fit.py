@@ -7,7 +7,7 @@ for what all have in common: as many cameras as possible are right.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -32,6 +32,7 @@ class FittedClocks:
         offset_sd_s: (V,) their standard errors.
         drift_ppm: (V,) drifts.
         drift_sd_ppm: (V,) their standard errors.
+        drift_covariance: (V, V) covariance of the drifts up to a common constant, ppm².
         blocks: (V,) number of blocks of time with delays.
         cost: Robust loss of the blocks, as a log likelihood.
     """
@@ -41,7 +42,14 @@ class FittedClocks:
     drift_ppm: F64
     drift_sd_ppm: F64
     blocks: I64
+    drift_covariance: F64 = field(default_factory=lambda: np.zeros((0, 0)))
     cost: float = 0.0
+
+    def drift_sd_from(self, group: np.ndarray) -> F64:
+        """Return the standard errors (V,) of drifts from the mean of some cameras (V,)."""
+        contrast = np.eye(len(group)) - group / group.sum()
+        variance = np.diag(contrast @ self.drift_covariance @ contrast.T)
+        return np.where(np.isfinite(self.drift_sd_ppm), np.sqrt(np.maximum(variance, 0.0)), np.nan)
 
 
 def fit_clocks(delays: Sequence[PairDelays], count: int, drifting: np.ndarray) -> FittedClocks:
@@ -57,7 +65,14 @@ def fit_clocks(delays: Sequence[PairDelays], count: int, drifting: np.ndarray) -
     empty = np.full(count, np.nan)
     if not len(first):
         none = np.zeros(count, np.int64)
-        return FittedClocks(offset_s=empty, offset_sd_s=empty, drift_ppm=empty, drift_sd_ppm=empty, blocks=none)
+        return FittedClocks(
+            offset_s=empty,
+            offset_sd_s=empty,
+            drift_ppm=empty,
+            drift_sd_ppm=empty,
+            blocks=none,
+            drift_covariance=np.zeros((count, count)),
+        )
     middle = float(np.average(time_s, weights=information))
     design = np.zeros((len(first), parameters))
     rows = np.arange(len(first))
@@ -93,6 +108,7 @@ def fit_clocks(delays: Sequence[PairDelays], count: int, drifting: np.ndarray) -
         drift_ppm=np.where(known, np.where(drifting, drift, 0.0), np.nan),
         drift_sd_ppm=np.where(known & drifting, drift_sd, np.nan),
         blocks=blocks,
+        drift_covariance=covariance[count:, count:],
         cost=float(np.log1p(residual**2 * information / _PERSISTENT).sum()),
     )
 
@@ -117,7 +133,12 @@ def blocked(delays: Sequence[PairDelays]) -> tuple[I64, I64, F64, F64, F64]:
 
 
 def like_most(value: F64, sd: F64, near: float) -> F64:
-    """Return values (V,) relative to the mean of most cameras, which agree among each other.
+    """Return values (V,) relative to the mean of most cameras, which agree among each other; see `agreeing`."""
+    return np.asarray(value - value[agreeing(value, sd, near)].mean())
+
+
+def agreeing(value: F64, sd: F64, near: float) -> np.ndarray:
+    """Return (V,) bool: most cameras, whose values agree among each other.
 
     Args:
         value: (V,) values up to a common constant.
@@ -128,8 +149,7 @@ def like_most(value: F64, sd: F64, near: float) -> F64:
     agree = np.abs(value[:, None] - value) <= np.maximum(_AGREE * np.hypot(sd[:, None], sd), near)
     votes = agree.sum(1)
     centre = int(np.argmax(votes))
-    group = agree[centre] if votes[centre] > 1 else np.arange(len(value)) == centre
-    return np.asarray(value - value[group].mean())
+    return np.asarray(agree[centre] if votes[centre] > 1 else np.arange(len(value)) == centre)
 
 
 def _relative(value: F64, covariance: F64, known: np.ndarray, near: float) -> tuple[F64, F64]:

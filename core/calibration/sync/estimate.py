@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.calibration.sync.certificate import DRIFT_SIGNIFICANCE, LEAST_DRIFT_PPM, LEAST_OFFSET_S
-from core.calibration.sync.clock_fit import FittedClocks, blocked, fit_clocks, like_most
+from core.calibration.sync.clock_fit import FittedClocks, agreeing, blocked, fit_clocks, like_most
 from core.calibration.sync.delays import PairDelays, pair_delays
 from core.calibration.sync.evidence import Evidence
 from core.calibration.sync.missing import Jump, confirm_jump, suspected_jumps
@@ -90,7 +90,9 @@ def measure_clocks(evidence: Evidence, initial_s: F64, reporter: Reporter) -> Me
                 continue
         change = np.nan_to_num(fit.offset_s), np.nan_to_num(fit.drift_ppm)
         offset = like_most(change[0] + [c.offset_s for c in clocks], fit.offset_sd_s, LEAST_OFFSET_S)
-        drift = like_most(change[1] + [c.drift_ppm for c in clocks], np.nan_to_num(fit.drift_sd_ppm), LEAST_DRIFT_PPM)
+        drift = change[1] + [c.drift_ppm for c in clocks]
+        usual = agreeing(drift, np.nan_to_num(fit.drift_sd_ppm), LEAST_DRIFT_PPM)
+        drift = drift - drift[usual].mean()
         clocks = [
             dataclasses.replace(c, offset_s=float(o), drift_ppm=float(d))
             for c, o, d in zip(clocks, offset, drift, strict=True)
@@ -104,7 +106,7 @@ def measure_clocks(evidence: Evidence, initial_s: F64, reporter: Reporter) -> Me
         if stage == 1:
             drifting = np.full(V, True)
         else:  # without a significant drift, the offset is that of the whole take, which is more certain
-            drift_sd, seen_drift = fit.drift_sd_ppm, drift
+            drift_sd, seen_drift = fit.drift_sd_from(usual), drift
             drifting = (np.abs(drift) > DRIFT_SIGNIFICANCE * drift_sd) & (drift_sd <= LARGEST_DRIFT_SD_PPM)
             clocks = [c if d else _steady(c, delays) for c, d in zip(clocks, drifting, strict=True)]
     return _assessed(evidence, delays, fit, clocks, np.where(drifting, drift, seen_drift), drift_sd, jumps)
