@@ -15,6 +15,7 @@ from PySide6.QtGui import QImage, QWheelEvent
 from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QComboBox, QSlider, QWidget
 
 import studio
+from core.body.models.free import free_body
 from core.files import resource
 from core.jobs import Job, JobSpec
 from core.pose2d.cards import model_cards
@@ -29,6 +30,7 @@ from studio.pages.record.cut_dialog import CutDialog
 from studio.pages.record.import_dialog import ImportDialog
 from studio.pages.registry import PAGES
 from studio.pages.train.consent_dialog import ConsentDialog
+from studio.pages.view.body_models.dialog import BodyModelsDialog, TermsDialog
 from studio.pages.view.film_dialog import FilmDialog
 from studio.pages.view.picture_dialog import PictureDialog
 from studio.shell.dialogs import AboutDialog, Dialog, ErrorDialog, ShortcutsDialog
@@ -124,10 +126,17 @@ def _address_dialog(window: MainWindow) -> AddressDialog:
     return dialog
 
 
+def _terms_dialog(window: MainWindow, folder: Path) -> TermsDialog:
+    dialog = TermsDialog(free_body(), folder / "model.npz", window)
+    dialog.agree.setChecked(True)
+    return dialog
+
+
 Make = Callable[[MainWindow, Session, Path], Dialog]
 DIALOGS: dict[type[Dialog], Make] = {
     AboutDialog: lambda window, _session, _folder: AboutDialog(window),
     AddressDialog: lambda window, _session, _folder: _address_dialog(window),
+    BodyModelsDialog: lambda window, _session, _folder: BodyModelsDialog(window),
     ConsentDialog: lambda window, _session, _folder: ConsentDialog(next(iter(model_cards().values())), 1, window),
     CutDialog: lambda window, session, _folder: CutDialog(
         session.take("two_people").manifest, split=True, name="two_people", problem=lambda _: "", parent=window
@@ -147,6 +156,7 @@ DIALOGS: dict[type[Dialog], Make] = {
     RenameDialog: lambda window, _session, _folder: RenameDialog("take", "before", lambda _: "", window),
     ReplaceDialog: lambda window, _session, _folder: ReplaceDialog("All of it.", "Replace", window),
     ShortcutsDialog: lambda window, _session, _folder: ShortcutsDialog(window.registry, PAGES, window),
+    TermsDialog: lambda window, _session, folder: _terms_dialog(window, folder),
 }
 """How to make each dialog, ready to be accepted."""
 

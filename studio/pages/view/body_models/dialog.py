@@ -83,13 +83,13 @@ class BodyModelsDialog(Dialog):
         self.message = QVBoxLayout()
         self.body.addLayout(self.message)
         self.body.addStretch(1)
-        close = button("Close")
+        close = button("Close", "primary")
         close.clicked.connect(self.accept)
-        self.add = button("Add body model…", "primary", "plus")
+        self.add = button("Add body model…", "normal", "plus")
         self.add.clicked.connect(self._choose)
+        self.foot.addWidget(self.add)
         self.foot.addStretch(1)
         self.foot.addWidget(close)
-        self.foot.addWidget(self.add)
         self._show_models()
 
     def add_file(self, path: Path) -> None:
