@@ -160,7 +160,7 @@ def intersect_members(geometry: ViewGeometry, detections: FrameDetections, membe
     weight = np.where((rows >= 0)[..., None], detections.weight.take(rows, axis=0), 0.0).reshape(V, -1)
     x, y = (a.take(rows, axis=0).reshape(V, -1) for a in (detections.x, detections.y))
     point = nearest_to_rays(geometry, x, y, weight, _LEAST_ANGLE)
-    return np.where((weight > 0).sum(0) >= 2, point, np.nan).T.reshape(C, -1, 3)
+    return np.where((weight > 0).sum(0) >= 2, point, np.nan).T.reshape(C, detections.x.shape[1], 3)
 
 
 def _on_planes(geometry: ViewGeometry, xyz: F64) -> F64:

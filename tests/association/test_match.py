@@ -6,6 +6,7 @@ from scipy.optimize import linear_sum_assignment
 
 from core.association.config import AssociationConfig
 from core.association.match import FrameAssociator, associate_take, match_take
+from core.association.support import collect_detections, intersect_members
 from core.association.views import stack_views
 from core.errors import CancelledError, CoreError
 from core.progress import NullReporter, RecordingReporter
@@ -285,3 +286,12 @@ def test_people_are_found_at_any_frame_rate_and_in_single_stills(fps):
         )
         right, _, _ = compare(associate(rig, still, alone), alone)
         assert right.all()
+
+
+def test_candidates_whom_no_two_views_support_are_nobody():
+    rng = np.random.default_rng(13)
+    truth, rig = people.walkers(1, 2, rng), rigs.ring_rig(3)
+    views = stack_views(rig, observe(rig, truth, 2.0, 0.0, rng), AssociationConfig())
+    detections = collect_detections(views.geometry, views.ideal, views.weight, AssociationConfig())[0]
+    found = intersect_members(views.geometry, detections, np.zeros((0, 3), np.int64))
+    assert found.shape == (0, 17, 3)
