@@ -62,7 +62,7 @@ def export_stem(take: str, poses: str) -> str:
 
 
 def begin_export(folder: Path, take: str, poses: str, kind: str = "") -> None:
-    """Remove the manifest of an earlier export of a result, whose files are about to be replaced.
+    """Make the folder of an export, and remove the manifest of an earlier one, whose files are about to be replaced.
 
     Args:
         folder: Folder of the export.
@@ -71,10 +71,14 @@ def begin_export(folder: Path, take: str, poses: str, kind: str = "") -> None:
         kind: Kind of film; empty for files of 3D poses.
 
     Raises:
-        DiskError: The folder cannot be written.
+        CoreError: The folder cannot be made or written.
     """
     path = _manifest(folder, take, poses, kind)
     with saying_why(path):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError as error:
+            raise CoreError(f"The folder {folder} cannot be made there.", "Choose another folder.") from error
         path.unlink(missing_ok=True)
 
 
