@@ -12,6 +12,7 @@ from typing import Any
 
 from core.config import from_mapping, to_mapping
 from core.errors import CoreError
+from core.evaluation.choice import choose_result
 from core.files import read_json
 from core.jobs import Event, Job, JobSpec, Metric, Noted, Progressed, execute
 from core.pipelines.params import (
@@ -39,8 +40,8 @@ _SHARES = {
     "triangulate": 0.03,
     "train": 0.79,
     "infer": 0.05,
-    "evaluate": 0.03,
     "fit-body": 0.01,
+    "evaluate": 0.03,
     "export": 0.02,
 }
 """Share of each step in the total time, measured on the embedded sample without a GPU."""
@@ -55,10 +56,10 @@ class _Pipeline:
     run: RunLayout
     reporter: Reporter
 
-    def step(self, name: str, settings: Any) -> dict[str, Any]:
-        """Run one verb."""
+    def step(self, name: str, settings: Any, part: int = 0, parts: int = 1) -> dict[str, Any]:
+        """Run one verb, or one of several parts of a step."""
         self._begin(name)
-        return verb(name)(self.session, to_mapping(settings), self.run.step(name), self._stage(name))
+        return verb(name)(self.session, to_mapping(settings), self.run.step(name), self._stage(name, part, parts))
 
     def train(self, settings: TrainParams, take: Take) -> str:
         """Train in a separate job, whose folder becomes the model, and return the name of that folder."""
@@ -117,10 +118,11 @@ class _Pipeline:
             action = done["rig_comparison"]["action"]
         return changes
 
-    def _stage(self, name: str) -> StageReporter:
+    def _stage(self, name: str, part: int = 0, parts: int = 1) -> StageReporter:
         names = list(_SHARES)
         start = sum(_SHARES[n] for n in names[: names.index(name)])
-        return StageReporter(self.reporter, start, _SHARES[name], verb(name).summary)
+        share = _SHARES[name] / parts
+        return StageReporter(self.reporter, start + part * share, share, verb(name).summary)
 
     def _model(self, values: dict[str, Any], estimator: str, take: Take) -> tuple[RunLayout, bool]:
         """Return the run to train in, and whether it is finished.
@@ -176,23 +178,27 @@ def run_pipeline(session: Session, params: RunParams, run: RunLayout, reporter: 
     settings = TrainParams(takes=(take.name,), estimator=estimator, preset=params.preset, training=params.training)
     model = pipeline.train(settings, take)
     pipeline.step("infer", InferParams(take=take.name, run=model, estimator=estimator, tracking=params.tracking))
+    results = BASELINE, model
+    for part, poses in enumerate(results):
+        try:
+            pipeline.step("fit-body", FitBodyParams(take=take.name, poses=poses), part, len(results))
+        except CoreError as error:  # Points are worth having without bodies.
+            reporter.note(f"No bodies were fitted. {error.message} {error.hint}".strip(), "warning")
     pipeline.step("evaluate", EvaluateParams(take=take.name, run=model, estimator=estimator))
-    try:
-        pipeline.step("fit-body", FitBodyParams(take=take.name))
-    except CoreError as error:  # Points are worth exporting without bodies.
-        reporter.note(f"No bodies were fitted. {error.message} {error.hint}".strip(), "warning")
     exports: list[str] = []
-    for poses in (BASELINE, model):
+    exported = dict.fromkeys((*results, choose_result(session, take).name))
+    for part, poses in enumerate(exported):
         if not take.poses3d(poses).present.any():
             reporter.note(f"The 3D poses '{poses}' contain no person and are not exported.", "warning")
             continue
-        exports += pipeline.step("export", ExportParams(take=take.name, poses=poses, formats=params.formats))["files"]
+        settings_of_export = ExportParams(take=take.name, poses=poses, formats=params.formats)
+        exports += pipeline.step("export", settings_of_export, part, len(exported))["files"]
     return {
         "repairs": repairs,
         "report": read_json(take.layout.report),
         "report_file": str(take.layout.report),
         "model": model,
-        "poses3d": [str(take.layout.poses3d(poses)) for poses in (BASELINE, model)],
+        "poses3d": [str(take.layout.poses3d(poses)) for poses in exported],
         "exports": exports,
     }
 

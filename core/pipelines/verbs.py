@@ -218,7 +218,7 @@ VERBS = {
         Verb(
             "run",
             "poses",
-            "Run pose2d, triangulate, train, infer, evaluate, fit-body and export on a take",
+            "Run pose2d, triangulate, train, infer, fit-body, evaluate and export on a take",
             params.RunParams,
             "core.pipelines.run:run_pipeline",
             holds_take=True,
