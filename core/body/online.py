@@ -43,6 +43,7 @@ class OnlineBodies:
             coordinates.
         pelvis_mm: (P, 3) position of the pelvis in world coordinates.
         joints_mm: (P, J, 3) joints in world coordinates.
+        shaped: (P,) bool, false while a shape is known from a person's first frame only, which is a rough guess.
     """
 
     person_ids: tuple[int, ...]
@@ -50,6 +51,7 @@ class OnlineBodies:
     rotations: F64
     pelvis_mm: F64
     joints_mm: F64
+    shaped: np.ndarray
 
 
 @dataclass(slots=True)
@@ -220,6 +222,7 @@ class OnlineBodyFit:
                 rotations=empty,
                 pelvis_mm=np.zeros((0, 3)),
                 joints_mm=empty[..., 0],
+                shaped=np.zeros(0, bool),
             )
         chain, poses = self._chain_of(people), _joined([person.poses for person in people])
         return OnlineBodies(
@@ -228,6 +231,7 @@ class OnlineBodyFit:
             rotations=chain.rotations(poses),
             pelvis_mm=poses.pelvis_mm,
             joints_mm=chain.joint_positions(chain.bones(poses)),
+            shaped=np.array([person.shapes > 0 for person in people]),
         )
 
 

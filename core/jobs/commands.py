@@ -107,10 +107,12 @@ class SetLive:
     Attributes:
         on: Whether it is to run.
         vmc_port: UDP port to which people are sent by the VMC protocol; 0 sends nothing.
+        body_model: Name of the body model that is fitted to the people; empty for none.
     """
 
     on: bool
     vmc_port: int = 0
+    body_model: str = "free"
 
 
 Command = StartTake | StopTake | AddMarker | SetControl | SetLive

@@ -1,8 +1,8 @@
 """Poses of humanoid avatars from live people: bones as Unity names them, in its left-handed coordinates.
 
-A body is fitted to the joints of each person. It and the avatar rest in a T-pose, facing along +z, with y up; the body
-has its left hand along +x, the avatar its right hand. The rotation of a bone relative to its parent is that of the
-body's joint, mirrored. Positions are those of the body, whose bones keep their lengths.
+The body that is fitted to each person and the avatar rest in a T-pose, facing along +z, with y up; the body has its
+left hand along +x, the avatar its right hand. The rotation of a bone relative to its parent is that of the joint of the
+body, mirrored. Positions are those of the body, whose bones keep their lengths.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from core.body.models.free import free_body
-from core.body.online import OnlineBodyFit
+from core.body.model import BodyModel
+from core.geometry.so3 import exp
 from core.types.arrays import F64
-from core.types.skeleton import Skeleton
+from core.types.body import BodySequence
 
 _SIDES = (
     ("Shoulder", "collar"),
@@ -57,41 +57,27 @@ def to_unity_m(xyz_mm: F64) -> F64:
     return np.asarray(xyz_mm[..., [0, 2, 1]] / 1000.0)
 
 
-class Avatars:
-    """Avatars of the people in front of running cameras.
+def avatar_poses(model: BodyModel, bodies: BodySequence) -> dict[int, dict[str, BonePose]]:
+    """Return the bones of each person.
 
     Args:
-        joints: Joint set of the people.
+        model: Model of the bodies.
+        bodies: Bodies at one frame.
     """
-
-    def __init__(self, joints: Skeleton) -> None:
-        model = free_body()
-        self._fit = OnlineBodyFit(model, joints)
-        self._columns = [model.joints.index(joint) for joint in AVATAR_BONES.values()]
-        self._parents = [int(model.parents[column]) for column in self._columns]
-
-    def update(self, time_s: float, people: tuple[int, ...], xyz_mm: F64) -> dict[int, dict[str, BonePose]]:
-        """Return the bones of each person; none of those of whom too few joints are known.
-
-        Args:
-            time_s: Time of the frame; increases.
-            people: P numbers of the people.
-            xyz_mm: (P, J, 3) joints in world coordinates, NaN where missing.
-        """
-        bodies = self._fit.update(time_s, people, xyz_mm)
-        if not bodies.person_ids:
-            return {}
-        rest_mm = self._fit.model.rest(bodies.betas).joints_mm
-        position_m = (rest_mm[:, self._columns] - rest_mm[:, self._parents]) @ _MIRROR / 1000
-        position_m[:, 0] = to_unity_m(bodies.pelvis_mm)
-        R = _MIRROR @ bodies.rotations[:, self._columns] @ _MIRROR
-        # That of the pelvis leads to world coordinates, in which y and z are exchanged.
-        R[:, 0] = (bodies.rotations[:, 0] @ _MIRROR)[:, [0, 2, 1]]
-        quaternions = Rotation.from_matrix(R.reshape(-1, 3, 3)).as_quat().reshape(*R.shape[:2], 4)
-        return {
-            person: {
-                bone: BonePose(position_m=position_m[row, column], rotation=quaternions[row, column])
-                for column, bone in enumerate(AVATAR_BONES)
-            }
-            for row, person in enumerate(bodies.person_ids)
+    columns = [model.joints.index(joint) for joint in AVATAR_BONES.values()]
+    parents = [int(model.parents[column]) for column in columns]
+    rest_mm = model.rest(bodies.betas).joints_mm
+    position_m = (rest_mm[:, columns] - rest_mm[:, parents]) @ _MIRROR / 1000
+    position_m[:, 0] = to_unity_m(bodies.pelvis_mm[0])
+    rotations = exp(bodies.rotations_rad[0][:, columns].astype(np.float64))
+    R = _MIRROR @ rotations @ _MIRROR
+    # That of the pelvis leads to world coordinates, in which y and z are exchanged.
+    R[:, 0] = (rotations[:, 0] @ _MIRROR)[:, [0, 2, 1]]
+    quaternions = [Rotation.from_matrix(one).as_quat() for one in R]
+    return {
+        person: {
+            bone: BonePose(position_m=position_m[row, column], rotation=quaternions[row][column])
+            for column, bone in enumerate(AVATAR_BONES)
         }
+        for row, person in enumerate(bodies.person_ids)
+    }

@@ -1,4 +1,4 @@
-"""Live 3D from images to people: 2D poses, triangulation or networks, tracking, smoothing."""
+"""Live 3D from images to people: 2D poses, triangulation or networks, tracking, smoothing, bodies."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from core.body.models.families import FREE
+from core.body.models.registry import load_body_model
+from core.live.bodies import LiveBodies
 from core.live.config import INPUT_SIZES_PX, LiveConfig
 from core.live.stream import LivePeople
 from core.live.views import CommonTime, LiveEstimator, LiveImage
@@ -44,7 +47,7 @@ class LiveEngine:
         session: Folder of the session, for the networks of one of its runs.
 
     Raises:
-        CoreError: The networks cannot be loaded, or read more than 2D poses.
+        CoreError: The networks or the body model cannot be loaded, or the networks read more than 2D poses.
     """
 
     def __init__(self, rig: CameraRig, config: LiveConfig, session: Path | None = None) -> None:
@@ -56,6 +59,9 @@ class LiveEngine:
         self._common = CommonTime(rig, self._estimator.skeleton)
         self._method, self.skeleton = _method(rig, config, session, tracking, self._estimator.skeleton)
         self._people = _LiveTracks(self.skeleton, tracking, smooth=config.smooth)
+        # The VMC protocol needs bodies, shown or not.
+        name = config.body_model or (FREE if config.vmc_port else "")
+        self._bodies = LiveBodies(load_body_model(name), self.skeleton) if name else None
         self._done_ns: deque[int] = deque(maxlen=_RATE_RESULTS)
 
     def update(self, images: Sequence[LiveImage], now_ns: int | None = None) -> LivePeople | None:
@@ -72,10 +78,11 @@ class LiveEngine:
         if found is None:
             return None
         frame = self._method.update(found.time_ns / 1e9, found.poses2d)
+        ids, xyz_mm, score = self._people.update(frame)
+        bodies = self._bodies.update(found.time_ns / 1e9, ids, xyz_mm) if self._bodies is not None else None
         better_px = self._size.after(time.monotonic() - begin_s) if self._size is not None else 0
         if better_px:
             self._set_input(better_px)
-        ids, xyz_mm, score = self._people.update(frame)
         if now_ns is not None:
             self._done_ns.append(now_ns)
         elapsed_s = (self._done_ns[-1] - self._done_ns[0]) / 1e9 if len(self._done_ns) > 1 else 0.0
@@ -86,6 +93,7 @@ class LiveEngine:
             ids=ids,
             xyz_mm=xyz_mm,
             score=score,
+            bodies=bodies,
             cameras=found.cameras,
             fps=(len(self._done_ns) - 1) / elapsed_s if elapsed_s > 0 else 0.0,
         )

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from core.capture.ring import ImageRing, ImageRingReader
-from core.types.arrays import F64, I64
+from core.types.arrays import F64, I64, U8
+from core.types.body import BodySequence
 from core.types.skeleton import Skeleton, skeleton
 
 _MAX_PEOPLE = 40  # that fit into the information of an image
+_BODY_PIXELS = 240  # of a body with 55 joints and 10 shape components
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -26,6 +28,7 @@ class LivePeople:
         ids: (P,) identities, counted from 1.
         xyz_mm: (P, J, 3) joints in world coordinates, NaN where missing.
         score: (P, J) confidences in 0..1, 0 where missing.
+        bodies: Bodies of the people whose shape is known, as a sequence of one frame; None if none are fitted.
         cameras: Cameras whose images were used.
         fps: Rate of these results over the last seconds; 0 if not known yet.
     """
@@ -36,6 +39,7 @@ class LivePeople:
     ids: I64
     xyz_mm: F64
     score: F64
+    bodies: BodySequence | None = None
     cameras: tuple[str, ...] = ()
     fps: float = 0.0
 
@@ -52,8 +56,7 @@ class PeopleRing:
     """
 
     def __init__(self) -> None:
-        self._ring = ImageRing(max_pixels=1)
-        self._pixel = np.zeros((1, 1, 3), np.uint8)
+        self._ring = ImageRing(max_pixels=_MAX_PEOPLE * _BODY_PIXELS)
 
     @property
     def name(self) -> str:
@@ -75,7 +78,17 @@ class PeopleRing:
             "cameras": list(people.cameras),
             "fps": round(people.fps, 2),
         }
-        self._ring.put(self._pixel, info)
+        image = np.zeros((0, 0, 3), np.uint8)
+        if people.bodies is not None:
+            shown = [p for p, person in enumerate(people.bodies.person_ids) if person in people.ids[best]]
+            image = _packed(people.bodies, shown)
+            info["bodies"] = {
+                "model": people.bodies.model,
+                "joints": people.bodies.joints,
+                "shape": people.bodies.betas.shape[1],
+                "ids": [people.bodies.person_ids[p] for p in shown],
+            }
+        self._ring.put(image, info)
 
     def close(self) -> None:
         """Remove the stream."""
@@ -98,14 +111,39 @@ class PeopleReader:
     def newest(self) -> LivePeople | None:
         """Return the newest people; None if there are none since the last call."""
         found = self._ring.newest()
-        return None if found is None else _people(found.info)
+        return None if found is None else _people(found.info, found.image)
 
     def close(self) -> None:
         """Detach from the stream."""
         self._ring.close()
 
 
-def _people(info: Mapping[str, Any]) -> LivePeople:
+def _packed(bodies: BodySequence, shown: list[int]) -> U8:
+    """Return some of the bodies as an image (P, N, 3), a row of 32-bit floats a body."""
+    rotations = bodies.rotations_rad[0, shown].reshape(len(shown), len(bodies.joints) * 3)
+    values = np.concatenate([bodies.pelvis_mm[0, shown], rotations, bodies.betas[shown]], 1, dtype=np.float32)
+    values = np.pad(values, ((0, 0), (0, -values.shape[1] % 3)))  # Three values are four pixels.
+    return values.view(np.uint8).reshape(len(shown), values.shape[1] // 3 * 4, 3)
+
+
+def _unpacked(facts: Mapping[str, Any], image: U8) -> BodySequence:
+    joints, ids = tuple(facts["joints"]), tuple(facts["ids"])
+    P, J = len(ids), len(joints)
+    pelvis, rotations, betas = np.split(
+        image.reshape(P, 3 * image.shape[1]).view(np.float32).astype(float), [3, 3 + 3 * J], 1
+    )
+    return BodySequence(
+        model=str(facts["model"]),
+        joints=joints,
+        time_s=np.zeros(1),
+        person_ids=ids,
+        betas=betas[:, : int(facts["shape"])],
+        rotations_rad=rotations.reshape(1, P, J, 3).astype(np.float32),
+        pelvis_mm=pelvis[None],
+    )
+
+
+def _people(info: Mapping[str, Any], image: U8) -> LivePeople:
     joints = skeleton(str(info["skeleton"]))
     ids = np.asarray(info["ids"], np.int64)
     score = np.asarray(info["score"], float).reshape(len(ids), len(joints))
@@ -117,6 +155,7 @@ def _people(info: Mapping[str, Any]) -> LivePeople:
         ids=ids,
         xyz_mm=np.where(score[..., None] > 0, xyz_mm, np.nan),
         score=score,
+        bodies=_unpacked(info["bodies"], image) if "bodies" in info else None,
         cameras=tuple(info["cameras"]),
         fps=float(info["fps"]),
     )

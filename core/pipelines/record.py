@@ -250,7 +250,8 @@ class _CameraJob:
     def _set_live(self, command: SetLive) -> None:
         """Switch live 3D on or off."""
         config = self._params.live or LiveConfig()
-        self._live.switch(replace(config, vmc_port=command.vmc_port) if command.on else None)
+        config = replace(config, vmc_port=command.vmc_port, body_model=command.body_model)
+        self._live.switch(config if command.on else None)
 
     def _start(self, command: StartTake, *, numbered: bool = True) -> TakeLayout:
         """Prepare a take, which begins after its countdown."""

@@ -213,7 +213,7 @@ class LiveCameras(QObject):
     def show_people(self, config: LiveConfig) -> None:
         """Show the people of the cameras in 3D, whether or not the cameras run already."""
         if self._job is not None and self._job.cancel_requested_s is None:
-            self._send(SetLive(on=True, vmc_port=config.vmc_port))
+            self._send(SetLive(on=True, vmc_port=config.vmc_port, body_model=config.body_model))
         else:
             params = RecordParams(
                 cameras=self.cameras, kind="motion", preview_only=True, preview_hz=_PREVIEW_HZ, live=config

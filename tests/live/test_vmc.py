@@ -10,8 +10,9 @@ from pythonosc.osc_message import OscMessage
 from scipy.spatial.transform import Rotation
 
 from core.body.models.free import free_body
-from core.body.online import OnlineBodyFit
+from core.body.sequence import BodyMotion
 from core.live.avatar import AVATAR_BONES
+from core.live.bodies import LiveBodies
 from core.live.stream import LivePeople
 from core.live.vmc import VmcSender
 from core.types.skeleton import COCO17
@@ -42,13 +43,17 @@ def standing(**moved):
 
 
 def people(*poses):
+    """People who have stood like this for a moment, with their bodies."""
+    fit, ids, xyz_mm = LiveBodies(free_body(), COCO17), np.arange(1, len(poses) + 1), np.array(poses)
+    bodies = [fit.update(time_s, ids, xyz_mm) for time_s in (0.0, 0.3, 0.6)][-1]
     return LivePeople(
         skeleton=COCO17,
         time_ns=5_000_000_000,
         newest_ns=5_000_000_000,
-        ids=np.arange(1, len(poses) + 1),
-        xyz_mm=np.array(poses),
+        ids=ids,
+        xyz_mm=xyz_mm,
         score=np.ones((len(poses), 17)),
+        bodies=bodies,
     )
 
 
@@ -131,11 +136,12 @@ def test_bones_lead_to_the_joints_of_the_body_and_trackers_are_the_joints(receiv
         standing(left_wrist=(-480, 240, 1450)) + rng.normal(0, 15, (17, 3))
     )
     sender = VmcSender("127.0.0.1", receivers[0].getsockname()[1])
-    sender.send(people(turned))
+    seen = people(turned)
+    sender.send(seen)
     sender.close()
     messages = received(receivers[0])
-    body = OnlineBodyFit(free_body(), COCO17).update(0.0, (1,), turned[None])
-    joints = dict(zip(free_body().joints, body.joints_mm[0][:, [0, 2, 1]] / 1000, strict=True))
+    body = BodyMotion.of(free_body(), seen.bodies).joints_mm(0, slice(0, 1))[0]
+    joints = dict(zip(free_body().joints, body[:, [0, 2, 1]] / 1000, strict=True))
     at = worlds(bones(messages))
     for name, joint in AVATAR_BONES.items():
         np.testing.assert_allclose(at[name][0], joints[joint], atol=1e-3, err_msg=name)

@@ -1,4 +1,4 @@
-"""The Live page: what it says before people can be shown, and the people of real rings in its 3D view."""
+"""The Live page: what it says before people can be shown, and people and bodies of real rings in its 3D view."""
 
 from __future__ import annotations
 
@@ -8,18 +8,38 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.body.model import BODY_TO_WORLD
+from core.body.models.free import free_body
+from core.body.sequence import BodyMotion
 from core.capture.ring import ImageRing
+from core.geometry.so3 import log
 from core.live.config import VMC_PORT
 from core.live.stream import LivePeople, PeopleRing
 from core.session import Session
 from core.synthetic.rendering.scene import room_rig
+from core.types.body import BodySequence
 from core.types.skeleton import COCO17
 from studio.main_window import MainWindow
 from studio.pages.live.page import LivePage
 from studio.pages.live.presenter import LiveScene, rate_text
-from studio.state.live_status import live_status
+from studio.state.live_status import LiveStatus, live_status
 from studio.theme import current_theme
 from studio.viewport.palette import palette
+
+
+def following(people: PeopleRing, cameras: dict[str, object]) -> LiveStatus:
+    """Return the state of cameras whose people are in a ring."""
+    status = live_status(
+        {
+            "seconds": 1.0,
+            "advice": "",
+            "live": True,
+            "people": {"ring": people.name, "fps": 8.0, "latency_ms": 90, "people": 2, "problem": ""},
+            "cameras": cameras,
+        }
+    )
+    assert status is not None
+    return status
 
 
 @pytest.mark.slow
@@ -59,16 +79,8 @@ def test_the_scene_follows_the_rings_of_a_recording(tmp_path: Path) -> None:
     scene.set_rig(session.rig, ("cam01", "cam02"))
     colours = palette(current_theme())
     values = {"size_px": [8, 2], "problem": "", "frames": 3, "fps": 9.0, "dropped": 0, "cells": [], "share": 0.0}
-    status = live_status(
-        {
-            "seconds": 1.0,
-            "advice": "",
-            "live": True,
-            "people": {"ring": people.name, "fps": 8.0, "latency_ms": 90, "people": 2, "problem": ""},
-            "cameras": {"cam02": {**values, "ring": camera.name}},
-        }
-    )
-    assert status is not None and status.live and status.people.fps == 8.0
+    status = following(people, {"cam02": {**values, "ring": camera.name}})
+    assert status.live and status.people.fps == 8.0
     try:
         scene.attach(status)
         now_ns = time.monotonic_ns()
@@ -99,3 +111,63 @@ def test_the_scene_follows_the_rings_of_a_recording(tmp_path: Path) -> None:
         scene.close()
         people.close()
         camera.close()
+
+
+@pytest.mark.slow
+def test_bodies_of_a_stream_are_drawn_around_thin_skeletons(window: MainWindow, tmp_path: Path) -> None:
+    session = Session.create(tmp_path / "session")
+    room_rig().save(session.layout.rig)
+    window.open_path(session.root)
+    window.state.cameras.add_demo(people=True)
+    window.show_page("live")
+    page = window.pages["live"]
+    assert isinstance(page, LivePage) and page.bodies.isVisible() and page.config.body_model == "free"
+    model, ring = free_body(), PeopleRing()
+    rotations = np.zeros((1, 1, len(model.joints), 3), np.float32)
+    rotations[0, 0, 0] = log(BODY_TO_WORLD)
+    bodies = BodySequence(
+        model=model.name,
+        joints=model.joints,
+        time_s=np.zeros(1),
+        person_ids=(1,),
+        betas=np.zeros((1, model.n_shape)),
+        rotations_rad=rotations,
+        pelvis_mm=np.array([[[0.0, 0.0, 950.0]]]),
+    )
+    motion = BodyMotion.of(model, bodies)
+    joints = model.posed_keypoints(motion.rest.keypoints_mm, motion.bones(0))[0]
+    joints = joints[[model.keypoints.index(name) for name in COCO17.joints]]
+    people = LivePeople(
+        skeleton=COCO17,
+        time_ns=1,
+        newest_ns=1,
+        ids=np.array([1, 3]),  # the shape of the second person is not known yet
+        xyz_mm=np.stack([joints, joints + (0, 1500, 0)]),
+        score=np.ones((2, 17)),
+        bodies=bodies,
+    )
+
+    def coloured() -> int:
+        """Number of pixels in the hue of the person with a body."""
+        image = page.viewport.grab_image()
+        assert image is not None
+        red, green, blue = np.moveaxis(image.astype(int), -1, 0)
+        return int(((blue > green) & (green > red + 40)).sum())
+
+    try:
+        page.scene.attach(following(ring, {}))
+        ring.put(people)
+        assert page.scene.poll(time.monotonic_ns())
+        page.viewport.invalidate()
+        layers = page.scene.layers(palette(current_theme())).layers
+        assert layers["bodies"].motion.bodies.person_ids == (1,)
+        nose = layers["skeletons"].size[:, 0]
+        assert nose[0] < 0.5 * nose[1] and len(layers["skeletons"].xyz_mm) == 2
+        with_body = coloured()
+        page.bodies.click()
+        assert page.config.body_model == "" and "bodies" not in page.scene.layers(palette(current_theme())).layers
+        skeleton = coloured()
+        assert 0 < 3 * skeleton < with_body
+    finally:
+        page.scene.attach(None)
+        ring.close()

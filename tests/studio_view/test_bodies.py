@@ -66,7 +66,7 @@ def test_people_who_are_present_have_bodies_in_their_colours(poses: Pose3DSequen
 def test_the_finest_level_is_the_surface_of_the_body(poses: Pose3DSequence, bodies: BodySequence) -> None:
     motion = BodyMotion.of(free_body(), bodies)
     layer = BodyLayer(motion=motion, frame=5, people=np.array([0, 1]), colour=PALETTE.persons[:2])
-    levels = PosedLevels(motion)
+    levels = PosedLevels(motion.model, bodies.betas)
     meshes = levels.pose(layer, (-1, 0))
     assert meshes.counts == (len(free_body().template_mm),)
     np.testing.assert_array_equal(meshes.position_mm, motion.vertices_mm(5)[1])

@@ -5,11 +5,14 @@ from __future__ import annotations
 import statistics
 import time
 
-from PySide6.QtCore import QEvent, QObject, QTimer
+from PySide6.QtCore import QEvent, QObject, QSize, QTimer
 from PySide6.QtGui import QHideEvent, QPainter, QPaintEvent, QShowEvent
-from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLabel, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 
+from core.body.models.families import FREE
+from core.body.models.registry import body_models
 from core.live.config import VMC_PORT, LiveConfig
+from studio.icons import icon
 from studio.pages.live.presenter import (
     LiveScene,
     LiveView,
@@ -23,8 +26,10 @@ from studio.state.app_state import AppState
 from studio.state.live_status import LiveStatus
 from studio.theme import GRID_PX, Theme, current_theme, theme_changed
 from studio.viewport.canvas import Viewport
+from studio.viewport.layers.skeletons import SHOW_BODIES
 from studio.viewport.palette import palette
 from studio.widgets.buttons import button, set_blocked
+from studio.widgets.choice import Choice
 from studio.widgets.empty_state import EmptyState
 from studio.widgets.frame_ticker import FrameTicker
 from studio.widgets.label_plate import paint_label_plate
@@ -74,7 +79,10 @@ class LivePage(QWidget):
     @property
     def config(self) -> LiveConfig:
         """Settings of live 3D."""
-        return LiveConfig(vmc_port=int(self.port.value()) if self.vmc.isChecked() else 0)
+        return LiveConfig(
+            body_model=self.model.currentData() if self.bodies.isChecked() else "",
+            vmc_port=int(self.port.value()) if self.vmc.isChecked() else 0,
+        )
 
     def start(self) -> None:
         """Show people of the cameras in use, which are started if they do not run."""
@@ -153,6 +161,10 @@ class LivePage(QWidget):
         self.stop_button.setVisible(running)
         busy = "" if self._cameras.running else self._state.jobs.why_not()
         set_blocked(self.start_button, busy, _START_TIP)
+        models = [(card.title, card.name) for card in body_models() if not card.problem]
+        chosen = self.model.currentData()
+        self.model.offer(models, chosen if chosen in dict(models).values() else FREE)
+        self.model.setVisible(len(models) > 1)
         self.problem.setText(f"{view.heading}. {view.text}" if view.stage == "failed" else "")
         if view.stage == "starting":
             self.plate.show_text("Starting…")
@@ -168,6 +180,19 @@ class LivePage(QWidget):
         self.start_button.clicked.connect(self.start)
         self.stop_button = button("Stop", "normal", "stop", _STOP_TIP)
         self.stop_button.clicked.connect(self.stop)
+        self.bodies = QToolButton()
+        self.bodies.setIcon(icon(SHOW_BODIES.icon))
+        self.bodies.setIconSize(QSize(18, 18))
+        self.bodies.setToolTip(f"{SHOW_BODIES.label} ({SHOW_BODIES.shortcut})")
+        self.bodies.setAccessibleName(SHOW_BODIES.label)
+        self.bodies.setShortcut(SHOW_BODIES.shortcut)
+        self.bodies.setCheckable(True)
+        self.bodies.setChecked(True)
+        self.bodies.toggled.connect(self._bodies_toggled)
+        self.model = Choice("Body model")
+        self.model.setToolTip("Body model to fit; more are added on the View page")
+        self.model.offer([("", FREE)], FREE)
+        self.model.activated.connect(self._config_changed)
         self.vmc = QCheckBox("Send by VMC to port")
         self.vmc.setToolTip(_VMC_TIP)
         self.vmc.toggled.connect(self._vmc_changed)
@@ -185,7 +210,7 @@ class LivePage(QWidget):
         row.addWidget(make_label("Live 3D", "strong", wrap=False))
         row.addWidget(self.problem, 1)
         row.addWidget(self.unused)
-        for widget in (self.vmc, self.port, self.start_button, self.stop_button):
+        for widget in (self.bodies, self.model, self.vmc, self.port, self.start_button, self.stop_button):
             row.addWidget(widget)
         self.viewport = Viewport(FrameTicker(parent=self))
         self.viewport.set_scene_source(lambda: self.scene.layers(self._palette))
@@ -211,8 +236,17 @@ class LivePage(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.stack)
 
+    def _bodies_toggled(self, on: bool) -> None:
+        self.scene.show_bodies(on)
+        self.viewport.invalidate()
+        if on:  # They may have been off when the cameras were started.
+            self._config_changed()
+
     def _vmc_changed(self) -> None:
         self.port.setEnabled(self.vmc.isChecked())
+        self._config_changed()
+
+    def _config_changed(self) -> None:
         if self._wanted:
             self._cameras.show_people(self.config)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
+from core.body.models.registry import load_body_model
+from core.body.sequence import BodyMotion
 from core.capture.ring import ImageRingReader
 from core.capture.source import parse_camera
 from core.capture.sources.demo import room_camera_name
@@ -16,12 +18,14 @@ from core.errors import CoreError
 from core.live.stream import LivePeople, PeopleReader
 from core.session import Session
 from core.types.arrays import U8
+from core.types.body import BodySequence
 from core.types.camera import CameraRig
 from studio.specs import StepView
 from studio.state.app_state import AppState
 from studio.state.live_status import LiveStatus
+from studio.viewport.layers.bodies import BodyLayer
 from studio.viewport.layers.shadows import people_shadows
-from studio.viewport.layers.skeletons import SkeletonLayer
+from studio.viewport.layers.skeletons import SHOW_BODIES, WITHIN_BODY, SkeletonLayer
 from studio.viewport.layers.spec import ViewOptions
 from studio.viewport.palette import Palette
 from studio.viewport.scene import SceneLayers, build_scene_layers
@@ -104,6 +108,7 @@ class LiveScene:
 
     def __init__(self) -> None:
         self.people: LivePeople | None = None
+        self._motion: BodyMotion | None = None
         self._received_ns = 0
         self._digest = ""
         self._data = SceneData.build()
@@ -120,12 +125,16 @@ class LiveScene:
         if digest != self._digest:
             self._digest, self._data = digest, SceneData.build(rig)
 
+    def show_bodies(self, on: bool) -> None:
+        """Draw bodies, or skeletons only."""
+        self._options = self._options.with_option(SHOW_BODIES, on)
+
     def attach(self, status: LiveStatus | None) -> None:
         """Follow the rings of a recording; None detaches from all."""
         ring = "" if status is None else status.people.ring
         if self._reader is not None and self._reader[0] != ring:
             self._reader[1].close()
-            self._reader, self.people = None, None
+            self._reader, self.people, self._motion = None, None, None
         if ring and self._reader is None:
             with contextlib.suppress(CoreError):  # it has just ended
                 self._reader = ring, PeopleReader(ring)
@@ -146,6 +155,7 @@ class LiveScene:
             self.people = None if stale else self.people
             return stale
         self.people, self._received_ns = newest, now_ns
+        self._motion = _motion(newest.bodies, self._motion)
         for name, (_, reader) in self._rings.items():
             image = reader.newest()
             if image is not None:
@@ -156,7 +166,10 @@ class LiveScene:
         """Return the scene."""
         scene = build_scene_layers(self._data, 0.0, self._options, palette, self._images)
         if self.people is not None and len(self.people.ids):
-            scene.layers["skeletons"] = live_skeletons(self.people, palette)
+            bodies = live_bodies(self._motion, palette) if self._options.shows(SHOW_BODIES) else None
+            scene.layers["skeletons"] = live_skeletons(self.people, palette, bodies)
+            if bodies is not None:
+                scene.layers["bodies"] = bodies
             skeleton, xyz_mm = self.people.skeleton, self.people.xyz_mm
             scene.layers["shadows"] = people_shadows(skeleton, xyz_mm, skeleton.root_position(xyz_mm), palette)
         return scene
@@ -166,10 +179,38 @@ class LiveScene:
         self.attach(None)
 
 
-def live_skeletons(people: LivePeople, palette: Palette) -> SkeletonLayer:
-    """Return the people as skeletons, each with the colour of their number."""
+def _motion(bodies: BodySequence | None, last: BodyMotion | None) -> BodyMotion | None:
+    """Return bodies with their model; people whose shapes have not changed are not shaped again."""
+    if bodies is None or not bodies.person_ids:
+        return None
+    if last is None or last.model.name != bodies.model:
+        with contextlib.suppress(CoreError):  # the model has just been removed, and there are skeletons without it
+            return BodyMotion.of(load_body_model(bodies.model), bodies)
+        return None
+    if np.array_equal(last.bodies.betas, bodies.betas):
+        return BodyMotion(last.model, bodies, last.rest)
+    return BodyMotion.of(last.model, bodies)
+
+
+def live_bodies(motion: BodyMotion | None, palette: Palette) -> BodyLayer | None:
+    """Return the people whose shapes are known as bodies, each with the colour of their number; None if there are none.
+
+    Args:
+        motion: Bodies at one frame, or None.
+        palette: Colours.
+    """
+    if motion is None:
+        return None
+    colour = np.array([palette.body(person - 1) for person in motion.bodies.person_ids], np.float32)
+    return BodyLayer(motion=motion, frame=0, people=motion.people(0), colour=colour)
+
+
+def live_skeletons(people: LivePeople, palette: Palette, bodies: BodyLayer | None = None) -> SkeletonLayer:
+    """Return the people as skeletons, each with the colour of their number, thin within bodies."""
     colour = [palette.person(person - 1) for person in people.ids.tolist()]
-    return SkeletonLayer.build(people.skeleton, people.xyz_mm, people.score, colour)
+    layer = SkeletonLayer.build(people.skeleton, people.xyz_mm, people.score, colour)
+    within = np.isin(people.ids, bodies.motion.bodies.person_ids if bodies is not None else ())
+    return replace(layer, size=layer.size * np.where(within, WITHIN_BODY, 1.0).astype(np.float32)[:, None])
 
 
 def rate_text(people: LivePeople | None, latency_s: float) -> str:

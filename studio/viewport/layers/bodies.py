@@ -13,7 +13,7 @@ from core.body.model import BodyModel, BoneTransforms
 from core.body.sequence import BodyMotion
 from core.body.simplify import simplified
 from core.rendering.surfaces import vertex_normals
-from core.types.arrays import F32, I64
+from core.types.arrays import F32, F64, I64
 from studio.viewport.layers.ellipsoids import SHOW_UNCERTAINTY
 from studio.viewport.layers.skeletons import SHOW_BODIES, SHOW_CONFIDENCE, SHOW_SIDES, SHOW_SKELETONS
 from studio.viewport.layers.spec import LayerSpec, SceneFrame
@@ -68,13 +68,14 @@ class PosedLevels:
     """Bodies of a take in several levels of detail.
 
     Args:
-        motion: The bodies.
+        model: Body model.
+        betas: (P, B) shapes of the people.
     """
 
-    def __init__(self, motion: BodyMotion) -> None:
-        self.motion = motion
-        self._levels: dict[int, _Level] = {0: _Level.of(motion)}
-        self._coarser = _coarser_models(motion.model)
+    def __init__(self, model: BodyModel, betas: F64) -> None:
+        self._betas = betas
+        self._levels: dict[int, _Level] = {0: _Level.of(model, betas)}
+        self._coarser = _coarser_models(model)
 
     def level(self, level: int) -> _Level:
         """Return a level of detail, or the finest while coarser ones are being made."""
@@ -82,21 +83,21 @@ class PosedLevels:
             model = self._coarser[level - 1]
             if not model.done():
                 return self._levels[0]
-            self._levels[level] = _Level.of(BodyMotion.of(model.result(), self.motion.bodies))
+            self._levels[level] = _Level.of(model.result(), self._betas)
         return self._levels[level]
 
     def pose(self, layer: BodyLayer, levels: tuple[int, ...]) -> Meshes:
         """Return the bodies of a layer at these levels (N,); those at -1 are left out."""
         from studio.viewport.visuals.meshes import Meshes
 
-        bones = self.motion.bones(layer.frame)
+        bones = layer.motion.bones(layer.frame)
         parts: dict[int, tuple[F32, F32, I64]] = {}
         for number in sorted({number for number in levels if number >= 0}):
             rows = np.flatnonzero(np.array(levels) == number)
             level = self.level(number)
             posed = level.pose(layer.people[rows], BoneTransforms(bones.R[rows], bones.t_mm[rows]))
             for row, position, normal in zip(rows.tolist(), *posed, strict=True):
-                parts[row] = position, normal, level.motion.model.faces
+                parts[row] = position, normal, level.model.faces
         drawn = [parts[row] for row in sorted(parts)]
         return Meshes(
             position_mm=np.concatenate([position for position, _, _ in drawn]),
@@ -108,19 +109,20 @@ class PosedLevels:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Level:
-    """Bodies at one level of detail, with the normals (P, V, 3) at rest."""
+    """Bodies at one level of detail, with vertices and normals (P, V, 3) at rest."""
 
-    motion: BodyMotion
+    model: BodyModel
+    vertices_mm: F32
     normals: F32
 
     @classmethod
-    def of(cls, motion: BodyMotion) -> _Level:
-        faces = motion.model.faces
-        return cls(motion, np.stack([vertex_normals(rest, faces) for rest in motion.rest.vertices_mm]))
+    def of(cls, model: BodyModel, betas: F64) -> _Level:
+        vertices = model.rest(betas).vertices_mm
+        return cls(model, vertices, np.stack([vertex_normals(rest, model.faces) for rest in vertices]))
 
     def pose(self, people: I64, bones: BoneTransforms) -> tuple[F32, F32]:
         """Return vertices and normals (N, V, 3) of some people in world coordinates."""
-        vertices, R = self.motion.model.skin(self.motion.rest.vertices_mm[people], bones)
+        vertices, R = self.model.skin(self.vertices_mm[people], bones)
         x, y, z = (self.normals[people][..., None, axis] for axis in range(3))
         return vertices, R[..., 0] * x + R[..., 1] * y + R[..., 2] * z
 
@@ -135,16 +137,18 @@ def _coarser_models(model: BodyModel) -> tuple[Future[BodyModel], ...]:
 
 
 @functools.lru_cache(maxsize=2)
-def _posed_levels(motion: BodyMotion) -> PosedLevels:
-    return PosedLevels(motion)
+def _posed_levels(model: BodyModel, betas: bytes) -> PosedLevels:
+    """Return the bodies of people with these shapes: those of live people move in one sequence after the other."""
+    return PosedLevels(model, np.frombuffer(betas).reshape(-1, model.n_shape))
 
 
 def body_meshes(layer: BodyLayer) -> MeshSource:
     """Return the bodies of a layer, to be posed when they are drawn."""
     from studio.viewport.visuals.meshes import MeshSource
 
-    levels = _posed_levels(layer.motion)
-    pelvis = layer.motion.bodies.pelvis_mm[layer.frame, layer.people]
+    bodies = layer.motion.bodies
+    levels = _posed_levels(layer.motion.model, bodies.betas.tobytes())
+    pelvis = bodies.pelvis_mm[layer.frame, layer.people]
     return MeshSource(
         ends_mm=np.stack([pelvis - (0, 0, _REACH_MM), pelvis + (0, 0, _REACH_MM)], 1),
         colour=layer.colour,

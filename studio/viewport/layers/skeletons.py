@@ -31,7 +31,8 @@ SHOW_CONFIDENCE = DisplayOption(
 
 _BONE_MM, _JOINT_MM = 17.0, 27.0
 _GHOST_BONE_MM = 7.0
-_THIN = 0.4
+WITHIN_BODY = 0.4
+"""Size of joints and bones within a body."""
 _MIN_OPACITY = 0.3
 _FULL_SCORE = 0.6
 """Score from which on a joint is drawn at full size and opacity."""
@@ -45,7 +46,7 @@ class SkeletonLayer:
         xyz_mm: (P, J, 3) joints, followed by midpoints that only bones end in; NaN where missing.
         score: (P, J) scores in 0..1; they scale the joints and fade uncertain ones.
         bones: (B, 2) point indices.
-        size: (J,) size of each ball relative to a normal joint; 0 for none.
+        size: (J,) or (P, J) size of each ball relative to a normal joint; 0 for none.
         colour: (P, 4) colours.
         ghost: Thin and pale drawing of a second result.
         joint_colour: (P, J, 4) colours of the joints, if not those of the people.
@@ -100,7 +101,7 @@ def build_skeletons(data: SceneData, frame: SceneFrame) -> SkeletonLayer | None:
         joint_colour = confidence_colours(layer.score, frame.palette)
     # Thin, so that ellipsoids are seen, and within bodies.
     within = data.bodies is not None and frame.body_frame is not None and frame.options.shows(SHOW_BODIES)
-    size = layer.size * np.float32(_THIN if within or frame.options.shows(SHOW_UNCERTAINTY) else 1.0)
+    size = layer.size * np.float32(WITHIN_BODY if within or frame.options.shows(SHOW_UNCERTAINTY) else 1.0)
     return replace(layer, size=size, joint_colour=joint_colour, bone_colour=bone_colour)
 
 
@@ -147,12 +148,12 @@ def skeleton_capsules(layer: SkeletonLayer) -> list[Capsules]:
     if layer.ghost:
         return [make_capsules(ends[..., 0, :], ends[..., 1, :], _GHOST_BONE_MM, 0.8, layer.colour[:, None])]
     # Bones to the face are as thin as the joints of the face are small.
-    size = np.where(layer.size > 0, layer.size, 1.0)[layer.bones].min(-1)
+    size = np.where(layer.size > 0, layer.size, 1.0)[..., layer.bones].min(-1)
     thickness = np.broadcast_to(_BONE_MM * size, weakest.shape).astype(np.float32)
     radius = (_JOINT_MM * layer.size * (0.7 + 0.3 * certainty)).astype(np.float32)
     bone_colour = layer.colour[:, None] if layer.bone_colour is None else layer.bone_colour
     joint_colour = layer.colour[:, None] if layer.joint_colour is None else layer.joint_colour
-    balls = np.where((layer.size > 0)[:, None], layer.xyz_mm, np.nan)
+    balls = np.where((layer.size > 0)[..., None], layer.xyz_mm, np.nan)
     return [
         make_capsules(ends[..., 0, :], ends[..., 1, :], thickness, 1.2, _fade(bone_colour, weakest)),
         make_capsules(balls, balls, radius, 2.0, _fade(joint_colour, certainty)),
