@@ -157,9 +157,10 @@ def print_report(report: Mapping[str, Any], out: Console) -> None:
     for row in rows:
         table.add_row(format_key(row), *(format_value(metrics.get(row)) for metrics in methods.values()))
     out.print(table)
-    for key in ("verdict", "details"):
-        if report.get(key):
-            out.print(escape(str(report[key])), highlight=False)
+    for part in (report, *report.get("bodies", {}).values()):
+        for key in ("verdict", "details"):
+            if part.get(key):
+                out.print(escape(str(part[key])), highlight=False)
 
 
 def print_truth(truth: Mapping[str, Any], methods: Mapping[str, Mapping[str, Any]], out: Console) -> None:

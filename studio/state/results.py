@@ -19,6 +19,11 @@ METHODS = {
 """Name of each method that an evaluation compares."""
 
 
+def method_heading(key: str) -> str:
+    """Return the name of a method as the heading of a narrow column, in one line or two."""
+    return METHODS.get(key, key).replace(", ", ",\n")
+
+
 def result_title(name: str, take: Take | None = None) -> str:
     """Return the name shown for a result.
 

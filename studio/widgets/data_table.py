@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QColor
+from PySide6.QtGui import QColor, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
 from studio.theme import current_theme, theme_changed
 
-_ROW_PX = 36
+_ROW_PX, _HEADER_FONT_PX = 36, 11
 
 
 class DataTable(QTableWidget):
@@ -19,7 +19,7 @@ class DataTable(QTableWidget):
     Args:
         headers: Column titles.
         right: Indices of right-aligned columns.
-        stretch: Index of the column that takes spare width.
+        stretch: Index of the column that takes spare width. Without any, the table scrolls.
         selectable: Rows can be selected.
     """
 
@@ -32,7 +32,7 @@ class DataTable(QTableWidget):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(0, len(headers), parent)
-        self._right = set(right)
+        self._right, self._stretch = set(right), stretch
         self._tones: dict[tuple[int, int], str] = {}
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(_ROW_PX)
@@ -49,10 +49,12 @@ class DataTable(QTableWidget):
         header = self.horizontalHeader()
         header.setHighlightSections(False)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(stretch, QHeaderView.ResizeMode.Stretch)
         header.setMinimumSectionSize(48)
+        font = header.font()
+        font.setPixelSize(_HEADER_FONT_PX)
         for column, title in enumerate(headers):
             item = QTableWidgetItem(title)
+            item.setFont(font)  # the width is measured with this one, not with that of the style sheet
             item.setTextAlignment(self._alignment(column))
             self.setHorizontalHeaderItem(column, item)
         theme_changed.connect(self._recolour)
@@ -73,8 +75,23 @@ class DataTable(QTableWidget):
                 item.setToolTip(text)
                 self.setItem(r, c, item)
         self._recolour()
-        height = self.horizontalHeader().sizeHint().height() + _ROW_PX * len(rows) + 2
-        self.setFixedHeight(height)
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Give spare width to a column, or make room for a scroll bar."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        header, stretch = self.horizontalHeader(), self._stretch
+        needed = [max(self.sizeHintForColumn(c), header.sectionSizeHint(c)) for c in range(self.columnCount())]
+        is_narrow = sum(needed) > self.viewport().width()
+        modes = QHeaderView.ResizeMode
+        header.setSectionResizeMode(stretch, modes.ResizeToContents if is_narrow else modes.Stretch)
+        bar_px = self.horizontalScrollBar().sizeHint().height() if is_narrow else 0
+        height = header.sizeHint().height() + _ROW_PX * self.rowCount() + 2 + bar_px
+        if height != self.height():
+            self.setFixedHeight(height)
 
     def _alignment(self, column: int) -> Qt.AlignmentFlag:
         side = Qt.AlignmentFlag.AlignRight if column in self._right else Qt.AlignmentFlag.AlignLeft

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -12,8 +13,10 @@ import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QLabel
+from rich.console import Console
 
 from core.body.models.free import free_body
+from core.cli.terminal import print_report
 from core.errors import CoreError
 from core.export import EXPORTERS, default_formats
 from core.files import resource, write_yaml
@@ -40,6 +43,7 @@ from studio.pages.train.comparison import load_comparison
 from studio.pages.train.consent_dialog import ConsentDialog
 from studio.pages.train.plots import PLOTS
 from studio.pages.view.presenter import result_title
+from studio.pages.view.summary import evaluation_summary
 from studio.plots.found_plot import FoundPlot
 from studio.state.app_state import AppState
 from studio.state.steps import page_states, take_steps
@@ -507,7 +511,7 @@ def test_baseline_and_trained_are_compared_with_a_verdict(opened: MainWindow, qt
     assert found.tones[index, 1] == "good"  # the baseline is better here
     index, _ = by_title["Frames with 2+ people"]
     assert not {(index, 1), (index, 2)} & set(found.tones)
-    assert by_title["Frames by people"][1][1] == "97 with 2, 3 with 3"
+    assert [by_title[f"Frames with {n} people"][1][1] for n in (2, 3)] == ["97", "3"]
     index, row = by_title["Observed joints found"]
     assert row[1:] == ("92.0%", "8.0%")
     assert found.tones[index, 1] == "good"
@@ -530,6 +534,25 @@ def test_errors_to_the_users_truth_come_first(sample_session: Session) -> None:
     assert found.tones[0, 2] == "good"
     assert found.verdict == "Against the truth, the trained networks did better.\nThe trained network is better."
     assert "found from the motion" in found.details
+
+
+def test_bodies_have_a_column_and_a_sentence(sample_session: Session) -> None:
+    take = sample_session.take("two_people")
+    methods = {**_REPORT["methods"], "trained_body": _REPORT["methods"]["trained"]}  # type: ignore[dict-item, index]
+    bodies = {"trained": {"verdict": "The bodies are better.", "details": "The interval is wide."}}
+    report = {**_REPORT, "methods": methods, "bodies": bodies}
+    take.layout.report.write_text(json.dumps(report), encoding="utf-8")
+    found = load_comparison(take)
+    assert found is not None
+    assert found.headers[-1] == "Trained,\nbodies"
+    assert found.bodies == "The bodies are better."
+    assert found.details.endswith("The interval is wide.")
+    summary = evaluation_summary(report)
+    assert summary is not None
+    assert summary.verdict == "The trained network is better. The bodies are better."
+    out = Console(file=io.StringIO(), width=200)
+    print_report(report, out)
+    assert "The bodies are better.\nThe interval is wide." in out.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_without_training_there_is_no_column_of_it(sample_session: Session) -> None:

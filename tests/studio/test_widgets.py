@@ -200,7 +200,15 @@ def test_table_is_as_high_as_its_rows_and_follows_the_theme(dressed: QApplicatio
     assert table.item(1, 1).foreground().color().name() == LIGHT.good
     apply_theme(dressed, "dark")
     table.set_rows([("a", "1")])
-    assert table.height() < two
+    one = table.height()
+    assert one < two
+    table.set_rows([("a name that is wider than the table", "1")])
+    table.resize(120, one)
+    table.show()
+    bar = table.horizontalScrollBar()
+    qtbot.waitUntil(bar.isVisible)
+    assert table.columnWidth(0) >= table.sizeHintForColumn(0)
+    assert table.height() == one + bar.height()
 
 
 def test_loss_plot_keeps_the_later_value_of_a_resumed_step(dressed: QApplication, qtbot) -> None:

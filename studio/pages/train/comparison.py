@@ -9,7 +9,7 @@ from typing import Any, Literal
 from core.errors import CoreError
 from core.files import read_json
 from core.session import Take
-from studio.state.results import METHODS
+from studio.state.results import METHODS, method_heading
 
 _ROWS: tuple[tuple[str, str, str, Literal["low", "high", "none"]], ...] = (
     ("Observed joints found", "covered", "{:.1%}", "high"),
@@ -59,7 +59,8 @@ class Comparison:
 
     Attributes:
         verdict: The conclusion in a sentence, that against a user's truth first.
-        details: How the truth was aligned, and intervals behind the verdict.
+        bodies: The conclusion about the joints of bodies, a line per method that they were fitted to; empty without.
+        details: How the truth was aligned, and intervals behind the verdicts.
         context: Take, number of held-out frames, and the meaning of the errors.
         headers: Column titles: empty, then one per method.
         rows: Rows in these columns.
@@ -68,6 +69,7 @@ class Comparison:
     """
 
     verdict: str
+    bodies: str
     details: str
     context: str
     headers: tuple[str, ...]
@@ -106,19 +108,21 @@ def _comparison(report: Mapping[str, Any]) -> Comparison:
         for column in _best(values, better):
             tones[len(rows), column + 1] = "good"
         rows.append((title, *(_format(template, value) for value in values)))
-    people = [_people(method.get("people_per_frame") or {}) for method in methods.values()]
-    rows.append(("Frames by people", *people))
+    rows += _people_rows([method.get("people_per_frame") or {} for method in methods.values()])
     held_out = report.get("held_out_frames")
     n_held_out = len(held_out) if isinstance(held_out, list) else held_out
-    verdicts, details = ([str(source.get(key, "")) for source in (truth, report)] for key in ("verdict", "details"))
+    of_bodies = list((report.get("bodies") or {}).values())
+    verdicts = [str(source.get("verdict", "")) for source in (truth, report)]
+    details = [str(source.get("details", "")) for source in (truth, report, *of_bodies)]
     return Comparison(
         verdict="\n".join(filter(None, verdicts)),
+        bodies="\n".join(str(source["verdict"]) for source in of_bodies),
         details="\n".join(filter(None, [" ".join(truth.get("notes", ())), *details])),
         context=(
             f"Take {report.get('take', '')}: {n_held_out} of {report['frames']} frames held out from training, each "
             "camera predicted from the others. Errors are medians, those over all joints are means."
         ),
-        headers=("", *(METHODS.get(key, key) for key in methods)),
+        headers=("", *map(method_heading, methods)),
         rows=tuple(rows),
         tones=tones,
         curves=_curves(report.get("found_curves")),
@@ -145,6 +149,10 @@ def _format(template: str, value: float | None) -> str:
     return "–" if value is None else template.format(value)
 
 
-def _people(counts: Mapping[str, Any]) -> str:
-    parts = [f"{frames} with {people}" for people, frames in sorted(counts.items(), key=lambda kv: int(kv[0]))]
-    return ", ".join(parts) or "–"
+def _people_rows(counts: list[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Return the numbers of frames of each method, a row per number of people."""
+    numbers = sorted({int(people) for of_method in counts for people in of_method})
+    return [
+        (f"Frames with {n} {'person' if n == 1 else 'people'}", *(f"{of.get(str(n), 0):,}" for of in counts))
+        for n in numbers
+    ]

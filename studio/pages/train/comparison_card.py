@@ -59,11 +59,12 @@ class ComparisonCard(Card):
         if outdated:
             self.body.addWidget(FindingRow("warning", f"These metrics are out of date. {outdated}"))
         self.body.addWidget(make_label(comparison.verdict, "strong"))
-        if comparison.details:
-            self.body.addWidget(make_label(comparison.details, "small"))
+        if comparison.bodies:
+            self.body.addWidget(make_label(comparison.bodies))
         self.table = DataTable(comparison.headers, right=range(1, len(comparison.headers)), stretch=0)
         self.table.set_rows(comparison.rows, comparison.tones)
         self.body.addWidget(self.table)
         if comparison.curves is not None:
             self.body.addWidget(FoundPlot(comparison.curves.percent_height, comparison.curves.found))
-        self.body.addWidget(make_label(comparison.context, "small"))
+        for text in filter(None, (comparison.details, comparison.context)):
+            self.body.addWidget(make_label(text, "small"))

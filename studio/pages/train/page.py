@@ -67,7 +67,7 @@ class TrainPage(ScrollPage):
         )
         self.content.addWidget(self.repair_notice)
         self.content.addWidget(self.repair_first)
-        self.columns = Columns(breakpoint_px=860, stretch=(4, 5))
+        self.columns = Columns(breakpoint_px=860, stretch=(3, 5))
         self.content.addWidget(self.columns, 1)
         self.columns.left.addWidget(self._steps_card())
         self.columns.left.addWidget(self._settings_card())

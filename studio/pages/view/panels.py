@@ -6,7 +6,7 @@ import math
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QScrollArea, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
 from studio.icons import icon
 from studio.pages.view.summary import EvaluationSummary, PersonState
@@ -211,7 +211,7 @@ class EvaluationCard(Card):
         grid.setVerticalSpacing(4)
         grid.setColumnStretch(0, 1)
         for column, method in enumerate(summary.methods, 1):
-            grid.addWidget(make_label(method, "overline", wrap=False), 0, column, Qt.AlignmentFlag.AlignRight)
+            grid.addWidget(_heading(method), 0, column, Qt.AlignmentFlag.AlignBottom)
         for row, (title, *cells) in enumerate(summary.rows, 1):
             grid.addWidget(make_label(title, "muted", wrap=False), row, 0)
             for column, cell in enumerate(cells, 1):
@@ -219,6 +219,12 @@ class EvaluationCard(Card):
         self._table.addWidget(holder)
         self._verdict.setText(summary.verdict)
         self._line.setText(summary.verdict)
+
+
+def _heading(text: str) -> QLabel:
+    label = make_label(text, "overline", wrap=False)
+    label.setAlignment(Qt.AlignmentFlag.AlignRight)
+    return label
 
 
 class NoticeBar(QFrame):

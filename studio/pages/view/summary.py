@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from core.rendering.skeleton_geometry import person_centres_mm
 from core.types import Pose3DSequence
 from core.types.arrays import F64
-from studio.state.results import METHODS
+from studio.state.results import method_heading
 
 _SPEED_WINDOW_S = 0.1
 
@@ -99,7 +99,7 @@ class EvaluationSummary:
     Attributes:
         methods: Column headings.
         rows: Name of a metric, then one cell per method.
-        verdict: Verdict in one sentence.
+        verdict: Verdict in one sentence, and one about bodies if there are any.
     """
 
     methods: tuple[str, ...]
@@ -136,9 +136,11 @@ def evaluation_summary(report: Mapping[str, Any]) -> EvaluationSummary | None:
         values = [method.get(key) for method in (scored if key in _TRUTH_KEYS else methods.values())]
         if any(_is_number(value) for value in values):
             rows.append((title, *(form.format(value) if _is_number(value) else "–" for value in values)))
-    verdicts = [source.get("verdict") for source in (truth, report)]
+    bodies = report.get("bodies")
+    of_bodies = bodies.values() if isinstance(bodies, Mapping) else ()
+    verdicts = [source.get("verdict") for source in (truth, report, *of_bodies) if isinstance(source, Mapping)]
     return EvaluationSummary(
-        methods=tuple(METHODS.get(str(name), str(name)) for name in methods),
+        methods=tuple(method_heading(str(name)) for name in methods),
         rows=tuple(rows),
         verdict=" ".join(verdict for verdict in verdicts if isinstance(verdict, str)),
     )
