@@ -192,7 +192,8 @@ class OnlineBodyFit:
                 seen = np.where(targets.used[i, :, None], xyz[i], np.nan)
                 person.samples.append(seen)
                 person.sampled_s = time_s
-            if time_s - person.first_s >= _SHAPE_AT_S[person.shapes] and due is None:
+            is_due = time_s - person.first_s >= _SHAPE_AT_S[person.shapes]
+            if is_due and (due is None or person.shapes < due.shapes):
                 due = person
         if due is None:
             return
