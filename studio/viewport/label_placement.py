@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from core.types.arrays import F64
 
 _GAP_PX = 2.0
+_SAME_PX = 2.0  # Marks nearer than this are at the same place.
 
 
 def place_labels(
@@ -54,6 +55,26 @@ def place_labels(
             low[index] = np.floor(place)
             taken.append((place[0], place[1], place[0] + width, place[1] + height))
     return low, visible
+
+
+def free_marks(anchor_px: F64, size_px: F64) -> NDArray[np.bool_]:
+    """Return which marks (N,), centred on their anchors, are visible: none covers another.
+
+    Marks at the same place are all hidden: an edge of the floor that points into the screen has no scale there. Of
+    others that overlap, the first stays.
+
+    Args:
+        anchor_px: (N, 2) anchors; NaN for marks out of view.
+        size_px: (N, 2) widths and heights.
+    """
+    apart = np.abs(anchor_px[:, None] - anchor_px)  # NaN compares as False
+    other = ~np.eye(len(anchor_px), dtype=bool)
+    same = (apart < _SAME_PX).all(-1) & other
+    overlap = (apart < (size_px[:, None] + size_px) / 2).all(-1) & other
+    visible: NDArray[np.bool_] = np.asarray(np.isfinite(anchor_px).all(1) & ~same.any(1))
+    for index in np.flatnonzero(visible).tolist():
+        visible[index] = not (overlap[index, :index] & visible[:index]).any()
+    return visible
 
 
 def _overlap(box: tuple[float, float, float, float], left: float, bottom: float, width: float, height: float) -> bool:

@@ -18,7 +18,7 @@ from core.synthetic.rigs import ring_rig
 from core.types import PANOPTIC15, CameraRig, CaptureVolume, Pose3DSequence, SyntheticRange
 from studio.theme import DARK, LIGHT
 from studio.viewport.camera import ViewerCamera
-from studio.viewport.label_placement import place_labels
+from studio.viewport.label_placement import free_marks, place_labels
 from studio.viewport.layers import table
 from studio.viewport.layers.accuracy import SHOW_ACCURACY, AccuracyLayer
 from studio.viewport.layers.cameras import CameraLayer
@@ -360,3 +360,9 @@ def test_labels_yield_to_names_of_people_and_none_covers_another() -> None:
     crowd = np.array([(100.0, y) for y in (100, 82, 64)] + [(100.0, 100)])
     visible = place_labels(crowd, np.array([(200.0, 20.0)] * 3 + [(40.0, 14.0)]), np.arange(4) == 3, 6.0)[1]
     assert visible.tolist() == [True, True, True, False], "a camera in a crowd has no name"
+
+
+def test_floor_marks_at_one_place_are_hidden_and_dense_ones_thinned() -> None:
+    anchor = np.array([(50, 90), (50, 90), (50, 91), (100, 90), (120, 90), (140, 90), (np.nan, np.nan)], float)
+    visible = free_marks(anchor, np.full((7, 2), (30.0, 14.0)))
+    assert visible.tolist() == [False] * 3 + [True, False, True, False]

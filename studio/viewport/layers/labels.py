@@ -39,7 +39,7 @@ class LabelLayer:
         background: (4,) colour of the background plate; alpha 0 for none.
         muted: (N,) bool, smaller, without a background, and yields to others.
         behind: Everything but the floor covers these labels, which are centred on their anchors; otherwise they are in
-            front of everything, above their anchors, and none covers another.
+            front of everything and above their anchors. Either way, none covers another.
     """
 
     texts: tuple[str, ...]

@@ -13,7 +13,7 @@ from vispy.scene.visuals import create_visual_node
 from vispy.visuals import Visual
 
 from core.types.arrays import U8
-from studio.viewport.label_placement import place_labels
+from studio.viewport.label_placement import free_marks, place_labels
 from studio.viewport.layers.labels import LabelLayer
 
 _ATLAS_WIDTH_PX = 1024
@@ -104,13 +104,13 @@ class TextBillboardVisual(Visual):
     def _offsets(self, view: Any, layer: LabelLayer) -> np.ndarray:
         """Return the lower left corners (N, 2) relative to the anchors, px; NaN for labels that are not drawn."""
         size = self._tiles[:, 2:]
-        if layer.behind:
-            return np.floor(-size / 2)
         clip = np.asarray(view.transforms.get_transform("visual", "render").map(layer.xyz_mm), float)
         shown = clip[:, 3] > 0
         screen = np.asarray(view.canvas.physical_size, float)
         anchor = np.floor((clip[:, :2] / np.where(shown, clip[:, 3], 1.0)[:, None] * 0.5 + 0.5) * screen + 0.5)
         anchor[~shown | (anchor < -size).any(1) | (anchor > screen + size).any(1)] = np.nan
+        if layer.behind:
+            return np.where(free_marks(anchor, size)[:, None], np.floor(-size / 2), np.nan)
         low, visible = place_labels(anchor, size, layer.muted, _YIELDING_PX * self._ratio)
         return np.where(visible[:, None], low - anchor, np.nan)
 
