@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from core.body.model import BODY_TO_WORLD
+from core.body.models import registry
 from core.body.models.free import free_body
 from core.body.sequence import BodyMotion
 from core.capture.ring import ImageRing
@@ -43,7 +44,10 @@ def following(people: PeopleRing, cameras: dict[str, object]) -> LiveStatus:
 
 
 @pytest.mark.slow
-def test_the_page_says_what_is_missing_and_leads_there(window: MainWindow, tmp_path: Path) -> None:
+def test_the_page_says_what_is_missing_and_leads_there(
+    window: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "bodies_folder", lambda: tmp_path)
     session = Session.create(tmp_path / "session")
     window.open_path(session.root)
     window.show_page("live")
@@ -69,6 +73,13 @@ def test_the_page_says_what_is_missing_and_leads_there(window: MainWindow, tmp_p
     assert page.config.vmc_port == 0
     page.vmc.setChecked(True)
     assert page.config.vmc_port == VMC_PORT and page.config.vmc_host == "127.0.0.1"
+    assert page.config.body_model == "free" and not page.model.isVisible()
+    (tmp_path / "Anna.yaml").write_text("{name: Anna, family: smpl}")
+    page.refresh()
+    assert page.model.isVisible() and page.config.body_model == "free"
+    page.model.setCurrentIndex(page.model.findData("Anna"))
+    page.refresh()
+    assert page.config.body_model == "Anna"
 
 
 def test_the_scene_follows_the_rings_of_a_recording(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ PAGE = PageSpec(
     shortcut="Ctrl+6",
     factory="studio.pages.live.page:LivePage",
     guide=(
-        "People of running cameras in 3D while they move, for calibrated cameras. The latency is the age of the newest "
-        "image behind what is drawn. VMC sends the people to Unity, Unreal, Blender or Godot."
+        "People of running, calibrated cameras in 3D while they move, as bodies once their shape is known. The latency "
+        "is the age of the newest image behind what is drawn. VMC sends the people to Unity, Unreal, Blender or Godot."
     ),
     verbs=("live",),
     status=live_step,
