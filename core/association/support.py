@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.association.config import AssociationConfig
-from core.association.robust import nearest_to_rays
+from core.association.rays import nearest_to_rays
 from core.association.views import MIN_DEPTH_MM, ViewGeometry
 from core.types.arrays import F64, I64
 
