@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import get_args
 
 from studio.specs import ActionSpec
+from studio.theme import Theme
 from studio.viewport.camera import ViewName
-from studio.viewport.layers.spec import DisplayOption, Section
+from studio.viewport.layers.skeletons import SHOW_CONFIDENCE, SHOW_SIDES, SHOW_SKELETONS
+from studio.viewport.layers.spec import DisplayOption, Section, ViewOptions
 from studio.viewport.layers.table import display_options
+from studio.viewport.palette import side_colours
 
 SHOW_DETECTIONS = DisplayOption(
     name="detections", label="2D detections on the videos", icon="cross", shortcut="D", default=False, section="Videos"
@@ -53,6 +56,18 @@ EXPORT_VIDEO = ActionSpec(
 def toolbar_options() -> tuple[DisplayOption, ...]:
     """Return the toggles of the toolbar: those of the layers, then those of the videos."""
     return (*display_options(), *VIDEO_OPTIONS)
+
+
+def joint_colours(options: ViewOptions, theme: Theme) -> tuple[str, list[tuple[int | str, str]]]:
+    """Return the title and the colours of the joints, for a legend; empty while they have those of the people."""
+    rows = list[tuple[int | str, str]]()
+    if not options.shows(SHOW_SKELETONS):
+        return "", rows
+    if options.shows(SHOW_SIDES):
+        rows += zip(side_colours(theme), ("left side", "right side"), strict=True)
+    if options.shows(SHOW_CONFIDENCE):
+        rows += [(0, "100 % confidence"), (1, "50 %"), (2, "0 %")]
+    return "Joints", rows
 
 
 def shortcuts() -> tuple[tuple[str, str], ...]:

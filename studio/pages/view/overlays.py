@@ -1,14 +1,19 @@
-"""Lines over the videos: people, floor and capture volume, projected into the cameras. No widgets."""
+"""Drawings over the videos: people, floor and capture volume in the cameras, and 2D detections. No widgets."""
 
 from __future__ import annotations
+
+import numpy as np
 
 from core.geometry import project
 from core.geometry.overlay import floor_grid_px, volume_px
 from core.rendering.skeleton_geometry import skeleton_geometry
-from core.types import CameraRig, CaptureVolume
+from core.session import Take
+from core.types import CameraRig, CaptureVolume, Pose2D
 from core.types.arrays import F64
 from studio.viewport.scene_data import SceneData, nearest_frame
 from studio.widgets.images.pane_overlay import ProjectedSkeleton
+
+_MIN_SCORE = 0.15
 
 
 def skeletons_px(data: SceneData, camera: str, time_s: float) -> tuple[ProjectedSkeleton, ...]:
@@ -64,3 +69,31 @@ class VolumeLines:
         if camera not in self._box:
             self._box[camera] = tuple(volume_px(self._rig[camera], self._volume))
         return self._box[camera]
+
+
+class DetectionReader:
+    """2D poses of a take, read when they are first drawn."""
+
+    def __init__(self) -> None:
+        self._estimator = ""
+        self._poses: dict[str, Pose2D] | None = None
+
+    def select(self, estimator: str) -> None:
+        """Select those of an estimator; where the take has none of it, of the first that there is."""
+        if estimator != self._estimator:
+            self._estimator, self._poses = estimator, None
+
+    def at(self, take: Take, rig: CameraRig | None, camera: str, frame: int) -> F64 | None:
+        """Return the certain joints (n, 2) in an image, px; None without 2D poses.
+
+        Raises:
+            CoreError: The 2D poses are damaged; they are not read again.
+        """
+        if self._poses is None:
+            self._poses, known = {}, take.estimators()
+            if known:
+                self._poses = take.poses2d(self._estimator if self._estimator in known else known[0], rig)
+        poses = self._poses.get(camera)
+        if poses is None or frame >= poses.n_frames:
+            return None
+        return np.asarray(poses.xy_px[frame][poses.score[frame] >= _MIN_SCORE], float)

@@ -3,69 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from core.association.bias import RIG_WARNING
 from core.body.sequence import BodyMotion
-from core.config import from_mapping
-from core.datasets.split import held_out
 from core.errors import CoreError
 from core.evaluation.choice import measured
-from core.files import read_json, read_yaml
-from core.geometry.accuracy import AccuracyMap, accuracy_map
-from core.pipelines.params import TrainParams
 from core.rendering.skeleton_geometry import person_centres_mm
 from core.session import BASELINE, Take, Timeline
 from core.session.align import shown_timeline
 from core.session.calibrations import former_rig
-from core.session.inputs import outdated_evaluation, outdated_inputs
+from core.session.inputs import outdated_inputs
 from core.session.naming import fitted_result
 from core.session.volume import ActiveVolume
-from core.types import Camera, CameraRig, CaptureVolume, Pose2D, Pose3DSequence
+from core.types import Camera, CameraRig, CaptureVolume, Pose3DSequence
 from core.types.arrays import F64, U8
-from studio.pages.view.bodies import BodiesReader
-from studio.pages.view.joints.picking import Pin, PinnedCurve, joint_curve
+from studio.pages.view.joints.picking import Pin, PinnedCurve
 from studio.pages.view.joints.series import JointMotions
-from studio.pages.view.options import SHOW_DETECTIONS, SHOW_VIDEO_BODIES, SHOW_VIDEO_FLOOR, VIDEO_OPTIONS
-from studio.pages.view.overlays import VolumeLines, skeletons_px
-from studio.pages.view.summary import EvaluationSummary, PeopleSummary, PersonState, evaluation_summary
+from studio.pages.view.options import SHOW_DETECTIONS, SHOW_VIDEO_BODIES, SHOW_VIDEO_FLOOR, VIDEO_OPTIONS, joint_colours
+from studio.pages.view.overlays import DetectionReader, VolumeLines, skeletons_px
+from studio.pages.view.results import Notice, ResultReader, RigAccuracy, frames_held_out
+from studio.pages.view.summary import EvaluationSummary, PeopleSummary, PersonState, read_evaluation
 from studio.state.app_state import AppState
 from studio.state.results import result_title
 from studio.theme import Theme
 from studio.viewport.accuracy_colours import accuracy_legend_rows
-from studio.viewport.layers.skeletons import SHOW_BODIES, SHOW_CONFIDENCE, SHOW_SIDES, SHOW_SKELETONS
+from studio.viewport.layers.skeletons import SHOW_BODIES, SHOW_SKELETONS
 from studio.viewport.layers.spec import DisplayOption, ViewOptions
 from studio.viewport.layers.table import is_available
 from studio.viewport.layers.volume import SHOW_VOLUME
-from studio.viewport.palette import Palette, side_colours
+from studio.viewport.palette import Palette
 from studio.viewport.reliability import CameraReliability, camera_reliability
 from studio.viewport.scene import SceneLayers, build_scene_layers
-from studio.viewport.scene_data import SceneData, nearest_frame, nearest_frames
+from studio.viewport.scene_data import SceneData, nearest_frame
 from studio.volume.box import VolumeBox
 from studio.widgets.images.body_layers import BodyLayers
 from studio.widgets.images.pane_overlay import PaneOverlay
-from studio.widgets.playback.timeline_bar import TimelineModel, Track
-
-_MIN_SCORE = 0.15
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
-    """Message about missing or damaged data.
-
-    Attributes:
-        heading: Problem in a few words.
-        remedy: What to do, as a sentence.
-        blocking: There is nothing to show at all.
-        outdated: The shown result is out of date and can be made again.
-    """
-
-    heading: str
-    remedy: str
-    blocking: bool = False
-    outdated: bool = False
+from studio.widgets.playback.timeline_bar import TimelineModel
 
 
 class ViewPresenter:
@@ -87,28 +63,26 @@ class ViewPresenter:
         self.evaluation: EvaluationSummary | None = None
         self.motion: BodyMotion | None = None
         self.compared_motion: BodyMotion | None = None
-        self._bodies = BodiesReader()
+        self._reader = ResultReader()
         self._body_layers: tuple[Palette, BodyLayers] | None = None
         self._rig: CameraRig | None = None
         self._rig_is_former = False
         self._active_volume: ActiveVolume | None = None
-        self._accuracy: tuple[str, AccuracyMap | None] | None = None
+        self._accuracy = RigAccuracy()
         self.wipe = False
         self._data = SceneData.build()
         self._sides: tuple[SceneData, SceneData] | None = None
         self.joints: JointMotions | None = None
         self.compared_joints: JointMotions | None = None
         self._take_notice: Notice | None = None
-        self._sequences: dict[str, tuple[int, Pose3DSequence]] = {}
-        self._poses2d: dict[str, Pose2D] | None = None
-        self._estimator = ""
+        self._detections = DetectionReader()
         self._lines = VolumeLines(None, None)
 
     def load_take(self) -> None:
         """Read the selected take and its result."""
-        self.take = self.timeline = self._poses2d = None
-        self._sequences.clear()
-        self._bodies.clear()
+        self.take = self.timeline = None
+        self._reader.clear()
+        self._detections = DetectionReader()
         self._take_notice = self._read_take()
         self.load_result()
 
@@ -122,9 +96,8 @@ class ViewPresenter:
         poses, ghost = self._read(self.result), self._read(self.comparison)
         if poses is not None:
             ghost = self._follow_rig(poses, ghost)
-        estimator = str(poses.provenance.get("estimator", "")) if poses is not None else ""
-        if estimator != self._estimator:  # detections are those that the result was made from
-            self._estimator, self._poses2d = estimator, None
+        # Detections are those that the result was made from.
+        self._detections.select(str(poses.provenance.get("estimator", "")) if poses is not None else "")
         self.motion = self._read_bodies(self.result) if poses is not None else None
         self.compared_motion = self._read_bodies(self.comparison) if ghost is not None else None
         self._body_layers = None
@@ -201,14 +174,7 @@ class ViewPresenter:
 
     def joint_legend(self, theme: Theme) -> tuple[str, list[tuple[int | str, str]]]:
         """Return the title and the colours of the joints, for a legend; empty while they have those of the people."""
-        shows, rows = self.options.shows, list[tuple[int | str, str]]()
-        if self._data.poses is None or not shows(SHOW_SKELETONS):
-            return "", rows
-        if shows(SHOW_SIDES):
-            rows += zip(side_colours(theme), ("left side", "right side"), strict=True)
-        if shows(SHOW_CONFIDENCE):
-            rows += [(0, "100 % confidence"), (1, "50 %"), (2, "0 %")]
-        return "Joints", rows
+        return ("", []) if self._data.poses is None else joint_colours(self.options, theme)
 
     @property
     def has_volume(self) -> bool:
@@ -248,8 +214,8 @@ class ViewPresenter:
             return TimelineModel(time_s=np.zeros(0))
         return TimelineModel(
             time_s=self.timeline.time_s,
-            tracks=self._tracks(self.timeline.time_s),
-            held_out=self._held_out(len(self.timeline)),
+            tracks=self.people.tracks(self._data.poses, self.timeline.time_s) if self.people is not None else (),
+            held_out=frames_held_out(self._state.session, self.result, len(self.timeline)),
         )
 
     def layers(self, frame: int, palette: Palette, images: Mapping[str, U8]) -> SceneLayers:
@@ -312,14 +278,7 @@ class ViewPresenter:
     def curves(self, pins: Sequence[Pin]) -> list[PinnedCurve]:
         """Return the motion of pinned joints in both results, over the frames of the take."""
         time_s = self.timeline.time_s if self.timeline is not None else np.zeros(0)
-        return [
-            PinnedCurve(
-                pin=pin,
-                selected=joint_curve(self.joints, pin, time_s),
-                compared=joint_curve(self.compared_joints, pin, time_s),
-            )
-            for pin in pins
-        ]
+        return [PinnedCurve.of(pin, self.joints, self.compared_joints, time_s) for pin in pins]
 
     def _time_s(self, frame: int) -> float:
         return float(self.timeline.time_s[frame]) if self.timeline is not None and len(self.timeline) else 0.0
@@ -336,7 +295,7 @@ class ViewPresenter:
             take = session.take(self._state.take_name)
             self.timeline = take.timeline()
         except CoreError as error:
-            return Notice(heading=error.message, remedy=error.hint, blocking=True)
+            return Notice.of(error, blocking=True)
         self.take = take
         return None
 
@@ -348,7 +307,7 @@ class ViewPresenter:
                 self._rig = self._state.session.rig_for(self.take)
                 self.timeline = shown_timeline(self.take.timeline(), self._rig)
             except CoreError as error:
-                return Notice(heading=error.message, remedy=error.hint)
+                return Notice.of(error)
         return None
 
     def _follow_rig(self, poses: Pose3DSequence, ghost: Pose3DSequence | None) -> Pose3DSequence | None:
@@ -379,41 +338,26 @@ class ViewPresenter:
         return None
 
     def _read(self, name: str) -> Pose3DSequence | None:
-        """Read a result; cached until its file changes."""
-        if self.take is None or not name:
-            return None
         try:
-            written_ns = self.take.layout.poses3d(name).stat().st_mtime_ns
-            if name not in self._sequences or self._sequences[name][0] != written_ns:
-                self._sequences[name] = written_ns, self.take.poses3d(name)
-        except (CoreError, OSError) as error:
-            hint = error.hint if isinstance(error, CoreError) else "Run the step that produces it again."
-            message = error.message if isinstance(error, CoreError) else f"The result '{name}' cannot be read."
-            self.notice = Notice(heading=message, remedy=hint)
+            return self._reader.poses(self.take, name) if self.take is not None and name else None
+        except CoreError as error:
+            self.notice = Notice.of(error)
             return None
-        return self._sequences[name][1]
 
     def _read_bodies(self, result: str) -> BodyMotion | None:
         try:
-            return self._bodies.read(self.take, fitted_result(result) or result) if self.take is not None else None
+            return self._reader.bodies(self.take, fitted_result(result) or result) if self.take is not None else None
         except CoreError as error:
-            self.notice = self.notice or Notice(heading=error.message, remedy=error.hint)
+            self.notice = self.notice or Notice.of(error)
             return None
 
     def _read_evaluation(self) -> EvaluationSummary | None:
-        if self.take is None or not self.take.layout.report.is_file():
-            return None
+        session, take = self._state.session, self.take
         try:
-            report = read_json(self.take.layout.report)
+            return read_evaluation(session, take) if session is not None and take is not None else None
         except CoreError as error:
-            self.notice = self.notice or Notice(heading=error.message, remedy=error.hint)
+            self.notice = self.notice or Notice.of(error)
             return None
-        summary = evaluation_summary(report) if isinstance(report, Mapping) else None
-        session = self._state.session
-        outdated = outdated_evaluation(session, self.take) if session is not None else ""
-        if summary is None or not outdated:
-            return summary
-        return replace(summary, verdict=f"Out of date: {outdated} {summary.verdict}")
 
     def _note_unmeasured(self) -> None:
         """Say that the shown result of networks was never measured against the baseline."""
@@ -431,13 +375,14 @@ class ViewPresenter:
             try:
                 self._active_volume = self._state.volume.current()
             except CoreError as error:
-                self.notice = self.notice or Notice(heading=error.message, remedy=error.hint)
+                self.notice = self.notice or Notice.of(error)
         synthetic = self._active_volume.chosen.synthetic if self._active_volume is not None else None
         session, reliability = self._state.session, None
         if session is not None and self._rig is not None and not self._rig_is_former:
             reliability = camera_reliability(session, self._rig)
+        accuracy = self._accuracy.of(self._rig)
         self._data = SceneData.build(
-            self._rig, poses, ghost, self._volume, synthetic, self._accuracy_map(), reliability, bodies=self.motion
+            self._rig, poses, ghost, self._volume, synthetic, accuracy, reliability, bodies=self.motion
         )
         self._lines = VolumeLines(self._rig, self._volume)
         self._sides = None
@@ -446,68 +391,18 @@ class ViewPresenter:
             other = replace(self._data, poses=ghost, ghost=None, bodies=bodies, person_centre_mm=centre_mm)
             self._sides = replace(self._data, ghost=None), other
 
-    def _accuracy_map(self) -> AccuracyMap | None:
-        """Return the expected accuracy of the rig, kept for equal rigs; None if its cameras share no field of view."""
-        rig = self._rig
-        posed = [c.name for c in rig if c.posed] if rig is not None else []
-        if rig is None or len(posed) < 2:
-            return None
-        if self._accuracy is None or self._accuracy[0] != rig.digest:
-            try:
-                self._accuracy = rig.digest, accuracy_map(rig.subset(posed))
-            except CoreError:
-                self._accuracy = rig.digest, None
-        return self._accuracy[1]
-
     @property
     def _volume(self) -> CaptureVolume | None:
         return self._active_volume.volume if self._active_volume is not None else None
 
-    def _held_out(self, count: int) -> np.ndarray | None:
-        """Return the frames held out of training (T,), from the configuration of the run."""
-        session = self._state.session
-        if session is None or not self.result or self.result == BASELINE:
-            return None
-        config = session.layout.run(self.result).config
-        try:
-            split = from_mapping(TrainParams, read_yaml(config)).training.split
-        except CoreError:
-            return None  # the run is no longer in this session: its split is unknown
-        return held_out(count, split)
-
-    def _tracks(self, time_s: F64) -> tuple[Track, ...]:
-        poses, people = self._data.poses, self.people
-        if poses is None or people is None:
-            return ()
-        index = nearest_frames(poses, time_s)
-        known = index >= 0
-        return tuple(
-            Track(
-                name=name,
-                person=p,
-                present=people.present[index, p] & known,
-                confidence=np.where(known, people.confidence[index, p], np.nan),
-            )
-            for p, name in enumerate(people.names)
-        )
-
     def _detections_px(self, camera: str, frame: int) -> F64 | None:
-        if self._poses2d is None:
-            self._poses2d = self._read_detections()
-        poses = self._poses2d.get(camera)
-        if poses is None or frame >= poses.n_frames:
+        if self.take is None:
             return None
-        return np.asarray(poses.xy_px[frame][poses.score[frame] >= _MIN_SCORE], float)
-
-    def _read_detections(self) -> dict[str, Pose2D]:
-        if self.take is None or not self.has_detections:
-            return {}
         try:
-            known = self.take.estimators()
-            return self.take.poses2d(self._estimator if self._estimator in known else known[0], self._rig)
+            return self._detections.at(self.take, self._rig, camera, frame)
         except CoreError as error:
-            self.notice = self.notice or Notice(heading=error.message, remedy=error.hint)
-            return {}
+            self.notice = self.notice or Notice.of(error)
+            return None
 
 
 def _joint_motions(poses: Pose3DSequence | None, motion: BodyMotion | None) -> JointMotions | None:

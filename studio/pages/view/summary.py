@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.files import read_json
 from core.rendering.skeleton_geometry import person_centres_mm
+from core.session import Session, Take
+from core.session.inputs import outdated_evaluation
 from core.types import Pose3DSequence
 from core.types.arrays import F64
 from studio.state.results import method_heading
+from studio.viewport.scene_data import nearest_frames
+from studio.widgets.playback.timeline_bar import Track
 
 _SPEED_WINDOW_S = 0.1
 
@@ -75,6 +80,22 @@ class PeopleSummary:
                 present=frame is not None and bool(self.present[frame, p]),
                 confidence=0.0 if frame is None else float(np.nan_to_num(self.confidence[frame, p])),
                 speed_m_s=math.nan if frame is None else float(self.speed_m_s[frame, p]),
+            )
+            for p, name in enumerate(self.names)
+        )
+
+    def tracks(self, poses: Pose3DSequence | None, time_s: F64) -> tuple[Track, ...]:
+        """Return the people of the summarized result as tracks over other times (T,), for a timeline."""
+        if poses is None:
+            return ()
+        index = nearest_frames(poses, time_s)
+        known = index >= 0
+        return tuple(
+            Track(
+                name=name,
+                person=p,
+                present=self.present[index, p] & known,
+                confidence=np.where(known, self.confidence[index, p], np.nan),
             )
             for p, name in enumerate(self.names)
         )
@@ -144,6 +165,22 @@ def evaluation_summary(report: Mapping[str, Any]) -> EvaluationSummary | None:
         rows=tuple(rows),
         verdict=" ".join(verdict for verdict in verdicts if isinstance(verdict, str)),
     )
+
+
+def read_evaluation(session: Session, take: Take) -> EvaluationSummary | None:
+    """Return the summary of the newest evaluation of a take, which says so if it is out of date; None without any.
+
+    Raises:
+        CoreError: The report is damaged.
+    """
+    if not take.layout.report.is_file():
+        return None
+    report = read_json(take.layout.report)
+    summary = evaluation_summary(report) if isinstance(report, Mapping) else None
+    outdated = outdated_evaluation(session, take) if summary is not None else ""
+    if summary is None or not outdated:
+        return summary
+    return replace(summary, verdict=f"Out of date: {outdated} {summary.verdict}")
 
 
 def _is_number(value: object) -> bool:

@@ -61,6 +61,11 @@ class PinnedCurve:
     selected: JointCurve | None
     compared: JointCurve | None
 
+    @classmethod
+    def of(cls, pin: Pin, selected: JointMotions | None, compared: JointMotions | None, time_s: F64) -> PinnedCurve:
+        """Return a pinned joint with its motion in two results at times (T,)."""
+        return cls(pin=pin, selected=joint_curve(selected, pin, time_s), compared=joint_curve(compared, pin, time_s))
+
     @property
     def known(self) -> tuple[JointCurve, ...]:
         """Motions of the results that have the joint, the compared one first, so that it lies below."""
