@@ -40,27 +40,48 @@ def test_people_show_an_offset_and_missing_images_and_nothing_else() -> None:
     assert [(j.view, j.row, j.count) for j in found.jumps] == [(3, 231, 3)]
 
 
-def test_flashes_show_offsets_and_count_missing_images() -> None:
-    """Four cameras see a lamp go on; the offsets are not whole images, and images are exposed for 40 % of the time."""
-    rng, count = np.random.default_rng(3), 1200
+def by_flashes(on_s: np.ndarray, clocks: list[CameraClock], seed: int) -> MeasuredClocks:
+    """Measure clocks by a lamp that goes on for 0.15 s; images are exposed for 40 % of the time."""
+    rng, count, flashes = np.random.default_rng(seed), 1200, {}
     time_s, image = np.arange(count) * PERIOD_S, np.arange(count)
-    on_s = np.arange(2.0, 38.0, 3.0) + rng.uniform(0, 2, 12)
-    lossy = CameraClock(drops=(DroppedImages(image=600, count=3),), period_s=PERIOD_S)
-    clocks = [CameraClock(), CameraClock(), CameraClock(offset_s=0.117), lossy]
-    flashes = {}
     for v, clock in enumerate(clocks):
         true_s, exposure_s = time_s - clock.error_s(time_s, image), 0.4 * PERIOD_S
         lit = np.clip((true_s[:, None] + exposure_s / 2 - on_s) / exposure_s, 0, 1)
         lit *= np.clip((on_s + 0.15 - true_s[:, None] + exposure_s / 2) / exposure_s, 0, 1)
         brightness = 60 + rng.normal(0, 0.2, (count, 20)) + 50 * lit.sum(1)[:, None] * (np.arange(20) == v)
         flashes[f"cam{v}"] = find_flashes(brightness, time_s)
-    found = clocks_by_flashes(flashes, dict.fromkeys(flashes, image), [PERIOD_S] * 4)
+    return clocks_by_flashes(flashes, dict.fromkeys(flashes, image), [PERIOD_S] * len(clocks))
+
+
+def test_flashes_show_offsets_and_count_missing_images() -> None:
+    on_s = np.arange(2.0, 38.0, 3.0) + np.random.default_rng(3).uniform(0, 2, 12)
+    lossy = CameraClock(drops=(DroppedImages(image=600, count=3),), period_s=PERIOD_S)
+    found = by_flashes(on_s, [CameraClock(), CameraClock(), CameraClock(offset_s=0.117), lossy], 3)
     np.testing.assert_allclose(found.fit.offset_s, [0, 0, 0.117, 0], atol=0.008)
     (jump,) = found.jumps
     assert (jump.view, jump.count) == (3, 3) and jump.earliest <= 600 <= jump.latest
-    dark = find_flashes(60 + rng.normal(0, 0.2, (count, 20)), time_s)
+    image = np.arange(1200)
+    dark = find_flashes(60 + np.random.default_rng(3).normal(0, 0.2, (1200, 20)), image * PERIOD_S)
     nothing = clocks_by_flashes({"a": dark, "b": dark}, {"a": image, "b": image}, [PERIOD_S] * 2)
     assert np.isnan(nothing.fit.offset_s).all() and nothing.reason[0] == "a sees no flash."
+
+
+@pytest.mark.parametrize("before", [1, 4])
+def test_images_lost_between_flashes_are_counted_or_doubted(before: int) -> None:
+    """One flash before the loss is too few to tell; it is cam0, to which others would be compared, that lost images."""
+    on_s = np.arange(2.0, 38.0, 3.0) + np.random.default_rng(4).uniform(0, 2, 12)
+    first = round((on_s[before] - 0.3) / PERIOD_S)
+    for count in (3, 9):
+        lossy = CameraClock(drops=(DroppedImages(image=first, count=count),), period_s=PERIOD_S)
+        found = by_flashes(on_s, [lossy, CameraClock(), CameraClock(offset_s=0.117)], before)
+        np.testing.assert_allclose(found.fit.offset_s[1:], [0, 0.117], atol=0.01)
+        if before == 1:
+            assert found.reason[0].startswith("cam0 may have lost") and not found.jumps
+            assert np.isnan(found.fit.offset_s[0])
+        else:
+            (jump,) = found.jumps
+            assert (jump.view, jump.count) == (0, count) and jump.earliest <= first <= jump.latest
+            np.testing.assert_allclose(found.fit.offset_s[0], 0, atol=0.01)
 
 
 def test_the_timeline_uses_offset_drift_and_missing_images() -> None:

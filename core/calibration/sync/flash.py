@@ -15,7 +15,7 @@ import numpy as np
 from core.calibration.sync.certificate import LEAST_OFFSET_S
 from core.calibration.sync.clock_fit import FittedClocks, like_most
 from core.calibration.sync.estimate import LARGEST_DRIFT_SD_PPM, MeasuredClocks
-from core.calibration.sync.missing import Jump
+from core.calibration.sync.missing import Jump, WholeStep, whole_step
 from core.progress import Reporter, check
 from core.session import Take
 from core.session.clocks import CameraClock
@@ -31,6 +31,12 @@ _WHOLE_SD, _PARTIAL_SD = 12**-0.5, 0.15  # standard errors of a moment, in image
 _SAME = 1.3  # images, within which two cameras see the same flash
 _APART = 6  # images, by which offsets of the same flashes may differ where images are missing
 _LEAST_DRIFT_S, _LEAST_FLASHES = 10.0, 4  # that a drift needs
+_STEPS, _CAUCHY_SCALE, _ROUNDS = 4, 2.5, 8  # delays per image; robust loss
+_CERTAIN, _DOUBT = 12.0, 3.0  # log likelihood from which images are missing, and from which they may be
+_LARGEST_LOSS = 8.0  # of one flash, which alone never tells
+_MOST_LOSSES, _MOST_LOST = 12, 40  # and images of one
+_DRIFT_PPM = 100.0  # usual for a clock
+_DRIFTS_PPM = tuple(range(-300, 301, 50))  # that are tried instead of missing images
 _MANY = 60  # flashes, above which the light changes all the time
 
 
@@ -134,46 +140,37 @@ def clocks_by_flashes(
     """
     names = tuple(flashes)
     V = len(names)
-    offset, offset_sd, drift, drift_sd = (np.full(V, np.nan) for _ in range(4))
-    count, jumps, reason, seen = np.zeros(V, np.int64), [], [""] * V, np.zeros(V, bool)
-    several = [v for v, n in enumerate(names) if 0 < len(flashes[n].time_s) <= _MANY]
-    reference = max(several, key=lambda v: len(flashes[names[v]].time_s), default=-1)
+    reason, several = [""] * V, []
     for v, name in enumerate(names):
-        if v not in several:
+        if 0 < len(flashes[name].time_s) <= _MANY:
+            several.append(v)
+        else:
             many = len(flashes[name].time_s) > _MANY
             reason[v] = f"The light in {name} changes all the time." if many else f"{name} sees no flash."
-        elif v == reference:
-            offset[v], offset_sd[v], count[v] = 0.0, 0.0, len(flashes[name].time_s)
-        else:
-            period = float(period_s[v])
-            pairs = _matched(flashes[names[reference]], flashes[name], period)
-            if not len(pairs):
-                reason[v] = f"The flashes that {name} sees are not those that {names[reference]} sees."
-                continue
-            a, b = flashes[names[reference]], flashes[name]
-            error_s = b.time_s[pairs[:, 1]] - a.time_s[pairs[:, 0]]
-            sd_s = np.hypot(b.sd_s[pairs[:, 1]], a.sd_s[pairs[:, 0]])
-            number = np.zeros(len(pairs))
-            for n in range(2, len(pairs) - 1):  # a step back that at least two flashes on either side show
-                step = np.median(error_s[n:] + number[n:] * period) - np.median(error_s[:n] + number[:n] * period)
-                missing = round(-step / period)
-                if missing >= 1 and abs(error_s[n] - error_s[n - 1] + missing * period) < 0.8 * period:
-                    number[n:] += missing
-                    low, high = int(b.image[pairs[n - 1, 1]]) + 1, int(b.image[pairs[n, 1]])
-                    rows = [int(row_of[name][i]) for i in ((low + high) // 2, low, high)]
-                    jumps.append(Jump(view=v, row=rows[0], count=missing, earliest=rows[1], latest=rows[2]))
-            error_s = error_s + number * period
-            time_s, weight = b.time_s[pairs[:, 1]], sd_s**-2
-            offset[v], offset_sd[v] = float(np.average(error_s, weights=weight)), float(weight.sum() ** -0.5)
-            drift[v], count[v], seen[v] = 0.0, len(pairs), len(pairs) >= _LEAST_FLASHES
-            if len(pairs) >= _LEAST_FLASHES and np.ptp(time_s) >= _LEAST_DRIFT_S:
-                middle = np.average(time_s, weights=weight)
-                spread = float((weight * (time_s - middle) ** 2).sum())
-                drift[v] = 1e6 * float((weight * (time_s - middle) * error_s).sum()) / spread
-                drift_sd[v] = 1e6 / np.sqrt(spread)
-    if reference >= 0 and np.isfinite(offset).sum() < 2:
-        offset[reference], drift[reference] = np.nan, np.nan
-        reason[reference] = reason[reference] or f"No other camera sees the flashes that {names[reference]} sees."
+    # Where the reference itself lost images, the others seem to gain some: another camera tells more.
+    several.sort(key=lambda v: -len(flashes[names[v]].time_s))
+    found: dict[int, _AgainstReference | str] = {}
+    reference = -1
+    for r in several:
+        others = {v: _against(flashes, names[r], names[v], float(period_s[v])) for v in several if v != r}
+        if reference < 0 or _measured(others) > _measured(found):
+            reference, found = r, others
+    offset, offset_sd, drift, drift_sd = (np.full(V, np.nan) for _ in range(4))
+    count, jumps, seen = np.zeros(V, np.int64), [], np.zeros(V, bool)
+    for v, one in found.items():
+        if isinstance(one, str):
+            reason[v] = one
+            continue
+        offset[v], offset_sd[v], drift[v], drift_sd[v] = one.offset_s, one.offset_sd_s, one.drift_ppm, one.drift_sd_ppm
+        count[v], seen[v] = one.count, one.count >= _LEAST_FLASHES
+        for missing, low, high in one.lost:
+            row = [int(row_of[names[v]][i]) for i in ((low + high) // 2, low, high)]
+            jumps.append(Jump(view=v, row=row[0], count=missing, earliest=row[1], latest=row[2]))
+    if reference >= 0 and np.isfinite(offset).any():
+        offset[reference], offset_sd[reference], drift[reference] = 0.0, 0.0, 0.0
+        count[reference], seen[reference] = len(flashes[names[reference]].time_s), seen.any()
+    elif reference >= 0:
+        reason[reference] = f"No other camera shows the clock of {names[reference]} by flashes."
     known = np.isfinite(offset)
     if known.any():
         offset[known] = like_most(offset[known], offset_sd[known], LEAST_OFFSET_S)
@@ -192,6 +189,91 @@ def clocks_by_flashes(
     return MeasuredClocks(clocks=clocks, fit=fit, jumps=tuple(jumps), reason=tuple(reason), drops_seen=seen)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _AgainstReference:
+    """Clock of a camera from that of another one; losses are their count, and first and last possible image."""
+
+    offset_s: float
+    offset_sd_s: float
+    drift_ppm: float
+    drift_sd_ppm: float
+    count: int
+    lost: tuple[tuple[int, int, int], ...]
+
+
+def _measured(found: Mapping[int, _AgainstReference | str]) -> int:
+    return sum(not isinstance(one, str) for one in found.values())
+
+
+def _against(flashes: Mapping[str, Flashes], reference: str, name: str, period_s: float) -> _AgainstReference | str:
+    """Measure the clock of one camera from that of another one; the reason where it cannot be told."""
+    a, b = flashes[reference], flashes[name]
+    pairs = _matched(a, b, period_s)
+    if not len(pairs):
+        return f"The flashes that {name} sees are not those that {reference} sees."
+    error_s = b.time_s[pairs[:, 1]] - a.time_s[pairs[:, 0]]
+    sd_s = np.hypot(b.sd_s[pairs[:, 1]], a.sd_s[pairs[:, 0]])
+    time_s, lost = b.time_s[pairs[:, 1]], []
+    for _ in range(_MOST_LOSSES):
+        step, gain = _step(error_s, sd_s, time_s, period_s)
+        if step is None or gain < _DOUBT:
+            break
+        if not step.certain or gain < _CERTAIN:
+            return (
+                f"{name} may have lost {step.count} image{'s' if step.count > 1 else ''}, but its flashes are too few "
+                "to tell: flash at least three times at the start and at the end of a take."
+            )
+        # A light that went on while images were lost is first seen in the image after them.
+        first, last = (int(b.image[pairs[n, 1]]) for n in (step.earliest - 1, step.latest))
+        lost.append((step.count, first, last))
+        error_s = error_s + step.count * period_s * (np.arange(len(pairs)) >= step.place)
+    if _step(-error_s, sd_s, time_s, period_s)[1] >= _DOUBT:
+        return f"{name} and {reference} differ by other times in other parts of the take: film it again."
+    # A light that only one camera sees passes for a flash at another time: it hardly counts.
+    offset_s, weight = float(np.median(error_s)), sd_s**-2
+    for _ in range(_ROUNDS):
+        weight = sd_s**-2 / (1 + ((error_s - offset_s) / (_CAUCHY_SCALE * sd_s)) ** 2)
+        offset_s = float(np.average(error_s, weights=weight))
+    # Never less than what the flashes scatter.
+    scatter = float((weight * ((error_s - offset_s) / sd_s) ** 2).sum() / weight.sum())
+    sd = max(1.0, scatter**0.5) * float((sd_s**-2).sum() ** -0.5)
+    drift_ppm, drift_sd_ppm = 0.0, np.nan
+    if len(pairs) >= _LEAST_FLASHES and np.ptp(time_s) >= _LEAST_DRIFT_S:
+        from_middle_s = time_s - np.average(time_s, weights=weight)
+        spread = float((weight * from_middle_s**2).sum())
+        drift_ppm = 1e6 * float((weight * from_middle_s * error_s).sum()) / spread
+        drift_sd_ppm = 1e6 / float(np.sqrt(spread))
+    return _AgainstReference(
+        offset_s=offset_s,
+        offset_sd_s=sd,
+        drift_ppm=drift_ppm,
+        drift_sd_ppm=drift_sd_ppm,
+        count=len(pairs),
+        lost=tuple(sorted(lost, key=lambda one: one[1])),
+    )
+
+
+def _step(error_s: F64, sd_s: F64, time_s: F64, period_s: float) -> tuple[WholeStep | None, float]:
+    """Return the most likely step back of a clock, and the log likelihood by which it beats any drift."""
+    delay = -(error_s - np.median(error_s)) / period_s
+    most = int(np.ceil(np.abs(delay).max())) + 2
+    shift = np.arange(-most * _STEPS, most * _STEPS + 1) / _STEPS
+
+    def costs(delay: F64) -> F64:
+        square = ((delay[:, None] - shift) * period_s / (_CAUCHY_SCALE * sd_s[:, None])) ** 2
+        return np.asarray(np.minimum(0.5 * _CAUCHY_SCALE**2 * np.log1p(square), _LARGEST_LOSS))
+
+    step = whole_step(costs(delay), most, _STEPS) if len(delay) > 1 else None
+    if step is None:
+        return None, 0.0
+    from_middle_s = time_s - time_s.mean()
+    without = min(
+        float(costs(delay + 1e-6 * ppm * from_middle_s / period_s).sum(0).min()) + 0.5 * (ppm / _DRIFT_PPM) ** 2
+        for ppm in _DRIFTS_PPM
+    )
+    return step, without - step.cost
+
+
 def _matched(a: Flashes, b: Flashes, period_s: float) -> I64:
     """Return pairs (n, 2) of the same flashes; empty if the offset is ambiguous."""
     difference = b.time_s[None] - a.time_s[:, None]
@@ -203,9 +285,21 @@ def _matched(a: Flashes, b: Flashes, period_s: float) -> I64:
     others = np.abs(candidates - best) > 2 * _SAME * period_s
     if others.any() and votes[others].max() >= votes.max():
         return np.zeros((0, 2), np.int64)
-    pairs = []
-    for n in range(len(a.time_s)):
-        near = int(np.argmin(np.abs(difference[n] - best)))
-        if abs(difference[n, near] - best) <= _APART * period_s:
-            pairs.append((n, near))
+    pairs = _near(difference, best, _APART * period_s)
+    # Before or after more missing images than that, flashes share another offset; a single one counts at either end.
+    left = difference.copy()
+    left[[n for n, _ in pairs]], left[:, [m for _, m in pairs]] = np.inf, np.inf
+    left[np.abs(left - best) > _MOST_LOST * period_s] = np.inf
+    if np.isfinite(left).any():
+        candidates = left[np.isfinite(left)]
+        shared = [int((np.abs(candidates - s) <= _SAME * period_s).sum()) for s in candidates]
+        other = _near(left, float(candidates[int(np.argmax(shared))]), _SAME * period_s)
+        inside = all(pairs[0][0] < n < pairs[-1][0] for n, _ in other)
+        pairs = sorted(pairs + (other if len(other) > 1 or not inside else []))
     return np.array(pairs, np.int64).reshape(-1, 2)
+
+
+def _near(difference: F64, best: float, most: float) -> list[tuple[int, int]]:
+    """Return pairs whose difference is the nearest to an offset, and near to it."""
+    nearest = np.abs(difference - best).argmin(1)
+    return [(n, int(m)) for n, m in enumerate(nearest) if abs(difference[n, m] - best) <= most]

@@ -120,38 +120,76 @@ def confirm_jump(points: MovingPoints, suspect: Jump, period_s: float) -> Jump |
         return None
     most = min(int(np.ceil(2 * suspect.count)) + _MORE, _LARGEST)
     shift = np.arange(-most * _GRID, most * _GRID + 1) / _GRID
-    cost = _costs(points, view, shift * period_s)  # (T, L)
+    step = whole_step(_costs(points, view, shift * period_s), most, _GRID)
+    if step is None or not step.certain:
+        return None
+    return Jump(
+        view=view,
+        row=int(own[step.place]),
+        count=step.count,
+        earliest=int(own[step.earliest]),
+        latest=int(own[step.latest]),
+        offset_s=-float(shift[step.before]) * period_s,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeStep:
+    """The step by whole images that explains observations best.
+
+    Attributes:
+        place: Number of the first observation after it.
+        earliest: Smallest place that is possible.
+        latest: Largest place that is possible.
+        count: Images.
+        before: Number of the delay before it.
+        cost: Minus the log likelihood with it.
+        certain: Whether either side of it shows it, and the delays differ by whole images if they are free.
+    """
+
+    place: int
+    earliest: int
+    latest: int
+    count: int
+    before: int
+    cost: float
+    certain: bool
+
+
+def whole_step(cost: F64, most: int, grid: int) -> WholeStep | None:
+    """Find the place from which delays are larger by a whole number of images; None if nothing tells.
+
+    Args:
+        cost: (T, L) minus the log likelihood of each observation at each delay.
+        most: Largest delay of those, in images.
+        grid: Delays per image.
+    """
     L = cost.shape[1]
-    before = np.concatenate([np.zeros((1, L)), np.cumsum(cost, axis=0)])  # (T + 1, L), of the images before each place
+    before = np.concatenate([np.zeros((1, L)), np.cumsum(cost, axis=0)])  # (T + 1, L), before each place
     after = before[-1] - before
     best, count, low = (np.inf, 0), 1, 0
     for number in range(1, 2 * most):
-        step = number * _GRID
-        total = before[:, : L - step] + after[:, step:]
+        total = before[:, : L - number * grid] + after[:, number * grid :]
         at = np.unravel_index(int(np.argmin(total)), total.shape)
         if total[at] < best[0]:
             best, count, low = (float(total[at]), int(at[0])), number, int(at[1])
     if not np.isfinite(best[0]):
         return None
-    high = low + count * _GRID
-    # The jump must be certain on either side of it, and the best delays must differ by whole images.
     place = best[1]
     free = int(np.argmin(before[place])), int(np.argmin(after[place]))
-    if abs((free[1] - free[0]) / _GRID - count) > _WHOLE or 0 in free or L - 1 in free:
-        return None
-    gain = cost[:, low] - cost[:, high]  # positive after the jump
-    if min(-gain[:place].sum(), gain[place:].sum()) < _CERTAIN:
-        return None
+    gain = cost[:, low] - cost[:, low + count * grid]  # positive after the step
+    whole = abs((free[1] - free[0]) / grid - count) <= _WHOLE and not (0 in free or L - 1 in free)
+    certain = whole and min(-gain[:place].sum(), gain[place:].sum()) >= _CERTAIN
     total = np.concatenate([[0.0], np.cumsum(gain)])
-    near = np.clip(np.flatnonzero(total < total.min() + _PLACE), 1, len(own) - 1)
-    place = int(np.clip(np.argmin(total), 1, len(own) - 1))
-    return Jump(
-        view=view,
-        row=int(own[place]),
+    near = np.clip(np.flatnonzero(total < total.min() + _PLACE), 1, len(cost) - 1)
+    return WholeStep(
+        place=int(np.clip(np.argmin(total), 1, len(cost) - 1)),
+        earliest=int(near[0]),
+        latest=int(near[-1]),
         count=count,
-        earliest=int(own[near[0]]),
-        latest=int(own[near[-1]]),
-        offset_s=-float(shift[low]) * period_s,
+        before=low,
+        cost=best[0],
+        certain=bool(certain),
     )
 
 

@@ -139,7 +139,7 @@ def certified(session: Session, take: Take, params: CertifyParams, reporter: Rep
     if method == "board":
         found = _by_board(session, take, reporter)
     elif method == "flash":
-        found = _by_flashes(take, reporter)
+        found = _by_flashes(take, reporter, notes)
     else:
         rig = session.rig_for(take)
         if estimator:
@@ -157,7 +157,7 @@ def certified(session: Session, take: Take, params: CertifyParams, reporter: Rep
                 raise
             reporter.note(f"People do not show the clocks: {error.message}")
             method, image, partial = "flash", timeline.frame_index, False
-            found = _by_flashes(take, reporter)
+            found = _by_flashes(take, reporter, notes)
     cameras = _cameras(take, found, image, reports)
     if partial:
         seconds = float(np.ptp(timeline.time_s[rows]))
@@ -173,6 +173,8 @@ def certified(session: Session, take: Take, params: CertifyParams, reporter: Rep
                 for c in cameras
             ]
             notes.append(comparison.message)
+    if sum(c.offset_s is not None for c in cameras) >= 2:  # else they are the summary
+        notes += dict.fromkeys(c.reason for c in cameras if c.offset_s is None and c.reason)
     return SyncCertificate(
         take=take.name,
         method=method,
@@ -210,7 +212,7 @@ def _by_board(session: Session, take: Take, reporter: Reporter) -> MeasuredClock
     return clocks_by_board(evidence, StageReporter(reporter, 0.8, 0.2))
 
 
-def _by_flashes(take: Take, reporter: Reporter) -> MeasuredClocks:
+def _by_flashes(take: Take, reporter: Reporter, notes: list[str]) -> MeasuredClocks:
     """Measure the clocks by the flashes that the cameras of a take see."""
     timeline = take.timeline()
     used = [np.flatnonzero(index >= 0) for index in timeline.frame_index.T]
@@ -226,6 +228,11 @@ def _by_flashes(take: Take, reporter: Reporter) -> MeasuredClocks:
         time_s[number[v] - images[name].start] = timeline.recorded_time_s[used[v], v]
         row[number[v] - images[name].start] = used[v]
         flashes[name], rows[name] = find_flashes(brightness, time_s), row
+    if seen_s := [t for one in flashes.values() for t in one.time_s.tolist()]:
+        notes.append(
+            f"Flashes show the clocks from {min(seen_s):.1f} s to {max(seen_s):.1f} s of the take: images that are "
+            "lost before or after, and a single one near either end, are not seen."
+        )
     return clocks_by_flashes(flashes, rows, [1 / c.fps for c in take.manifest.cameras])
 
 
