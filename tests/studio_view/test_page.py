@@ -428,6 +428,11 @@ def test_metrics_and_verdict_are_shown(open_view: Open, numbered_session: Sessio
         ("Leave-one-camera-out, median", "18.3 px", "16.2 px"),
         ("Identity switches", "0", "–"),
     )
+    page.resize(1100, 600)
+    page.evaluation.fold.setChecked(True)
+    assert page.bodies.isHidden() and page.people.isHidden(), "the table takes their room in a small window"
+    page.evaluation.fold.setChecked(False)
+    assert not page.bodies.isHidden() and not page.people.isHidden()
 
 
 @pytest.mark.slow

@@ -146,6 +146,7 @@ class ViewPage(QWidget):
         self.viewport = Viewport(self._ticker)
         self.viewport.setObjectName("viewport")
         self.evaluation = EvaluationCard()
+        self.evaluation.fold.toggled.connect(self._show_evaluation)
         self.bodies = BodiesCard(self._state)
         self.people = PeoplePanel()
         self.people.hide()
@@ -279,7 +280,6 @@ class ViewPage(QWidget):
         self.timeline.show_model(presenter.timeline_model())
         self._show_evaluation()
         self.bodies.refresh()
-        self._show_people()
         self._show_volume_panel()
         self._show_legend()
         self.graphs.refresh(self._state.session.root if self._state.session is not None else None)
@@ -287,9 +287,13 @@ class ViewPage(QWidget):
         self._refresh_frame()
 
     def _show_evaluation(self) -> None:
-        """Show the evaluation, unless graphs take its room in a small window."""
-        crowded = not self.graphs.isHidden() and self.height() < _UNFOLD_HEIGHT_PX
-        self.evaluation.show_summary(None if crowded else self.presenter.evaluation)
+        """Show the evaluation; in a small window, unless graphs take its room, and unfolded in place of other cards."""
+        small = self.height() < _UNFOLD_HEIGHT_PX
+        summary = None if small and not self.graphs.isHidden() else self.presenter.evaluation
+        self.evaluation.set_small(small)
+        self.evaluation.show_summary(summary)
+        self.bodies.setHidden(small and summary is not None and self.evaluation.fold.isChecked())
+        self._show_people()
 
     def _jobs_changed(self) -> None:
         set_blocked(self._notice.update_button, self._state.jobs.why_not(), UPDATE_TIP)
@@ -374,7 +378,7 @@ class ViewPage(QWidget):
 
     def _show_people(self) -> None:
         people = self.presenter.people_at(self.timeline.frame)
-        self.people.setVisible(bool(people))
+        self.people.setVisible(bool(people) and not self.bodies.isHidden())
         self.people.show_people(people)
 
     def _toggle(self, option: DisplayOption, on: bool) -> None:

@@ -159,7 +159,10 @@ class VolumePanel(Card):
 
 
 class EvaluationCard(Card):
-    """Evaluation of the take: the verdict in one line; unfolded, all of it and a table with a column per method."""
+    """Evaluation of the take: the verdict in one line; unfolded, all of it and a table with a column per method.
+
+    In a small window, the verdict stays in one line, with all of it as its tip.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Evaluation on held-out frames", parent=parent)
@@ -185,6 +188,7 @@ class EvaluationCard(Card):
         self._holder.hide()
         self.body.addWidget(self._holder)
         self._summary: EvaluationSummary | None = None
+        self._small = False
         self.hide()
 
     @property
@@ -192,10 +196,17 @@ class EvaluationCard(Card):
         """Verdict shown."""
         return self._verdict.text()
 
+    def set_small(self, small: bool) -> None:
+        """Fit into a small window, or no longer."""
+        if small != self._small:
+            self._small = small
+            self._unfold(self.fold.isChecked())
+
     def _unfold(self, expanded: bool) -> None:
-        for widget in (self._holder, self._verdict, self.heading):
+        for widget in (self._holder, self.heading):
             widget.setVisible(expanded)
-        self._line.setVisible(not expanded)
+        self._verdict.setVisible(expanded and not self._small)
+        self._line.setVisible(not expanded or self._small)
 
     def show_summary(self, summary: EvaluationSummary | None) -> None:
         """Show a summary; without one, hide the card."""
