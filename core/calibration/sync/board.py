@@ -16,9 +16,11 @@ from core.calibration.board.calibrate import calibrate_board
 from core.calibration.board.config import CalibrateConfig
 from core.calibration.people.bundle import CameraPoses
 from core.calibration.people.tracks import Tracks
-from core.calibration.sync.estimate import MeasuredClocks, measure_clocks
+from core.calibration.sync.estimate import MeasuredClocks, measure_clocks, merge_jump, with_jumps
 from core.calibration.sync.evidence import MovingPoints
+from core.calibration.sync.missing import Jump, image_costs, whole_step
 from core.calibration.sync.people import image_period_s
+from core.errors import CoreError
 from core.geometry import undistort
 from core.progress import Reporter, StageReporter, check
 from core.session.clocks import CameraClock
@@ -26,6 +28,10 @@ from core.types.arrays import F64, I64
 from core.types.camera import Camera, CameraRig
 
 _CORNERS = 40  # of the board that are compared: those that are seen most
+_MOST, _STEPS = 8, 4  # images that may be missing, and delays per image that are compared
+_LEAST_GAIN = 100.0  # log likelihood by which missing images beat any drift: errors of the poses last for seconds
+_USUAL_PPM, _LARGEST_PPM = 100, 300  # drifts that are tried instead of missing images
+_ROUNDS = 5  # of calibrating with the missing images that are known
 _GAP = 1.6  # usual intervals between images; the board is not followed across longer ones
 
 
@@ -111,11 +117,62 @@ class BoardEvidence:
 
 
 def clocks_by_board(evidence: BoardEvidence, reporter: Reporter) -> MeasuredClocks:
-    """Measure offsets and drifts of all cameras; missing images are not found.
+    """Measure offsets and drifts of all cameras, and place missing images, which make the poses of the cameras wrong.
 
     Raises:
-        CoreError: No two cameras see the board together.
+        CoreError: No two cameras see the board together, or images are missing in no certain place.
         CancelledError: The reporter asked to stop.
     """
-    none = [CameraClock(period_s=float(p)) for p in evidence.period_s]
-    return measure_clocks(evidence, evidence.calibrate(none), reporter)
+    clocks, jumps = [CameraClock(period_s=float(p)) for p in evidence.period_s], list[Jump]()
+    lossy = ""
+    for _ in range(_ROUNDS):
+        offset_s = evidence.calibrate(clocks)
+        at_offset = [dataclasses.replace(c, offset_s=float(o)) for c, o in zip(clocks, offset_s, strict=True)]
+        if (found := _lost_images(evidence, at_offset, {j.view for j in jumps})) is None:
+            return measure_clocks(evidence, offset_s, reporter, jumps)
+        lossy, jumps = evidence.cameras[found.view], merge_jump(jumps, found)
+        clocks = [with_jumps(evidence, c, v, jumps) for v, c in enumerate(clocks)]
+    raise CoreError(
+        f"{lossy} seems to have lost images, but the board does not tell how many.",
+        "Film the board again, or certify a take of people.",
+    )
+
+
+def _lost_images(evidence: BoardEvidence, clocks: Sequence[CameraClock], lossy: set[int]) -> Jump | None:
+    """Return the missing images that explain most; None if no more are missing.
+
+    Args:
+        evidence: The board.
+        clocks: Present clocks.
+        lossy: Cameras known to have lost images; large drifts would pass for the rest of them.
+    """
+    (points,) = evidence.points(clocks)
+    shift = np.arange(-_MOST * _STEPS, _MOST * _STEPS + 1) / _STEPS
+    best, most = None, _LEAST_GAIN
+    for v, period_s in enumerate(evidence.period_s.tolist()):
+        check(evidence.reporter)
+        own = points.rows[v]
+        if not points.poses.registered[v] or len(own) < 2:
+            continue
+        cost = image_costs(points, v, shift * period_s)
+        step = whole_step(cost, _MOST, _STEPS)
+        if step is None:
+            continue
+        gain = _without(cost, points.tracks[v].time_s, period_s, _USUAL_PPM if v in lossy else _LARGEST_PPM) - step.cost
+        if gain > most:
+            # Anywhere since the image before in which the board was compared.
+            rows = np.arange(own[step.earliest - 1] + 1, own[step.latest] + 1)
+            rows = rows[evidence.image[rows, v] >= 0]
+            first, middle, last = (int(rows[n]) for n in (0, len(rows) // 2, -1))
+            best, most = Jump(view=v, row=middle, count=step.count, earliest=first, latest=last), gain
+    return best
+
+
+def _without(cost: F64, time_s: F64, period_s: float, largest_ppm: int) -> float:
+    """Return minus the log likelihood of the best delay and drift without missing images."""
+    L, out = cost.shape[1], np.inf
+    for ppm in range(-largest_ppm, largest_ppm + 1, 50):
+        shift = np.round(1e-6 * ppm * (time_s - time_s.mean()) / period_s * _STEPS).astype(int)
+        at = np.clip(np.arange(L) + shift[:, None], 0, L - 1)
+        out = min(out, float(np.take_along_axis(cost, at, 1).sum(0).min()))
+    return out

@@ -54,13 +54,16 @@ class MeasuredClocks:
     drops_seen: np.ndarray
 
 
-def measure_clocks(evidence: Evidence, initial_s: F64, reporter: Reporter) -> MeasuredClocks:
+def measure_clocks(
+    evidence: Evidence, initial_s: F64, reporter: Reporter, known: Sequence[Jump] = ()
+) -> MeasuredClocks:
     """Measure offset, drift and missing images of all cameras.
 
     Args:
         evidence: Points that the cameras see move.
         initial_s: (V,) offsets to start from, right to about a tenth of a second.
         reporter: Receives progress, and is asked whether to stop.
+        known: Missing images that are known before.
 
     Raises:
         CoreError: There are no such points.
@@ -70,7 +73,8 @@ def measure_clocks(evidence: Evidence, initial_s: F64, reporter: Reporter) -> Me
     clocks = [
         CameraClock(offset_s=float(s), period_s=float(p)) for s, p in zip(initial_s, evidence.period_s, strict=True)
     ]
-    jumps: list[Jump] = []
+    jumps = list(known)
+    clocks = [with_jumps(evidence, c, v, jumps) for v, c in enumerate(clocks)]
     length_s = float(np.nanmax(evidence.recorded_s) - np.nanmin(evidence.recorded_s))
     # Offsets and missing images first: either would pass for a drift.
     drifting, drift_sd, stage = np.zeros(V, bool), np.full(V, np.nan), 0 if length_s >= _LEAST_DRIFT_S else 2
@@ -162,8 +166,8 @@ def _new_jump(
             jump = confirm_jump(points, suspect, float(evidence.period_s[view]))
             if jump is None:
                 continue
-            together = _merged(jumps, jump)
-            trial = [_with_jumps(evidence, c, v, together) for v, c in enumerate(clocks)]
+            together = merge_jump(jumps, jump)
+            trial = [with_jumps(evidence, c, v, together) for v, c in enumerate(clocks)]
             trial[view] = dataclasses.replace(trial[view], offset_s=trial[view].offset_s + jump.offset_s)
             # Over the whole take, the cameras must agree far better than without it.
             drifting = np.zeros(len(clocks), bool)
@@ -173,7 +177,7 @@ def _new_jump(
     return None
 
 
-def _merged(jumps: Sequence[Jump], new: Jump) -> list[Jump]:
+def merge_jump(jumps: Sequence[Jump], new: Jump) -> list[Jump]:
     """Return the jumps with a further one, which may be the rest of a former one."""
     for n, old in enumerate(jumps):
         if old.view == new.view and old.earliest - 2 <= new.row <= old.latest + 2:
@@ -181,7 +185,8 @@ def _merged(jumps: Sequence[Jump], new: Jump) -> list[Jump]:
     return sorted([*jumps, new], key=lambda jump: (jump.view, jump.row))
 
 
-def _with_jumps(evidence: Evidence, clock: CameraClock, view: int, jumps: Sequence[Jump]) -> CameraClock:
+def with_jumps(evidence: Evidence, clock: CameraClock, view: int, jumps: Sequence[Jump]) -> CameraClock:
+    """Return the clock of a camera with its missing images in place of former ones."""
     drops = tuple(
         DroppedImages(image=int(evidence.image[j.row, view]), count=round(j.count)) for j in jumps if j.view == view
     )

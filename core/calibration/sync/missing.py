@@ -120,7 +120,7 @@ def confirm_jump(points: MovingPoints, suspect: Jump, period_s: float) -> Jump |
         return None
     most = min(int(np.ceil(2 * suspect.count)) + _MORE, _LARGEST)
     shift = np.arange(-most * _GRID, most * _GRID + 1) / _GRID
-    step = whole_step(_costs(points, view, shift * period_s), most, _GRID)
+    step = whole_step(image_costs(points, view, shift * period_s), most, _GRID)
     if step is None or not step.certain:
         return None
     return Jump(
@@ -193,7 +193,7 @@ def whole_step(cost: F64, most: int, grid: int) -> WholeStep | None:
     )
 
 
-def _costs(points: MovingPoints, view: int, delay_s: F64) -> F64:
+def image_costs(points: MovingPoints, view: int, delay_s: F64) -> F64:
     """Return minus the log likelihood (T, L) of each image of a camera at delays of the others."""
     out = np.zeros((len(points.tracks[view].time_s), len(delay_s)))
     for other in np.flatnonzero(points.poses.registered).tolist():
@@ -206,7 +206,8 @@ def _costs(points: MovingPoints, view: int, delay_s: F64) -> F64:
         residual = np.stack(scaled, -1)  # (T, G, J, L)
         if not residual.size or not np.isfinite(residual).any():
             continue
-        sigma = 1.4826 * float(np.nanmin(np.nanmedian(np.abs(residual), axis=(0, 1, 2))))
+        some = np.isfinite(residual).any(axis=(0, 1, 2))
+        sigma = 1.4826 * float(np.nanmedian(np.abs(residual[..., some]), axis=(0, 1, 2)).min())
         square = (residual / (_CAUCHY_SCALE * max(sigma, 0.05))) ** 2
         known = np.isfinite(square)
         loss = np.where(known, 0.5 * _CAUCHY_SCALE**2 * np.log1p(square), 0.0)
