@@ -14,7 +14,7 @@ from core.disk import replacing
 from core.errors import CoreError
 from core.hdf5 import surviving_file
 from core.types.arrays import F32, F64, frozen
-from core.types.netcdf import read_variable, write_text_variable, write_variable
+from core.types.netcdf import read_variable, reading, write_text_variable, write_variable
 from core.types.rate import frame_rate
 
 BODIES_SCHEMA = 1
@@ -102,31 +102,15 @@ class BodySequence:
         Raises:
             CoreError: A missing, truncated or different file, or one of a newer schema.
         """
-        if not path.is_file():
-            raise CoreError(f"{path} does not exist.", "Fit the bodies with 'fit-body'.")
-        import h5netcdf
-
-        try:
-            with h5netcdf.File(path, "r") as file:
-                schema = int(file.attrs["bodies_schema"])
-                if schema > BODIES_SCHEMA:
-                    raise CoreError(
-                        f"{path} was written by a newer version (schema {schema}, expected up to {BODIES_SCHEMA}).",
-                        "Update the program.",
-                    )
-                return cls(
-                    model=str(file.attrs["model"]),
-                    joints=tuple(
-                        name.decode() if isinstance(name, bytes) else str(name) for name in file["joints"][...]
-                    ),
-                    time_s=file["time"][...],
-                    person_ids=tuple(int(i) for i in np.atleast_1d(file.attrs["person_ids"])),
-                    betas=file["betas"][...],
-                    rotations_rad=read_variable(file["rotations"], (0, 1, 2, 3), np.float32),
-                    pelvis_mm=read_variable(file["pelvis"], (0, 1, 2), np.float64),
-                    provenance=json.loads(file.attrs["provenance"]),
-                )
-        except CoreError:
-            raise
-        except Exception as error:
-            raise CoreError(f"{path} does not contain bodies: {error}.", "Fit them again with 'fit-body'.") from error
+        remedies = {"absent": "Fit the bodies with 'fit-body'.", "damaged": "Fit them again with 'fit-body'."}
+        with reading(path, "bodies", ("bodies_schema", BODIES_SCHEMA), **remedies) as file:
+            return cls(
+                model=str(file.attrs["model"]),
+                joints=tuple(name.decode() for name in file["joints"][...]),
+                time_s=file["time"][...],
+                person_ids=tuple(int(i) for i in np.atleast_1d(file.attrs["person_ids"])),
+                betas=file["betas"][...],
+                rotations_rad=read_variable(file["rotations"], (0, 1, 2, 3), np.float32),
+                pelvis_mm=read_variable(file["pelvis"], (0, 1, 2), np.float64),
+                provenance=json.loads(file.attrs["provenance"]),
+            )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from core.errors import CoreError
 from core.hdf5 import SurvivingFile
 from core.types.arrays import F32, F64, read_only
 
@@ -38,3 +42,37 @@ def write_text_variable(file: Any, name: str, dims: tuple[str, ...], values: lis
 
     variable = file.create_variable(name, dims, h5py.string_dtype("utf-8"))
     variable[...] = np.array(values, dtype=object)
+
+
+@contextmanager
+def reading(path: Path, what: str, schema: tuple[str, int], *, absent: str, damaged: str) -> Iterator[Any]:
+    """Open a file to read it.
+
+    Args:
+        path: The file.
+        what: Content of the file, for messages.
+        schema: Attribute with the version of its layout, and the newest version that is known.
+        absent: Remedy where there is no file.
+        damaged: Remedy where it cannot be read.
+
+    Raises:
+        CoreError: A missing, truncated or different file, or one of a newer schema; also for what its reader raises.
+    """
+    if not path.is_file():
+        raise CoreError(f"{path} does not exist.", absent)
+    import h5py  # h5netcdf takes as long to look at dimensions as it takes to read the arrays
+
+    attribute, newest = schema
+    try:
+        with h5py.File(path, "r") as file:
+            version = int(np.ravel(file.attrs[attribute])[0])
+            if version > newest:
+                raise CoreError(
+                    f"{path} was written by a newer version (schema {version}, expected up to {newest}).",
+                    "Update the program.",
+                )
+            yield file
+    except CoreError:
+        raise
+    except Exception as error:
+        raise CoreError(f"{path} does not contain {what}: {error}.", damaged) from error

@@ -14,7 +14,7 @@ from core.disk import replacing
 from core.errors import CoreError
 from core.hdf5 import surviving_file
 from core.types.arrays import F32, F64, I64, frozen
-from core.types.netcdf import read_variable, write_text_variable, write_variable
+from core.types.netcdf import read_variable, reading, write_text_variable, write_variable
 from core.types.rate import frame_rate
 from core.types.skeleton import SKELETONS, Skeleton, skeleton
 
@@ -130,33 +130,19 @@ class Pose3DSequence:
         Raises:
             CoreError: A missing, truncated or different file, or one of a newer schema.
         """
-        if not path.is_file():
-            raise CoreError(f"{path} does not exist.", "Run the step that computes these 3D poses.")
-        import h5py  # h5netcdf takes as long to look at dimensions as it takes to read the arrays
-
-        try:
-            with h5py.File(path, "r") as file:
-                schema = int(np.ravel(file.attrs["schema"])[0])
-                if schema > POSES_SCHEMA:
-                    raise CoreError(
-                        f"{path} was written by a newer version (schema {schema}, expected up to {POSES_SCHEMA}).",
-                        "Update the program.",
-                    )
-                name = str(file.attrs["skeleton"])
-                covariance, axes = file.get("covariance"), (0, 4, 3, 1, 2)
-                return cls(
-                    skeleton=skeleton(name) if name in SKELETONS else _unknown(name, path),
-                    time_s=file["time"][...],
-                    xyz_mm=read_variable(file["position"], (0, 3, 2, 1), np.float64),
-                    score=read_variable(file["confidence"], (0, 2, 1), np.float64),
-                    person_ids=tuple(int(i) for i in np.atleast_1d(file.attrs["person_ids"])),
-                    covariance_mm2=None if covariance is None else read_variable(covariance, axes, np.float32),
-                    provenance=json.loads(file.attrs["provenance"]),
-                )
-        except CoreError:
-            raise
-        except Exception as error:
-            raise CoreError(f"{path} does not contain 3D poses: {error}.", "Compute them again.") from error
+        remedies = {"absent": "Run the step that computes these 3D poses.", "damaged": "Compute them again."}
+        with reading(path, "3D poses", ("schema", POSES_SCHEMA), **remedies) as file:
+            name = str(file.attrs["skeleton"])
+            covariance, axes = file.get("covariance"), (0, 4, 3, 1, 2)
+            return cls(
+                skeleton=skeleton(name) if name in SKELETONS else _unknown(name, path),
+                time_s=file["time"][...],
+                xyz_mm=read_variable(file["position"], (0, 3, 2, 1), np.float64),
+                score=read_variable(file["confidence"], (0, 2, 1), np.float64),
+                person_ids=tuple(int(i) for i in np.atleast_1d(file.attrs["person_ids"])),
+                covariance_mm2=None if covariance is None else read_variable(covariance, axes, np.float32),
+                provenance=json.loads(file.attrs["provenance"]),
+            )
 
 
 def _unknown(name: str, path: Path) -> Skeleton:

@@ -12,11 +12,11 @@ from core.body.models.registry import load_body_model
 from core.body.people import FittedPeople, fit_people
 from core.disk import replacing
 from core.errors import CoreError
-from core.evaluation.choice import choose_result
 from core.pipelines.params import FitBodyParams
+from core.pipelines.results.chosen import chosen_result
 from core.progress import Reporter, check
-from core.session import BASELINE, RunLayout, Session, Take
-from core.session.inputs import UPDATE, bodies_provenance, note_outdated_inputs, outdated_result
+from core.session import RunLayout, Session, Take
+from core.session.inputs import bodies_provenance
 from core.session.naming import body_result, fitted_result
 from core.types.pose3d import Pose3DSequence
 
@@ -73,25 +73,9 @@ def run_fit_body(session: Session, params: FitBodyParams, run: RunLayout, report
 
 def _source(session: Session, take: Take, wanted: str, reporter: Reporter) -> str:
     """Return the result to fit bodies to."""
-    name = wanted
-    if not name:
-        choice = choose_result(session, take)
-        name = fitted_result(choice.name) or choice.name or BASELINE
-        for note in choice.notes:
-            reporter.note(note)
-    if source := fitted_result(name):
-        raise CoreError(f"'{name}' are the joints of bodies already.", f"Fit bodies to '{source}'.")
-    if name not in take.poses3d_runs():
-        known = ", ".join(run for run in take.poses3d_runs() if not fitted_result(run))
-        hint = f"Available: {known}." if known else "Run 'triangulate' or 'infer' on it first."
-        raise CoreError(f"Take {take.name} has no 3D poses '{name}'.", hint)
-    if not wanted and (messages := outdated_result(session, take, name)):
-        raise CoreError(
-            f"{name} of take {take.name} is out of date. {' '.join(messages)}",
-            f"{UPDATE} Or fit bodies to it as it is, with --poses {name}.",
-        )
-    note_outdated_inputs(session, take, [name], reporter)
-    return name
+    if source := fitted_result(wanted):
+        raise CoreError(f"'{wanted}' are the joints of bodies already.", f"Fit bodies to '{source}'.")
+    return chosen_result(session, take, wanted, reporter, of_bodies=False, use="fit bodies to it")
 
 
 def _note(fitted: FittedPeople, reporter: Reporter) -> None:
