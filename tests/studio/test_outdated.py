@@ -29,6 +29,8 @@ from studio.pages.export.presenter import result_choices
 from studio.pages.view.presenter import ViewPresenter
 from studio.shell.replace_dialog import ReplaceDialog
 from studio.state.app_state import AppState
+from studio.theme import DARK
+from studio.viewport.palette import palette
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +50,7 @@ def repair(session: Session) -> None:
 def skeletons(presenter: ViewPresenter) -> np.ndarray:
     """Return the first person over the images of the first camera."""
     camera = presenter.take.cameras[0]  # type: ignore[union-attr]
-    (shown,) = presenter.overlay(camera, 3).skeletons
+    (shown,) = presenter.overlay(camera, 3, palette(DARK)).skeletons
     return shown.xy_px
 
 
@@ -78,7 +80,7 @@ def test_view_shows_a_result_with_the_calibration_that_made_it(state: AppState, 
             session.layout.calibration(kept.name).rig.unlink()
     presenter.load_result()
     assert "without cameras" in presenter.notice.remedy
-    assert presenter.overlay(take.cameras[0], 3).skeletons == ()
+    assert presenter.overlay(take.cameras[0], 3, palette(DARK)).skeletons == ()
 
 
 def test_a_result_of_another_calibration_is_not_drawn_as_a_ghost(state: AppState, session: Session) -> None:
@@ -90,7 +92,7 @@ def test_a_result_of_another_calibration_is_not_drawn_as_a_ghost(state: AppState
     presenter.load_take()
     assert presenter.result == BASELINE and presenter.notice is None
     presenter.compare_with("fast")
-    assert len(presenter.overlay(take.cameras[0], 3).skeletons) == 1
+    assert len(presenter.overlay(take.cameras[0], 3, palette(DARK)).skeletons) == 1
     assert "not drawn" in presenter.notice.heading
 
 

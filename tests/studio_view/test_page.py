@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numbered_take import DROPPED, N_FRAMES, number_in, write_detections, write_report
+from pixels import near, of_colour, pixels
 from PySide6.QtCore import QCoreApplication, QEvent, Qt
-from PySide6.QtGui import QImage
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from core.geometry import inside, project, project_rig
@@ -30,34 +30,12 @@ from studio.pages.view.page import ViewPage
 from studio.state.app_state import AppState
 from studio.theme import DARK, LIGHT, apply_theme
 from studio.viewport.layers.skeletons import SHOW_SKELETONS
-from studio.viewport.palette import rgba
 
 Open = Callable[[Session], ViewPage]
 
 
 def wait_until_drawn(page: ViewPage, qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: page.panes.up_to_date and not page._ticker.running, timeout=20_000)
-
-
-def pixels(widget: QWidget) -> np.ndarray:
-    """Return the pixels (H, W, 3) of a widget."""
-    image = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
-    rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
-    return rows[:, : image.width() * 3].reshape(image.height(), image.width(), 3).copy()
-
-
-def of_colour(image: np.ndarray, colour: str) -> np.ndarray:
-    """Return a mask (H, W) of pixels of a hue, at any brightness."""
-    wanted = rgba(colour)[:3]
-    seen = image.astype(float) / 255
-    length = np.linalg.norm(seen, axis=-1)
-    alike = (seen @ wanted) / (np.maximum(length, 1e-6) * np.linalg.norm(wanted))
-    return (alike > 0.985) & (length > 0.45)
-
-
-def near(mask: np.ndarray, xy: np.ndarray, reach: int = 3) -> bool:
-    x, y = np.round(xy).astype(int)
-    return bool(mask[max(y - reach, 0) : y + reach + 1, max(x - reach, 0) : x + reach + 1].any())
 
 
 def drawn(page: ViewPage, qtbot: QtBot) -> np.ndarray:
@@ -216,9 +194,9 @@ def test_the_capture_volume_is_drawn_where_it_is_and_follows_its_fields(
 @pytest.mark.slow
 def test_the_capture_volume_is_drawn_over_the_videos(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
     page = open_view(Session.open(numbered_root))
-    assert page.presenter.overlay("cam01", 0).volume_px == ()
+    assert page._overlay("cam01", 0).volume_px == ()
     qtbot.keyClick(page, Qt.Key.Key_B)
-    lines = page.presenter.overlay("cam01", 0).volume_px
+    lines = page._overlay("cam01", 0).volume_px
     assert lines
     assert all(np.isfinite(line).any() for line in lines)
 
@@ -384,7 +362,7 @@ def test_a_second_result_is_compared_as_a_ghost(
     hips = [poses.skeleton.index(f"{side}_hip") for side in ("left", "right")]
     ghost = page.viewport.project_to_widget(moved.xyz_mm[0, 0, hips].mean(0))
     assert near((before != after).any(-1), ghost[0], 2)
-    assert [f.person for f in page.presenter.overlay("cam01", 0).skeletons] == [None, None, 0, 1]
+    assert [f.person for f in page._overlay("cam01", 0).skeletons] == [None, None, 0, 1]
 
 
 @pytest.mark.slow
@@ -446,7 +424,7 @@ def test_shortcuts_work_on_the_whole_page(open_view: Open, qtbot: QtBot, numbere
     assert not page.timeline.playing
     qtbot.keyClick(page, Qt.Key.Key_S)
     assert not page.presenter.options.shows(SHOW_SKELETONS)
-    assert page.presenter.overlay("cam01", 0).skeletons == ()
+    assert page._overlay("cam01", 0).skeletons == ()
     qtbot.keyClick(page, Qt.Key.Key_2)
     assert page.views.button("top").isChecked()
     qtbot.keyClick(page, Qt.Key.Key_F)

@@ -10,14 +10,19 @@ from core.rendering.skeleton_geometry import skeleton_geometry
 from core.session import Take
 from core.types import CameraRig, CaptureVolume, Pose2D
 from core.types.arrays import F64
+from studio.viewport.layers.skeletons import marked_colours
+from studio.viewport.layers.spec import ViewOptions
+from studio.viewport.palette import Palette
 from studio.viewport.scene_data import SceneData, nearest_frame
 from studio.widgets.images.pane_overlay import ProjectedSkeleton
 
 _MIN_SCORE = 0.15
 
 
-def skeletons_px(data: SceneData, camera: str, time_s: float) -> tuple[ProjectedSkeleton, ...]:
-    """Project both results into a camera, ghosts first so that they lie below."""
+def skeletons_px(
+    data: SceneData, camera: str, time_s: float, options: ViewOptions, palette: Palette
+) -> tuple[ProjectedSkeleton, ...]:
+    """Project both results into a camera, in the colours of the 3D view; ghosts first so that they lie below."""
     if data.rig is None:
         return ()
     skeletons: list[ProjectedSkeleton] = []
@@ -28,6 +33,7 @@ def skeletons_px(data: SceneData, camera: str, time_s: float) -> tuple[Projected
         geometry, columns = skeleton_geometry(poses.skeleton), poses.people_at(index)
         points, score = geometry.points(poses.xyz_mm[index, columns], poses.score[index, columns])
         pixels = project(data.rig[camera], points)
+        joints, bones = (None, None) if ghost else marked_colours(poses.skeleton, score, options, palette)
         skeletons += [
             ProjectedSkeleton(
                 xy_px=pixels[row],
@@ -35,6 +41,8 @@ def skeletons_px(data: SceneData, camera: str, time_s: float) -> tuple[Projected
                 bones=geometry.bones,
                 size=geometry.size,
                 person=None if ghost else int(person),
+                joint_colour=None if joints is None else joints[row],
+                bone_colour=None if bones is None else bones[row],
             )
             for row, person in enumerate(columns)
         ]

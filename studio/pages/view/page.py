@@ -39,6 +39,7 @@ from studio.volume.box import VolumeBox
 from studio.widgets.buttons import set_blocked
 from studio.widgets.empty_state import EmptyState
 from studio.widgets.frame_ticker import FrameTicker
+from studio.widgets.images.pane_overlay import PaneOverlay
 from studio.widgets.images.video_panes import VideoPanes
 from studio.widgets.level_legend import LevelLegend
 from studio.widgets.playback.timeline import TimelineWidget
@@ -256,7 +257,7 @@ class ViewPage(QWidget):
     def _load_take(self) -> None:
         self.presenter.load_take()
         self.viewport.frame_next_scene()
-        self.panes.show_take(self.presenter.take, self.presenter.timeline, self.presenter.overlay)
+        self.panes.show_take(self.presenter.take, self.presenter.timeline, self._overlay)
         self._show_result()
 
     def _show_result(self) -> None:
@@ -362,6 +363,9 @@ class ViewPage(QWidget):
         layers = self.presenter.body_layers(self._palette)
         self.panes.show_layer(layers.layer if layers is not None else None)
 
+    def _overlay(self, camera: str, frame: int) -> PaneOverlay:
+        return self.presenter.overlay(camera, frame, self._palette)
+
     def _show_frame(self, frame: int) -> None:
         if self.presenter.take is None:
             return
@@ -434,7 +438,9 @@ class ViewPage(QWidget):
 
     def _apply_theme(self, theme: Theme) -> None:
         self._palette = palette(theme)
+        self._show_legend()
         self._show_body_layers()
+        self.panes.refresh_overlays()
         self.viewport.invalidate()
 
     def sizeHint(self) -> QSize:

@@ -40,7 +40,7 @@ from studio.viewport.scene import SceneLayers, build_scene_layers
 from studio.viewport.scene_data import SceneData, nearest_frame
 from studio.volume.box import VolumeBox
 from studio.widgets.images.body_layers import BodyLayers
-from studio.widgets.images.pane_overlay import PaneOverlay
+from studio.widgets.images.pane_overlay import PaneOverlay, ProjectedSkeleton
 from studio.widgets.playback.timeline_bar import TimelineModel
 
 
@@ -210,12 +210,12 @@ class ViewPresenter:
 
     def timeline_model(self) -> TimelineModel:
         """Return the frames of the take with the people of the result."""
-        if self.timeline is None:
+        if self.timeline is None or self.take is None:
             return TimelineModel(time_s=np.zeros(0))
         return TimelineModel(
             time_s=self.timeline.time_s,
             tracks=self.people.tracks(self._data.poses, self.timeline.time_s) if self.people is not None else (),
-            held_out=frames_held_out(self._state.session, self.result, len(self.timeline)),
+            held_out=frames_held_out(self._state.session, self.take, self.result, len(self.timeline)),
         )
 
     def layers(self, frame: int, palette: Palette, images: Mapping[str, U8]) -> SceneLayers:
@@ -235,11 +235,13 @@ class ViewPresenter:
         data = self._sides[1] if self._sides else self._data
         return build_scene_layers(data, self._time_s(frame), self.options, palette, images)
 
-    def overlay(self, camera: str, frame: int) -> PaneOverlay:
+    def overlay(self, camera: str, frame: int, palette: Palette) -> PaneOverlay:
         """Return the overlay of a camera image at a frame."""
-        shows = self.options.shows
+        shows, skeletons = self.options.shows, tuple[ProjectedSkeleton, ...]()
+        if shows(SHOW_SKELETONS):
+            skeletons = skeletons_px(self._data, camera, self._time_s(frame), self.options, palette)
         return PaneOverlay(
-            skeletons=skeletons_px(self._data, camera, self._time_s(frame)) if shows(SHOW_SKELETONS) else (),
+            skeletons=skeletons,
             detections_px=self._detections_px(camera, frame) if shows(SHOW_DETECTIONS) else None,
             floor_px=self._lines.floor(camera) if shows(SHOW_VIDEO_FLOOR) else (),
             volume_px=self._lines.box(camera) if shows(SHOW_VOLUME) else (),

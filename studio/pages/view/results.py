@@ -15,6 +15,7 @@ from core.files import read_yaml
 from core.geometry.accuracy import AccuracyMap, accuracy_map
 from core.pipelines.params import TrainParams
 from core.session import BASELINE, Session, Take
+from core.session.naming import fitted_result
 from core.types import CameraRig, Pose3DSequence
 
 
@@ -102,12 +103,16 @@ class RigAccuracy:
         return self._known[1]
 
 
-def frames_held_out(session: Session | None, result: str, count: int) -> np.ndarray | None:
-    """Return which of a number of frames were held out of the training of a result (T,); None where unknown."""
-    if session is None or not result or result == BASELINE:
+def frames_held_out(session: Session | None, take: Take, result: str, count: int) -> np.ndarray | None:
+    """Return which frames of a take were held out of the training of a result (T,); None if it was not trained on.
+
+    Bodies are fitted to a result, whose training is theirs.
+    """
+    source = fitted_result(result) or result
+    if session is None or source in ("", BASELINE):
         return None
     try:
-        split = from_mapping(TrainParams, read_yaml(session.layout.run(result).config)).training.split
+        params = from_mapping(TrainParams, read_yaml(session.layout.run(source).config))
     except CoreError:
         return None  # the run is no longer in this session
-    return held_out(count, split)
+    return held_out(count, params.training.split) if take.name in params.takes else None

@@ -13,7 +13,7 @@ from core.rendering.skeleton_geometry import skeleton_geometry
 from core.types import Pose3DSequence, Skeleton
 from core.types.arrays import F32, F64
 from studio.viewport.layers.ellipsoids import SHOW_UNCERTAINTY
-from studio.viewport.layers.spec import DisplayOption, LayerSpec, SceneFrame
+from studio.viewport.layers.spec import DisplayOption, LayerSpec, SceneFrame, ViewOptions
 from studio.viewport.palette import RGBA, Palette
 from studio.viewport.primitives import Capsules, make_capsules
 from studio.viewport.scene_data import SceneData
@@ -92,13 +92,7 @@ def build_skeletons(data: SceneData, frame: SceneFrame) -> SkeletonLayer | None:
     if data.poses is None or frame.pose_frame is None:
         return None
     layer = _skeleton_layer(data.poses, frame.pose_frame, frame.palette, ghost=False)
-    joint_colour = bone_colour = None
-    if frame.options.shows(SHOW_SIDES):
-        joints, bones = _side_colours(data.poses.skeleton, frame.palette)
-        joint_colour = np.broadcast_to(joints, (len(layer.score), *joints.shape))
-        bone_colour = np.broadcast_to(bones, (len(layer.score), *bones.shape))
-    if frame.options.shows(SHOW_CONFIDENCE):
-        joint_colour = confidence_colours(layer.score, frame.palette)
+    joint_colour, bone_colour = marked_colours(data.poses.skeleton, layer.score, frame.options, frame.palette)
     # Thin, so that ellipsoids are seen, and within bodies.
     within = data.bodies is not None and frame.body_frame is not None and frame.options.shows(SHOW_BODIES)
     size = layer.size * np.float32(WITHIN_BODY if within or frame.options.shows(SHOW_UNCERTAINTY) else 1.0)
@@ -117,6 +111,30 @@ def _skeleton_layer(poses: Pose3DSequence, index: int, palette: Palette, *, ghos
     colour = [palette.ghost if ghost else palette.person(int(p)) for p in columns]
     xyz_mm, score = poses.xyz_mm[index, columns], poses.score[index, columns]
     return SkeletonLayer.build(poses.skeleton, xyz_mm, score, colour, ghost=ghost)
+
+
+def marked_colours(
+    skeleton: Skeleton, score: F64, options: ViewOptions, palette: Palette
+) -> tuple[RGBA | None, RGBA | None]:
+    """Return the colours of joints and bones that tell sides or confidence; None for those of the people.
+
+    Args:
+        skeleton: Joint set.
+        score: (P, J) scores of the joints and of the added midpoints.
+        options: Settings of the view.
+        palette: Colours.
+
+    Returns:
+        Colours (P, J, 4) of the points, and (P, B, 4) of the bones.
+    """
+    joint_colour = bone_colour = None
+    if options.shows(SHOW_SIDES):
+        joints, bones = _side_colours(skeleton, palette)
+        joint_colour = np.broadcast_to(joints, (len(score), *joints.shape))
+        bone_colour = np.broadcast_to(bones, (len(score), *bones.shape))
+    if options.shows(SHOW_CONFIDENCE):
+        joint_colour = confidence_colours(score, palette)
+    return joint_colour, bone_colour
 
 
 @functools.lru_cache(maxsize=16)

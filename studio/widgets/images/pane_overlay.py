@@ -32,6 +32,8 @@ class ProjectedSkeleton:
         bones: (B, 2) point indices.
         size: (J,) relative size of each joint; 0 for none.
         person: Column in the result, which selects the colour; None for a ghost.
+        joint_colour: (J, 4) RGBA in 0..1 of the joints, if not that of the person.
+        bone_colour: (B, 4) RGBA in 0..1 of the bones, if not that of the person.
     """
 
     xy_px: F64
@@ -39,6 +41,8 @@ class ProjectedSkeleton:
     bones: NDArray[np.int64]
     size: F32
     person: int | None
+    joint_colour: F32 | None = None
+    bone_colour: F32 | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -98,24 +102,32 @@ def _paint_skeleton(painter: QPainter, skeleton: ProjectedSkeleton, xy: F64, wei
     base = QColor("#ffffff" if skeleton.person is None else theme.person(skeleton.person))
     certainty = np.clip(skeleton.score / _FULL_SCORE, 0.0, 1.0)
     known = np.atleast_1d(np.isfinite(xy).all(-1))
-    bones = skeleton.bones[known[skeleton.bones].all(-1)]
+    drawn = known[skeleton.bones].all(-1)
+    bones = skeleton.bones[drawn]
     lines = [QLineF(*xy[a].tolist(), *xy[b].tolist()) for a, b in bones.tolist()]
     weakest = certainty[bones].min(-1) if len(bones) else np.zeros(0)
     painter.setPen(QPen(_HALO, weight * (2.4 if ghost else 4.4), Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
     painter.drawLines(lines)
-    # A few opacities are enough: one call per opacity is much faster than one per bone.
+    # A few opacities are enough: one call per colour and opacity is much faster than one per bone.
     steps = np.round(weakest * _OPACITY_STEPS).astype(int)
-    for step in np.unique(steps).tolist():
-        pen = QPen(_faded(base, step / _OPACITY_STEPS), weight * (1.0 if ghost else 2.4))
+    colours = [base.name()] * len(lines)
+    if skeleton.bone_colour is not None:
+        colours = [_colour(rgba).name() for rgba in skeleton.bone_colour[drawn]]
+    alike: dict[tuple[str, int], list[QLineF]] = {}
+    for line, name, step in zip(lines, colours, steps.tolist(), strict=True):
+        alike.setdefault((name, step), []).append(line)
+    for (name, step), group in alike.items():
+        pen = QPen(_faded(QColor(name), step / _OPACITY_STEPS), weight * (1.0 if ghost else 2.4))
         pen.setCapStyle(Qt.PenCapStyle.RoundCap)
         painter.setPen(pen)
-        painter.drawLines([line for line, line_step in zip(lines, steps.tolist(), strict=True) if line_step == step])
+        painter.drawLines(group)
     if ghost:
         return
     painter.setPen(QPen(_HALO, 1.0))
     for joint in np.flatnonzero(known & (skeleton.size > 0)).tolist():
         radius = weight * 3.4 * float(skeleton.size[joint]) * (0.7 + 0.3 * float(certainty[joint]))
-        painter.setBrush(_faded(base, float(certainty[joint])))
+        colour = base if skeleton.joint_colour is None else _colour(skeleton.joint_colour[joint])
+        painter.setBrush(_faded(colour, float(certainty[joint])))
         painter.drawEllipse(QPointF(*xy[joint].tolist()), radius, radius)
 
 
@@ -127,6 +139,10 @@ def _paint_crosses(painter: QPainter, xy: F64) -> None:
     painter.drawLines(arms)
     painter.setPen(QPen(QColor("#ffffff"), 1.0))
     painter.drawLines(arms)
+
+
+def _colour(rgba: F32) -> QColor:
+    return QColor(*(round(255 * part) for part in rgba[:3].tolist()))
 
 
 def _faded(colour: QColor, certainty: float) -> QColor:

@@ -1,0 +1,57 @@
+"""Colours of the people over the videos, and the frames held out on the timeline."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import Open, wait_until_drawn
+from pixels import near, of_colour, pixels
+from pytestqt.qtbot import QtBot
+
+from core.config import to_mapping
+from core.files import write_yaml
+from core.geometry import project
+from core.pipelines.params import TrainParams
+from core.session import Session
+from core.types import CameraRig, Pose3DSequence
+from studio.pages.view.results import frames_held_out
+from studio.theme import DARK
+from studio.viewport.palette import side_colours
+
+
+@pytest.mark.slow
+def test_sides_and_confidence_have_the_same_colours_over_the_videos(
+    open_view: Open, qtbot: QtBot, numbered_session: Session, rig: CameraRig, poses: Pose3DSequence
+) -> None:
+    page = open_view(numbered_session)
+    page.toolbar.toggle("sides").setChecked(True)
+    wait_until_drawn(page, qtbot)
+    layer = page._layers().layers["skeletons"]
+    for skeleton, joints, bones in zip(
+        page._overlay("cam01", 0).skeletons, layer.joint_colour, layer.bone_colour, strict=True
+    ):
+        np.testing.assert_array_equal(skeleton.joint_colour, joints)
+        np.testing.assert_array_equal(skeleton.bone_colour, bones)
+    pane = page.panes.panes["cam01"]
+    image, box = pixels(pane), pane.image_box()
+    ankles = project(rig["cam01"], poses.xyz_mm[0, 0, poses.skeleton.indices("left_ankle", "right_ankle")])
+    places = (ankles + 0.5) * box.width() / rig["cam01"].size_px[0] + (box.x(), box.y())
+    for place, colour in zip(places, side_colours(DARK), strict=True):
+        assert near(of_colour(image, colour), place, 2)
+    assert [text for _, text in page.joint_legend.rows] == ["left side", "right side"]
+    page.toolbar.toggle("confidence").setChecked(True)
+    wait_until_drawn(page, qtbot)
+    layer = page._layers().layers["skeletons"]
+    np.testing.assert_array_equal(page._overlay("cam01", 0).skeletons[0].joint_colour, layer.joint_colour[0])
+    assert of_colour(pixels(pane), DARK.good).any(), "certain joints"
+
+
+def test_bodies_show_what_was_held_out_of_the_training_of_their_result(numbered_session: Session) -> None:
+    run, take = "20260102-030405-train", numbered_session.take("walk")
+    write_yaml(numbered_session.layout.run(run).config, to_mapping(TrainParams(takes=("walk",))))
+    shown = frames_held_out(numbered_session, take, run, 40)
+    assert shown is not None and 0 < shown.sum() < 40
+    np.testing.assert_array_equal(frames_held_out(numbered_session, take, f"{run}-body", 40), shown)
+    assert frames_held_out(numbered_session, take, "baseline-body", 40) is None
+    write_yaml(numbered_session.layout.run(run).config, to_mapping(TrainParams(takes=("other",))))
+    assert frames_held_out(numbered_session, take, run, 40) is None, "no frame of this take was trained on"
