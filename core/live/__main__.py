@@ -1,8 +1,8 @@
 """Process of live 3D: `python -m core.live`, started by `core.live.client.LiveProcess`.
 
-The first line of JSON on the standard input has the session and the settings, each further one the rings of the
-cameras; the process ends when the input does. Lines of JSON on the standard output name the ring of the people, and
-say what happens.
+The first line of JSON on the standard input has the session and the settings, each further one the rings of the cameras
+or other settings; the process ends when the input does. Lines of JSON on the standard output name the ring of the
+people, and say what happens.
 """
 
 from __future__ import annotations
@@ -53,7 +53,11 @@ def run_live_process() -> int:
 
         def follow() -> None:
             for line in sys.stdin:
-                loop.attach(json.loads(line))
+                news = json.loads(line)
+                if "rings" in news:
+                    loop.attach(news["rings"])
+                else:
+                    loop.configure(from_mapping(LiveConfig, news["config"]))
             stopped.set()
 
         threading.Thread(target=follow, name="parent", daemon=True).start()

@@ -18,7 +18,7 @@ from core.progress import Reporter
 from core.session import Session
 
 _END_S = 20.0
-_NO_FACTS = {"ring": "", "fps": 0.0, "latency_ms": 0, "people": 0, "problem": ""}
+_NO_FACTS = {"ring": "", "fps": 0.0, "latency_ms": 0, "people": 0, "problem": "", "body_problem": ""}
 
 
 class LiveSwitch:
@@ -31,7 +31,6 @@ class LiveSwitch:
 
     def __init__(self, session: Path, reporter: Reporter) -> None:
         self._session, self._reporter = session, reporter
-        self._config: LiveConfig | None = None
         self._process: LiveProcess | None = None
         self._ended: list[LiveProcess] = []
         self.last: dict[str, Any] = {}
@@ -44,7 +43,11 @@ class LiveSwitch:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """`ring` of the people, `fps`, `latency_ms`, number of `people`, and the `problem` that has ended it if any."""
+        """Facts about the people.
+
+        `ring`, `fps`, `latency_ms`, number of `people`, the `problem` that has ended live 3D, and the `body_problem`
+        for which no bodies are fitted.
+        """
         return dict(_NO_FACTS) if self._process is None else self._process.facts
 
     @property
@@ -55,15 +58,19 @@ class LiveSwitch:
         return f" · {facts['fps']:.1f} fps, {facts['latency_ms']} ms, {people}" if facts["fps"] else ""
 
     def switch(self, config: LiveConfig | None) -> None:
-        """Run live 3D with these settings; None ends it. What cannot be started is said, and the recording goes on."""
-        if config is not None and config == self._config and not self.facts["problem"]:
+        """Run live 3D with these settings; None ends it. What cannot be started is said, and the recording goes on.
+
+        If it runs, it takes over the body model and the receiver, and goes on with its people.
+        """
+        if config is not None and self._process is not None and not self.facts["problem"]:
+            self._process.configure(config)
             return
         self._stop()
         if config is None:
             return
         try:
             Session.open(self._session).require_rig()
-            self._process, self._config = LiveProcess(self._session, config, self._reporter), config
+            self._process = LiveProcess(self._session, config, self._reporter)
         except CoreError as error:
             self._reporter.note(f"{error.message} {error.hint}", "warning")
 
@@ -84,7 +91,7 @@ class LiveSwitch:
             self.last = self._process.facts
             self._process.stop()
             self._ended.append(self._process)
-        self._process, self._config = None, None
+        self._process = None
 
 
 class LiveProcess:
@@ -100,7 +107,7 @@ class LiveProcess:
     """
 
     def __init__(self, session: Path, config: LiveConfig, reporter: Reporter) -> None:
-        self._reporter = reporter
+        self._reporter, self._config = reporter, config
         self._rings: dict[str, str] = {}
         self._stopping = False
         self._facts: dict[str, Any] = dict(_NO_FACTS)
@@ -128,7 +135,13 @@ class LiveProcess:
         """Set the rings of the cameras, by name."""
         if rings != self._rings:
             self._rings = dict(rings)
-            self._write(self._rings)
+            self._write({"rings": self._rings})
+
+    def configure(self, config: LiveConfig) -> None:
+        """Take over the body model and the receiver of other settings."""
+        if config != self._config:
+            self._config = config
+            self._write({"config": to_mapping(config)})
 
     def stop(self) -> None:
         """Let the process end; `join` waits for that."""

@@ -21,7 +21,8 @@ class LiveConfig:
         long_side_px: Longer side in pixels to which images are scaled for 2D poses; smaller is faster and less exact. 0
             takes 256, 384 or 512, whichever this computer can do about six times a second.
         smooth: Smooth joints with a One-Euro filter.
-        body_model: Name of the body model that is fitted to the people while they move; empty for none.
+        body_model: Name of the body model that is fitted to the people while they move; empty for none, and VMC sends
+            joints without bones then.
         vmc_port: UDP port to which poses are sent by the VMC protocol (OSC); 0 sends nothing. Programs listen on 39539
             by default. Each further person has the next port.
         vmc_host: Computer to which poses are sent.

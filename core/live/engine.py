@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.body.models.families import FREE
+from core.body.model import BodyModel
 from core.body.models.registry import load_body_model
 from core.live.bodies import LiveBodies
 from core.live.config import INPUT_SIZES_PX, LiveConfig
@@ -43,11 +43,11 @@ class LiveEngine:
 
     Args:
         rig: Posed cameras, for images of the size that they send; see `live_rig`.
-        config: Settings.
+        config: Settings. Those of bodies have no effect before `fit_bodies`.
         session: Folder of the session, for the networks of one of its runs.
 
     Raises:
-        CoreError: The networks or the body model cannot be loaded, or the networks read more than 2D poses.
+        CoreError: The networks cannot be loaded, or read more than 2D poses.
     """
 
     def __init__(self, rig: CameraRig, config: LiveConfig, session: Path | None = None) -> None:
@@ -59,10 +59,20 @@ class LiveEngine:
         self._common = CommonTime(rig, self._estimator.skeleton)
         self._method, self.skeleton = _method(rig, config, session, tracking, self._estimator.skeleton)
         self._people = _LiveTracks(self.skeleton, tracking, smooth=config.smooth)
-        # The VMC protocol needs bodies, shown or not.
-        name = config.body_model or (FREE if config.vmc_port else "")
-        self._bodies = LiveBodies(load_body_model(name), self.skeleton) if name else None
+        self.body_model: BodyModel | None = None
+        self._bodies: LiveBodies | None = None
         self._done_ns: deque[int] = deque(maxlen=_RATE_RESULTS)
+
+    def fit_bodies(self, name: str) -> None:
+        """Fit a body model to the people from now on; an empty name fits none.
+
+        Raises:
+            CoreError: The model cannot be loaded; none is fitted then.
+        """
+        self.body_model = self._bodies = None
+        if name:
+            self.body_model = load_body_model(name)
+            self._bodies = LiveBodies(self.body_model, self.skeleton)
 
     def update(self, images: Sequence[LiveImage], now_ns: int | None = None) -> LivePeople | None:
         """Return the people at the latest time that all cameras have reached; None if it is no later than before.

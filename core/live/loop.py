@@ -23,6 +23,7 @@ _POLL_S = 0.003
 _TOGETHER_S = 0.03  # for which images wait for those of the other cameras
 _SETTLE_S = 2.0  # for which the first cameras wait for the others at the start
 _REPORT_S = 1.0
+_RETRY_S = 2.0  # until a body model that could not be loaded is tried again
 
 
 class NewestImages:
@@ -86,14 +87,16 @@ class LiveLoop:
     Args:
         session: Folder of the session.
         config: Settings.
-        say: Receives facts: `ring` of the people, once; `fps`, `latency_ms` and `people` every second; `note`.
+        say: Receives facts: `ring` of the people, once; `fps`, `latency_ms` and `people` every second; `body_problem`,
+            empty when it is over; `note`.
 
     Raises:
         CoreError: The session is not calibrated.
     """
 
     def __init__(self, session: Path, config: LiveConfig, say: Say) -> None:
-        self._session, self._config, self._say = session, config, say
+        self._session, self._say = session, say
+        self._config = self._wanted = config
         self._rig = Session.open(session).require_rig()
         self._images = NewestImages()
         self.attach = self._images.attach
@@ -102,7 +105,13 @@ class LiveLoop:
         self._begun_s: float | None = None
         self._latencies_s: list[float] = []
         self._reported_s = time.monotonic()
+        self._sender: VmcSender | None = None
         self._unsent = False
+        self._body_problem, self._tried_s = "", 0.0
+
+    def configure(self, config: LiveConfig) -> None:
+        """Take over the body model and the receiver of other settings; may be called from another thread."""
+        self._wanted = config
 
     def run(self, stopped: threading.Event) -> None:
         """Work until stopped.
@@ -111,10 +120,11 @@ class LiveLoop:
             CoreError: The cameras do not fit the calibration, or the networks cannot be loaded.
         """
         ring = PeopleRing()
-        sender = VmcSender(self._config.vmc_host, self._config.vmc_port) if self._config.vmc_port else None
         self._say({"ring": ring.name})
+        self._open_sender()
         try:
             while not stopped.is_set():
+                self._follow_settings()
                 if not self._images.poll():
                     stopped.wait(_POLL_S)
                     continue
@@ -122,14 +132,44 @@ class LiveLoop:
                 if people is not None:
                     ring.put(people)
                     self._report(people)
-                    self._send(sender, people)
+                    self._send(people)
         finally:
             if self._engine is not None:
                 self._engine.close()
-            if sender is not None:
-                sender.close()
+            if self._sender is not None:
+                self._sender.close()
             ring.close()
             self._images.close()
+
+    def _follow_settings(self) -> None:
+        """Take over other settings if there are any; try a body model again that was missing."""
+        config, before = self._wanted, self._config
+        self._config = config
+        if (config.vmc_host, config.vmc_port) != (before.vmc_host, before.vmc_port):
+            self._open_sender()
+        missing = bool(self._body_problem) and time.monotonic() - self._tried_s >= _RETRY_S
+        if config.body_model != before.body_model or missing:
+            self._fit_bodies()
+
+    def _open_sender(self) -> None:
+        """Send people to the chosen receiver from now on, if there is one."""
+        if self._sender is not None:
+            self._sender.close()
+        config, self._unsent = self._config, False
+        self._sender = VmcSender(config.vmc_host, config.vmc_port) if config.vmc_port else None
+
+    def _fit_bodies(self) -> None:
+        """Fit the chosen body model; people are skeletons while it cannot be loaded."""
+        if self._engine is None:
+            return
+        problem, self._tried_s = "", time.monotonic()
+        try:
+            self._engine.fit_bodies(self._config.body_model)
+        except CoreError as error:
+            problem = f"{error.message} {error.hint}"
+        if problem != self._body_problem:
+            self._say({"body_problem": problem, "note": problem})
+        self._body_problem = problem
 
     def _update(self, images: Mapping[str, LiveImage]) -> LivePeople | None:
         """Return the people of the newest images; None until the cameras have begun."""
@@ -149,15 +189,16 @@ class LiveLoop:
         if self._engine is not None:
             self._engine.close()
         self._engine = LiveEngine(live_rig(self._rig, sizes_px), self._config, self._session)
+        self._fit_bodies()
         unknown = sorted(images.keys() - set(self._rig.names))
         if unknown:
             self._say({"note": f"{', '.join(unknown)}: not calibrated, and not used for live 3D."})
 
-    def _send(self, sender: VmcSender | None, people: LivePeople) -> None:
-        if sender is None:
+    def _send(self, people: LivePeople) -> None:
+        if self._sender is None or self._engine is None:
             return
         try:
-            sender.send(people)
+            self._sender.send(people, self._engine.body_model)
         except OSError as error:
             if not self._unsent:
                 self._say({"note": f"Poses cannot be sent to {self._config.vmc_host}: {error.strerror or error}."})

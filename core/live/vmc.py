@@ -12,7 +12,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from core.body.model import BodyModel
-from core.body.models.registry import load_body_model
 from core.live.avatar import BonePose, avatar_poses, to_unity_m
 from core.live.osc import osc_bundle, osc_message
 from core.live.stream import LivePeople
@@ -38,10 +37,13 @@ class VmcSender:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._start_ns: int | None = None
         self._seats: dict[int, tuple[int, int]] = {}  # number of the port and last time by person
-        self._model: BodyModel | None = None
 
-    def send(self, people: LivePeople) -> None:
+    def send(self, people: LivePeople, model: BodyModel | None) -> None:
         """Send the people of one instant.
+
+        Args:
+            people: People.
+            model: Model of their bodies; None without bodies.
 
         Raises:
             OSError: The network does not take them.
@@ -49,7 +51,7 @@ class VmcSender:
         self._start_ns = people.time_ns if self._start_ns is None else self._start_ns
         time_s = (people.time_ns - self._start_ns) / 1e9
         self._seats = {p: s for p, s in self._seats.items() if people.time_ns - s[1] <= _FORGET_S * 1e9}
-        bones = self._bones(people)
+        bones = {} if people.bodies is None or model is None else avatar_poses(model, people.bodies)
         for person, xyz_mm in zip(people.ids.tolist(), people.xyz_mm, strict=True):
             taken = {seat for seat, _ in self._seats.values()}
             free = next(n for n in range(len(taken) + 1) if n not in taken)
@@ -57,13 +59,6 @@ class VmcSender:
             self._seats[person] = (seat, people.time_ns)
             for packet in _packets(vmc_messages(bones.get(person, {}), xyz_mm, people.skeleton, time_s)):
                 self._socket.sendto(packet, (self._host, self._port + seat))
-
-    def _bones(self, people: LivePeople) -> dict[int, dict[str, BonePose]]:
-        if people.bodies is None:
-            return {}
-        if self._model is None or self._model.name != people.bodies.model:
-            self._model = load_body_model(people.bodies.model)
-        return avatar_poses(self._model, people.bodies)
 
     def close(self) -> None:
         """Close the socket."""

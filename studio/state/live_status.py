@@ -74,6 +74,7 @@ class PeopleStatus:
         latency_ms: Age of the newest image behind a result.
         people: Number of people.
         problem: Reason why it has ended; empty while it runs.
+        body_problem: Reason why no bodies are fitted; empty if they are, or are not wanted.
     """
 
     ring: str = ""
@@ -81,6 +82,7 @@ class PeopleStatus:
     latency_ms: int = 0
     people: int = 0
     problem: str = ""
+    body_problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

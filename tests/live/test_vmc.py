@@ -110,7 +110,7 @@ def turned_deg(rotation, axis):
 def test_the_bones_are_those_of_the_avatar_in_its_own_coordinates(receivers):
     raised = standing(right_elbow=(200, 0, 1730), right_wrist=(200, 0, 1970), left_ankle=(-120, -440, 520))
     sender = VmcSender("127.0.0.1", receivers[0].getsockname()[1])
-    sender.send(people(standing(), raised))
+    sender.send(people(standing(), raised), free_body())
     sender.close()
     rest, other = (received(one) for one in receivers)
     assert rest[0] == ("/VMC/Ext/OK", [1, 3, 0]) and rest[1] == ("/VMC/Ext/T", [0.0])
@@ -137,7 +137,7 @@ def test_bones_lead_to_the_joints_of_the_body_and_trackers_are_the_joints(receiv
     )
     sender = VmcSender("127.0.0.1", receivers[0].getsockname()[1])
     seen = people(turned)
-    sender.send(seen)
+    sender.send(seen, free_body())
     sender.close()
     messages = received(receivers[0])
     body = BodyMotion.of(free_body(), seen.bodies).joints_mm(0, slice(0, 1))[0]
@@ -156,7 +156,7 @@ def test_missing_joints_are_not_sent_but_the_body_stays_whole(receivers):
     armless[COCO17.index("left_wrist")] = np.nan
     nobody[:3] = standing()[:3]
     sender = VmcSender("127.0.0.1", receivers[0].getsockname()[1])
-    sender.send(people(armless, nobody))
+    sender.send(people(armless, nobody), free_body())
     sender.close()
     first, second = (received(one) for one in receivers)
     assert bones(first).keys() == set(_PARENTS) and len([a for a, _ in first if a == "/VMC/Ext/Tra/Pos"]) == 16

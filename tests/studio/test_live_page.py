@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,13 @@ def test_the_page_says_what_is_missing_and_leads_there(
     page.model.setCurrentIndex(page.model.findData("Anna"))
     page.refresh()
     assert page.config.body_model == "Anna"
+    (tmp_path / "Anna.yaml").unlink()
+    page.refresh()
+    assert page.config.body_model == "Anna" and page.model.currentText() == "Anna (missing)"
+    page.bodies.click()
+    assert "VMC sends joints" in page.notice.text() and page.notice.isVisible()
+    page.bodies.click()
+    assert not page.notice.isVisible()
 
 
 def test_the_scene_follows_the_rings_of_a_recording(tmp_path: Path) -> None:
@@ -122,6 +130,51 @@ def test_the_scene_follows_the_rings_of_a_recording(tmp_path: Path) -> None:
         scene.close()
         people.close()
         camera.close()
+
+
+def test_bodies_whose_model_is_missing_are_skeletons_with_a_reason_until_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "bodies_folder", lambda: tmp_path)
+    body, ring, scene = free_body(), PeopleRing(), LiveScene()
+    pose_dirs_mm = np.zeros((9 * (len(body.joints) - 1), *body.template_mm.shape), np.float32)
+    model = replace(body, name="Ana", family="smpl", pose_dirs_mm=pose_dirs_mm)
+    file = tmp_path / "ana.npz"
+    file.write_bytes(b"as its publisher made it")
+    bodies = BodySequence(
+        model="Ana",
+        joints=model.joints,
+        time_s=np.zeros(1),
+        person_ids=(1,),
+        betas=np.zeros((1, model.n_shape)),
+        rotations_rad=np.zeros((1, 1, len(model.joints), 3), np.float32),
+        pelvis_mm=np.zeros((1, 1, 3)),
+    )
+    people = LivePeople(
+        skeleton=COCO17,
+        time_ns=1,
+        newest_ns=1,
+        ids=np.array([1]),
+        xyz_mm=np.zeros((1, 17, 3)),
+        score=np.ones((1, 17)),
+        bodies=bodies,
+    )
+
+    def layers(second: int) -> dict[str, object]:
+        ring.put(people)
+        assert scene.poll(second * 10**9)
+        return scene.layers(palette(current_theme())).layers
+
+    try:
+        scene.attach(following(ring, {}))
+        assert "bodies" not in layers(10) and "no body model 'Ana'" in scene.body_problem
+        registry.keep_body_model(model, file, "Ana", accepted=True)
+        assert "bodies" in layers(13) and not scene.body_problem
+        registry.remove_body_model("Ana")
+        assert "bodies" in layers(14) and not scene.body_problem  # what is on the screen stays
+    finally:
+        scene.close()
+        ring.close()
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from studio.pages.live.presenter import (
     LiveScene,
     LiveView,
     all_in_demo_room,
+    body_text,
     live_view,
     rate_text,
     session_rig,
@@ -161,11 +162,13 @@ class LivePage(QWidget):
         self.stop_button.setVisible(running)
         busy = "" if self._cameras.running else self._state.jobs.why_not()
         set_blocked(self.start_button, busy, _START_TIP)
-        models = [(card.title, card.name) for card in body_models() if not card.problem]
         chosen = self.model.currentData()
-        self.model.offer(models, chosen if chosen in dict(models).values() else FREE)
+        models = [(card.title, card.name) for card in body_models() if not card.problem]
+        if chosen not in (name for _, name in models):
+            models.append((f"{chosen} (missing)", chosen))
+        self.model.offer(models, chosen)
         self.model.setVisible(len(models) > 1)
-        self.problem.setText(f"{view.heading}. {view.text}" if view.stage == "failed" else "")
+        self._show_notice(view)
         if view.stage == "starting":
             self.plate.show_text("Starting…")
         elif view.stage != "running":
@@ -201,14 +204,15 @@ class LivePage(QWidget):
         self.port.setValue(VMC_PORT)
         self.port.edited.connect(self._vmc_changed)
         self.port.setMaximumWidth(110)
-        self.problem = make_label("", "warn")
+        self.notice = make_label("", "warn")
+        self.notice.setContentsMargins(12, 0, 12, 6)
         self.unused = make_label("", "small", wrap=False)
         bar = QFrame()
         row = QHBoxLayout(bar)
         row.setContentsMargins(12, 6, 8, 6)
         row.setSpacing(GRID_PX)
         row.addWidget(make_label("Live 3D", "strong", wrap=False))
-        row.addWidget(self.problem, 1)
+        row.addStretch(1)
         row.addWidget(self.unused)
         for widget in (self.bodies, self.model, self.vmc, self.port, self.start_button, self.stop_button):
             row.addWidget(widget)
@@ -221,6 +225,7 @@ class LivePage(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addWidget(bar)
+        column.addWidget(self.notice)
         column.addWidget(self.viewport, 1)
         self.calibrate = button("Calibrate", "primary", "calibrate")
         self.calibrate.clicked.connect(lambda: self._state.page_requested.emit("calibrate", ""))
@@ -238,9 +243,9 @@ class LivePage(QWidget):
 
     def _bodies_toggled(self, on: bool) -> None:
         self.scene.show_bodies(on)
+        self.model.setEnabled(on)
         self.viewport.invalidate()
-        if on:  # They may have been off when the cameras were started.
-            self._config_changed()
+        self._config_changed()
 
     def _vmc_changed(self) -> None:
         self.port.setEnabled(self.vmc.isChecked())
@@ -249,6 +254,17 @@ class LivePage(QWidget):
     def _config_changed(self) -> None:
         if self._wanted:
             self._cameras.show_people(self.config)
+        self._show_notice(self.view)
+
+    def _show_notice(self, view: LiveView) -> None:
+        """Show why live 3D has ended, or why people are not as they were asked for."""
+        status = self._cameras.status
+        text = f"{view.heading}. {view.text}" if view.stage == "failed" else ""
+        if not text:
+            problem = (status.people.body_problem if status is not None else "") or self.scene.body_problem
+            text = body_text(problem, wanted=self.bodies.isChecked(), vmc=self.vmc.isChecked())
+        self.notice.setText(text)
+        self.notice.setVisible(bool(text))
 
     def _job_changed(self) -> None:
         if self._cameras.job is None and not self._cameras.running:
@@ -261,7 +277,9 @@ class LivePage(QWidget):
             return
         shown = status if status is not None and status.live else None
         self.scene.attach(shown)
-        stage = self.view.stage
+        view = self.view
+        self._show_notice(view)
+        stage = view.stage
         if stage != self._stage:
             self._stage = stage
             session = self._state.session

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from core.body.model import BodyModel
 from core.body.models.registry import load_body_model
 from core.body.sequence import BodyMotion
 from core.capture.ring import ImageRingReader
@@ -33,6 +34,7 @@ from studio.viewport.scene_data import SceneData
 
 Stage = Literal["no rig", "no cameras", "strangers", "ready", "starting", "running", "failed"]
 _STALE_S = 1.5  # people are no longer drawn when no newer ones come for this long
+_RETRY_S = 2.0  # until a body model that could not be loaded is tried again
 _IMAGE_STEP = 2  # images in the frusta have every second pixel
 
 
@@ -108,7 +110,11 @@ class LiveScene:
 
     def __init__(self) -> None:
         self.people: LivePeople | None = None
+        self.body_problem = ""
+        """Reason why bodies that were fitted are not drawn; empty if they are."""
+        self._model: BodyModel | None = None
         self._motion: BodyMotion | None = None
+        self._retry_ns = 0
         self._received_ns = 0
         self._digest = ""
         self._data = SceneData.build()
@@ -155,12 +161,29 @@ class LiveScene:
             self.people = None if stale else self.people
             return stale
         self.people, self._received_ns = newest, now_ns
-        self._motion = _motion(newest.bodies, self._motion)
+        self._motion = self._bodies(newest.bodies, now_ns)
         for name, (_, reader) in self._rings.items():
             image = reader.newest()
             if image is not None:
                 self._images[name] = np.ascontiguousarray(image.image[::_IMAGE_STEP, ::_IMAGE_STEP])
         return True
+
+    def _bodies(self, bodies: BodySequence | None, now_ns: int) -> BodyMotion | None:
+        """Return bodies with their model, which is kept: it may be removed while people are seen."""
+        if bodies is None or not bodies.person_ids:
+            return None
+        try:
+            if self._model is None or self._model.name != bodies.model:
+                if now_ns < self._retry_ns:
+                    return None
+                self._model = load_body_model(bodies.model)
+            motion = BodyMotion.of(self._model, bodies)
+        except CoreError as error:
+            self._model, self._retry_ns = None, now_ns + round(_RETRY_S * 1e9)
+            self.body_problem = f"{error.message} {error.hint}"
+            return None
+        self.body_problem = ""
+        return motion
 
     def layers(self, palette: Palette) -> SceneLayers:
         """Return the scene."""
@@ -177,19 +200,6 @@ class LiveScene:
     def close(self) -> None:
         """Detach from the rings."""
         self.attach(None)
-
-
-def _motion(bodies: BodySequence | None, last: BodyMotion | None) -> BodyMotion | None:
-    """Return bodies with their model; people whose shapes have not changed are not shaped again."""
-    if bodies is None or not bodies.person_ids:
-        return None
-    if last is None or last.model.name != bodies.model:
-        with contextlib.suppress(CoreError):  # the model has just been removed, and there are skeletons without it
-            return BodyMotion.of(load_body_model(bodies.model), bodies)
-        return None
-    if np.array_equal(last.bodies.betas, bodies.betas):
-        return BodyMotion(last.model, bodies, last.rest)
-    return BodyMotion.of(last.model, bodies)
 
 
 def live_bodies(motion: BodyMotion | None, palette: Palette) -> BodyLayer | None:
@@ -228,3 +238,16 @@ def used_text(people: LivePeople | None, status: LiveStatus | None) -> str:
         return ""
     unused: Mapping[str, object] = {n: c for n, c in status.cameras.items() if n not in people.cameras}
     return f"Not used: {', '.join(unused)}" if unused else ""
+
+
+def body_text(problem: str, *, wanted: bool, vmc: bool) -> str:
+    """Return why people are skeletons, and what VMC sends without bodies; empty if all is as it was asked for.
+
+    Args:
+        problem: Reason why no bodies are fitted or drawn, with a remedy.
+        wanted: Whether bodies are to be fitted.
+        vmc: Whether people are sent.
+    """
+    if wanted and problem:
+        return f"{problem} Until then people are skeletons{', and VMC sends joints without bones' if vmc else ''}."
+    return "Without bodies, VMC sends joints (trackers), no bones." if vmc and not wanted else ""

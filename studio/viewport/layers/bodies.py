@@ -117,14 +117,21 @@ class _Level:
 
     @classmethod
     def of(cls, model: BodyModel, betas: F64) -> _Level:
-        vertices = model.rest(betas).vertices_mm
-        return cls(model, vertices, np.stack([vertex_normals(rest, model.faces) for rest in vertices]))
+        vertices, normals = zip(*(_resting(model, person.tobytes()) for person in betas), strict=True)
+        return cls(model, np.stack(vertices), np.stack(normals))
 
     def pose(self, people: I64, bones: BoneTransforms) -> tuple[F32, F32]:
         """Return vertices and normals (N, V, 3) of some people in world coordinates."""
         vertices, R = self.model.skin(self.vertices_mm[people], bones)
         x, y, z = (self.normals[people][..., None, axis] for axis in range(3))
         return vertices, R[..., 0] * x + R[..., 1] * y + R[..., 2] * z
+
+
+@functools.lru_cache(maxsize=64)
+def _resting(model: BodyModel, betas: bytes) -> tuple[F32, F32]:
+    """Return vertices and normals (V, 3) at rest of one person: of live people, one at a time gets another shape."""
+    vertices = model.rest(np.frombuffer(betas)[None]).vertices_mm[0]
+    return vertices, vertex_normals(vertices, model.faces)
 
 
 @functools.lru_cache(maxsize=4)
