@@ -2,7 +2,9 @@
 
 The body that is fitted to each person and the avatar rest in a T-pose, facing along +z, with y up; the body has its
 left hand along +x, the avatar its right hand. The rotation of a bone relative to its parent is that of the joint of the
-body, mirrored. Positions are those of the body, whose bones keep their lengths.
+body, mirrored. The T-pose of avatars is exact: arms are level and legs plumb, where those of bodies are nearly so.
+Limbs are turned by the difference, so that an avatar of any proportions has the directions of the body. Positions are
+those of the body, whose bones keep their lengths.
 """
 
 from __future__ import annotations
@@ -36,6 +38,16 @@ AVATAR_BONES: dict[str, str] = {
     **{f"{side}{bone}": f"{side.lower()}_{joint}" for side in ("Left", "Right") for bone, joint in _SIDES},
 }
 """Joint of the body at which each bone of Unity's HumanBodyBones begins, parents first."""
+_T_POSE: dict[str, tuple[str, tuple[float, float, float]]] = {
+    f"{side}{bone}": (f"{side}{end}", direction)
+    for side, outward in (("Left", 1.0), ("Right", -1.0))
+    for bone, end, direction in (
+        ("UpperArm", "LowerArm", (outward, 0.0, 0.0)),
+        ("LowerArm", "Hand", (outward, 0.0, 0.0)),
+        ("UpperLeg", "LowerLeg", (0.0, -1.0, 0.0)),
+        ("LowerLeg", "Foot", (0.0, -1.0, 0.0)),
+    )
+}  # bone at which a limb ends, and its direction in the T-pose, in the body's coordinates
 _MIRROR = np.diag([-1.0, 1.0, 1.0])  # from the body's coordinates to the avatar's
 
 
@@ -65,11 +77,14 @@ def avatar_poses(model: BodyModel, bodies: BodySequence) -> dict[int, dict[str, 
         bodies: Bodies at one frame.
     """
     columns = [model.joints.index(joint) for joint in AVATAR_BONES.values()]
-    parents = [int(model.parents[column]) for column in columns]
-    rest_mm = model.rest(bodies.betas).joints_mm
-    position_m = (rest_mm[:, columns] - rest_mm[:, parents]) @ _MIRROR / 1000
+    parents = [columns.index(max(int(model.parents[column]), 0)) for column in columns]
+    rest_mm = model.rest(bodies.betas).joints_mm[:, columns]
+    straight = _straightening(rest_mm)
+    back = np.swapaxes(straight[:, parents], -1, -2)
+    offset_mm = (back @ (rest_mm - rest_mm[:, parents])[..., None])[..., 0]
+    position_m = offset_mm @ _MIRROR / 1000
     position_m[:, 0] = to_unity_m(bodies.pelvis_mm[0])
-    rotations = exp(bodies.rotations_rad[0][:, columns].astype(np.float64))
+    rotations = back @ exp(bodies.rotations_rad[0][:, columns].astype(np.float64)) @ straight
     R = _MIRROR @ rotations @ _MIRROR
     # That of the pelvis leads to world coordinates, in which y and z are exchanged.
     R[:, 0] = (rotations[:, 0] @ _MIRROR)[:, [0, 2, 1]]
@@ -81,3 +96,21 @@ def avatar_poses(model: BodyModel, bodies: BodySequence) -> dict[int, dict[str, 
         }
         for row, person in enumerate(bodies.person_ids)
     }
+
+
+def _straightening(rest_mm: F64) -> F64:
+    """Return the rotations (P, B, 3, 3) of bones from the T-pose of avatars to bodies at rest.
+
+    Args:
+        rest_mm: (P, B, 3) beginnings of the bones of bodies at rest.
+    """
+    bones = list(AVATAR_BONES)
+    turns = np.zeros(rest_mm.shape)
+    for bone, (end, direction) in _T_POSE.items():
+        limb = rest_mm[:, bones.index(end)] - rest_mm[:, bones.index(bone)]
+        axis, along = np.cross(direction, limb), limb @ direction
+        sine = np.linalg.norm(axis, axis=-1)
+        turns[:, bones.index(bone)] = axis * (np.arctan2(sine, along) / np.maximum(sine, 1e-9))[:, None]
+    for side in ("Left", "Right"):  # A straight hand goes on from the forearm.
+        turns[:, bones.index(f"{side}Hand")] = turns[:, bones.index(f"{side}LowerArm")]
+    return exp(turns)

@@ -143,8 +143,12 @@ def test_bones_lead_to_the_joints_of_the_body_and_trackers_are_the_joints(receiv
     body = BodyMotion.of(free_body(), seen.bodies).joints_mm(0, slice(0, 1))[0]
     joints = dict(zip(free_body().joints, body[:, [0, 2, 1]] / 1000, strict=True))
     at = worlds(bones(messages))
+    x, y, _ = np.eye(3)
     for name, joint in AVATAR_BONES.items():
         np.testing.assert_allclose(at[name][0], joints[joint], atol=1e-3, err_msg=name)
+    for name, axis in (("LeftLowerArm", -x), ("RightHand", x), ("LeftLowerLeg", -y), ("RightFoot", -y)):
+        rest = bones(messages)[name][0]  # Avatars without these positions have limbs along the axes at rest.
+        np.testing.assert_allclose(rest, axis * np.linalg.norm(rest), atol=1e-6, err_msg=name)
     trackers = {m[0]: m[1:4] for a, m in messages if a == "/VMC/Ext/Tra/Pos"}
     assert trackers.keys() == set(COCO17.joints)
     for joint, point in zip(COCO17.joints, turned[:, [0, 2, 1]] / 1000, strict=True):
