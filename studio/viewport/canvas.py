@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import vispy
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QRect, QSize, Qt
 from PySide6.QtGui import QImage, QResizeEvent
 from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
 
@@ -21,20 +22,20 @@ from studio.viewport.gl import gl_support
 from studio.viewport.palette import rgba
 from studio.viewport.picture import DrawnPicture, draw_picture
 from studio.viewport.scene import SceneLayers
-from studio.viewport.scene_view import SceneView, ViewCanvas
+from studio.viewport.scene_view import Box, SceneView, ViewCanvas
 from studio.widgets.frame_ticker import FrameTicker
 
 FOUR_VIEWS: tuple[ViewName, ...] = ("top", "perspective", "front", "side")
 """The four views, by rows."""
 _GAP_PX = 2
 _LABEL_PX = 24  # height of the name of a view
-_WIPED: Literal["wiped"] = "wiped"
 _TURN_DEG, _TURN_S = 15.0, 20.0
 """Largest angle and period of the slow turn: the people stay between the cameras that would hide them."""
 
 
 SceneSource = Callable[[], SceneLayers]
-_ViewKey = ViewName | Literal["wiped"]
+_ViewKey = tuple[ViewName, bool]
+"""A direction, and whether the view is the one of it to the right of the dividing line."""
 
 
 class Viewport(QWidget):
@@ -93,13 +94,16 @@ class Viewport(QWidget):
         self.invalidate()
 
     def set_wiped_source(self, source: SceneSource | None) -> None:
-        """Draw another scene to the right of a dividing line, seen by the same camera; None draws one scene only."""
+        """Draw another scene to the right of a dividing line, seen by the same camera; None draws one scene only.
+
+        Each of several views is divided.
+        """
         self._wiped_source = source
         self._arrange()
         self.invalidate()
 
     def set_wipe_share(self, share: float) -> None:
-        """Move the dividing line to a share of the width."""
+        """Move the dividing line to a share of the width of a view."""
         self._wipe_share = share
         self._arrange()
 
@@ -116,6 +120,12 @@ class Viewport(QWidget):
     def azimuth_deg(self) -> float | None:
         """Direction of the viewer; None without OpenGL."""
         return float(self._main.camera.azimuth) if self._canvas is not None else None
+
+    @property
+    def columns(self) -> list[QRect]:
+        """Columns of views; the dividing line is at the same share of each."""
+        boxes = self._boxes()
+        return [QRect(x, 0, width, self.height()) for x, _, width, _ in (boxes[:2] if self._four else boxes)]
 
     @property
     def four(self) -> bool:
@@ -154,10 +164,10 @@ class Viewport(QWidget):
         if self._canvas is not None and self._scene is not None:
             points = self._scene.extent_mm if everything else self._scene.subject_mm
             top, bottom = self._margins_px
-            margins = [(top, bottom)] * 2
+            margins = [(top, bottom)]
             if self._four:  # what lies over the canvas is at the right, above and below
                 margins = [(_LABEL_PX, 0), (max(top, _LABEL_PX), 0), (_LABEL_PX, 0), (_LABEL_PX, bottom)]
-            for view, margin in zip(self._shown(), margins, strict=False):
+            for view, margin in zip(self._shown().values(), itertools.cycle(margins)):
                 view.fit(points, margin)
 
     def set_margins(self, top_px: int, bottom_px: int) -> None:
@@ -216,7 +226,7 @@ class Viewport(QWidget):
             return None
 
         def draw_all() -> None:
-            for view in self._shown():
+            for view in self._shown().values():
                 view.forget()
             self._draw()
 
@@ -235,7 +245,7 @@ class Viewport(QWidget):
 
     def is_wiped(self, at: tuple[float, float]) -> bool:
         """Return whether a widget position lies to the right of the dividing line."""
-        return self._wiped_source is not None and self._view_at(at) is self._views.get(_WIPED)
+        return any(wiped and view.contains(*at) for (_, wiped), view in self._shown().items())
 
     def close_canvas(self) -> None:
         """Free OpenGL resources. The widget is empty afterwards."""
@@ -252,7 +262,7 @@ class Viewport(QWidget):
         vispy.use(app="pyside6")
         config = {"depth_size": 24, "samples": samples}
         self._canvas = ViewCanvas(show=False, keys=None, config=config, parent=self, size=(900, 600))
-        self._views["perspective"] = self._main = SceneView(self._canvas)
+        self._views["perspective", False] = self._main = SceneView(self._canvas)
         native: QWidget = self._canvas.native
         native.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         native.setMinimumSize(200, 150)
@@ -276,9 +286,10 @@ class Viewport(QWidget):
         if self._source is None or self._canvas is None:
             return
         self._scene = self._source()
-        for view in self._shown():
-            other = self._wiped_source if view is self._views.get(_WIPED) else None
-            view.draw(self._scene if other is None else other())
+        shown = self._shown()
+        other = self._wiped_source() if self._wiped_source is not None and _is_divided(shown) else self._scene
+        for (_, wiped), view in shown.items():
+            view.draw(other if wiped else self._scene)
         if not self._framed and len(self._scene.extent_mm) and self.isVisible():
             self._framed = True
             if self._four or self._main.through is not None:
@@ -287,59 +298,64 @@ class Viewport(QWidget):
                 self.set_view("perspective")
         self._canvas.update()
 
-    def _shown(self) -> list[SceneView]:
-        """Return the views in use, and create those that are missing."""
-        names: list[_ViewKey] = ["perspective"]
-        if self._four:
-            names = list(FOUR_VIEWS)
-        elif self._wiped_source is not None and self._main.through is None:
-            names.append(_WIPED)
+    def _shown(self) -> dict[_ViewKey, SceneView]:
+        """Return the views in use, by rows, then those to the right of the line; create those that are missing."""
+        if self._canvas is None:
+            return {}
+        names: tuple[ViewName, ...] = FOUR_VIEWS if self._four else ("perspective",)
+        divided = self._wiped_source is not None and self._main.through is None
         for name in names:
-            if name not in self._views:
-                self._views[name] = SceneView(self._canvas, "perspective" if name == _WIPED else name)
-                if name == _WIPED:
-                    self._views[_WIPED].camera.link(self._main.camera)
-                    self._main.camera.view_changed()
-        return [self._views[name] for name in names]
+            if (name, False) not in self._views:
+                self._views[name, False] = SceneView(self._canvas, name)
+            if divided and (name, True) not in self._views:
+                self._views[name, True] = SceneView(self._canvas, name)
+                self._views[name, True].camera.link(self._views[name, False].camera)
+                self._views[name, False].camera.view_changed()
+        return {(name, side): self._views[name, side] for side in (False, True)[: 1 + divided] for name in names}
 
     @property
     def _fitted(self) -> bool:
-        return self._canvas is not None and all(view.camera.fitted for view in self._shown())
+        return self._canvas is not None and all(view.camera.fitted for view in self._shown().values())
 
     def _arrange(self) -> None:
         """Place the views in the canvas."""
         if self._canvas is None:
             return
         shown = self._shown()
-        for view in self._views.values():
-            if view not in shown:
-                view.hide()
-        width, height = self.width(), self.height()
-        area = (0, 0, width, height)
-        if self._four:
-            left, top = (width - _GAP_PX) // 2, (height - _GAP_PX) // 2
-            for index, view in enumerate(shown):
-                x, y = index % 2 * (left + _GAP_PX), index // 2 * (top + _GAP_PX)
-                view.place((x, y, left, top))
-        elif len(shown) == 2:
+        for key in self._views.keys() - shown.keys():
+            self._views[key].hide()
+        divided = _is_divided(shown)
+        for ((_, wiped), view), area in zip(shown.items(), itertools.cycle(self._boxes())):
+            x, y, width, height = area
             at = round(width * self._wipe_share)
-            shown[0].place((0, 0, at, height), area)
-            shown[1].place((at, 0, width - at, height), area)
-        else:
-            shown[0].place(area)
+            if not divided:
+                view.place(area)
+            elif wiped:
+                view.place((x + at, y, width - at, height), area)
+            else:
+                view.place((x, y, at, height), area)
         self._canvas.update()
+
+    def _boxes(self) -> list[Box]:
+        """Return the places of the directions in the canvas, by rows."""
+        width, height = self.width(), self.height()
+        if not self._four:
+            return [(0, 0, width, height)]
+        left, top = (width - _GAP_PX) // 2, (height - _GAP_PX) // 2
+        return [(x, y, left, top) for y in (0, top + _GAP_PX) for x in (0, left + _GAP_PX)]
 
     def _view_at(self, at: tuple[float, float] | None) -> SceneView | None:
         """Return the view at a widget position, or the first one; None without OpenGL."""
-        if self._canvas is None:
-            return None
-        shown = self._shown()
-        return shown[0] if at is None else next((view for view in shown if view.contains(*at)), None)
+        return next((view for view in self._shown().values() if at is None or view.contains(*at)), None)
 
     def _apply_theme(self, theme: Theme) -> None:
         if self._canvas is not None:
             self._canvas.bgcolor = tuple(float(c) for c in rgba(theme.viewport))
             self._canvas.update()
+
+
+def _is_divided(shown: dict[_ViewKey, SceneView]) -> bool:
+    return any(wiped for _, wiped in shown)
 
 
 def _message_label(problem: str) -> QLabel:

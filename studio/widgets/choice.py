@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSignalBlocker, Qt
-from PySide6.QtGui import QWheelEvent
-from PySide6.QtWidgets import QComboBox, QSlider, QWidget
+from PySide6.QtGui import QPaintEvent, QWheelEvent
+from PySide6.QtWidgets import QComboBox, QSlider, QStyle, QStyleOptionComboBox, QStylePainter, QWidget
+
+_TEXT_MARGIN_PX = 4
 
 
 class Choice(QComboBox):
@@ -32,6 +34,18 @@ class Choice(QComboBox):
             for text, data in items:
                 self.addItem(text, data)
             self.setCurrentIndex(next((i for i, (_, data) in enumerate(items) if data == current), -1))
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the list with its text shortened in the middle: results often differ at the end of their names."""
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        box, part = QStyle.ComplexControl.CC_ComboBox, QStyle.SubControl.SC_ComboBoxEditField
+        width = self.style().subControlRect(box, option, part, self).width() - _TEXT_MARGIN_PX
+        option.currentText = self.fontMetrics().elidedText(self.currentText(), Qt.TextElideMode.ElideMiddle, width)
+        painter = QStylePainter(self)
+        painter.drawComplexControl(box, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+        painter.end()
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Leave the wheel to the page."""

@@ -42,8 +42,8 @@ from studio.pages.train import presenter as train
 from studio.pages.train.comparison import load_comparison
 from studio.pages.train.consent_dialog import ConsentDialog
 from studio.pages.train.plots import PLOTS
+from studio.pages.view.evaluation.summary import evaluation_summary
 from studio.pages.view.presenter import result_title
-from studio.pages.view.summary import evaluation_summary
 from studio.plots.found_plot import FoundPlot
 from studio.state.app_state import AppState
 from studio.state.steps import page_states, take_steps
@@ -550,6 +550,17 @@ def test_bodies_have_a_column_and_a_sentence(sample_session: Session) -> None:
     summary = evaluation_summary(report)
     assert summary is not None
     assert summary.verdict == "The trained network is better. The bodies are better."
+    assert [finding.text for finding in summary.findings] == [summary.verdict], "an older report"
+    methods["trained"] = methods["trained"] | {"loco_percent_height_all": 12.06}
+    methods["trained_body"] = methods["trained_body"] | {"loco_percent_height_all": 12.0}
+    bodies["trained"] |= {"first": "trained_body", "second": "trained", "better": "trained_body"}
+    compared = report | {"comparison": {"first": "trained", "second": "rts", "better": None}, "methods": methods}
+    summary = evaluation_summary(compared)
+    assert summary is not None
+    assert [(finding.token, finding.text) for finding in summary.findings] == [
+        ("muted", "Training no better than smoothed triangulation"),
+        ("good", "Bodies better than none: error 12.0 % of height, not 12.1 %"),
+    ]
     out = Console(file=io.StringIO(), width=200)
     print_report(report, out)
     assert "The bodies are better.\nThe interval is wide." in out.file.getvalue()  # type: ignore[attr-defined]

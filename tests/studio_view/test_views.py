@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from conftest import move_mouse, wait_until_drawn
 from PySide6.QtCore import QPoint, Qt
 from pytestqt.qtbot import QtBot
@@ -110,7 +111,7 @@ def test_a_line_divides_two_results(
     places = page.viewport.project_to_widget(np.array([low, high]))
     width = page.viewport.width()
     for share in (0.95, 0.05):
-        line = page.divider
+        line = page.dividers[0]
         qtbot.mousePress(line, Qt.MouseButton.LeftButton, pos=line.rect().center())
         move_mouse(line, line.mapFromParent(QPoint(round(share * width), 50)), Qt.MouseButton.LeftButton)
         qtbot.mouseRelease(line, Qt.MouseButton.LeftButton)
@@ -119,5 +120,21 @@ def test_a_line_divides_two_results(
     move_mouse(page.viewport.native, QPoint(*np.round(places[1]).astype(int).tolist()))
     assert page.pointer.tip.title == "Person 1, left hip"
     assert dict(page.pointer.tip.rows)["Height"] == f"{high[2] / 1000:.2f} m", "the joint of the result on this side"
+    qtbot.keyClick(page, Qt.Key.Key_5)
+    page.viewport.frame_all()
+    width, height = page.viewport.width(), page.viewport.height()
+    front = 0.25 * width, 0.75 * height
+    for share in (0.95, 0.05):
+        line = page.dividers[1]
+        qtbot.mousePress(line, Qt.MouseButton.LeftButton, pos=line.rect().center())
+        move_mouse(line, line.mapFromParent(QPoint(round((1 + share) * width / 2), 50)), Qt.MouseButton.LeftButton)
+        qtbot.mouseRelease(line, Qt.MouseButton.LeftButton)
+        image = drawn(page, qtbot)
+        assert [other.share == line.share == pytest.approx(share, abs=0.01) for other in page.dividers] == [True, True]
+        places = page.viewport.project_to_widget(np.array([low, high]), front)
+        assert [shows(image, DARK.person(0), place) for place in places] == [share > 0.5, share < 0.5]
+        assert page.viewport.is_wiped(tuple(places[0])) == (share < 0.5)
+    qtbot.keyClick(page, Qt.Key.Key_1)
+    assert page.dividers[0].isVisible() and not page.dividers[1].isVisible()
     page.toolbar.wipe.setChecked(False)
-    assert not page.divider.isVisible()
+    assert not page.dividers[0].isVisible()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QPointF, QRectF, Qt, Signal
+from PySide6.QtCore import QPointF, QRect, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
@@ -12,6 +12,7 @@ from studio.widgets.label_plate import paint_label_plate
 _GRIP_PX, _LINE_PX = 12, 2
 _LEAST_SHARE = 0.04
 _TOP_PX, _PAD_PX = 12, 8
+_NARROWEST_PX, _WIDEST_PX = 64, 1000
 
 
 class NamePlate(QWidget):
@@ -23,12 +24,14 @@ class NamePlate(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.hide()
 
-    def show_text(self, text: str) -> None:
-        """Show a text; an empty one hides the plate."""
-        self.text = text
-        self.setAccessibleName(text)
-        self.setVisible(bool(text))
+    def show_text(self, text: str, width_px: int = _WIDEST_PX) -> None:
+        """Show a text, shortened to a width; without text or width for it, hide the plate."""
         metrics = QFontMetrics(self._font())
+        self.setAccessibleName(text)
+        if text and width_px < _NARROWEST_PX:
+            text = ""
+        self.text = text = metrics.elidedText(text, Qt.TextElideMode.ElideMiddle, width_px - 2 * _PAD_PX)
+        self.setVisible(bool(text))
         self.resize(metrics.horizontalAdvance(text) + 2 * _PAD_PX, metrics.height() + _PAD_PX)
         self.update()
 
@@ -47,57 +50,64 @@ class NamePlate(QWidget):
 
 
 class Divider(QWidget):
-    """Vertical line that is dragged sideways.
+    """Vertical line that is dragged sideways, with names on both sides.
 
     Args:
-        parent: Widget that the line divides.
+        parent: The 3D view.
 
     Attributes:
-        share: Position as a share of the width of the parent.
+        share: Position as a share of the width of what it divides.
 
     Signals:
-        moved: New position as a share of the width of the parent.
+        moved: Position to which it is dragged, as a share of that width.
     """
 
     moved = Signal(float)
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
-        self._area = parent
+        self._area = QRect()
         self.share = 0.5
         self.setAccessibleName("Dividing line between two results")
         self.setToolTip("Drag to compare the results")
         self.setCursor(Qt.CursorShape.SplitHCursor)
+        self._names = "", ""
         self._plates = NamePlate(parent), NamePlate(parent)
         self.hide()
 
     def show_names(self, left: str, right: str) -> None:
-        """Show the line with names on both sides; without names, hide it."""
-        for plate, name in zip(self._plates, (left, right), strict=True):
-            plate.show_text(name)
-        self.setVisible(bool(left or right))
-        self.place()
+        """Name what is to the left and to the right, from the next `place` on."""
+        self._names = left, right
 
-    def place(self) -> None:
-        """Put the line at its share of the parent."""
-        area = self._area.rect()
-        middle = round(area.width() * self.share)
-        self.setGeometry(middle - _GRIP_PX, 0, 2 * _GRIP_PX, area.height())
+    def place(self, area: QRect, top_px: int, taken: QRect) -> None:
+        """Put the line at its share of an area of the parent, and the names beside it where they have room.
+
+        Args:
+            area: Area that the line divides.
+            top_px: Space to leave above the names.
+            taken: Area of the parent that names must not cover.
+        """
+        self._area = area
+        middle = area.left() + round(area.width() * self.share)
+        self.setGeometry(middle - _GRIP_PX, area.top(), 2 * _GRIP_PX, area.height())
         left, right = self._plates
-        left.move(middle - left.width() - _GRIP_PX, _TOP_PX)
-        right.move(middle + _GRIP_PX, _TOP_PX)
+        rooms = middle - area.left(), area.right() - middle
+        for plate, name, room in zip(self._plates, self._names, rooms, strict=True):
+            plate.show_text("" if self.isHidden() else name, room - 2 * _GRIP_PX)
+        left.move(middle - left.width() - _GRIP_PX, area.top() + top_px + _TOP_PX)
+        right.move(middle + _GRIP_PX, area.top() + top_px + _TOP_PX)
+        for plate in self._plates:
+            if plate.geometry().intersects(taken):
+                plate.move(plate.x(), taken.bottom() + _PAD_PX)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Take the mouse."""
         event.accept()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """Move the line with the pointer."""
-        area = self._area.rect()
-        x = self.mapToParent(event.position().toPoint()).x()
-        self.share = min(max(x / max(area.width(), 1), _LEAST_SHARE), 1 - _LEAST_SHARE)
-        self.place()
-        self.moved.emit(self.share)
+        """Ask to move the line with the pointer."""
+        x = self.mapToParent(event.position().toPoint()).x() - self._area.left()
+        self.moved.emit(min(max(x / max(self._area.width(), 1), _LEAST_SHARE), 1 - _LEAST_SHARE))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the line and its grip."""

@@ -5,19 +5,20 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
-from PySide6.QtCore import QEvent, QObject, QSize, Qt
+from PySide6.QtCore import QEvent, QObject, QRect, QSize, Qt
 from PySide6.QtGui import QHideEvent, QKeyEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QApplication, QFrame, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from core.errors import CoreError
 from studio.pages.view.body_models.card import BodiesCard
 from studio.pages.view.divider import Divider
+from studio.pages.view.evaluation.card import EvaluationCard
 from studio.pages.view.exports import ViewExports
 from studio.pages.view.face_drag import FaceDrag, face_at
 from studio.pages.view.joints.graphs import JointGraphs
 from studio.pages.view.joints.series import JointMotions
 from studio.pages.view.options import SHOW_VIDEO_BODIES, toolbar_options
-from studio.pages.view.panels import EvaluationCard, NoticeBar, PeoplePanel, VolumePanel
+from studio.pages.view.panels import NoticeBar, PeoplePanel, VolumePanel
 from studio.pages.view.pointer import Drag, ScenePointer
 from studio.pages.view.presenter import ViewPresenter
 from studio.pages.view.toolbar import ViewStrip, ViewToolbar
@@ -107,7 +108,6 @@ class ViewPage(QWidget):
             corner = self.viewport.rect().bottomRight() - self.views.rect().bottomRight()
             self.views.move(corner.x() - _MARGIN_PX, corner.y() - _MARGIN_PX)
             self._fit_volume()
-            self.modes.place()
             self._place_legend()
         if watched is self.graphs and event.type() in (QEvent.Type.Show, QEvent.Type.Hide):
             self._show_evaluation()
@@ -154,10 +154,10 @@ class ViewPage(QWidget):
         self.graphs = JointGraphs(self.timeline.bar, self.presenter.curves)
         self.pointer = ScenePointer(self.viewport, self._joints_shown, self._grab)
         self._ticker.subscribe(self.pointer.tick)
-        self.divider = Divider(self.viewport)
+        self.dividers = Divider(self.viewport), Divider(self.viewport)
         self.views = ViewStrip(self.viewport)
         self.modes = ViewModes(
-            self.presenter, self.viewport, self.views, self.divider, self.panes, self._compared_layers
+            self.presenter, self.viewport, self.views, self.dividers, self.panes, self._compared_layers
         )
         self.volume = VolumePanel(self._state.volume, self.viewport)
         self.volume.hide()
@@ -335,11 +335,13 @@ class ViewPage(QWidget):
 
     def _place_legend(self) -> None:
         """Put the legends side by side into the upper right corner, and leave room for what lies over the 3D view."""
-        right, height = self.viewport.width() - _MARGIN_PX, 0
+        right, taken = self.viewport.width() - _MARGIN_PX, QRect()
         for legend in (self.legend, self.accuracy_legend, self.joint_legend):
             if not legend.isHidden():
                 legend.move(right - legend.width(), _MARGIN_PX)
-                right, height = right - legend.width() - GRID_PX, max(height, legend.height() + _MARGIN_PX)
+                right, taken = right - legend.width() - GRID_PX, taken.united(legend.geometry())
+        self.modes.keep_clear(taken)
+        height = 0 if taken.isNull() else taken.height() + _MARGIN_PX
         self.viewport.set_margins(height, self.views.height() + _MARGIN_PX)
 
     def _fit_volume(self) -> None:

@@ -1,4 +1,4 @@
-"""Small panels of the View page: notice, people at the frame, capture volume, evaluation."""
+"""Small panels of the View page: notice, people at the frame, capture volume."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ import math
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QScrollArea, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QWidget
 
-from studio.icons import icon
-from studio.pages.view.summary import EvaluationSummary, PersonState
+from studio.pages.view.summary import PersonState
 from studio.shell.updating import UPDATE_TIP
 from studio.state.volume import VolumeState
 from studio.theme import GRID_PX, current_theme
 from studio.viewport.layers.volume import SHOW_VOLUME
 from studio.volume.editor import VolumeEditor
 from studio.widgets.buttons import button
-from studio.widgets.card import Card, clear_layout
-from studio.widgets.elided import ElidedLabel
+from studio.widgets.card import Card
 from studio.widgets.icon_label import IconLabel
 from studio.widgets.label_plate import paint_label_plate
 from studio.widgets.text import make_label
@@ -156,86 +154,6 @@ class VolumePanel(Card):
     def _unfold(self, expanded: bool) -> None:
         self.editor.set_expanded(expanded)
         self.fit(self._max_height_px)
-
-
-class EvaluationCard(Card):
-    """Evaluation of the take: the verdict in one line; unfolded, all of it and a table with a column per method.
-
-    In a small window, the verdict stays in one line, with all of it as its tip.
-    """
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("Evaluation on held-out frames", parent=parent)
-        self.heading.hide()
-        self.fold = QToolButton()
-        self.fold.setCheckable(True)
-        self.fold.setToolTip("Show the metrics")
-        self.fold.setAccessibleName("Show the metrics")
-        self.fold.setIcon(icon("chevron-down"))
-        self.fold.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.fold.toggled.connect(self._unfold)
-        self._line = ElidedLabel("small")
-        self._verdict = make_label("", "small")
-        self._verdict.hide()
-        head = QHBoxLayout()
-        head.addWidget(self._line, 1)
-        head.addWidget(self._verdict, 1)
-        head.addWidget(self.fold, 0, Qt.AlignmentFlag.AlignTop)
-        self.body.addLayout(head)
-        self._holder = QWidget()
-        self._table = QVBoxLayout(self._holder)
-        self._table.setContentsMargins(0, 0, 0, 0)
-        self._holder.hide()
-        self.body.addWidget(self._holder)
-        self._summary: EvaluationSummary | None = None
-        self._small = False
-        self.hide()
-
-    @property
-    def verdict(self) -> str:
-        """Verdict shown."""
-        return self._verdict.text()
-
-    def set_small(self, small: bool) -> None:
-        """Fit into a small window, or no longer."""
-        if small != self._small:
-            self._small = small
-            self._unfold(self.fold.isChecked())
-
-    def _unfold(self, expanded: bool) -> None:
-        for widget in (self._holder, self.heading):
-            widget.setVisible(expanded)
-        self._verdict.setVisible(expanded and not self._small)
-        self._line.setVisible(not expanded or self._small)
-
-    def show_summary(self, summary: EvaluationSummary | None) -> None:
-        """Show a summary; without one, hide the card."""
-        self.setVisible(summary is not None)
-        if summary == self._summary or summary is None:
-            return
-        self._summary = summary
-        clear_layout(self._table)
-        holder = QWidget()
-        grid = QGridLayout(holder)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setHorizontalSpacing(2 * GRID_PX)
-        grid.setVerticalSpacing(4)
-        grid.setColumnStretch(0, 1)
-        for column, method in enumerate(summary.methods, 1):
-            grid.addWidget(_heading(method), 0, column, Qt.AlignmentFlag.AlignBottom)
-        for row, (title, *cells) in enumerate(summary.rows, 1):
-            grid.addWidget(make_label(title, "muted", wrap=False), row, 0)
-            for column, cell in enumerate(cells, 1):
-                grid.addWidget(make_label(cell, "strong", wrap=False), row, column, Qt.AlignmentFlag.AlignRight)
-        self._table.addWidget(holder)
-        self._verdict.setText(summary.verdict)
-        self._line.setText(summary.verdict)
-
-
-def _heading(text: str) -> QLabel:
-    label = make_label(text, "overline", wrap=False)
-    label.setAlignment(Qt.AlignmentFlag.AlignRight)
-    return label
 
 
 class NoticeBar(QFrame):

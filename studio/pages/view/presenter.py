@@ -20,12 +20,13 @@ from core.session.naming import fitted_result
 from core.session.volume import ActiveVolume
 from core.types import Camera, CameraRig, CaptureVolume, Pose3DSequence
 from core.types.arrays import F64, U8
+from studio.pages.view.evaluation.summary import EvaluationSummary, read_evaluation
 from studio.pages.view.joints.picking import Pin, PinnedCurve
 from studio.pages.view.joints.series import JointMotions
 from studio.pages.view.options import SHOW_DETECTIONS, SHOW_VIDEO_BODIES, SHOW_VIDEO_FLOOR, VIDEO_OPTIONS, joint_colours
 from studio.pages.view.overlays import DetectionReader, VolumeLines, skeletons_px
 from studio.pages.view.results import Notice, ResultReader, RigAccuracy, frames_held_out
-from studio.pages.view.summary import EvaluationSummary, PeopleSummary, PersonState, read_evaluation
+from studio.pages.view.summary import PeopleSummary, PersonState
 from studio.state.app_state import AppState
 from studio.state.results import result_title
 from studio.theme import Theme

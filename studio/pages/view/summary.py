@@ -1,22 +1,16 @@
-"""Summary of a result: presence, confidence and speed of people, and the metrics of the evaluation."""
+"""Summary of a result: presence, confidence and speed of people."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.files import read_json
 from core.rendering.skeleton_geometry import person_centres_mm
-from core.session import Session, Take
-from core.session.inputs import outdated_evaluation
 from core.types import Pose3DSequence
 from core.types.arrays import F64
-from studio.state.results import method_heading
 from studio.viewport.scene_data import nearest_frames
 from studio.widgets.playback.timeline_bar import Track
 
@@ -111,77 +105,3 @@ def speeds_m_s(path_mm: F64, time_s: F64) -> F64:
     after = np.minimum(np.arange(count) + reach, count - 1)
     distance_m = np.linalg.norm(path_mm[after] - path_mm[before], axis=-1) / 1000
     return np.asarray(distance_m / (time_s[after] - time_s[before])[:, None])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationSummary:
-    """Metrics of the evaluation of a take, ready to show.
-
-    Attributes:
-        methods: Column headings.
-        rows: Name of a metric, then one cell per method.
-        verdict: Verdict in one sentence, and one about bodies if there are any.
-    """
-
-    methods: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    verdict: str
-
-
-_TRUTH_ROWS = (
-    ("Error to truth, mean", "mpjpe_mm", "{:.1f} mm"),
-    ("… missing joints included", "mpjpe_all_mm", "{:.1f} mm"),
-)
-_TRUTH_KEYS = {key for _, key, _ in _TRUTH_ROWS}
-_ROWS = (
-    ("Observed joints found", "covered", "{:.0%}"),
-    ("Error over all joints, mean", "loco_percent_height_all", "{:.1f} %"),
-    ("Leave-one-camera-out, median", "loco_px_median", "{:.1f} px"),
-    ("… relative to height", "loco_percent_height", "{:.2f} %"),
-    ("Reprojection, median", "reprojection_px_median", "{:.1f} px"),
-    ("Frames with two or more people", "frames_with_two_or_more", "{:.0f}"),
-    ("Identity switches", "identity_switches", "{:.0f}"),
-)
-
-
-def evaluation_summary(report: Mapping[str, Any]) -> EvaluationSummary | None:
-    """Summarize `report.json`, or return None if it holds no metrics. Rows without any value are omitted."""
-    methods = report.get("methods")
-    if not isinstance(methods, Mapping) or not all(isinstance(m, Mapping) for m in methods.values()) or not methods:
-        return None
-    rows = []
-    truth = report.get("truth")
-    truth = truth if isinstance(truth, Mapping) else {}
-    scored = [truth.get("methods", {}).get(name, {}) for name in methods]
-    for title, key, form in (*_TRUTH_ROWS, *_ROWS):
-        values = [method.get(key) for method in (scored if key in _TRUTH_KEYS else methods.values())]
-        if any(_is_number(value) for value in values):
-            rows.append((title, *(form.format(value) if _is_number(value) else "–" for value in values)))
-    bodies = report.get("bodies")
-    of_bodies = bodies.values() if isinstance(bodies, Mapping) else ()
-    verdicts = [source.get("verdict") for source in (truth, report, *of_bodies) if isinstance(source, Mapping)]
-    return EvaluationSummary(
-        methods=tuple(method_heading(str(name)) for name in methods),
-        rows=tuple(rows),
-        verdict=" ".join(verdict for verdict in verdicts if isinstance(verdict, str)),
-    )
-
-
-def read_evaluation(session: Session, take: Take) -> EvaluationSummary | None:
-    """Return the summary of the newest evaluation of a take, which says so if it is out of date; None without any.
-
-    Raises:
-        CoreError: The report is damaged.
-    """
-    if not take.layout.report.is_file():
-        return None
-    report = read_json(take.layout.report)
-    summary = evaluation_summary(report) if isinstance(report, Mapping) else None
-    outdated = outdated_evaluation(session, take) if summary is not None else ""
-    if summary is None or not outdated:
-        return summary
-    return replace(summary, verdict=f"Out of date: {outdated} {summary.verdict}")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

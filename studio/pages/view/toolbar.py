@@ -62,7 +62,7 @@ class ViewToolbar(QFrame):
         row.setContentsMargins(10, 6, 8, 6)
         row.setSpacing(4)
         # Names of results are long, names of people short.
-        choices = (("Result", self.result, 8), ("Compare", self.compare, 8), ("Follow", self.follow, 5))
+        choices = (("Result", self.result, 10), ("Compare", self.compare, 8), ("Follow", self.follow, 4))
         for text, combo, stretch in choices:
             row.addWidget(make_label(text, "small", wrap=False))
             row.addSpacing(2)
@@ -258,7 +258,7 @@ def _combo(tip: str) -> Choice:
     combo.setSizeAdjustPolicy(Choice.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     combo.setMinimumContentsLength(5)
     combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-    combo.setMaximumWidth(190)
+    combo.setMaximumWidth(260)
     combo.view().setTextElideMode(Qt.TextElideMode.ElideNone)
     return combo
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from PySide6.QtCore import QRect
 
 from core.types import Camera
 from studio.pages.view.divider import Divider, NamePlate
@@ -24,7 +26,7 @@ class ViewModes:
         presenter: Content of the page.
         viewport: The 3D view.
         strip: Buttons for the views.
-        divider: The dividing line.
+        dividers: Dividing lines, one for each column of the four views; one view has the first.
         panes: Camera images, of which one is drawn behind the view through its camera.
         compared: Scene of the compared result.
     """
@@ -34,21 +36,23 @@ class ViewModes:
         presenter: ViewPresenter,
         viewport: Viewport,
         strip: ViewStrip,
-        divider: Divider,
+        dividers: Sequence[Divider],
         panes: VideoPanes,
         compared: SceneSource,
     ) -> None:
         self._presenter, self._viewport, self._strip = presenter, viewport, strip
-        self._divider, self._panes, self._compared = divider, panes, compared
+        self._dividers, self._panes, self._compared = tuple(dividers), panes, compared
         self._wipe = False
         self._camera: Camera | None = None
+        self._taken = QRect()
         names = {name: text for name, text, _ in VIEWS}
         self._plates = [NamePlate(viewport) for _ in FOUR_VIEWS]
         self._names = [names[name] for name in FOUR_VIEWS]
         strip.view_selected.connect(self.show_view)
         strip.four_selected.connect(self.show_four)
         strip.camera_selected.connect(self.look_through)
-        divider.moved.connect(viewport.set_wipe_share)
+        for divider in dividers:
+            divider.moved.connect(self._move_lines)
 
     def refresh(self) -> None:
         """Follow another result, other cameras or another comparison."""
@@ -59,9 +63,16 @@ class ViewModes:
             self.look_through(name)
         self._show_wipe()
 
+    def keep_clear(self, taken: QRect) -> None:
+        """Keep the names of results off an area of the 3D view."""
+        self._taken = taken
+        self.place()
+
     def place(self) -> None:
-        """Put the line and the names of the views to their places in the 3D view."""
-        self._divider.place()
+        """Put the lines and the names of the views to their places in the 3D view."""
+        below = self._plates[0].geometry().bottom() + 1 if self._viewport.four else 0
+        for divider, column in zip(self._dividers, self._viewport.columns, strict=False):
+            divider.place(column, below, self._taken)
         width, height = self._viewport.width(), self._viewport.height()
         for index, plate in enumerate(self._plates):
             plate.move(index % 2 * width // 2 + GRID_PX, index // 2 * height // 2 + GRID_PX)
@@ -97,11 +108,20 @@ class ViewModes:
         for plate, name in zip(self._plates, self._names, strict=True):
             plate.show_text(name if self._viewport.four else "")
         presenter = self._presenter
-        one_view = not self._viewport.four and not presenter.options.through
-        presenter.wipe = self._wipe and presenter.has_comparison and one_view and self._viewport.has_gl
-        names = (presenter.title(presenter.result), presenter.title(presenter.comparison))
-        self._divider.show_names(*(names if presenter.wipe else ("", "")))
+        presenter.wipe = (
+            self._wipe and presenter.has_comparison and not presenter.options.through and self._viewport.has_gl
+        )
+        first, second = self._dividers
+        first.show_names(presenter.title(presenter.result), presenter.title(presenter.comparison))
+        first.setVisible(presenter.wipe)
+        second.setVisible(presenter.wipe and self._viewport.four)
         self._viewport.set_wiped_source(self._compared if presenter.wipe else None)
+        self.place()
+
+    def _move_lines(self, share: float) -> None:
+        for divider in self._dividers:
+            divider.share = share
+        self._viewport.set_wipe_share(share)
         self.place()
 
     def _leave_camera(self) -> None:

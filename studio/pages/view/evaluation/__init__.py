@@ -1,0 +1,1 @@
+"""Evaluation of a take beside its videos."""
