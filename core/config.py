@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import re
 import types
 import typing
@@ -162,6 +163,8 @@ def _coerce(hint: Any, value: Any, where: str, default: Any = None) -> Any:
             raise _wrong(where, "a mapping", value)
         return dict(value)
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise _wrong(where, "a number", value)
         return float(value)
     if hint is float and isinstance(value, str) and _EXPONENT.fullmatch(value):
         return float(value)  # YAML 1.1 reads 1e-4 as a string

@@ -58,8 +58,15 @@ def ensure(extras: Iterable[str] = (), *, window: bool, virtual_display: bool = 
         Path of the environment's Python.
 
     Raises:
-        SetupError: The environment cannot be created.
+        SetupError: The environment cannot be created, or Ctrl-C was pressed.
     """
+    try:
+        return _ensure(set(extras), window=window, virtual_display=virtual_display)
+    except KeyboardInterrupt:
+        raise SetupError("Stopped. Run the script again: it goes on with what is missing.") from None
+
+
+def _ensure(extras: set[str], *, window: bool, virtual_display: bool) -> Path:
     base = _supported_python()
     _install_system_packages(_missing_system_packages(base, window=window, virtual_display=virtual_display))
     python = _VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -68,7 +75,7 @@ def ensure(extras: Iterable[str] = (), *, window: bool, virtual_display: bool = 
             shutil.rmtree(_VENV)
         print(f"Creating the environment {_VENV.name} with Python {_version(base)}.", flush=True)
         _checked([base, "-m", "venv", str(_VENV)], "The environment could not be created.")
-    _install_packages(python, set(extras))
+    _install_packages(python, extras)
     return python
 
 

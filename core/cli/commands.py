@@ -200,7 +200,7 @@ def _run_job(
     wait_without_spinning()
     with _logging_to(run.log), JobView(errors) as view, _stopping_on_signals(errors) as stop:
         ended = run_job(run.root, spec.verb, work, stopped=stop.is_set, listen=view.listen)
-    print_outcome(ended, run, out, errors, trace=arguments.trace)
+    print_outcome(ended, run, out, errors, trace=arguments.trace, said=view.said)
     return 0 if isinstance(ended, Finished) else 130 if isinstance(ended, Cancelled) else 1
 
 

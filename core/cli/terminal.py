@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -34,6 +35,8 @@ class JobView:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self.said: set[str] = set()
+        """Texts of the notes that were printed."""
         self._metrics: dict[str, float] = {}
         self._line: tuple[str, float] = ("", float("-inf"))
         self._task: TaskID | None = None
@@ -64,8 +67,10 @@ class JobView:
                 self._metrics.pop(event.name, None)
                 self._metrics[event.name] = event.value
             case Noted():
+                self.said.add(event.text)
                 style = "yellow" if event.level == "warning" else "default"
-                self._console.print(escape(event.text), style=style, highlight=False)
+                # Not wrapped, so that commands and paths can be copied.
+                self._console.print(escape(event.text), style=style, highlight=False, soft_wrap=True)
             case _:
                 pass
 
@@ -92,14 +97,26 @@ class JobView:
         )
 
 
-def print_outcome(ended: Ended, run: RunLayout, out: Console, errors: Console, *, trace: bool) -> None:
-    """Print the outcome of a job: the result to `out`, an error with its remedy to `errors`."""
+def print_outcome(
+    ended: Ended, run: RunLayout, out: Console, errors: Console, *, trace: bool, said: Collection[str] = ()
+) -> None:
+    """Print the outcome of a job.
+
+    Args:
+        ended: Outcome.
+        run: Folder of the job.
+        out: Receives the result.
+        errors: Receives an error with its remedy.
+        trace: Print the traceback of an unexpected error.
+        said: Notes that were printed; on a terminal the result does not repeat them.
+    """
     match ended:
         case Finished():
-            print_result(ended.result, out)
+            print_result(ended.result, out, said if out.is_terminal and errors.is_terminal else ())
         case Cancelled():
+            session = shlex.quote(str(run.root.parent.parent))
             errors.print(
-                f"Stopped. Finished parts are kept: 'selfpose resume SESSION {run.name}' continues the job.",
+                f"Stopped. Finished parts are kept: 'selfpose resume {session} {run.name}' continues the job.",
                 highlight=False,
                 soft_wrap=True,
             )
@@ -115,14 +132,25 @@ def print_error(message: str, hint: str, errors: Console) -> None:
     errors.print(f"[bold red]{escape(message)}[/]\n{escape(hint)}", highlight=False, soft_wrap=True)
 
 
-def print_result(result: Mapping[str, Any], out: Console) -> None:
-    """Print the result of a job: names and values, and the metrics of an evaluation as a table."""
+def print_result(result: Mapping[str, Any], out: Console, said: Collection[str] = ()) -> None:
+    """Print the result of a job: names and values, and the metrics of an evaluation as a table.
+
+    Args:
+        result: Result.
+        out: Receives the text.
+        said: Lines that are left out.
+    """
     if "table" in result:
         print_table(result, out)
         return
     report = result.get("report", result)
     evaluated = isinstance(report, Mapping) and "methods" in report
     rest = {k: v for k, v in result.items() if k != "report"} if report is not result else {} if evaluated else result
+    rest = {
+        name: [v for v in value if format_value(v) not in said] if isinstance(value, list) else value
+        for name, value in rest.items()
+    }
+    rest = {name: value for name, value in rest.items() if value is not None and value != "" and value != []}
     width = max((len(format_key(name)) for name in rest), default=0) + 1
     for name, value in rest.items():
         lines = value if isinstance(value, list) and len(format_value(value)) > _MAX_LINE else [value]
@@ -179,7 +207,7 @@ def format_key(name: str) -> str:
     """Return a key as a label: "loco_px_median" becomes "LOCO median (px)"."""
     words = name.split("_")
     units = [word for word in words if word in _UNITS]
-    text = " ".join(_ACRONYMS.get(word, word) for word in words if word not in units)
+    text = " ".join(_ACRONYMS.get(word, word) for word in words if word not in units and word != "n")
     return f"{text[:1].upper()}{text[1:]}" + (f" ({', '.join(units)})" if units else "")
 
 

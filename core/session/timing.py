@@ -164,13 +164,13 @@ def _notes(
         times, index = times_s[name], timeline.frame_index[:, v]
         beyond = int((times > end + period / 2).sum())
         if beyond:
-            notes.append(
-                f"{name}: the last {beyond} images are not used; it ran {times[-1] - end:.2f} s longer than the others."
-            )
+            unused = f"last {beyond} images are" if beyond > 1 else "last image is"
+            notes.append(f"{name}: the {unused} not used; it ran {times[-1] - end:.2f} s longer than the others.")
         running = frames <= times[-1] + period / 2
         early = int((~running).sum())
         if early:
-            notes.append(f"{name} stops {end - times[-1]:.2f} s before the end: missing in {early} frames.")
+            frames_text = f"{early} frames" if early > 1 else "1 frame"
+            notes.append(f"{name} stops {end - times[-1]:.2f} s before the end: missing in {frames_text}.")
         if abs(fps[name] - rate) > 0.005 * rate:
             notes.append(f"{name} has {fps[name]:.4g} fps; the take has {rate:.4g} fps.")
         intervals = np.diff(times)

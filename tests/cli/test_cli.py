@@ -286,7 +286,7 @@ def test_interrupting_stops_cleanly_and_resume_goes_on(tmp_path: Path, counting_
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert f"selfpose resume SESSION {run.name}" in errors and "Traceback" not in errors
+    assert f"selfpose resume {run.root.parent.parent} {run.name}" in errors and "Traceback" not in errors
     assert Job(run.root).wait(5) == "cancelled"
     counter.write_text("9999")
     done = subprocess.run(

@@ -404,3 +404,6 @@ def test_missing_file_and_unknown_format(tmp_path: Path) -> None:
         read_rig(path, format="anipos")
     with pytest.raises(CoreError, match=r"a\.toml"):
         read_rig(path, format="qca")
+    (tmp_path / "rig.npz").write_bytes(b"PK\x03\x04\xff\xfe")
+    with pytest.raises(CoreError, match=r"rig\.npz is not a rig file of a known format"):
+        read_rig(tmp_path / "rig.npz")

@@ -36,7 +36,6 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     module = script("_environment", monkeypatch)
     for name in ("pyproject.toml", "requirements.lock"):
         (tmp_path / name).write_text(f"# {name}\n")
-    (tmp_path / ".venv").mkdir()
     monkeypatch.setattr(module, "REPOSITORY", tmp_path)
     monkeypatch.setattr(module, "_VENV", tmp_path / ".venv")
     monkeypatch.setattr(module, "_STAMP", tmp_path / ".venv" / "stamp.json")
@@ -74,6 +73,18 @@ def test_a_failed_installation_is_tried_again(environment: ModuleType, monkeypat
     for _ in range(2):
         with pytest.raises(environment.SetupError, match="network"):
             environment._install_packages(Path(sys.executable), set())
+
+
+def test_an_interrupted_installation_says_how_to_go_on(
+    environment: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(environment, "_works", lambda python: True)
+    endless = [sys.executable, "-c", "import os, signal; os.kill(os.getppid(), signal.SIGINT); input()"]
+    checked = environment._checked
+    monkeypatch.setattr(environment, "_checked", lambda command, problem: checked(endless, problem))
+    monkeypatch.setattr(environment, "_version", lambda python: "3.11")
+    with pytest.raises(environment.SetupError, match="Run the script again"):
+        environment.ensure(window=False)
 
 
 def test_a_failing_program_shows_its_output(environment: ModuleType) -> None:

@@ -53,7 +53,7 @@ def test_mixed_and_unsupported_images_are_refused(tmp_path: Path) -> None:
             write_video([png[0], other], [0.0, 0.1], 10.0, out, NullReporter())
     for content, words in (
         (b"GIF89a", "neither JPEG nor PNG"),
-        (b"\x89PNG broken", "cannot be read"),
+        (b"\x89PNG broken", "damaged or incomplete"),
         (b"", "neither"),
     ):
         (tmp_path / "x.png").write_bytes(content)

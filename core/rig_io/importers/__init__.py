@@ -234,4 +234,9 @@ def _recognised(path: Path) -> RigImporter | None:
 def _content(path: Path) -> str:
     if path.is_dir() or path.suffix.lower() == ".bin":
         return ""
-    return read_text(path, MAX_RIG_BYTES)
+    try:
+        return read_text(path, MAX_RIG_BYTES)
+    except CoreError:
+        if path.suffix.lower() in rig_suffixes():
+            raise
+        return ""  # no text, and not by its name a rig file either

@@ -68,4 +68,4 @@ def _examine(path: Path) -> tuple[str, tuple[int, int], str]:
             stream = container.streams.video[0]
             return codec, (stream.width, stream.height), str(stream.format.name)
     except (OSError, IndexError, AttributeError, av.FFmpegError) as error:
-        raise CoreError(f"{path.name} cannot be read as an image: {error}.", _REMEDY) from error
+        raise CoreError(f"{path.name} is damaged or incomplete.", "Copy it again, or leave it out.") from error
