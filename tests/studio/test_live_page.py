@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.board.pattern import Board
 from core.body.model import BODY_TO_WORLD
 from core.body.models import registry
 from core.body.models.free import free_body
 from core.body.sequence import BodyMotion
 from core.capture.ring import ImageRing
+from core.capture.sources.demo import demo_rig
 from core.geometry.so3 import log
 from core.live.config import VMC_PORT
 from core.live.stream import LivePeople, PeopleRing
@@ -23,7 +25,7 @@ from core.types.body import BodySequence
 from core.types.skeleton import COCO17
 from studio.main_window import MainWindow
 from studio.pages.live.page import LivePage
-from studio.pages.live.presenter import LiveScene, rate_text
+from studio.pages.live.presenter import LiveScene, lost_text, rate_text, used_text
 from studio.state.live_status import LiveStatus, live_status
 from studio.theme import current_theme
 from studio.viewport.palette import palette
@@ -69,6 +71,12 @@ def test_the_page_says_what_is_missing_and_leads_there(
     for name in ("left", "right"):
         window.state.cameras.remove(name)
     window.state.cameras.add_demo(people=True)
+    assert page.view.stage == "ready" and page.stack.currentIndex() == 1
+    demo_rig(Board(), 4).save(session.layout.rig)  # the same names and image sizes, another room
+    page.refresh()
+    assert page.view.stage == "strangers" and "room of their own" in page.empty.sentence.text()
+    room_rig().subset(["cam02", "cam04"]).save(session.layout.rig)
+    page.refresh()
     assert page.view.stage == "ready" and page.stack.currentIndex() == 1
     assert page.start_button.isVisible() and page.start_button.isEnabled() and not page.stop_button.isVisible()
     assert page.config.vmc_port == 0
@@ -124,6 +132,12 @@ def test_the_scene_follows_the_rings_of_a_recording(tmp_path: Path) -> None:
         assert layers["cameras"].names == ("cam01", "cam02")
         assert layers["cameras"].images[0] is None and (layers["cameras"].images[1] == 77).all()
         assert rate_text(scene.people, 0.0904) == "8 fps, 90 ms · 2 people"
+        lost = dict(values, state="lost", problem="It does not answer. Check its cable.", ring=camera.name)
+        gone = following(people, {"cam02": lost})
+        assert lost_text(gone) == "No images from cam02, which is tried again: It does not answer. Check its cable."
+        assert not lost_text(status) and not used_text(scene.people, gone)
+        scene.attach(gone)
+        assert scene.layers(colours).layers["cameras"].images[1] is None
         assert not scene.poll(now_ns + 10**9)
         assert scene.poll(now_ns + 2 * 10**9) and "skeletons" not in scene.layers(colours).layers
     finally:

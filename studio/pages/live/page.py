@@ -18,9 +18,12 @@ from studio.pages.live.presenter import (
     LiveView,
     all_in_demo_room,
     body_text,
+    fits_demo_room,
     live_view,
+    lost_text,
     rate_text,
     session_rig,
+    take_cameras,
     used_text,
 )
 from studio.state.app_state import AppState
@@ -78,6 +81,11 @@ class LivePage(QWidget):
         return live_view(session_rig(self._state.session), self._cameras.cameras, self._cameras.status, self._wanted)
 
     @property
+    def _footage(self) -> tuple[str, ...]:
+        """Calibrated cameras of the selected take, as cameras that play their videos again and again."""
+        return take_cameras(self._state.take, session_rig(self._state.session))
+
+    @property
     def config(self) -> LiveConfig:
         """Settings of live 3D."""
         return LiveConfig(
@@ -101,6 +109,11 @@ class LivePage(QWidget):
     def try_demo(self) -> None:
         """Run simulated cameras that film people; recording brings their calibration to a session that has none."""
         self._cameras.add_demo(people=True)
+        self.start()
+
+    def play_take(self) -> None:
+        """Play the videos of the selected take as if they were the cameras that it was recorded with."""
+        self._cameras.add(self._footage)
         self.start()
 
     def poll(self) -> None:
@@ -150,7 +163,9 @@ class LivePage(QWidget):
             return
         view = self.view
         rig = session_rig(self._state.session)
-        self.demo.setVisible(view.stage in ("no rig", "no cameras") and not self._cameras.cameras)
+        idle = view.stage in ("no rig", "no cameras") and not self._cameras.cameras
+        self.demo.setVisible(idle and fits_demo_room(rig))
+        self.play.setVisible(view.stage == "no cameras" and bool(self._footage))
         self.calibrate.setVisible(view.stage in ("no rig", "strangers"))
         self.record.setVisible(view.stage in ("no cameras", "strangers"))
         blocked = view.stage in ("no rig", "no cameras", "strangers")
@@ -231,9 +246,13 @@ class LivePage(QWidget):
         self.calibrate.clicked.connect(lambda: self._state.page_requested.emit("calibrate", ""))
         self.record = button("Cameras", "normal", "record", "Add or rename cameras on the Record page")
         self.record.clicked.connect(lambda: self._state.page_requested.emit("record", ""))
+        self.play = button(
+            "Play the take", "normal", "play", "The videos of the selected take, as if its cameras ran now"
+        )
+        self.play.clicked.connect(self.play_take)
         self.demo = button("Demo: people", "normal", "person", _DEMO_TIP)
         self.demo.clicked.connect(self.try_demo)
-        self.empty = EmptyState("person", "", "", self.calibrate, self.record, self.demo)
+        self.empty = EmptyState("person", "", "", self.calibrate, self.record, self.play, self.demo)
         self.stack = QStackedWidget()
         self.stack.addWidget(self.empty)
         self.stack.addWidget(content)
@@ -259,7 +278,7 @@ class LivePage(QWidget):
     def _show_notice(self, view: LiveView) -> None:
         """Show why live 3D has ended, or why people are not as they were asked for."""
         status = self._cameras.status
-        text = f"{view.heading}. {view.text}" if view.stage == "failed" else ""
+        text = f"{view.heading}. {view.text}" if view.stage == "failed" else lost_text(status)
         if not text:
             problem = (status.people.body_problem if status is not None else "") or self.scene.body_problem
             text = body_text(problem, wanted=self.bodies.isChecked(), vmc=self.vmc.isChecked())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,7 +17,7 @@ from core.capture.source import parse_camera
 from core.capture.sources.demo import room_camera_name
 from core.errors import CoreError
 from core.live.stream import LivePeople, PeopleReader
-from core.session import Session
+from core.session import Session, Take
 from core.types.arrays import U8
 from core.types.body import BodySequence
 from core.types.camera import CameraRig
@@ -33,8 +33,9 @@ from studio.viewport.scene import SceneLayers, build_scene_layers
 from studio.viewport.scene_data import SceneData
 
 Stage = Literal["no rig", "no cameras", "strangers", "ready", "starting", "running", "failed"]
-_STALE_S = 1.5  # people are no longer drawn when no newer ones come for this long
+_STALE_S = 1.5  # people are no longer drawn when no newer ones come for this long, or for three results
 _RETRY_S = 2.0  # until a body model that could not be loaded is tried again
+_SAME_RIG = 0.1  # spread of relative distances between the cameras of one room
 _IMAGE_STEP = 2  # images in the frusta have every second pixel
 
 
@@ -94,15 +95,44 @@ def live_view(rig: CameraRig | None, cameras: tuple[str, ...], status: LiveStatu
         return LiveView("no rig", "Calibrate first", text)
     if not cameras:
         return LiveView("no cameras", "No cameras yet", "Add the cameras of the calibration on the Record page.")
+    if all_in_demo_room(cameras) and not fits_demo_room(rig):
+        text = "The simulated cameras film people in a room of their own. Use the session's cameras, or a new session."
+        return LiveView("strangers", "The calibration is not that of the demo room", text)
     if len(set(names) & set(rig.names)) < 2:
         text = f"In use are {', '.join(names)}; calibrated are {', '.join(rig.names)}. Give them the same names."
         return LiveView("strangers", "The cameras are not those of the calibration", text)
     return LiveView("starting" if wanted else "ready")
 
 
+def take_cameras(take: Take | None, rig: CameraRig | None) -> tuple[str, ...]:
+    """Return the calibrated cameras of a take of people, each as one that plays its video again and again."""
+    if take is None or rig is None or take.manifest.kind != "motion":
+        return ()
+    names = [name for name in take.cameras if name in rig.names]
+    return tuple(f"{name}={take.video_path(name)}?loop" for name in names) if len(names) > 1 else ()
+
+
 def all_in_demo_room(cameras: tuple[str, ...]) -> bool:
     """Return whether all cameras are simulated ones that film people: recording brings their exact calibration."""
     return bool(cameras) and all(room_camera_name(parse_camera(one)[1]) for one in cameras)
+
+
+def fits_demo_room(rig: CameraRig | None) -> bool:
+    """Return whether a calibration is that of the demo room: its cameras stand as they do there, up to scale."""
+    if rig is None:
+        return True
+    from core.synthetic.rendering.scene import room_rig
+
+    room = room_rig()
+    names = [name for name in rig.names if name in room.names]
+    if len(names) < 2:
+        return False
+    ours, theirs = (np.array([r[name].centre_mm for name in names]) for r in (rig, room))
+    ours, theirs = (
+        np.linalg.norm(one[:, None] - one, axis=-1)[np.triu_indices(len(names), 1)] for one in (ours, theirs)
+    )
+    ratio = ours / theirs
+    return bool(np.ptp(ratio) < _SAME_RIG * np.median(ratio))
 
 
 class LiveScene:
@@ -144,7 +174,8 @@ class LiveScene:
         if ring and self._reader is None:
             with contextlib.suppress(CoreError):  # it has just ended
                 self._reader = ring, PeopleReader(ring)
-        cameras = {} if status is None else {n: c.ring for n, c in status.cameras.items() if c.ring}
+        running = {} if status is None else {n: c for n, c in status.cameras.items() if c.phase == "running"}
+        cameras = {n: c.ring for n, c in running.items() if c.ring}
         for name in [n for n, (ring, _) in self._rings.items() if cameras.get(n) != ring]:
             self._rings.pop(name)[1].close()
             self._images.pop(name, None)
@@ -157,7 +188,8 @@ class LiveScene:
         """Read the newest people, and the images at their time; return whether there is something else to draw."""
         newest = self._reader[1].newest() if self._reader is not None else None
         if newest is None:
-            stale = self.people is not None and now_ns - self._received_ns > _STALE_S * 1e9
+            shown_s = _STALE_S if self.people is None or not self.people.fps else max(_STALE_S, 3 / self.people.fps)
+            stale = self.people is not None and now_ns - self._received_ns > shown_s * 1e9
             self.people = None if stale else self.people
             return stale
         self.people, self._received_ns = newest, now_ns
@@ -236,8 +268,19 @@ def used_text(people: LivePeople | None, status: LiveStatus | None) -> str:
     """Return which running cameras the people were not seen with; empty if all were used."""
     if people is None or status is None:
         return ""
-    unused: Mapping[str, object] = {n: c for n, c in status.cameras.items() if n not in people.cameras}
+    unused = [n for n, c in status.cameras.items() if c.phase == "running" and n not in people.cameras]
     return f"Not used: {', '.join(unused)}" if unused else ""
+
+
+def lost_text(status: LiveStatus | None) -> str:
+    """Return which cameras send no images, and why; empty if all do."""
+    lost = {n: c.problem for n, c in status.cameras.items() if c.phase == "lost"} if status is not None else {}
+    if not lost:
+        return ""
+    several = len(lost) > 1
+    text = f"No images from {', '.join(lost)}, which {'are' if several else 'is'} tried again"
+    first, problem = next(iter(lost.items()))
+    return f"{text}. {first}: {problem}" if several else f"{text}: {problem}"
 
 
 def body_text(problem: str, *, wanted: bool, vmc: bool) -> str:
