@@ -18,7 +18,7 @@ from core.progress import Reporter
 from core.session import Session
 
 _END_S = 20.0
-_NO_FACTS = {"ring": "", "fps": 0.0, "latency_ms": 0, "people": 0, "problem": "", "body_problem": ""}
+_NO_FACTS = {"ring": "", "fps": 0.0, "latency_ms": 0, "people": 0, "problem": "", "body_problem": "", "disagreeing": ()}
 
 
 class LiveSwitch:
@@ -45,8 +45,8 @@ class LiveSwitch:
     def facts(self) -> dict[str, Any]:
         """Facts about the people.
 
-        `ring`, `fps`, `latency_ms`, number of `people`, the `problem` that has ended live 3D, and the `body_problem`
-        for which no bodies are fitted.
+        `ring`, `fps`, `latency_ms`, number of `people`, the `problem` that has ended live 3D, the `body_problem` for
+        which no bodies are fitted, and cameras that see people elsewhere than the others (`disagreeing`).
         """
         return dict(_NO_FACTS) if self._process is None else self._process.facts
 

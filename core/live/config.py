@@ -8,6 +8,8 @@ from core.errors import CoreError
 
 VMC_PORT = 39539
 """UDP port on which programs receive the VMC protocol by default."""
+ELSEWHERE = "people are elsewhere than the other cameras see them. Calibrate again if a camera was moved."
+"""Sentence on cameras that disagree with the others, after their names."""
 INPUT_SIZES_PX = (256, 384, 512)
 """Input sizes to choose from by speed; the middle one comes first."""
 

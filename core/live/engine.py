@@ -13,6 +13,7 @@ import numpy as np
 
 from core.body.model import BodyModel
 from core.body.models.registry import load_body_model
+from core.live.agreement import CameraAgreement
 from core.live.bodies import LiveBodies
 from core.live.config import INPUT_SIZES_PX, LiveConfig
 from core.live.stream import LivePeople
@@ -59,6 +60,10 @@ class LiveEngine:
         self._common = CommonTime(rig, self._estimator.skeleton)
         self._method, self.skeleton = _method(rig, config, session, tracking, self._estimator.skeleton)
         self._people = _LiveTracks(self.skeleton, tracking, smooth=config.smooth)
+        # Networks may have another joint set than the detections.
+        self._agreement = CameraAgreement(rig) if self.skeleton == self._estimator.skeleton else None
+        self.disagreeing: tuple[str, ...] = ()
+        """Cameras that see people elsewhere than the others do."""
         self.body_model: BodyModel | None = None
         self._bodies: LiveBodies | None = None
         self._done_ns: deque[int] = deque(maxlen=_RATE_RESULTS)
@@ -88,6 +93,9 @@ class LiveEngine:
         if found is None:
             return None
         frame = self._method.update(found.time_ns / 1e9, found.poses2d)
+        if self._agreement is not None:
+            people_mm = frame.xyz_mm[frame.ids > 0]
+            self.disagreeing = self._agreement.update(frame.time_s, found.cameras, found.poses2d, people_mm)
         ids, xyz_mm, score = self._people.update(frame)
         bodies = self._bodies.update(found.time_ns / 1e9, ids, xyz_mm) if self._bodies is not None else None
         better_px = self._size.after(time.monotonic() - begin_s) if self._size is not None else 0

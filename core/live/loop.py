@@ -11,7 +11,7 @@ from typing import Any
 
 from core.capture.ring import ImageRingReader
 from core.errors import CoreError
-from core.live.config import LiveConfig
+from core.live.config import ELSEWHERE, LiveConfig
 from core.live.engine import LiveEngine
 from core.live.stream import LivePeople, PeopleRing
 from core.live.views import LiveImage, live_rig
@@ -88,7 +88,7 @@ class LiveLoop:
         session: Folder of the session.
         config: Settings.
         say: Receives facts: `ring` of the people, once; `fps`, `latency_ms` and `people` every second; `body_problem`,
-            empty when it is over; `note`.
+            empty when it is over; `disagreeing` cameras; `note`.
 
     Raises:
         CoreError: The session is not calibrated.
@@ -108,6 +108,7 @@ class LiveLoop:
         self._sender: VmcSender | None = None
         self._unsent = False
         self._body_problem, self._tried_s = "", 0.0
+        self._disagreeing: tuple[str, ...] = ()
 
     def configure(self, config: LiveConfig) -> None:
         """Take over the body model and the receiver of other settings; may be called from another thread."""
@@ -211,5 +212,10 @@ class LiveLoop:
             return
         latency_ms = round(1000 * statistics.median(self._latencies_s))
         self._say({"fps": round(people.fps, 1), "latency_ms": latency_ms, "people": len(people.ids)})
+        disagreeing = self._engine.disagreeing if self._engine is not None else ()
+        if disagreeing != self._disagreeing:
+            note = f"{', '.join(disagreeing)}: {ELSEWHERE}" if disagreeing else ""
+            self._say({"disagreeing": disagreeing, "note": note})
+        self._disagreeing = disagreeing
         self._latencies_s.clear()
         self._reported_s = now_s

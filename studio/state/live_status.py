@@ -75,6 +75,7 @@ class PeopleStatus:
         people: Number of people.
         problem: Reason why it has ended; empty while it runs.
         body_problem: Reason why no bodies are fitted; empty if they are, or are not wanted.
+        disagreeing: Cameras that see people elsewhere than the others do.
     """
 
     ring: str = ""
@@ -83,6 +84,7 @@ class PeopleStatus:
     people: int = 0
     problem: str = ""
     body_problem: str = ""
+    disagreeing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -6,6 +6,7 @@ import time
 import cv2
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from core.board.pattern import Board
 from core.capture.ring import ImageRing
@@ -13,6 +14,7 @@ from core.capture.sources.demo import demo_rig
 from core.errors import CoreError
 from core.files import resource
 from core.jobs.commands import SetLive, send_command
+from core.live.agreement import CameraAgreement
 from core.live.client import LiveProcess
 from core.live.config import LiveConfig
 from core.live.engine import InputSize, LiveEngine
@@ -106,6 +108,25 @@ def test_poses_are_brought_to_a_common_time_with_the_offsets_of_the_cameras():
         common.add(name, TimedPoses(late_ns, late_ns, poses2d[name].select(np.array([30]))))
     found = common.next()
     assert found is not None and found.cameras == rig.names[:3] and not found.poses2d[rig.names[3]].xy_px.size
+
+
+@pytest.mark.parametrize("turned_deg", [0, 5])
+def test_a_camera_that_was_moved_is_named(turned_deg):
+    truth, rig = people.crossing(2, 40, np.random.default_rng(5)), rigs.ring_rig(4)
+    poses2d = observe(rig, truth, 3.0, 0.0, np.random.default_rng(1))
+    R, t_mm = rig[2].pose
+    turn = Rotation.from_euler("y", turned_deg, degrees=True).as_matrix()
+    calibrated = [c.replace(R=turn @ R, t_mm=turn @ t_mm) if c is rig[2] else c for c in rig]  # before it was turned
+    outdated = CameraRig(cameras=tuple(calibrated))
+    method, agreement, nobody = Triangulator().online(outdated, COCO17), *(CameraAgreement(outdated) for _ in range(2))
+    named = []
+    for frame in range(20, 36):
+        now = {name: poses.select(np.array([frame])) for name, poses in poses2d.items()}
+        found = method.update(frame / 3, now)
+        named.append(agreement.update(frame / 3, rig.names, now, found.xyz_mm))
+        nobody.update(frame / 3, rig.names, now, found.xyz_mm[:0])
+    assert named[0] == () and named[-1] == ((rig.names[2],) if turned_deg else ())
+    assert nobody.update(12.1, rig.names, now, found.xyz_mm[:0]) == rig.names
 
 
 def test_the_input_size_follows_the_speed_of_the_machine():

@@ -18,9 +18,9 @@ from studio.pages.live.presenter import (
     LiveView,
     all_in_demo_room,
     body_text,
+    camera_text,
     fits_demo_room,
     live_view,
-    lost_text,
     rate_text,
     session_rig,
     take_cameras,
@@ -278,7 +278,7 @@ class LivePage(QWidget):
     def _show_notice(self, view: LiveView) -> None:
         """Show why live 3D has ended, or why people are not as they were asked for."""
         status = self._cameras.status
-        text = f"{view.heading}. {view.text}" if view.stage == "failed" else lost_text(status)
+        text = f"{view.heading}. {view.text}" if view.stage == "failed" else camera_text(status)
         if not text:
             problem = (status.people.body_problem if status is not None else "") or self.scene.body_problem
             text = body_text(problem, wanted=self.bodies.isChecked(), vmc=self.vmc.isChecked())

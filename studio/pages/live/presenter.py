@@ -16,6 +16,7 @@ from core.capture.ring import ImageRingReader
 from core.capture.source import parse_camera
 from core.capture.sources.demo import room_camera_name
 from core.errors import CoreError
+from core.live.config import ELSEWHERE
 from core.live.stream import LivePeople, PeopleReader
 from core.session import Session, Take
 from core.types.arrays import U8
@@ -270,6 +271,12 @@ def used_text(people: LivePeople | None, status: LiveStatus | None) -> str:
         return ""
     unused = [n for n, c in status.cameras.items() if c.phase == "running" and n not in people.cameras]
     return f"Not used: {', '.join(unused)}" if unused else ""
+
+
+def camera_text(status: LiveStatus | None) -> str:
+    """Return what is wrong with cameras: they send no images, or were moved; empty if all is well."""
+    moved = status.people.disagreeing if status is not None and status.live else ()
+    return lost_text(status) or (f"{', '.join(moved)}: {ELSEWHERE}" if moved else "")
 
 
 def lost_text(status: LiveStatus | None) -> str:

@@ -1,0 +1,87 @@
+"""Cameras that see people elsewhere than the others do: they may have been moved since the calibration.
+
+Legend: P person, D detection in one image, J joint.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from core.geometry.projection import inside, project
+from core.types.arrays import F64
+from core.types.camera import Camera, CameraRig
+from core.types.pose2d import Pose2D
+
+_PERIOD_S = 6.0  # over which a camera is judged
+_EVERY_S = 0.3
+_FEWEST_TIMES, _FEWEST_JOINTS = 8, 8
+# Median distance of the nearest detection, as a share of the person's size in the image. That of calibrated cameras is
+# 0.01 to 0.03 on the sample; a camera that is turned by 3 degrees has 0.09.
+_APART = 0.08
+
+
+class CameraAgreement:
+    """Comparison of the detections of each camera with the people whom all cameras together have found.
+
+    Args:
+        rig: Posed cameras, for images of the size that they send.
+    """
+
+    def __init__(self, rig: CameraRig) -> None:
+        self._rig = rig
+        self._apart: dict[str, deque[tuple[float, float]]] = {camera.name: deque() for camera in rig}
+        self._next_s = -np.inf
+        self._moved: tuple[str, ...] = ()
+
+    def update(
+        self, time_s: float, cameras: Sequence[str], poses2d: Mapping[str, Pose2D], xyz_mm: F64
+    ) -> tuple[str, ...]:
+        """Return the cameras that have seen people elsewhere for some seconds.
+
+        Args:
+            time_s: Time of the people; increases.
+            cameras: Cameras with images at that time.
+            poses2d: Detections by camera.
+            xyz_mm: (P, J, 3) joints in world coordinates, NaN where missing.
+        """
+        if time_s < self._next_s:
+            return self._moved
+        self._next_s = time_s + _EVERY_S
+        seeing = [
+            name for name in cameras if (np.isfinite(poses2d[name].xy_px[0, ..., 0]).sum(-1) >= _FEWEST_JOINTS).any()
+        ]
+        if len(xyz_mm):
+            for name in seeing:
+                apart = _nearest(self._rig[name], poses2d[name], xyz_mm)
+                if apart is not None:
+                    self._apart[name].append((time_s, apart))
+        elif len(seeing) > 1:  # No two of them see the same person in the same place.
+            for name in seeing:
+                self._apart[name].append((time_s, np.inf))
+        moved = []
+        for name, times in self._apart.items():
+            while times and time_s - times[0][0] > _PERIOD_S:
+                times.popleft()
+            if len(times) >= _FEWEST_TIMES and np.median([apart for _, apart in times]) > _APART:
+                moved.append(name)
+        self._moved = tuple(moved)
+        return self._moved
+
+
+def _nearest(camera: Camera, poses: Pose2D, xyz_mm: F64) -> float | None:
+    """Return the distance of the person who is nearest to a detection from it; None if there is nothing to compare.
+
+    The nearest person counts: others may be hidden from this camera.
+    """
+    people, found = project(camera, xyz_mm), poses.xy_px[0]  # (P, J, 2), (D, J, 2)
+    people = people[(inside(camera, people)).sum(-1) >= _FEWEST_JOINTS]
+    if not len(people):
+        return None
+    size = np.nanmax(np.nanmax(people, 1) - np.nanmin(people, 1), -1)
+    gap = np.linalg.norm(people[:, None] - found[None], axis=-1)  # (P, D, J)
+    enough = np.isfinite(gap).sum(-1) >= _FEWEST_JOINTS
+    gap = np.where(enough[..., None], gap, np.inf)
+    return float((np.nanmedian(gap, -1) / size[:, None]).min())
