@@ -65,7 +65,8 @@ class CameraAgreement:
         for name, times in self._apart.items():
             while times and time_s - times[0][0] > _PERIOD_S:
                 times.popleft()
-            if len(times) >= _FEWEST_TIMES and np.median([apart for _, apart in times]) > _APART:
+            enough = len(times) >= _FEWEST_TIMES
+            if np.median([apart for _, apart in times]) > _APART if enough else name in self._moved:
                 moved.append(name)
         self._moved = tuple(moved)
         return self._moved
