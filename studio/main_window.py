@@ -294,6 +294,7 @@ class MainWindow(QMainWindow):
             (state.session_changed, self._session_changed),
             (state.content_changed, self._read_steps),
             (state.jobs.active_changed, self._show_steps),
+            (state.cameras.live_changed, self._show_steps),
             (state.content_changed, self.registry.refresh),
             (state.jobs.active_changed, self.registry.refresh),
         ):

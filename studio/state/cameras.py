@@ -8,7 +8,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from core.board.pattern import Board
 from core.capture.session_cameras import SessionCameras, read_cameras, save_cameras
-from core.capture.source import FoundCamera, discover_cameras, parse_camera
+from core.capture.source import FoundCamera, discover_cameras, is_simulated, parse_camera
 from core.capture.sources.demo import PEOPLE, SCHEME
 from core.capture.sources.files import expand_folders, sample_cameras
 from core.errors import CoreError
@@ -34,13 +34,14 @@ class LiveCameras(QObject):
 
     Args:
         jobs: Jobs of the session.
-        settings: Store of the cameras of the last session, with which a new one begins.
+        settings: Store of the real cameras of the last session, with which a new one begins.
         parent: Owner.
 
     Signals:
         changed: Other cameras are used, or others were found.
         job_changed: The cameras were started or have stopped.
         status_changed: New `LiveStatus` of the running cameras.
+        live_changed: Live 3D was switched on or off while the cameras run.
         warned: Warning of the cameras' job, or why it failed.
         take_made: Name of a take that was recorded and is complete.
         failed: A `CoreError`.
@@ -49,6 +50,7 @@ class LiveCameras(QObject):
     changed = Signal()
     job_changed = Signal()
     status_changed = Signal(object)
+    live_changed = Signal()
     warned = Signal(str)
     take_made = Signal(str)
     failed = Signal(object)
@@ -273,7 +275,9 @@ class LiveCameras(QObject):
             return
         self._cameras = cameras
         try:
-            self._settings.update(cameras=cameras.used)
+            real = tuple(one for one in cameras.used if not is_simulated(parse_camera(one)[1]))
+            if real or not cameras.used:  # what was only tried is no start for the next session
+                self._settings.update(cameras=real)
             if self._session is not None:
                 save_cameras(self._session, cameras)
         except CoreError as error:
@@ -328,8 +332,11 @@ class LiveCameras(QObject):
                     self._before = status
                 elif self._before is not None:
                     status = since(status, self._before)
+                switched = status.live != (self._status is not None and self._status.live)
                 self._status = status
                 self.status_changed.emit(self._status)
+                if switched:
+                    self.live_changed.emit()
                 fresh = [name for name in self._status.takes if name not in self._takes]
                 self._takes = self._status.takes
                 for name in fresh:

@@ -60,6 +60,10 @@ def test_cameras_are_added_kept_and_removed(window: MainWindow, qtbot, tmp_path:
     assert cameras.cameras == ("cam01=http://192.0.2.8/two",)
     window.create_session(tmp_path / "next")
     assert cameras.cameras == ("cam01=http://192.0.2.8/two",)
+    cameras.remove("cam01")
+    cameras.add_demo(people=True)
+    window.create_session(tmp_path / "last")
+    assert not cameras.cameras
 
 
 def test_the_board_is_recorded_live_and_offered_for_calibration(
