@@ -20,7 +20,7 @@ from core.types.rate import frame_rate
 BODIES_SCHEMA = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, kw_only=True, eq=False)
 class BodySequence:
     """Shapes and poses of several people's bodies over a take.
 

@@ -21,7 +21,7 @@ from core.types.skeleton import SKELETONS, Skeleton, skeleton
 POSES_SCHEMA = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, kw_only=True, eq=False)
 class Pose3DSequence:
     """3D joints of several people over a take.
 

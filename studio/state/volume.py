@@ -16,7 +16,7 @@ from core.training.presets import preset
 from core.types import VolumeSettings
 from studio.background import Background
 
-_FEW_TAKES = 4
+_FEW_TAKES, _LITTLE_BYTES = 4, 8 << 20
 _ONE_GESTURE_S = 0.8
 """Changes of one value within this time are undone together, as when a spin box counts up."""
 
@@ -60,7 +60,7 @@ class VolumeState(QObject):
             self.changed.emit()
 
     def current(self) -> ActiveVolume:
-        """Return the current capture volume; one of many takes is derived in the background.
+        """Return the current capture volume; one of many or long takes is derived in the background.
 
         Raises:
             CoreError: There is none, or none yet; the message says why.
@@ -74,11 +74,12 @@ class VolumeState(QObject):
         key = (session.root, takes, self._spacing_mm, tuple(map(_modified_ns, files)))
         if key != self._key or self._cached is None:
             self._key = key
-            if len(takes) <= _FEW_TAKES:
+            if len(takes) <= _FEW_TAKES and sum(map(_size, files)) <= _LITTLE_BYTES:
                 self._cached = _read(session, takes, self._spacing_mm)
             else:
+                people = f"{len(takes)} takes" if len(takes) > 1 else "the people in the take"
                 self._cached = CoreError(
-                    f"The capture volume is being derived from {len(takes)} takes.", "It is shown once it is known."
+                    f"The capture volume is being derived from {people}.", "It is shown once it is known."
                 )
                 self._background.drop()
                 task = partial(_read, session, takes, self._spacing_mm)
@@ -202,6 +203,13 @@ def _read(session: Session, takes: tuple[str, ...] | list[str], spacing_mm: floa
 
 def _baseline(session: Session, take: str) -> Path:
     return session.layout.take(take).poses3d(BASELINE)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _modified_ns(path: Path) -> int:

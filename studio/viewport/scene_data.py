@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +13,7 @@ from core.rendering.skeleton_geometry import person_centres_mm
 from core.types import BodySequence, CameraRig, CaptureVolume, Pose3DSequence, SyntheticRange
 from core.types.arrays import F64, I64
 from core.types.rate import nearest_samples
+from studio.once import once_each
 from studio.viewport.primitives import box_corners
 from studio.viewport.reliability import CameraReliability, reprojection_reliability
 
@@ -112,7 +112,8 @@ class SceneData:
             reliability = reprojection_reliability(rig) if rig is not None else CameraReliability()
         posed = [c for c in rig if c.posed] if rig else []
         centre = np.array([c.centre_mm for c in posed]).reshape(-1, 3)
-        people = _people_box(poses if poses is not None else ghost)
+        shown = poses if poses is not None else ghost
+        people = np.zeros((0, 3)) if shown is None else people_corners_mm(shown)
         depth = _plane_depth(centre, people)
         corner = np.array([_image_plane(c.K, c.size_px, *c.pose, depth) for c in posed]).reshape(-1, 4, 3)
         floor_low_m, floor_high_m = _floor_extent_m(np.concatenate([centre, people]))
@@ -130,7 +131,7 @@ class SceneData:
             reliability=reliability,
             camera_level=np.array([reliability.level.get(c.name, -1) for c in posed], np.int64),
             image_corner_mm=corner,
-            person_centre_mm=np.zeros((0, 0, 3)) if poses is None else person_centres_mm(poses),
+            person_centre_mm=np.zeros((0, 0, 3)) if poses is None else centres_mm(poses),
             floor_low_m=floor_low_m,
             floor_high_m=floor_high_m,
             extent_mm=np.concatenate([centre, corner.reshape(-1, 3), people]),
@@ -151,14 +152,18 @@ def nearest_frames(sequence: Pose3DSequence | BodySequence, time_s: F64) -> I64:
     return nearest_samples(sequence.time_s, time_s, _fps(sequence))
 
 
-@functools.lru_cache(maxsize=4)
+@once_each
 def _fps(sequence: Pose3DSequence | BodySequence) -> float:
     return sequence.fps
 
 
-def _people_box(poses: Pose3DSequence | None) -> F64:
+centres_mm = once_each(person_centres_mm)
+
+
+@once_each
+def people_corners_mm(poses: Pose3DSequence) -> F64:
     """Return the corners (8, 3) of a box around the people, or (0, 3). Percentiles: a stray joint must not widen it."""
-    points = np.zeros((0, 3)) if poses is None else poses.xyz_mm.reshape(-1, 3)
+    points = poses.xyz_mm.reshape(-1, 3)
     points = points[np.isfinite(points).all(-1)]
     if not len(points):
         return np.zeros((0, 3))

@@ -91,7 +91,8 @@ def test_a_result_of_another_calibration_is_not_drawn_as_a_ghost(state: AppState
     presenter = ViewPresenter(state)
     presenter.load_take()
     assert presenter.result == BASELINE and presenter.notice is None
-    presenter.compare_with("fast")
+    state.comparison_name = "fast"
+    presenter.load_result()
     assert len(presenter.overlay(take.cameras[0], 3, palette(DARK)).skeletons) == 1
     assert "not drawn" in presenter.notice.heading
 

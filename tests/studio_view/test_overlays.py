@@ -55,3 +55,21 @@ def test_bodies_show_what_was_held_out_of_the_training_of_their_result(numbered_
     assert frames_held_out(numbered_session, take, "baseline-body", 40) is None
     write_yaml(numbered_session.layout.run(run).config, to_mapping(TrainParams(takes=("other",))))
     assert frames_held_out(numbered_session, take, run, 40) is None, "no frame of this take was trained on"
+
+
+@pytest.mark.slow
+def test_a_long_take_is_read_on_a_thread(
+    open_view: Open, qtbot: QtBot, numbered_session: Session, poses: Pose3DSequence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = numbered_session.take("walk").layout.poses3d("20260102-030405-train")
+    poses.save(other)
+    monkeypatch.setattr("studio.pages.view.presenter._LITTLE_BYTES", 0)
+    page = open_view(numbered_session)
+    qtbot.waitUntil(lambda: page.presenter.result == "baseline" and page.stack.currentIndex() == 1)
+    assert page.people.people[0].confidence == pytest.approx(0.9)
+    page._compare(other.stem)
+    assert not page.presenter.has_comparison, "it is still being read"
+    qtbot.waitUntil(lambda: page.presenter.has_comparison)
+    other.write_bytes(b"damaged")
+    page._state.refresh()
+    qtbot.waitUntil(lambda: "3D poses" in page.notice_text)

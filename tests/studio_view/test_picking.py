@@ -13,6 +13,7 @@ from pytestqt.qtbot import QtBot
 from core.body.models.registry import load_body_model
 from core.session import Session
 from core.types import COCO17, BodySequence, Pose3DSequence
+from studio.pages.view.joints.graphs import thinned
 from studio.pages.view.joints.picking import Pin, nearest_point
 from studio.pages.view.joints.series import JointMotions, joint_series
 from studio.pages.view.page import ViewPage
@@ -91,9 +92,11 @@ def test_a_joint_is_named_pinned_and_followed(
     assert page.pointer.tip.title == "Person 2, left knee"
     assert dict(page.pointer.tip.rows)["Confidence"] == "90 %"
     qtbot.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=QPoint(x, y))
+    qtbot.waitUntil(lambda: page.graphs.curves[0].selected is not None)
     (curve,) = page.graphs.curves
     assert curve.pin == Pin(2, "left_knee") and curve.compared is None
     page._compare("20260102-030405-train")
+    qtbot.waitUntil(lambda: page.graphs.curves[0].compared is not None)
     (curve,) = page.graphs.curves
     assert curve.selected is not None and curve.compared is not None
     np.testing.assert_allclose(curve.compared.series.height_mm, curve.selected.series.height_mm + 50)
@@ -110,3 +113,14 @@ def test_a_joint_is_named_pinned_and_followed(
     assert [c.pin for c in page.graphs.curves] == [Pin(2, "left_knee")], "pins last as long as the window"
     page.graphs.close_pin(Pin(2, "left_knee"))
     assert page.graphs.isHidden()
+
+
+def test_a_long_curve_keeps_its_peaks_and_gaps_in_few_points() -> None:
+    values = np.zeros(100_000)
+    values[[70_003, 20_000]] = 5.0, -3.0
+    values[40_000:41_000] = np.nan
+    x, thin = thinned(values)
+    assert len(x) == len(thin) <= 3000
+    assert (np.nanmin(thin), np.nanmax(thin)) == (-3.0, 5.0)
+    assert abs(x[np.nanargmax(thin)] - 70_003) < 70 and np.isnan(thin[(x > 40_100) & (x < 40_900)]).all()
+    np.testing.assert_array_equal(thinned(values[:100])[1], values[:100])

@@ -237,3 +237,15 @@ def test_the_ticker_runs_only_while_a_subscriber_needs_it(qapp: object) -> None:
     assert ticker.running
     ticker.tick()
     assert not ticker.running
+
+
+def test_short_gaps_of_a_long_take_are_seen_on_its_track(timeline: TimelineWidget) -> None:
+    present = np.ones(100_000, bool)
+    present[50_000:50_100] = present[80_000:] = False
+    confidence = np.where(present, 0.9, np.nan)
+    track = Track(name="Person 1", person=0, present=present, confidence=confidence)
+    timeline.show_model(TimelineModel(time_s=np.arange(100_000) / 60, tracks=(track,)))
+    shown, step = timeline.bar._in_columns(track)
+    assert len(shown.present) <= 1000 and shown.present[: 80_000 // step].all() and not shown.present[-10:].any()
+    assert shown.confidence[: 40_000 // step] == pytest.approx(0.9)
+    assert shown.confidence[49_900 // step : 50_200 // step].min() < 0.6

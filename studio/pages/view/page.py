@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
-from PySide6.QtCore import QEvent, QObject, QRect, QSize, Qt
+from PySide6.QtCore import QEvent, QObject, QRect, QSize, Qt, QTimer
 from PySide6.QtGui import QHideEvent, QKeyEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QApplication, QFrame, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from core.errors import CoreError
+from studio.background import Background
 from studio.pages.view.body_models.card import BodiesCard
 from studio.pages.view.divider import Divider
 from studio.pages.view.evaluation.card import EvaluationCard
@@ -49,6 +50,8 @@ _MARGIN_PX = 12
 _SPLITTER_SHARES = 0.62, 0.38
 _WIDE_PX, _NARROW_SHARES = 1300, (0.5, 0.5)
 """Below this width, the images get half of it: people in them have to be recognisable."""
+_PATIENCE_MS = 250
+"""What takes longer to read is said to be read."""
 _UNFOLD_HEIGHT_PX = 800
 """From this height on, the evaluation table fits below the videos."""
 
@@ -67,6 +70,11 @@ class ViewPage(QWidget):
         self._state = state
         self.presenter = ViewPresenter(state)
         self._take_stale = self._result_stale = True
+        self._background = Background(self)
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.setInterval(_PATIENCE_MS)
+        self._patience.timeout.connect(self._show_waiting)
         self._splitter_sized = False
         self._palette = palette(current_theme())
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -135,6 +143,8 @@ class ViewPage(QWidget):
     def shut_down(self) -> None:
         """Stop the decoder threads and free OpenGL resources. Called once, before the window closes."""
         self.timeline.pause()
+        self._background.drop()
+        self._patience.stop()
         self.panes.close_videos()
         self.viewport.close_canvas()
 
@@ -247,6 +257,29 @@ class ViewPage(QWidget):
             self.panes.close_videos()
 
     def _reload(self) -> None:
+        """Show what has changed; a long take once it is read."""
+        self._background.drop()
+        self._patience.stop()
+        if (self._take_stale or self._result_stale) and (ahead := self.presenter.reading_ahead()) is not None:
+            self._background.run(ahead, self._show_read)
+            self._patience.start()
+        else:
+            self._load()
+
+    def _show_read(self, _read: None) -> None:
+        self._patience.stop()
+        if self.isVisible():
+            self._load()
+
+    def _show_waiting(self) -> None:
+        """Say that something is being read."""
+        if self._take_stale:
+            self.empty.show_message(f"Reading {self._state.take_name}…", "")
+            self.stack.setCurrentIndex(0)
+        else:
+            self._notice.show_message(f"Reading {self.presenter.title(self._state.poses_name)}…")
+
+    def _load(self) -> None:
         if self._take_stale or self.presenter.take is None:
             self._load_take()
         elif self._result_stale:
@@ -431,8 +464,9 @@ class ViewPage(QWidget):
         self.views.button("perspective").click()
 
     def _compare(self, name: str) -> None:
-        self.presenter.compare_with(name)
-        self._show_result()
+        self._state.comparison_name = name
+        self._result_stale = True
+        self._reload()
 
     def _follow(self, person: int | None) -> None:
         self.presenter.options = replace(self.presenter.options, follow=person)

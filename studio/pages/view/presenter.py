@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -11,15 +13,13 @@ from core.association.bias import RIG_WARNING
 from core.body.sequence import BodyMotion
 from core.errors import CoreError
 from core.evaluation.choice import measured
-from core.rendering.skeleton_geometry import person_centres_mm
-from core.session import BASELINE, Take, Timeline
-from core.session.align import shown_timeline
+from core.session import BASELINE, Session, Take, Timeline
 from core.session.calibrations import former_rig
 from core.session.inputs import outdated_inputs
-from core.session.naming import fitted_result
 from core.session.volume import ActiveVolume
 from core.types import Camera, CameraRig, CaptureVolume, Pose3DSequence
 from core.types.arrays import F64, U8
+from studio.once import once_each
 from studio.pages.view.evaluation.summary import EvaluationSummary, read_evaluation
 from studio.pages.view.joints.picking import Pin, PinnedCurve
 from studio.pages.view.joints.series import JointMotions
@@ -38,11 +38,15 @@ from studio.viewport.layers.volume import SHOW_VOLUME
 from studio.viewport.palette import Palette
 from studio.viewport.reliability import CameraReliability, camera_reliability
 from studio.viewport.scene import SceneLayers, build_scene_layers
-from studio.viewport.scene_data import SceneData, nearest_frame
+from studio.viewport.scene_data import SceneData, centres_mm, nearest_frame, people_corners_mm
 from studio.volume.box import VolumeBox
 from studio.widgets.images.body_layers import BodyLayers
 from studio.widgets.images.pane_overlay import PaneOverlay, ProjectedSkeleton
 from studio.widgets.playback.timeline_bar import TimelineModel
+
+_LITTLE_BYTES = 2 << 20
+"""What is read in the time of a turn of the event loop: some hundred frames of a few people."""
+people_summary = once_each(PeopleSummary.of)
 
 
 class ViewPresenter:
@@ -79,10 +83,35 @@ class ViewPresenter:
         self._detections = DetectionReader()
         self._lines = VolumeLines(None, None)
 
+    def reading_ahead(self) -> Callable[[], None] | None:
+        """Return what reads the selection into memory, to be called on a thread; None if that takes no time."""
+        session, name = self._state.session, self._state.take_name
+        results = [result for result in (self._state.poses_name, self.comparison) if result]
+        try:
+            take = session.take(name) if session is not None and name else None
+        except CoreError:
+            return None
+        if session is None or take is None or self._reader.unread_bytes(take, results) <= _LITTLE_BYTES:
+            return None
+        return partial(self._read_ahead, session, take, results)
+
+    def _read_ahead(self, session: Session, take: Take, results: Sequence[str]) -> None:
+        """Read on a thread what `load_take` and `load_result` need; they report what cannot be read."""
+        with contextlib.suppress(CoreError):
+            self._reader.timeline(take)
+            rig = session.rig_for(take)
+            self._reader.timeline(take, rig)
+            self._accuracy.of(rig)
+        for result in results:
+            with contextlib.suppress(CoreError):
+                poses = self._reader.poses(take, result)
+                people_corners_mm(poses)
+                people_summary(poses)
+                self._reader.bodies(take, result)
+
     def load_take(self) -> None:
         """Read the selected take and its result."""
         self.take = self.timeline = None
-        self._reader.clear()
         self._detections = DetectionReader()
         self._take_notice = self._read_take()
         self.load_result()
@@ -97,15 +126,16 @@ class ViewPresenter:
         poses, ghost = self._read(self.result), self._read(self.comparison)
         if poses is not None:
             ghost = self._follow_rig(poses, ghost)
+        self._reader.keep(self.take, [result for result in (self.result, self.comparison) if result])
         # Detections are those that the result was made from.
         self._detections.select(str(poses.provenance.get("estimator", "")) if poses is not None else "")
         self.motion = self._read_bodies(self.result) if poses is not None else None
         self.compared_motion = self._read_bodies(self.comparison) if ghost is not None else None
         self._body_layers = None
         self._build_data(poses, ghost)
-        self.people = PeopleSummary.of(poses) if poses is not None else None
-        self.joints = _joint_motions(poses, self.motion)
-        self.compared_joints = _joint_motions(ghost, self.compared_motion)
+        self.people = people_summary(poses) if poses is not None else None
+        self.joints = _joint_motions(self.joints, poses, self.motion)
+        self.compared_joints = _joint_motions(self.compared_joints, ghost, self.compared_motion)
         self.evaluation = self._read_evaluation()
         self._note_unmeasured()
         if self.notice is None and self.take is not None and not self.results:
@@ -122,11 +152,6 @@ class ViewPresenter:
     def select_result(self, name: str) -> None:
         """Show another result; empty for none."""
         self._state.select_poses(name)
-
-    def compare_with(self, name: str) -> None:
-        """Compare with a second result, drawn as ghosts; empty for none."""
-        self._state.comparison_name = name
-        self.load_result()
 
     def title(self, name: str) -> str:
         """Return the name shown for a result."""
@@ -278,10 +303,14 @@ class ViewPresenter:
         index = nearest_frame(motions.poses, self._time_s(frame))
         return None if index is None else (motions, index)
 
-    def curves(self, pins: Sequence[Pin]) -> list[PinnedCurve]:
-        """Return the motion of pinned joints in both results, over the frames of the take."""
+    def curves(self, pins: Sequence[Pin]) -> Callable[[], list[PinnedCurve]]:
+        """Return what works out the motion of pinned joints in both results, over the frames of the take.
+
+        It is to be called on a thread: the angles of bodies take seconds for a long take.
+        """
         time_s = self.timeline.time_s if self.timeline is not None else np.zeros(0)
-        return [PinnedCurve.of(pin, self.joints, self.compared_joints, time_s) for pin in pins]
+        joints, compared = self.joints, self.compared_joints
+        return lambda: [PinnedCurve.of(pin, joints, compared, time_s) for pin in pins]
 
     def _time_s(self, frame: int) -> float:
         return float(self.timeline.time_s[frame]) if self.timeline is not None and len(self.timeline) else 0.0
@@ -296,7 +325,7 @@ class ViewPresenter:
             return Notice(heading="No take yet", remedy=remedy, blocking=True)
         try:
             take = session.take(self._state.take_name)
-            self.timeline = take.timeline()
+            self.timeline = self._reader.timeline(take)
         except CoreError as error:
             return Notice.of(error, blocking=True)
         self.take = take
@@ -308,7 +337,7 @@ class ViewPresenter:
         if self._state.session is not None and self.take is not None:
             try:
                 self._rig = self._state.session.rig_for(self.take)
-                self.timeline = shown_timeline(self.take.timeline(), self._rig)
+                self.timeline = self._reader.timeline(self.take, self._rig)
             except CoreError as error:
                 return Notice.of(error)
         return None
@@ -349,7 +378,7 @@ class ViewPresenter:
 
     def _read_bodies(self, result: str) -> BodyMotion | None:
         try:
-            return self._reader.bodies(self.take, fitted_result(result) or result) if self.take is not None else None
+            return self._reader.bodies(self.take, result) if self.take is not None else None
         except CoreError as error:
             self.notice = self.notice or Notice.of(error)
             return None
@@ -390,7 +419,7 @@ class ViewPresenter:
         self._lines = VolumeLines(self._rig, self._volume)
         self._sides = None
         if poses is not None and ghost is not None:
-            centre_mm, bodies = person_centres_mm(ghost), self.compared_motion
+            centre_mm, bodies = centres_mm(ghost), self.compared_motion
             other = replace(self._data, poses=ghost, ghost=None, bodies=bodies, person_centre_mm=centre_mm)
             self._sides = replace(self._data, ghost=None), other
 
@@ -408,5 +437,11 @@ class ViewPresenter:
             return None
 
 
-def _joint_motions(poses: Pose3DSequence | None, motion: BodyMotion | None) -> JointMotions | None:
-    return None if poses is None else JointMotions(poses, None if motion is None else motion.bodies)
+def _joint_motions(
+    known: JointMotions | None, poses: Pose3DSequence | None, motion: BodyMotion | None
+) -> JointMotions | None:
+    """Return the motions of a result, with what was worked out before if they are the same."""
+    bodies = None if motion is None else motion.bodies
+    if known is not None and known.poses is poses and known.bodies is bodies:
+        return known
+    return None if poses is None else JointMotions(poses, bodies)

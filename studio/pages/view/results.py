@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,9 +18,12 @@ from core.errors import CoreError
 from core.files import read_yaml
 from core.geometry.accuracy import AccuracyMap, accuracy_map
 from core.pipelines.params import TrainParams
-from core.session import BASELINE, Session, Take
+from core.session import BASELINE, Session, Take, Timeline
+from core.session.align import shown_timeline
 from core.session.naming import fitted_result
 from core.types import CameraRig, Pose3DSequence
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +49,29 @@ class Notice:
 
 
 class ResultReader:
-    """Reads the results of a take and their bodies, again only when their file has changed."""
+    """Reads timelines, results and their bodies, again only when their file has changed; thread-safe."""
 
     def __init__(self) -> None:
-        self._poses: dict[str, tuple[int, Pose3DSequence]] = {}
-        self._bodies: dict[str, tuple[int, BodyMotion]] = {}
+        self._lock = threading.RLock()
+        self._read: dict[Path, tuple[int, Any]] = {}
+        self._shown: tuple[Timeline, str, Timeline] | None = None
+
+    def timeline(self, take: Take, rig: CameraRig | None = None) -> Timeline:
+        """Return the timeline of a take, with the images that are nearest in time by the clocks of a rig, if given.
+
+        Raises:
+            CoreError: The file is damaged or missing.
+        """
+        with self._lock:
+            manifest, timeline = self._once(take.layout.timestamps, lambda: (take.manifest, take.timeline()))
+            if manifest != take.manifest:
+                self._read.pop(take.layout.timestamps)
+                return self.timeline(take, rig)
+            if rig is None:
+                return timeline
+            if self._shown is None or self._shown[0] is not timeline or self._shown[1] != rig.digest:
+                self._shown = timeline, rig.digest, shown_timeline(timeline, rig)
+            return self._shown[2]
 
     def poses(self, take: Take, result: str) -> Pose3DSequence:
         """Return a result.
@@ -55,33 +80,49 @@ class ResultReader:
             CoreError: The file is damaged or missing.
         """
         try:
-            written_ns = take.layout.poses3d(result).stat().st_mtime_ns
-            if result not in self._poses or self._poses[result][0] != written_ns:
-                self._poses[result] = written_ns, take.poses3d(result)
+            return self._once(take.layout.poses3d(result), lambda: take.poses3d(result))
         except OSError as error:
             remedy = "Run the step that produces it again."
             raise CoreError(f"The result '{result}' cannot be read.", remedy) from error
-        return self._poses[result][1]
 
     def bodies(self, take: Take, result: str) -> BodyMotion | None:
-        """Return the bodies fitted to a result; None without any.
+        """Return the bodies fitted to a result, or those that it is the joints of; None without any.
 
         Raises:
             CoreError: The file is damaged, or its body model is not on this machine.
         """
-        try:
-            written_ns = take.layout.bodies(result).stat().st_mtime_ns
-        except OSError:
-            return None
-        if result not in self._bodies or self._bodies[result][0] != written_ns:
-            bodies = take.bodies(result)
-            self._bodies[result] = written_ns, BodyMotion.of(load_body_model(bodies.model), bodies)
-        return self._bodies[result][1]
 
-    def clear(self) -> None:
-        """Forget what was read, for another take."""
-        self._poses.clear()
-        self._bodies.clear()
+        def read() -> BodyMotion:
+            bodies = take.bodies(result)
+            return BodyMotion.of(load_body_model(bodies.model), bodies)
+
+        return self._once(take.layout.bodies(result), read) if take.has_bodies(result) else None
+
+    def unread_bytes(self, take: Take, results: Sequence[str]) -> int:
+        """Return how much there is to read of a take and its results."""
+        layout, unread = take.layout, 0
+        for path in (layout.timestamps, *map(layout.poses3d, results), *map(layout.bodies, results)):
+            if path.is_file() and self._read.get(path, (0,))[0] != path.stat().st_mtime_ns:
+                unread += path.stat().st_size
+        return unread
+
+    def keep(self, take: Take | None, results: Sequence[str]) -> None:
+        """Forget what was read of other takes and results: long ones are large."""
+        files = set[Path]()
+        if take is not None:
+            layout = take.layout
+            files = {layout.timestamps, *map(layout.poses3d, results), *map(layout.bodies, results)}
+        with self._lock:
+            for path in self._read.keys() - files:
+                del self._read[path]
+
+    def _once(self, path: Path, read: Callable[[], T]) -> T:
+        with self._lock:
+            written_ns = path.stat().st_mtime_ns if path.exists() else 0
+            if path not in self._read or self._read[path][0] != written_ns:
+                self._read[path] = written_ns, read()
+            found: T = self._read[path][1]
+            return found
 
 
 class RigAccuracy:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.rendering.skeleton_geometry import person_centres_mm
 from core.types import Pose3DSequence
 from core.types.arrays import F64
-from studio.viewport.scene_data import nearest_frames
+from studio.viewport.scene_data import centres_mm, nearest_frames
 from studio.widgets.playback.timeline_bar import Track
 
 _SPEED_WINDOW_S = 0.1
@@ -62,7 +61,7 @@ class PeopleSummary:
             names=tuple(f"Person {i}" for i in poses.person_ids),
             present=poses.present,
             confidence=np.where(count > 0, total / np.maximum(count, 1), np.nan),
-            speed_m_s=speeds_m_s(person_centres_mm(poses), poses.time_s),
+            speed_m_s=speeds_m_s(centres_mm(poses), poses.time_s),
         )
 
     def at(self, frame: int | None) -> tuple[PersonState, ...]:

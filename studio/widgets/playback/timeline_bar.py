@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
@@ -212,29 +212,31 @@ class TimelineBar(QWidget):
         painter.setPen(Qt.PenStyle.NoPen)
         pale = QColor(colour)
         pale.setAlpha(56)
-        for first, stop in spans(track.present):
-            x0, x1 = self.x_of(first), self.x_of(stop)
-            painter.setBrush(pale)
-            painter.drawRoundedRect(QRectF(x0, y, max(x1 - x0, 1.0), _TRACK_PX), 3, 3)
-            painter.setBrush(colour)
-            painter.drawPolygon(self._confidence_outline(track.confidence, first, stop, y))
-
-    def _confidence_outline(self, confidence: F64, first: int, stop: int, y: float) -> list[QPointF]:
-        """Return the outline with at most two points per pixel, so that long takes paint as fast as short ones."""
+        shown, step = self._in_columns(track)
         bottom = y + _TRACK_PX
-        pixels = max(int(self.x_of(stop) - self.x_of(first)) * 2, 2)
-        frames = np.unique(np.linspace(first, stop - 1, min(stop - first, pixels)).astype(int))
-        heights = np.clip(np.nan_to_num(confidence[frames]), 0.08, 1.0) * (_TRACK_PX - 2)
-        pairs = zip(frames.tolist(), heights.tolist(), strict=True)
-        ridge = [QPointF(self.x_of(frame + 0.5), bottom - height) for frame, height in pairs]
-        left, right = self.x_of(first), self.x_of(stop)
-        return [
-            QPointF(left, bottom),
-            QPointF(left, ridge[0].y()),
-            *ridge,
-            QPointF(right, ridge[-1].y()),
-            QPointF(right, bottom),
-        ]
+        ridge_y = bottom - np.clip(np.nan_to_num(shown.confidence), 0.08, 1.0) * (_TRACK_PX - 2)
+        for first, stop in spans(shown.present):
+            left, right = self.x_of(first * step), self.x_of(min(stop * step, len(track.present)))
+            painter.setBrush(pale)
+            painter.drawRoundedRect(QRectF(left, y, max(right - left, 1.0), _TRACK_PX), 3, 3)
+            painter.setBrush(colour)
+            heights = ridge_y[first:stop].tolist()
+            ridge = [QPointF(self.x_of((first + i + 0.5) * step), height) for i, height in enumerate(heights)]
+            ends = QPointF(left, heights[0]), QPointF(right, heights[-1])
+            painter.drawPolygon([QPointF(left, bottom), ends[0], *ridge, ends[1], QPointF(right, bottom)])
+
+    def _in_columns(self, track: Track) -> tuple[Track, int]:
+        """Return a track with one value for some frames if there are more than pixels, and the number of frames.
+
+        Of these frames, present in any is present, and the confidence is the mean, with 0 where absent: a gap is seen.
+        """
+        step = max(len(track.present) // max(self.width(), 1), 1)
+        if step == 1:
+            return track, 1
+        starts = np.arange(0, len(track.present), step)
+        count = np.diff(np.append(starts, len(track.present)))
+        confidence = np.add.reduceat(np.nan_to_num(track.confidence), starts) / count
+        return replace(track, present=np.logical_or.reduceat(track.present, starts), confidence=confidence), step
 
     def _paint_playhead(self, painter: QPainter, theme: Theme) -> None:
         x = self.x_of(self._frame + 0.5)

@@ -13,6 +13,7 @@ from PySide6.QtGui import QColor, QFont, QIcon, QMouseEvent, QPainter, QPen, QPi
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLayout, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
 from core.types.arrays import F64
+from studio.background import Background
 from studio.pages.view.joints.picking import Pin, PinnedCurve
 from studio.pages.view.joints.series import QUANTITIES, Quantity
 from studio.theme import Theme, current_theme, theme_changed
@@ -21,6 +22,8 @@ from studio.widgets.playback.timeline_bar import TimelineBar
 
 _HEIGHT_PX = 88
 _CHIPS_PX = 36
+_COLUMNS = 1500
+"""Points of a long curve, about one a pixel."""
 _SWATCH = QSize(24, 12)
 _STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
 """Lines of several joints of the same person."""
@@ -33,11 +36,11 @@ class JointGraphs(QFrame):
 
     Args:
         bar: Timeline bar above, whose time axis the plot shares.
-        motions: Returns the motion of pinned joints.
+        motions: Returns what works out the motion of pinned joints, which is called on a thread.
         parent: Owner.
 
     Attributes:
-        curves: Pinned joints of the open session with their motion.
+        curves: Pinned joints of the open session with their motion, as far as it is known.
 
     Signals:
         frame_selected: Frame clicked.
@@ -46,10 +49,14 @@ class JointGraphs(QFrame):
     frame_selected = Signal(int)
 
     def __init__(
-        self, bar: TimelineBar, motions: Callable[[Sequence[Pin]], list[PinnedCurve]], parent: QWidget | None = None
+        self,
+        bar: TimelineBar,
+        motions: Callable[[Sequence[Pin]], Callable[[], list[PinnedCurve]]],
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self._motions = motions
+        self._background = Background(self)
         self._pins: dict[Path | None, list[Pin]] = {}
         self._session: Path | None = None
         self.curves: Sequence[PinnedCurve] = ()
@@ -73,14 +80,23 @@ class JointGraphs(QFrame):
         self.hide()
 
     def refresh(self, session: Path | None) -> None:
-        """Show the pins of a session in the results that are shown now."""
+        """Show the pins of a session in the results that are shown now, as soon as their motion is known."""
         self._session = session
-        self.curves = self._motions(self._pins.get(session, []))
+        pins = self._pins.get(session, [])
+        self.setVisible(bool(pins))
+        self._background.drop()
+        known = {c.pin: c for c in self.curves if all(len(one.index) == self.plot.n_frames for one in c.known)}
+        self._show_curves([known.get(pin, PinnedCurve(pin=pin, selected=None, compared=None)) for pin in pins])
+        if pins:
+            self._background.run(self._motions(list(pins)), self._show_curves)
+
+    def _show_curves(self, curves: Sequence[PinnedCurve]) -> None:
+        self.curves = curves
         self._make_chips()
         known = [q for q in QUANTITIES if any(one.shown(q) is not None for c in self.curves for one in c.known)]
         current = self.quantity.currentData()
-        self.quantity.offer([(q.label, q) for q in known], current if current in known else next(iter(known), None))
-        self.setVisible(bool(self.curves))
+        if known:  # until then the choice stays
+            self.quantity.offer([(q.label, q) for q in known], current if current in known else known[0])
         self._draw()
 
     def pin(self, pin: Pin) -> None:
@@ -197,6 +213,11 @@ class _Plot(pg.PlotWidget):
         self.plotItem.addItem(self.playhead, ignoreBounds=True)
         self.apply_theme(current_theme())
 
+    @property
+    def n_frames(self) -> int:
+        """Number of frames of the timeline bar."""
+        return self._bar.n_frames
+
     def clear_curves(self, unit: str) -> None:
         """Remove all curves, and fit the axes to the timeline bar."""
         for curve in self._curves:
@@ -207,9 +228,8 @@ class _Plot(pg.PlotWidget):
 
     def add(self, values: F64, colour: str, width: float, style: Qt.PenStyle) -> None:
         """Add a curve of one value a frame, NaN where unknown."""
-        x = np.arange(len(values)) + 0.5
+        x, values = thinned(values)
         curve = pg.PlotDataItem(x, values, pen=pg.mkPen(colour, width=width, style=style), connect="finite")
-        curve.setDownsampling(auto=True, method="peak")
         self._curves.append(curve)
         self.plotItem.addItem(curve)
 
@@ -255,6 +275,22 @@ class _Plot(pg.PlotWidget):
         right = max(self._bar.width() - self._bar.x_of(count), 0)
         self.plotItem.layout.setContentsMargins(0, 4, right, 4)
         self.setXRange(0, max(count, 1), padding=0)
+
+
+def thinned(values: F64) -> tuple[F64, F64]:
+    """Return the places and values (n,) of a curve with its peaks, in at most two points a column of the plot.
+
+    A gap between two columns stays one; a shorter one is bridged.
+    """
+    frames: F64 = np.arange(len(values), dtype=np.float64) + 0.5
+    step = -(-len(values) // _COLUMNS)
+    if step <= 2:
+        return frames, values
+    padded = np.append(values, np.full(-len(values) % step, np.nan)).reshape(-1, step)
+    low = np.fmin.reduce(padded, axis=1)
+    high = np.fmax.reduce(padded, axis=1)
+    places: F64 = np.arange(len(padded), dtype=np.float64) * step + step / 2
+    return np.repeat(places, 2), np.asarray(np.stack([low, high], 1).reshape(-1), float)
 
 
 def _colour(curve: PinnedCurve) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -22,6 +22,8 @@ _NEIGHBOURS = {
 """Joints between which the angle at a joint is measured, on the same side of the body."""
 _BODY_JOINTS = {"mid_hip": "pelvis"}
 """Joints of bodies by other names in joint sets."""
+_AROUND_FRAMES = 64
+"""Frames on both sides within which the speed at a frame is measured, at up to a thousand frames a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +103,11 @@ class JointMotions:
 
     Attributes:
         poses: 3D result.
+        bodies: Bodies fitted to it, or None.
     """
 
     def __init__(self, poses: Pose3DSequence, bodies: BodySequence | None = None) -> None:
-        self.poses, self._bodies = poses, bodies
+        self.poses, self.bodies = poses, bodies
         self._series: dict[tuple[int, int], JointSeries] = {}
         self._angles: dict[int, F64] = {}
 
@@ -112,21 +115,21 @@ class JointMotions:
         """Return the motion of a joint of the person in a column; its angles are those of the fitted body if any."""
         series = self._measured(person, joint)
         column = self._body_column(person)
-        if self._bodies is None or column is None:
+        if self.bodies is None or column is None:
             return series
         if column not in self._angles:
-            self._angles[column] = joint_angles(_part(self._bodies, column))[:, 0]
+            self._angles[column] = joint_angles(_part(self.bodies, column))[:, 0]
         return replace(series, body_angles=self._named(self._angles[column], joint))
 
     def rows(self, person: int, joint: int, frame: int) -> tuple[tuple[str, str], ...]:
         """Return labels and texts of the quantities known at a frame."""
-        series, column = self._measured(person, joint), self._body_column(person)
-        if self._bodies is None or column is None:
-            return series.rows(frame)
-        here = slice(frame, frame + 1)
-        one = {f.name: getattr(series, f.name)[here] for f in fields(series) if f.name != "body_angles"}
-        angles = joint_angles(_part(self._bodies, column, here))[:, 0]
-        return JointSeries(**one, body_angles=self._named(angles, joint)).rows(0)
+        # A speed takes the frames around: the whole of a long take would be too slow for a pointer that moves.
+        around = slice(max(frame - _AROUND_FRAMES, 0), frame + _AROUND_FRAMES)
+        series, column = joint_series(_frames(self.poses, around), person, joint), self._body_column(person)
+        if self.bodies is not None and column is not None:
+            angles = joint_angles(_part(self.bodies, column, around))[:, 0]
+            series = replace(series, body_angles=self._named(angles, joint))
+        return series.rows(frame - around.start)
 
     def _measured(self, person: int, joint: int) -> JointSeries:
         if (person, joint) not in self._series:
@@ -135,7 +138,7 @@ class JointMotions:
 
     def _body_column(self, person: int) -> int | None:
         """Return the column of a person among the bodies, or None if the person has none."""
-        bodies, person_id = self._bodies, self.poses.person_ids[person]
+        bodies, person_id = self.bodies, self.poses.person_ids[person]
         if bodies is None or person_id not in bodies.person_ids or len(bodies.time_s) != len(self.poses.time_s):
             return None
         return bodies.person_ids.index(person_id)
@@ -149,6 +152,18 @@ class JointMotions:
             for index, angle in enumerate(JOINT_ANGLES)
             if angle.joint == name
         }
+
+
+def _frames(poses: Pose3DSequence, frames: slice) -> Pose3DSequence:
+    """Return some frames of a result."""
+    covariance = poses.covariance_mm2
+    return replace(
+        poses,
+        time_s=poses.time_s[frames],
+        xyz_mm=poses.xyz_mm[frames],
+        score=poses.score[frames],
+        covariance_mm2=None if covariance is None else covariance[frames],
+    )
 
 
 def _part(bodies: BodySequence, column: int, frames: slice = slice(None)) -> BodySequence:
