@@ -53,7 +53,7 @@ def test_the_welcome_page_opens_the_sample(window: MainWindow, qtbot) -> None:
     view = window.pages["view"]
     assert window.state.poses_name == "baseline" and view.timeline.playing and view.viewport.turning
     frame = view.timeline.frame
-    qtbot.waitUntil(lambda: view.timeline.frame != frame and len(view.people.people) == 3, timeout=20_000)
+    qtbot.waitUntil(lambda: view.timeline.frame != frame and len(view.side.people.people) == 3, timeout=20_000)
     _click(qtbot, view.timeline.play_button)
     assert not view.timeline.playing and not view.viewport.turning
     window.state.settings.update(turning=False)

@@ -28,7 +28,7 @@ def test_bodies_are_fitted_by_a_click_and_go_out_of_date(
     open_view: Open, numbered_session: Session, qtbot: QtBot
 ) -> None:
     page = open_view(numbered_session)
-    card, state = page.bodies, page._state
+    card, state = page.side.bodies, page._state
     assert (card.dot.state, card.status.text(), card.fit.isEnabled()) == ("ready", "Not fitted yet.", True)
     qtbot.mouseClick(card.fit, Qt.MouseButton.LeftButton)
     assert (card.dot.state, card.fit.isEnabled()) == ("running", False)
@@ -60,7 +60,7 @@ def test_a_model_is_added_after_consent(
 ) -> None:
     monkeypatch.setattr(registry, "bodies_folder", lambda: tmp_path / "bodies")
     page = open_view(numbered_session)
-    card = page.bodies
+    card = page.side.bodies
     qtbot.mouseClick(card.models, Qt.MouseButton.LeftButton)
     dialog = page.window().findChild(BodyModelsDialog)
     assert dialog is not None and dialog.isVisible()

@@ -38,7 +38,7 @@ def test_sides_and_confidence_have_the_same_colours_over_the_videos(
     places = (ankles + 0.5) * box.width() / rig["cam01"].size_px[0] + (box.x(), box.y())
     for place, colour in zip(places, side_colours(DARK), strict=True):
         assert near(of_colour(image, colour), place, 2)
-    assert [text for _, text in page.joint_legend.rows] == ["left side", "right side"]
+    assert [text for _, text in page.legends.joints.rows] == ["left side", "right side"]
     page.toolbar.toggle("confidence").setChecked(True)
     wait_until_drawn(page, qtbot)
     layer = page._layers().layers["skeletons"]
@@ -66,7 +66,7 @@ def test_a_long_take_is_read_on_a_thread(
     monkeypatch.setattr("studio.pages.view.presenter._LITTLE_BYTES", 0)
     page = open_view(numbered_session)
     qtbot.waitUntil(lambda: page.presenter.result == "baseline" and page.stack.currentIndex() == 1)
-    assert page.people.people[0].confidence == pytest.approx(0.9)
+    assert page.side.people.people[0].confidence == pytest.approx(0.9)
     page._compare(other.stem)
     assert not page.presenter.has_comparison, "it is still being read"
     qtbot.waitUntil(lambda: page.presenter.has_comparison)

@@ -383,23 +383,23 @@ def test_a_followed_person_stays_in_the_centre(
 @pytest.mark.slow
 def test_the_panel_lists_the_people_present(open_view: Open, qtbot: QtBot, numbered_root: Path) -> None:
     page = open_view(Session.open(numbered_root))
-    first, second = page.people.people
+    first, second = page.side.people.people
     assert (first.name, second.name) == ("Person 1", "Person 2")
     assert first.present
     assert first.confidence == pytest.approx(0.9)
     page.timeline.seek(32)
-    assert not page.people.people[1].present
-    assert page.people.people[1].confidence == 0
+    assert not page.side.people.people[1].present
+    assert page.side.people.people[1].confidence == 0
 
 
 @pytest.mark.slow
 def test_metrics_and_verdict_are_shown(open_view: Open, numbered_session: Session) -> None:
     page = open_view(numbered_session)
-    assert page.evaluation.isHidden()
+    assert page.side.evaluation.isHidden()
     write_report(numbered_session)
     page._state.refresh()
-    assert not page.evaluation.isHidden()
-    assert page.evaluation.verdict.startswith("The trained networks are better")
+    assert not page.side.evaluation.isHidden()
+    assert page.side.evaluation.verdict.startswith("The trained networks are better")
     evaluation = page.presenter.evaluation
     assert evaluation is not None
     assert evaluation.rows == (
@@ -407,10 +407,10 @@ def test_metrics_and_verdict_are_shown(open_view: Open, numbered_session: Sessio
         ("Identity switches", "0", "–"),
     )
     page.resize(1100, 600)
-    page.evaluation.fold.setChecked(True)
-    assert page.bodies.isHidden() and page.people.isHidden(), "the table takes their room in a small window"
-    page.evaluation.fold.setChecked(False)
-    assert not page.bodies.isHidden() and not page.people.isHidden()
+    page.side.evaluation.fold.setChecked(True)
+    assert page.side.bodies.isHidden() and page.side.people.isHidden(), "the table takes their room in a small window"
+    page.side.evaluation.fold.setChecked(False)
+    assert not page.side.bodies.isHidden() and not page.side.people.isHidden()
 
 
 @pytest.mark.slow
@@ -449,6 +449,7 @@ def test_a_double_click_enlarges_one_camera(open_view: Open, qtbot: QtBot, numbe
     wait_until_drawn(page, qtbot)
     assert pane.width() > small
     assert not page.panes.panes["cam01"].isVisible()
+    assert pane.height() > page.side.height() - 40 and page.side.people.isHidden(), "the cards give it their room"
     qtbot.mouseDClick(pane, Qt.MouseButton.LeftButton)
     assert page.panes.panes["cam01"].isVisible()
     assert pane.width() == small
@@ -531,9 +532,9 @@ def test_the_legend_explains_the_colours_of_the_cameras(open_view: Open, numbere
     rig = numbered_session.require_rig()
     replace(rig, cameras=tuple(c.replace(rmse_px=20.0) for c in rig)).save(numbered_session.layout.rig)
     page = open_view(numbered_session)
-    assert page.legend.isVisible()
-    assert page.legend.title == "Reprojection error"
-    assert list(page.legend.rows) == [(2, "poor: 20.0 px")]
-    assert page.viewport.rect().contains(page.legend.geometry())
+    assert page.legends.cameras.isVisible()
+    assert page.legends.cameras.title == "Reprojection error"
+    assert list(page.legends.cameras.rows) == [(2, "poor: 20.0 px")]
+    assert page.viewport.rect().contains(page.legends.cameras.geometry())
     page.toolbar.toggle("cameras").setChecked(False)
-    assert not page.legend.isVisible()
+    assert not page.legends.cameras.isVisible()

@@ -5,30 +5,29 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
-from PySide6.QtCore import QEvent, QObject, QRect, QSize, Qt, QTimer
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, QTimer
 from PySide6.QtGui import QHideEvent, QKeyEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QApplication, QFrame, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from core.errors import CoreError
 from studio.background import Background
-from studio.pages.view.body_models.card import BodiesCard
-from studio.pages.view.divider import Divider
-from studio.pages.view.evaluation.card import EvaluationCard
 from studio.pages.view.exports import ViewExports
-from studio.pages.view.face_drag import FaceDrag, face_at
 from studio.pages.view.joints.graphs import JointGraphs
 from studio.pages.view.joints.series import JointMotions
 from studio.pages.view.options import SHOW_VIDEO_BODIES, toolbar_options
-from studio.pages.view.panels import NoticeBar, PeoplePanel, VolumePanel
-from studio.pages.view.pointer import Drag, ScenePointer
+from studio.pages.view.panels import NoticeBar, VolumePanel
 from studio.pages.view.presenter import ViewPresenter
+from studio.pages.view.scene.divider import Divider
+from studio.pages.view.scene.face_drag import FaceDrag, face_at
+from studio.pages.view.scene.legends import SceneLegends
+from studio.pages.view.scene.pointer import Drag, ScenePointer
+from studio.pages.view.scene.view_modes import ViewModes
+from studio.pages.view.side import SideColumn
 from studio.pages.view.toolbar import ViewStrip, ViewToolbar
-from studio.pages.view.view_modes import ViewModes
 from studio.shell.dialogs import show_error_dialog
 from studio.shell.updating import UPDATE_TIP, start_update
 from studio.state.app_state import AppState
-from studio.theme import GRID_PX, Theme, current_theme, theme_changed
-from studio.viewport.accuracy_colours import ACCURACY_TITLE
+from studio.theme import Theme, current_theme, theme_changed
 from studio.viewport.canvas import Viewport
 from studio.viewport.layers.accuracy import SHOW_ACCURACY
 from studio.viewport.layers.cameras import SHOW_CAMERAS
@@ -42,8 +41,6 @@ from studio.widgets.buttons import set_blocked
 from studio.widgets.empty_state import EmptyState
 from studio.widgets.frame_ticker import FrameTicker
 from studio.widgets.images.pane_overlay import PaneOverlay
-from studio.widgets.images.video_panes import VideoPanes
-from studio.widgets.level_legend import LevelLegend
 from studio.widgets.playback.timeline import TimelineWidget
 
 _MARGIN_PX = 12
@@ -118,13 +115,13 @@ class ViewPage(QWidget):
             self._fit_volume()
             self._place_legend()
         if watched is self.graphs and event.type() in (QEvent.Type.Show, QEvent.Type.Hide):
-            self._show_evaluation()
+            self._fit_side()
         return False
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Show the evaluation where it has room."""
+        """Show the cards beside the 3D view that have room."""
         super().resizeEvent(event)
-        self._show_evaluation()
+        self._fit_side()
 
     def play(self) -> None:
         """Play the take, and turn the 3D view slowly, until the user takes over; not where motion is unwanted."""
@@ -153,14 +150,10 @@ class ViewPage(QWidget):
         # The timeline subscribes first: what it moves is collected and drawn in the same tick.
         self._ticker = FrameTicker(parent=self)
         self.timeline = TimelineWidget(self._ticker)
-        self.panes = VideoPanes(self._ticker)
+        self.side = SideColumn(self._state, self._ticker)
+        self.panes = self.side.panes
         self.viewport = Viewport(self._ticker)
         self.viewport.setObjectName("viewport")
-        self.evaluation = EvaluationCard()
-        self.evaluation.fold.toggled.connect(self._show_evaluation)
-        self.bodies = BodiesCard(self._state)
-        self.people = PeoplePanel()
-        self.people.hide()
         self.graphs = JointGraphs(self.timeline.bar, self.presenter.curves)
         self.pointer = ScenePointer(self.viewport, self._joints_shown, self._grab)
         self._ticker.subscribe(self.pointer.tick)
@@ -171,22 +164,12 @@ class ViewPage(QWidget):
         )
         self.volume = VolumePanel(self._state.volume, self.viewport)
         self.volume.hide()
-        self.legend = LevelLegend(self.viewport)
-        self.accuracy_legend = LevelLegend(self.viewport)
-        self.joint_legend = LevelLegend(self.viewport)
+        self.legends = SceneLegends(self.viewport)
         self.viewport.installEventFilter(self)
         self.graphs.installEventFilter(self)
-        side = QWidget()
-        side_column = QVBoxLayout(side)
-        side_column.setContentsMargins(GRID_PX, GRID_PX, GRID_PX, GRID_PX)
-        side_column.setSpacing(GRID_PX)
-        side_column.addWidget(self.panes, 1)
-        side_column.addWidget(self.people)
-        side_column.addWidget(self.bodies)
-        side_column.addWidget(self.evaluation)
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
         self.splitter.addWidget(self.viewport)
-        self.splitter.addWidget(side)
+        self.splitter.addWidget(self.side)
         self.splitter.setStretchFactor(0, 3)
         self.splitter.setStretchFactor(1, 2)
         self.splitter.setChildrenCollapsible(False)
@@ -308,26 +291,20 @@ class ViewPage(QWidget):
             self._splitter_sized = True
             shares = _SPLITTER_SHARES if self.width() >= _WIDE_PX else _NARROW_SHARES
             self.splitter.setSizes([round(self.width() * share) for share in shares])
-            self.evaluation.fold.setChecked(self.height() >= _UNFOLD_HEIGHT_PX)
+            self.side.evaluation.fold.setChecked(self.height() >= _UNFOLD_HEIGHT_PX)
         self.toolbar.show_state(presenter)
         self.modes.refresh()
         self.timeline.show_model(presenter.timeline_model())
-        self._show_evaluation()
-        self.bodies.refresh()
+        self.side.show_evaluation(presenter.evaluation)
+        self.side.bodies.refresh()
         self._show_volume_panel()
         self._show_legend()
         self.graphs.refresh(self._state.session.root if self._state.session is not None else None)
         self.graphs.show_frame(self.timeline.frame)
         self._refresh_frame()
 
-    def _show_evaluation(self) -> None:
-        """Show the evaluation; in a small window, unless graphs take its room, and unfolded in place of other cards."""
-        small = self.height() < _UNFOLD_HEIGHT_PX
-        summary = None if small and not self.graphs.isHidden() else self.presenter.evaluation
-        self.evaluation.set_small(small)
-        self.evaluation.show_summary(summary)
-        self.bodies.setHidden(small and summary is not None and self.evaluation.fold.isChecked())
-        self._show_people()
+    def _fit_side(self) -> None:
+        self.side.fit(small=self.height() < _UNFOLD_HEIGHT_PX, graphs_shown=not self.graphs.isHidden())
 
     def _jobs_changed(self) -> None:
         set_blocked(self._notice.update_button, self._state.jobs.why_not(), UPDATE_TIP)
@@ -357,22 +334,12 @@ class ViewPage(QWidget):
         self.volume.setVisible(shown)
 
     def _show_legend(self) -> None:
-        reliability = self.presenter.reliability
-        self.legend.show_levels(
-            reliability.title, reliability.legend_rows() if self.presenter.options.shows(SHOW_CAMERAS) else []
-        )
-        rows = self.presenter.accuracy_rows() if self.presenter.options.shows(SHOW_ACCURACY) else []
-        self.accuracy_legend.show_levels(ACCURACY_TITLE, rows)
-        self.joint_legend.show_levels(*self.presenter.joint_legend(current_theme()))
+        self.legends.show(self.presenter, current_theme())
         self._place_legend()
 
     def _place_legend(self) -> None:
-        """Put the legends side by side into the upper right corner, and leave room for what lies over the 3D view."""
-        right, taken = self.viewport.width() - _MARGIN_PX, QRect()
-        for legend in (self.legend, self.accuracy_legend, self.joint_legend):
-            if not legend.isHidden():
-                legend.move(right - legend.width(), _MARGIN_PX)
-                right, taken = right - legend.width() - GRID_PX, taken.united(legend.geometry())
+        """Place the legends, and leave room for what lies over the 3D view."""
+        taken = self.legends.place(_MARGIN_PX)
         self.modes.keep_clear(taken)
         height = 0 if taken.isNull() else taken.height() + _MARGIN_PX
         self.viewport.set_margins(height, self.views.height() + _MARGIN_PX)
@@ -416,9 +383,7 @@ class ViewPage(QWidget):
         return self.presenter.compared_layers(self.timeline.frame, self._palette, self.panes.images())
 
     def _show_people(self) -> None:
-        people = self.presenter.people_at(self.timeline.frame)
-        self.people.setVisible(bool(people) and not self.bodies.isHidden())
-        self.people.show_people(people)
+        self.side.show_people(self.presenter.people_at(self.timeline.frame))
 
     def _toggle(self, option: DisplayOption, on: bool) -> None:
         self.presenter.options = self.presenter.options.with_option(option, on)

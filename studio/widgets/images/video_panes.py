@@ -170,9 +170,11 @@ class VideoPanes(QWidget):
 
     Signals:
         images_changed: At least one pane shows a new image.
+        enlarged_changed: One camera takes all the room, or no longer.
     """
 
     images_changed = Signal()
+    enlarged_changed = Signal()
 
     def __init__(self, ticker: FrameTicker | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -198,6 +200,11 @@ class VideoPanes(QWidget):
     def panes(self) -> Mapping[str, VideoPane]:
         """Panes by camera name."""
         return self._panes
+
+    @property
+    def enlarged(self) -> str:
+        """Camera that takes all the room; empty for none."""
+        return self._enlarged
 
     @property
     def up_to_date(self) -> bool:
@@ -318,6 +325,7 @@ class VideoPanes(QWidget):
 
     def _enlarge(self, camera: str) -> None:
         self._enlarged = "" if self._enlarged == camera else camera
+        self.enlarged_changed.emit()
         self._arrange()
 
     def _arrange(self) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 from PySide6.QtCore import QRect
 
 from core.types import Camera
-from studio.pages.view.divider import Divider, NamePlate
 from studio.pages.view.options import VIEWS
 from studio.pages.view.presenter import ViewPresenter
+from studio.pages.view.scene.divider import Divider, NamePlate
 from studio.pages.view.toolbar import ViewStrip
 from studio.theme import GRID_PX
 from studio.viewport.camera import ViewName

@@ -1,0 +1,1 @@
+"""What lies over the 3D view: legends, dividing lines, the pointer, ways to look."""
