@@ -36,6 +36,7 @@ class Settings:
         geometry: Position and size of the window: Qt's bytes in base64.
         cameras: Live cameras, each as "name=address".
         turning: Whether the 3D view turns slowly when the sample is opened.
+        record_sound: Whether takes have the sound of cameras that hear something.
     """
 
     theme: ThemeName = "dark"
@@ -45,6 +46,7 @@ class Settings:
     geometry: str = ""
     cameras: tuple[str, ...] = ()
     turning: bool = True
+    record_sound: bool = False
 
 
 def user_settings_file() -> Path:

@@ -13,10 +13,11 @@ from typing import Literal
 import av.error
 
 from core.capture.controls import Control, Controllable, controls_of, set_control
-from core.capture.encoder import packet_maker
-from core.capture.source import Source, damaged_images
+from core.capture.sound import SoundMaker, SoundTrack
+from core.capture.source import Source, damaged_images, sound_of
 from core.capture.source_clock import ClockFit
-from core.capture.store import CameraStore, Note
+from core.capture.storage.encoder import packet_maker
+from core.capture.storage.store import CameraStore, Note
 from core.clock import Clock
 from core.errors import CoreError
 from core.passwords import without_passwords
@@ -167,7 +168,13 @@ class RunningCamera:
             maker = packet_maker(source.template, source.size_px)
             width, height = source.size_px
             # A packet of a compressed image takes up to a byte for four pixels.
-            self._store.opened(maker, width * height * 3 // (2 if maker.encodes else 12))
+            sound = sound_of(source)
+            heard, no_sound = None, ""
+            try:
+                heard = None if sound is None else SoundMaker(sound.stream)
+            except CoreError as error:
+                no_sound = str(error)
+            self._store.opened(maker, width * height * 3 // (2 if maker.encodes else 12), heard, no_sound)
             self._begin(source)
             damaged_before = self.state.damaged
             self._source = source
@@ -179,8 +186,10 @@ class RunningCamera:
                     self._take(frame, damaged - self.state.damaged)
                     self.state.damaged = damaged
                     self._say_missing("damaged image", self.state.damaged, "skipped")
+                    self._hear(sound)
                     if self._stop.is_set():
                         break
+                self._hear(sound)
 
     def _begin(self, source: Source) -> None:
         state = self.state
@@ -221,6 +230,13 @@ class RunningCamera:
         if not self._store.add(frame):
             self._say_missing("image", self._store.state.lost, "not stored: this computer cannot keep up")
         self._push(frame)
+
+    def _hear(self, sound: SoundTrack | None) -> None:
+        """Pass on the sound that came with the last image."""
+        for packet in () if sound is None else sound.take():
+            if not self._store.add_sound(packet):
+                lost = self._store.state.sound_lost
+                self._say_missing("sound packet", lost, "not stored: this computer cannot keep up")
 
     def _say_missing(self, what: str, count: int, why: str, *, now: bool = False) -> None:
         """Say at once that images are missing, and then every few seconds, or now, how many more there are."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from core.capture.camera import CameraState, Opener, RunningCamera
-from core.capture.store import CameraStore, StoreState
+from core.capture.storage.store import CameraStore, StoreState
 from core.capture.synchronizer import Synchronizer
 from core.clock import SYSTEM_CLOCK, Clock
 from core.disk import sync
@@ -33,6 +33,7 @@ class Recorder:
         clock: Clock that the sources use.
         pre_roll_s: Seconds before the start of a take that it contains.
         folder: Folder of a take that begins with the first image; None to begin one later.
+        sound: Store the sound of that take.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Recorder:
         *,
         pre_roll_s: float = 0.0,
         folder: TakeLayout | None = None,
+        sound: bool = False,
     ) -> None:
         self._clock = clock
         self._stop = threading.Event()
@@ -59,7 +61,7 @@ class Recorder:
         }
         self._syncing: _Syncing | None = None
         if folder is not None:
-            self.begin(folder, 0)
+            self.begin(folder, 0, sound=sound)
         self._ready = threading.Barrier(len(addresses) + 1)
         self._threads = [
             threading.Thread(target=self._run, args=(name,), name=f"camera {name}", daemon=True) for name in addresses
@@ -125,15 +127,16 @@ class Recorder:
         reader.request_control(control, value)
         return True
 
-    def begin(self, folder: TakeLayout, since_ns: int) -> None:
+    def begin(self, folder: TakeLayout, since_ns: int, *, sound: bool = False) -> None:
         """Begin to store a take; the one before has to be ended.
 
         Args:
             folder: Folder of the take.
             since_ns: Time of its start.
+            sound: Store the sound of cameras that have some.
         """
         for store in self._stores.values():
-            store.begin(folder, since_ns)
+            store.begin(folder, since_ns, sound=sound)
         self._syncing = _Syncing(folder.root)
 
     def end(self) -> list[threading.Event]:

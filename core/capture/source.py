@@ -13,6 +13,7 @@ import av
 
 from core.board.pattern import Board
 from core.capture.modes import CameraMode
+from core.capture.sound import SoundTrack
 from core.clock import SYSTEM_CLOCK, Clock
 from core.errors import CoreError
 from core.passwords import without_passwords
@@ -42,8 +43,8 @@ class Source(Protocol):
 
     A source may offer more: an attribute `damaged`, the number of images that were skipped because they were damaged
     (`damaged_images`), an attribute `utc_offset_ns`, UTC minus `Frame.source_time_ns` in ns once the camera has stated
-    the time, the controls of `core.capture.controls.Controllable`, and a method `interrupt`, which ends `frames` soon
-    although no image comes.
+    the time, an attribute `sound`, the `SoundTrack` of its microphone (None without one), the controls of
+    `core.capture.controls.Controllable`, and a method `interrupt`, which ends `frames` soon although no image comes.
 
     Attributes:
         size_px: Width and height in px.
@@ -154,6 +155,11 @@ def discover_cameras(*, simulated: bool = False, sources: Registry[SourceKind] =
     """
     kinds = map(sources.get, sources)
     return [camera for kind in kinds if kind.simulated == simulated for camera in kind.discover()]
+
+
+def sound_of(source: Source) -> SoundTrack | None:
+    """Return the sound of a source; None if it has none."""
+    return getattr(source, "sound", None)
 
 
 def damaged_images(source: Source) -> int:

@@ -57,6 +57,11 @@ class SourceClock:
             self._offset_ns = int(np.percentile(np.array(self._delays), _PERCENTILE))
         self._count += 1
 
+    @property
+    def offset_ns(self) -> int:
+        """Shared clock minus the camera's, as estimated now."""
+        return self._offset_ns
+
     def time_ns(self, source_ns: int) -> int:
         """Return a time of the camera on the shared clock; later than the one that was returned before."""
         time_ns = source_ns + self._offset_ns

@@ -6,6 +6,7 @@ events, whose values are:
 
 - `state`: "watching", "countdown", "recording"; `saving`: names of the takes that are being made of what was recorded.
 - `take`: name of the take that is recorded or counted down to; `takes`: names of the takes of this job so far.
+- `sound`: whether the sound of cameras is stored in it.
 - `seconds`: length of the take so far, or of watching; `countdown_s`: time left until the take begins.
 - `markers`: the markers of the take so far, each with `time_s` and `text`.
 - `disk_minutes`: time until the take would be ended for want of space at the present rate; null while unknown.
@@ -15,7 +16,7 @@ events, whose values are:
 - `cameras`: by name: `state` ("starting", "running", "lost", "ended"), `problem`, `size_px`, `fps`, `frames` (since
   the camera was opened), `recorded` (images of the take), `dropped`, `damaged`, `lost` (images that could not be stored
   in time), `reconnects`, `skew_ms` (against the frame set), `drift_ppm` (of the camera's clock; null while unknown),
-  `queue` (images that wait to be stored), `bytes_per_s`, `codec`, `controls` (a list of
+  `queue` (images that wait to be stored), `bytes_per_s`, `codec`, `sound` (empty for none), `controls` (a list of
   `core.capture.controls.Control` as mappings), `ring` (of previews), and the board's `cells`, `share` and `board`.
 
 Images of the rings are at most 640 px wide or high. Their info has `index` (of the frame set; -1 before the first),
@@ -54,6 +55,7 @@ class StartTake:
         note: Note that is stored with the take.
         countdown_s: Time until it begins, s.
         duration_s: Its length in s; 0 until it is stopped.
+        sound: Store the sound of cameras that have some.
     """
 
     name: str = ""
@@ -61,6 +63,7 @@ class StartTake:
     note: str = ""
     countdown_s: float = 0.0
     duration_s: float = 0.0
+    sound: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -142,6 +142,8 @@ class RecordParams:
         preview_only: Show the cameras without recording a take.
         board: Calibration board to detect in the previews; null uses the board of the session.
         preview_hz: Number of preview updates per second.
+        sound: Store the sound of network cameras and videos beside their images. Off by default, since voices are
+            personal data: tell the people first.
         live: Settings of live 3D; null leaves it off.
         remote_port: Port on which other programs start and stop takes, by HTTP (TCP) and OSC (UDP); 0 for none.
         remote_anyone: Accept such commands from other computers as well, all of which may then send them.
@@ -156,6 +158,7 @@ class RecordParams:
     preview_only: bool = False
     board: Board | None = None
     preview_hz: float = 15.0
+    sound: bool = False
     live: LiveConfig | None = None
     remote_port: int = 0
     remote_anyone: bool = False

@@ -121,7 +121,7 @@ class _CameraJob:
         self._takes = TakeMaker(session, run, tuple(addresses), reporter, clock)
         self._live = LiveSwitch(session.root, reporter)
         self._commands = CommandReader(run.root)
-        self._kind = params.kind
+        self._kind, self._sound = params.kind, False
         self._next: tuple[StartTake, TakeLayout, int] | None = None  # the take to come, and when it begins
         self._length_s = 0.0
         self._begin_ns = clock.now_ns()
@@ -147,7 +147,9 @@ class _CameraJob:
                 self._begun()
         # Raw images would have to be encoded for it all the time.
         pre_roll_s = 0.0 if self._once or self._params.live is not None else _PRE_ROLL_S
-        self._recorder = Recorder(self._addresses, opener, self._clock, pre_roll_s=pre_roll_s, folder=folder)
+        self._recorder = Recorder(
+            self._addresses, opener, self._clock, pre_roll_s=pre_roll_s, folder=folder, sound=self._params.sound
+        )
         try:
             self._live.switch(self._params.live)
             seconds = self._loop(previews, board)
@@ -159,6 +161,9 @@ class _CameraJob:
             self._takes.end(self._recorder, unwanted=not any(sent.values()))
             self._recorder.close()
         self._note_all()
+        heard = [name for name, store in self._recorder.stores.items() if store.sound]
+        if heard and self._once and not self._params.sound:
+            self._reporter.note(f"The sound of {', '.join(heard)} was not recorded; --sound records it.")
         try:
             self._save(wait=True)
         finally:
@@ -178,7 +183,14 @@ class _CameraJob:
 
     def _first(self) -> StartTake:
         p = self._params
-        return StartTake(name=p.name, kind=p.kind, note=p.note, countdown_s=p.countdown_s, duration_s=p.duration_s)
+        return StartTake(
+            name=p.name,
+            kind=p.kind,
+            note=p.note,
+            countdown_s=p.countdown_s,
+            duration_s=p.duration_s,
+            sound=p.sound,
+        )
 
     def _loop(self, previews: Previews, board: _BoardLook) -> float:
         """Show the cameras and follow commands until the end; return the length of the last take, or of watching."""
@@ -256,7 +268,7 @@ class _CameraJob:
     def _start(self, command: StartTake, *, numbered: bool = True) -> TakeLayout:
         """Prepare a take, which begins after its countdown."""
         folder = self._takes.reserve(command, numbered=numbered)
-        self._kind = command.kind
+        self._kind, self._sound = command.kind, command.sound
         self._next = command, folder, self._clock.now_ns() + round(command.countdown_s * 1e9)
         return folder
 
@@ -276,8 +288,8 @@ class _CameraJob:
     def _advance(self) -> None:
         """Begin the take after its countdown; end it when its time or the disk is up."""
         if self._next is not None and self._clock.now_ns() >= self._next[2]:
-            _, folder, begin_ns = self._next
-            self._recorder.begin(folder, begin_ns)
+            command, folder, begin_ns = self._next
+            self._recorder.begin(folder, begin_ns, sound=command.sound)
             self._begun()
         if self._takes.folder is None:
             return
@@ -351,6 +363,7 @@ class _CameraJob:
                 "queue": store.waiting,
                 "bytes_per_s": round(self._rates[name]),
                 "codec": store.codec,
+                "sound": store.sound,
                 "controls": [to_mapping(control) for control in camera.controls],
                 "cells": [] if seen is None else seen.cells.tolist(),
                 "share": 0.0 if seen is None else round(seen.share, 3),
@@ -363,6 +376,7 @@ class _CameraJob:
         return {
             "state": "countdown" if coming is not None else "watching" if folder is None else "recording",
             "take": "" if folder is None else folder.name,
+            "sound": folder is not None and self._sound,
             "takes": list(takes.takes),
             "saving": list(takes.saving),
             "seconds": round((now_ns - (self._begin_ns if takes.folder is None else takes.begin_ns)) / 1e9, 1),

@@ -54,6 +54,7 @@ class _Video:
     n_frames: int
     lost: int = 0
     images: I64 | None = None
+    sound: str = ""
 
 
 def ingest_videos(
@@ -206,6 +207,7 @@ def _recorded(camera: str, path: Path, times: ImageTimes) -> _Video:
             notes=tuple(notes),
             n_frames=whole,
             images=place,
+            sound=video.sound,
         )
 
 
@@ -277,6 +279,7 @@ def _write_take(
                 n_frames=video.n_frames,
                 fps=video.fps,
                 rotation_deg=video.rotation_deg,
+                sound=video.sound,
             )
             for camera, video in plan.sources.items()
         ),
@@ -352,6 +355,7 @@ def _examine(path: Path) -> _Video:
             notes=tuple(notes),
             n_frames=whole,
             lost=video.n_frames + video.missing - whole,
+            sound=video.sound,
         )
 
 

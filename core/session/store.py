@@ -46,6 +46,7 @@ class TakeCamera:
         time_offset_s: Time offset of the camera at the start of this take, besides that in the rig, s.
         time_drift_ppm: Drift of the camera's clock in this take; positive for a clock that runs fast.
         drops: Images that the camera dropped although its recorded times do not show it.
+        sound: Codec of the sound in the video; empty if there is none.
     """
 
     name: str
@@ -57,6 +58,7 @@ class TakeCamera:
     time_offset_s: float = 0.0
     time_drift_ppm: float = 0.0
     drops: tuple[DroppedImages, ...] = ()
+    sound: str = ""
 
     @property
     def clock(self) -> CameraClock:

@@ -96,6 +96,12 @@ class VideoReader:
         return float(self._stream.time_base)
 
     @property
+    def sound(self) -> str:
+        """Codec of its sound; empty if it has none."""
+        context = next((stream.codec_context for stream in self._container.streams.audio), None)
+        return "" if context is None else str(context.codec.canonical_name)
+
+    @property
     def began(self) -> datetime | None:
         """Creation time stored in the file, usually in whole seconds; None if there is none."""
         stated = self._stream.metadata.get("creation_time") or self._container.metadata.get("creation_time")

@@ -187,6 +187,7 @@ class LiveCameras(QObject):
             note=order.note,
             countdown_s=order.countdown_s,
             duration_s=order.duration_s,
+            sound=order.sound,
             board=board,
             preview_hz=_PREVIEW_HZ,
         )

@@ -35,6 +35,7 @@ class LiveCamera:
         drift_ppm: Drift of its clock; None while unknown.
         utc_error_ms: Wall clock that it states, minus that of this computer; None if it states none.
         codec: Form in which its images are stored; empty while unknown.
+        sound: Codec and sample rate of its sound; empty for none.
         controls: Controls that it offers.
         cells: Number of board points seen in each part of the image so far.
         share: Share of the image that the board has covered, 0 to 1.
@@ -53,6 +54,7 @@ class LiveCamera:
     drift_ppm: float | None
     utc_error_ms: float | None
     codec: str
+    sound: str
     controls: tuple[Control, ...]
     cells: I64
     share: float
@@ -94,6 +96,7 @@ class LiveStatus:
     Attributes:
         phase: Whether a take is being recorded.
         take: Name of the take that is recorded or counted down to; empty for none.
+        sound: Whether the take has the sound of cameras that hear something.
         takes: Names of the takes that these cameras have made since they were started.
         saving: Names of takes whose recording has ended and that are being completed.
         seconds: Length of the take so far, or of watching.
@@ -108,6 +111,7 @@ class LiveStatus:
 
     phase: TakePhase
     take: str
+    sound: bool
     takes: tuple[str, ...]
     saving: tuple[str, ...]
     seconds: float
@@ -123,6 +127,11 @@ class LiveStatus:
     def missing(self) -> int:
         """Number of images of all cameras that are missing for any reason."""
         return sum(camera.missing for camera in self.cameras.values())
+
+    @property
+    def heard(self) -> tuple[str, ...]:
+        """Names of the cameras that send sound."""
+        return tuple(name for name, camera in self.cameras.items() if camera.sound)
 
     @property
     def starting(self) -> bool:
@@ -157,6 +166,7 @@ def live_status(values: Mapping[str, Any]) -> LiveStatus | None:
         return LiveStatus(
             phase=phase if phase in get_args(TakePhase) else "watching",
             take=str(values.get("take", "")),
+            sound=bool(values.get("sound")),
             takes=tuple(map(str, values.get("takes", ()))),
             saving=tuple(map(str, values.get("saving", ()))),
             seconds=float(values["seconds"]),
@@ -188,6 +198,7 @@ def _camera(values: Mapping[str, Any]) -> LiveCamera:
         drift_ppm=_number(values.get("drift_ppm")),
         utc_error_ms=_number(values.get("utc_error_ms")),
         codec=str(values.get("codec") or ""),
+        sound=str(values.get("sound") or ""),
         controls=tuple(from_mapping(Control, one) for one in values.get("controls", ())),
         cells=np.asarray(cells, np.int64).reshape(len(cells), -1 if cells else 0),
         share=float(values["share"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -18,6 +19,7 @@ from av.codec.context import Flags
 
 from core.capture.images import VideoImage
 from core.capture.jpeg import jpeg_size
+from core.capture.sound import SoundPacket, SoundTrack
 from core.capture.source import SourceOptions
 from core.capture.source_clock import SourceClock
 from core.errors import CoreError
@@ -35,6 +37,9 @@ _SETTLE_NS = 500_000_000
 """Time for which the first images are held back: those that were buffered while the stream was opened arrive late."""
 
 _BEHIND_NS = 500_000_000  # by which a played file may lag behind
+_APART_NS = 500_000_000
+"""Largest difference of the delays of sound and images; beyond it, a camera has not told yet how their times relate."""
+
 
 _OTHER_SIZES = 30  # images in a row of another size before the size is taken to have changed
 _STEP_NS = 1000
@@ -70,6 +75,7 @@ class FFmpegSource:
     Attributes:
         damaged: Number of images that were skipped because they were damaged.
         utc_offset_ns: UTC minus `Frame.source_time_ns` in ns, as the camera states it; None until it does.
+        sound: Its first track of sound; None if it has none.
 
     Raises:
         CoreError: The stream cannot be opened, or has no video.
@@ -102,6 +108,9 @@ class FFmpegSource:
             raise CoreError(f"{shown} has no video.", "Choose another address of the camera.")
         self._stream = self._container.streams.video[0]
         self._stream.thread_type = "SLICE"  # frame threads would delay images
+        heard = self._container.streams.audio[:1]
+        self.sound = SoundTrack(heard[0]) if heard else None
+        self._heard: list[tuple[av.Packet, int]] = []  # with their arrival, until their times are known
         context = self._context = self._stream.codec_context
         if not context.width or not context.height:
             self._container.close()
@@ -155,10 +164,11 @@ class FFmpegSource:
         Raises:
             CoreError: The stream ended, or sends nothing that can be decoded.
         """
-        clock, held = SourceClock(), deque[tuple[_Image, int]]()
+        clock, sound_clock, held = SourceClock(), SourceClock(), deque[tuple[_Image, int]]()
         begin_ns, decoded_s = self._options.clock.now_ns(), time.monotonic()
 
         def due() -> Iterator[tuple[_Image, int]]:
+            self._hear_live(clock, sound_clock)
             while held:
                 image, arrival_ns = held.popleft()
                 yield image, arrival_ns if image.source_ns is None else clock.time_ns(image.source_ns)
@@ -196,12 +206,14 @@ class FFmpegSource:
                     else:
                         first_ns = image.source_ns if first_ns is None else first_ns
                         due_ns = start_ns + image.source_ns - first_ns
+                    self._hear_played(None if first_ns is None else start_ns - first_ns)
                     now_ns = clock.now_ns()
                     if now_ns - due_ns > _BEHIND_NS and now_ns - yielded_ns < _BEHIND_NS:
                         continue  # a camera does not wait for a slow computer either
                     clock.sleep((due_ns - now_ns) / 1e9)
                     yield replace(image, sequence=sequence), due_ns
                     yielded_ns = clock.now_ns()
+            self._hear_played(None if first_ns is None else start_ns - first_ns)
             if not self._loop or first_ns is None:
                 return
             start_ns, first_ns = due_ns + period_ns, None
@@ -209,22 +221,61 @@ class FFmpegSource:
             self._context.flush_buffers()
 
     def _packets(self) -> Iterator[av.Packet]:
-        packets = self._container.demux(self._stream)
+        """Yield the packets of images; those of sound are kept on the way.
+
+        Raises:
+            CoreError: The connection was lost, or only sound comes.
+        """
+        streams = [self._stream] if self.sound is None else [self._stream, self.sound.stream]
+        packets, seen_s, lost = self._container.demux(streams), time.monotonic(), False
         try:
-            if not self._rtp:
-                yield from packets
-            while self._rtp:
-                with av.logging.Capture() as logged:
+            while True:
+                with av.logging.Capture() if self._rtp else contextlib.nullcontext([]) as logged:
                     packet = next(packets, None)
                 if packet is None:
                     return
-                self._lost = any(_LOST in message for _, _, message in logged)
-                yield packet
+                lost = lost or any(_LOST in message for _, _, message in logged)
+                if packet.stream_index == self._stream.index:
+                    self._lost, lost, seen_s = lost, False, time.monotonic()
+                    yield packet
+                    continue
+                if packet.size and packet.pts is not None and not packet.is_corrupt:
+                    self._heard.append((packet, self._options.clock.now_ns()))
+                if not self._paced and time.monotonic() - seen_s > READ_S:
+                    raise CoreError(f"{self._target} sends sound but no images.", _NO_IMAGES)
         except (av.error.FFmpegError, OSError) as error:
             if not isinstance(error, av.error.EOFError):
                 raise CoreError(
                     f"The connection to {self._target} was lost: {error_reason(error)}.", "Check its cable or network."
                 ) from error
+
+    def _hear_live(self, images: SourceClock, sound: SourceClock) -> None:
+        """Hand out the sound that came, with times by the clock of the images, which is the camera's.
+
+        Args:
+            images: Clock of the images.
+            sound: Clock of the sound alone.
+        """
+        heard, self._heard = self._heard, []
+        for packet, arrival_ns in heard:
+            source_ns = self._source_ns(packet)
+            assert self.sound is not None
+            if source_ns is None:
+                self.sound.put(SoundPacket(arrival_ns, packet))
+                continue
+            sound.add(source_ns, arrival_ns)
+            related = abs(sound.offset_ns - images.offset_ns) < _APART_NS
+            self.sound.put(SoundPacket(source_ns + (images if related else sound).offset_ns, packet))
+
+    def _hear_played(self, offset_ns: int | None) -> None:
+        """Hand out the sound that was read, at its time in the file plus an offset; keep it while that is not known."""
+        if offset_ns is None or self.sound is None:
+            return
+        heard, self._heard = self._heard, []
+        for packet, _ in heard:
+            source_ns = self._source_ns(packet)
+            if source_ns is not None:
+                self.sound.put(SoundPacket(source_ns + offset_ns, packet))
 
     def _images(self, packet: av.Packet) -> list[_Image]:
         """Return the whole images that a packet completes."""

@@ -107,6 +107,8 @@ class RecordPage(ScrollPage):
         self.bar = RecordBar()
         self.bar.pressed.connect(self.press)
         self.bar.kind.currentIndexChanged.connect(self._kind_of_next_chosen)
+        self.bar.sound.setChecked(state.settings.value.record_sound)
+        self.bar.sound.toggled.connect(lambda on: state.settings.update(record_sound=on))
         self._kind_of_next_chosen()
         self.outer.addWidget(self.bar)
         self._make_shortcuts()
@@ -158,6 +160,7 @@ class RecordPage(ScrollPage):
                     note=self.bar.note.text().strip(),
                     countdown_s=float(self.bar.countdown.currentData()),
                     duration_s=self.bar.length.value(),
+                    sound=self.bar.sound.isChecked(),
                 )
             )
         elif state in ("countdown", "recording"):
@@ -302,6 +305,7 @@ class RecordPage(ScrollPage):
                 self._hide_notice()
             if state == "recording":
                 self._close_result()
+        self.bar.offer_sound(presenter.sound_tip(status if self._cameras.running else None))
         self.stage.set_phase(self._cameras.phase, 0.0 if status is None else status.countdown_s)
         blocked = "" if state in ("countdown", "recording") else self._record_blocked()
         self.bar.set_blocked("One moment…" if self._asked() else blocked)

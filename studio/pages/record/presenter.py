@@ -92,7 +92,9 @@ def take_result(session: Session, name: str) -> TakeResult:
     cameras = f"{len(manifest.cameras)} camera{'s' if len(manifest.cameras) != 1 else ''}"
     count = sum(missing.values())
     drops = f"{count:,} dropped image{'s' if count != 1 else ''}" if count else "no dropped images"
-    text = f"{name}: {cameras}, {elapsed_text(seconds)} at {manifest.fps:.4g} fps, {drops}."
+    heard = sum(bool(camera.sound) for camera in manifest.cameras)
+    sound = f", sound of {heard}" if heard else ""
+    text = f"{name}: {cameras}{sound}, {elapsed_text(seconds)} at {manifest.fps:.4g} fps, {drops}."
     notes = list(manifest.notes) or [f"{camera} dropped {n:,}." for camera, n in missing.items()]
     certificate = certificate_of(take)
     if certificate is not None and (not certificate.good or certificate.notes):
@@ -194,6 +196,8 @@ def recording_facts(status: LiveStatus) -> list[str]:
     parts = [f"Saving {', '.join(status.saving)}…"] if status.saving else []
     if status.missing:
         parts.append(f"{status.missing:,} dropped")
+    if status.sound and status.heard:
+        parts.append("with sound")
     if status.skew_ms is not None:
         parts.append(f"skew {status.skew_ms:.0f} ms")
     if status.disk_minutes is not None:
@@ -202,6 +206,17 @@ def recording_facts(status: LiveStatus) -> list[str]:
     if status.markers:
         parts.append(f"{status.markers} marker{'s' if status.markers != 1 else ''}")
     return parts
+
+
+def sound_tip(status: LiveStatus | None) -> str:
+    """Return what the choice of sound does; empty where no camera hears anything."""
+    heard = () if status is None else status.heard
+    if not heard:
+        return ""
+    return (
+        f"Store what {', '.join(heard)} hear{'s' * (len(heard) == 1)} in the videos of the take. Off at first, since "
+        "voices are personal data: tell the people before you record them."
+    )
 
 
 def fact_rows(camera: LiveCamera | None) -> tuple[tuple[str, str], ...]:
@@ -226,6 +241,8 @@ def fact_rows(camera: LiveCamera | None) -> tuple[tuple[str, str], ...]:
             rows.append((title, f"{count:,}"))
     if camera.codec:
         rows.append(("Stored as", camera.codec))
+    if camera.sound:
+        rows.append(("Sound", camera.sound))
     return tuple(rows)
 
 
@@ -379,6 +396,8 @@ def _card(session: Session, name: str) -> TakeCard:
         f"{manifest.fps:.4g} fps",
         f"{seconds:.1f} s",
     ]
+    if heard := [camera.name for camera in manifest.cameras if camera.sound]:
+        parts.append("with sound" if len(heard) == len(manifest.cameras) else f"sound of {', '.join(heard)}")
     if manifest.created:
         made = "recorded" if manifest.source == "recording" else "imported"
         parts.append(f"{made} {manifest.created[:10]}")

@@ -7,7 +7,7 @@ from typing import Literal
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QIcon, QResizeEvent
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QFrame, QGridLayout, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from studio.icons import icon
 from studio.pages.record import presenter
@@ -46,6 +46,7 @@ class RecordBar(QFrame):
         kind: What it shows.
         countdown: Seconds between the button and the take.
         length: Length of the take in s; 0 until it is stopped.
+        sound: Whether the sound of the cameras is stored; there while one of them has some.
         note: Note that is stored with it.
         push: The button.
         marker: Button that marks the present instant of the take.
@@ -79,6 +80,8 @@ class RecordBar(QFrame):
         self.note = QLineEdit()
         self.note.setAccessibleName("Note")
         self.note.setPlaceholderText("Optional")
+        self.sound = QCheckBox("Record")
+        self.sound.setAccessibleName("Record the sound of the cameras")
         self._fields: tuple[QWidget, ...] = (self.name, self.kind, self.countdown, self.length, self.note)
         self.clock = make_label("", "clock", wrap=False)
         self.doing = make_label("", "heading", wrap=False)
@@ -95,6 +98,7 @@ class RecordBar(QFrame):
         self._timer = QTimer(self)
         self._timer.setInterval(_TICK_MS)
         self._timer.timeout.connect(self._show_clock)
+        self.offer_sound("")
         self.set_state("off")
 
     def set_names(self, taken: tuple[str, ...]) -> None:
@@ -106,6 +110,12 @@ class RecordBar(QFrame):
         """Disable the button for a reason, which its tooltip says; without one, enable it."""
         self.push.setEnabled(not reason and self.state != "starting")
         self.push.setToolTip(reason or "Record or stop (F9)")
+
+    def offer_sound(self, tip: str) -> None:
+        """Offer to record sound, with what that means; an empty text says that there is none."""
+        self.sound.setToolTip(tip)
+        for widget in (self._sound_title, self.sound):
+            widget.setVisible(bool(tip))
 
     def set_state(self, state: BarState) -> None:
         """Show what the cameras do."""
@@ -152,8 +162,11 @@ class RecordBar(QFrame):
             grid.addWidget(field, 1, column)
         for field, width in zip(self._fields, (_NAME_PX, _KIND_PX, _COUNTDOWN_PX, _LENGTH_PX), strict=False):
             field.setFixedWidth(width)
+        self._sound_title = make_label("Sound", "small", wrap=False)
+        grid.addWidget(self._sound_title, 0, 5)
+        grid.addWidget(self.sound, 1, 5)
         grid.setColumnStretch(4, 1000)
-        grid.setColumnStretch(5, 1)  # takes what the note leaves in wide windows
+        grid.setColumnStretch(6, 1)  # takes what the note leaves in wide windows
         self.note.setMinimumWidth(_NOTE_PX[0])
         self.note.setMaximumWidth(_NOTE_PX[1])
         line = QHBoxLayout(self._progress)

@@ -2,39 +2,34 @@
 
 The camera's reader never waits for it. While no take is recorded, the packets of the last seconds are kept in memory,
 so that a take can begin with what happened before its start.
-
-Files are written so that a crash costs the last images only: Matroska in short clusters, and one line per image in a
-table of times.
 """
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TextIO
 
 import av
 import av.error
 
-from core.capture.encoder import TICK, Packet, PacketMaker
+from core.capture.sound import SoundMaker, SoundPacket
+from core.capture.storage.encoder import Packet, PacketMaker
+from core.capture.storage.take_files import TakeFiles
 from core.disk import disk_error
 from core.passwords import without_passwords
 from core.session.layout import TakeLayout
-from core.session.times_table import TIMES_HEADER, write_image_time
 from core.types.frame import Frame
 
 Note = Callable[[str], None]
 """Receives a warning for the user."""
 
-_CONTAINER = {"flush_packets": "1", "cluster_time_limit": "500"}  # ms of video that a crash may cost
-_TICKS_PER_MS = 1000
 _MOST_WAITING = 300  # images
 _MOST_WAITING_BYTES = 64 << 20
 _LONGEST_GROUP_NS = 10_000_000_000  # between two key frames; older images are of a connection that was lost
 _MOST_KEPT_BYTES = 128 << 20  # of packets from before a take
+_MOST_SOUND = 4000  # packets; more than a minute of most codecs
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -48,6 +43,8 @@ class StoreState:
         written_bytes: Size of all packets that came so far.
         waiting: Number of images in the queue.
         problem: Reason why the take gets no images of this camera; empty if it does.
+        sound: Codec and sample rate of its sound; empty for none.
+        sound_lost: Number of packets of sound that could not be stored in time.
     """
 
     codec: str = ""
@@ -56,12 +53,22 @@ class StoreState:
     written_bytes: int = 0
     waiting: int = 0
     problem: str = ""
+    sound: str = ""
+    sound_lost: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Opened:
+    maker: PacketMaker
+    sound: SoundMaker | None
+    no_sound: str
 
 
 @dataclass(slots=True, eq=False)
 class _Begin:
     folder: TakeLayout
     since_ns: int
+    sound: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -82,26 +89,31 @@ class CameraStore:
     def __init__(self, name: str, pre_roll_s: float, waits: bool, note: Note) -> None:
         self.state = StoreState()
         self._name, self._pre_roll_ns, self._waits, self._note = name, round(pre_roll_s * 1e9), waits, note
-        self._queue: deque[Frame | PacketMaker | _Begin | _End | None] = deque()
+        self._queue: deque[Frame | SoundPacket | _Opened | _Begin | _End | None] = deque()
         self._changed = threading.Condition()
-        self._images = self._most = 0
+        self._images = self._sounds = self._most = 0
         self._maker: PacketMaker | None = None
+        self._sound: SoundMaker | None = None
+        self._no_sound = ""
         self._kept: deque[Packet] = deque()
+        self._kept_sound: deque[SoundPacket] = deque(maxlen=_MOST_SOUND)
         self._kept_bytes = 0
-        self._take: _TakeFiles | None = None
+        self._take: TakeFiles | None = None
         self._needs_key = False
         self._thread = threading.Thread(target=self._run, name=f"store {name}", daemon=True)
         self._thread.start()
 
-    def opened(self, maker: PacketMaker, image_bytes: int) -> None:
+    def opened(self, maker: PacketMaker, image_bytes: int, sound: SoundMaker | None = None, no_sound: str = "") -> None:
         """Use another way to make packets from now on, since the camera was opened.
 
         Args:
             maker: How its images become packets.
             image_bytes: Size of an image in the queue.
+            sound: How its sound becomes packets; None where it has none.
+            no_sound: Reason why the sound that it has cannot be stored.
         """
         self._most = max(8, min(_MOST_WAITING, _MOST_WAITING_BYTES // max(image_bytes, 1)))
-        self._put(maker)
+        self._put(_Opened(maker, sound, no_sound))
 
     def add(self, frame: Frame) -> bool:
         """Add an image; return whether there was room for it."""
@@ -118,14 +130,28 @@ class CameraStore:
             self._changed.notify_all()
         return True
 
-    def begin(self, folder: TakeLayout, since_ns: int) -> None:
+    def add_sound(self, packet: SoundPacket) -> bool:
+        """Add a packet of sound; return whether there was room for it."""
+        with self._changed:
+            if self._sounds >= _MOST_SOUND:
+                if not self._waits:
+                    self.state.sound_lost += 1
+                    return False
+                self._changed.wait_for(lambda: self._sounds < _MOST_SOUND)
+            self._queue.append(packet)
+            self._sounds += 1
+            self._changed.notify_all()
+        return True
+
+    def begin(self, folder: TakeLayout, since_ns: int, *, sound: bool = False) -> None:
         """Begin to store a take.
 
         Args:
             folder: Folder of the take.
             since_ns: Time of its start; what is in memory of the time before is part of the take.
+            sound: Store the sound as well.
         """
-        self._put(_Begin(folder, since_ns))
+        self._put(_Begin(folder, since_ns, sound))
 
     def end(self) -> threading.Event:
         """End the take; the event is set once its files are complete."""
@@ -142,7 +168,7 @@ class CameraStore:
         """Whether the thread has ended."""
         return not self._thread.is_alive()
 
-    def _put(self, item: PacketMaker | _Begin | _End | None) -> None:
+    def _put(self, item: _Opened | _Begin | _End | None) -> None:
         with self._changed:
             self._queue.append(item)
             self._changed.notify_all()
@@ -157,10 +183,15 @@ class CameraStore:
                     self.state.waiting = self._images
                     self._changed.notify_all()
                     missed, self._needs_key = self._needs_key, False
+                elif isinstance(item, SoundPacket):
+                    self._sounds -= 1
+                    self._changed.notify_all()
             if item is None:
                 break
             if isinstance(item, Frame):
                 self._store(item, missed)
+            elif isinstance(item, SoundPacket):
+                self._store_sound(item)
             elif isinstance(item, _Begin):
                 self._begin(item)
             elif isinstance(item, _End):
@@ -169,15 +200,21 @@ class CameraStore:
             else:
                 self._use(item)
         self._end()
-        if self._maker is not None:
-            self._maker.close()
+        self._release()
 
-    def _use(self, maker: PacketMaker) -> None:
-        if self._maker is not None:
-            self._maker.close()
-        self._maker, self.state.codec = maker, maker.codec
+    def _use(self, opened: _Opened) -> None:
+        self._release()
+        self._maker, self.state.codec = opened.maker, opened.maker.codec
+        self._sound, self._no_sound = opened.sound, opened.no_sound
+        self.state.sound = "" if opened.sound is None else opened.sound.text
         self._clear()
         self._check_form()
+        self._say_no_sound()
+
+    def _release(self) -> None:
+        for maker in (self._maker, self._sound):
+            if maker is not None:
+                maker.close()
 
     def _check_form(self) -> None:
         """Say whether the camera came back with other images than the take has."""
@@ -192,6 +229,10 @@ class CameraStore:
                 f"{size[0]}x{size[1]} px ({codec}). Its images are not stored until it is set back."
             )
 
+    def _say_no_sound(self) -> None:
+        if self._no_sound and self._take is not None and self._take.sound:
+            self._note(f"{self._name} is recorded without its sound: {self._no_sound}")
+
     def _say(self, problem: str) -> None:
         self.state.problem = problem
         self._note(problem)
@@ -199,14 +240,22 @@ class CameraStore:
     def _begin(self, begin: _Begin) -> None:
         self._end()
         self.state.recorded, self.state.problem = 0, ""
-        self._take = _TakeFiles(begin.folder, self._name)
+        self._take = TakeFiles(begin.folder, self._name, begin.sound)
+        self._say_no_sound()
         from_ns = begin.since_ns - self._pre_roll_ns
         before = [
             p.frame.time_ns for p in self._kept if p.key and from_ns - _LONGEST_GROUP_NS < p.frame.time_ns <= from_ns
         ]
-        for packet in self._kept:
-            if packet.frame.time_ns >= (before[-1] if before else from_ns):
+        first_ns = before[-1] if before else from_ns
+        parts: list[tuple[int, int, Packet | SoundPacket]] = [
+            (p.frame.time_ns, 0, p) for p in self._kept if p.frame.time_ns >= first_ns
+        ]
+        parts += [(p.time_ns, 1, p) for p in self._kept_sound]
+        for _, _, packet in sorted(parts, key=lambda part: part[:2]):
+            if isinstance(packet, Packet):
                 self._write(packet)
+            else:
+                self._write_sound(packet)
         self._clear()
 
     def _end(self) -> None:
@@ -233,6 +282,28 @@ class CameraStore:
             else:
                 self._keep(packet, missed)
 
+    def _store_sound(self, packet: SoundPacket) -> None:
+        if self._sound is None:
+            return
+        if self._take is None:
+            self._kept_sound.append(packet)
+        else:
+            self._write_sound(packet)
+
+    def _write_sound(self, packet: SoundPacket) -> None:
+        """Store sound; where that fails, the take goes on without."""
+        take = self._take
+        assert take is not None and self._sound is not None
+        try:
+            back_s = take.write_sound(packet, self._sound)
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            take.sound = False
+            reason = disk_error(error) or f"{without_passwords(str(error))}."
+            self._note(f"The sound of {self._name} is no longer recorded: {reason} Its images are.")
+            return
+        if back_s:
+            self._note(f"The sound of {self._name} is back after {back_s:.1f} s.")
+
     def _keep(self, packet: Packet, missed: bool) -> None:
         """Keep a packet for a take that may follow; what is kept begins with a key frame."""
         if missed and not packet.key:
@@ -247,11 +318,14 @@ class CameraStore:
             for _ in range(key):
                 self._kept_bytes -= self._kept.popleft().data.size
             key = next((i for i in range(1, len(self._kept)) if self._kept[i].key), 0)
+        while self._kept_sound and self._kept_sound[0].time_ns < self._kept[0].frame.time_ns:
+            self._kept_sound.popleft()
         if self._kept_bytes > _MOST_KEPT_BYTES:
             self._clear()
 
     def _clear(self) -> None:
         self._kept.clear()
+        self._kept_sound.clear()
         self._kept_bytes = 0
 
     def _write(self, packet: Packet, missed: bool = False) -> None:
@@ -260,71 +334,16 @@ class CameraStore:
         if take.refused:
             return
         try:
-            self.state.recorded += take.write(packet, self._maker, missed)
+            self.state.recorded += take.write(packet, self._maker, self._sound, missed)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             take.refused = True
             self._say(self._reason(error))
+            return
+        if take.fell_silent():
+            self._note(f"No sound comes from {self._name} any more. Its images are recorded as before.")
 
     def _reason(self, error: Exception) -> str:
         explained = disk_error(error)
         if explained is None:
             return f"{self._name} cannot be recorded: {without_passwords(str(error))}. Check the disk."
         return f"{self._name} is no longer recorded. {explained} What was recorded until then is kept."
-
-
-class _TakeFiles:
-    """One camera's video and table of image times, made with the first image.
-
-    Attributes:
-        form: Codec and size of the images; None before the first.
-        refused: True while images cannot be stored.
-    """
-
-    def __init__(self, folder: TakeLayout, name: str) -> None:
-        self.form: tuple[str, tuple[int, int]] | None = None
-        self.refused = False
-        self._video, self._table = folder.video(name), folder.frame_times(name)
-        self._container: av.container.OutputContainer | None = None
-        self._times: TextIO | None = None
-        self._count = self._start_ns = 0
-        self._last_ns, self._last_ms = -1, -1
-        self._needs_key = True
-
-    def write(self, packet: Packet, maker: PacketMaker, missed: bool) -> bool:
-        """Store a packet; return False for one that cannot be decoded, since what it builds on is missing."""
-        self._needs_key |= missed
-        if (self._needs_key and not packet.key) or packet.frame.time_ns <= self._last_ns:
-            return False
-        self._needs_key = False
-        if self._container is None:
-            self._open(maker, packet.frame)
-        assert self._container is not None and self._times is not None
-        self._last_ns = packet.frame.time_ns
-        # Matroska keeps whole ms; images of a burst would share one, and readers would drop all but one of them.
-        self._last_ms = max((self._last_ns - self._start_ns + 500_000) // 1_000_000, self._last_ms + 1)
-        data = packet.data
-        data.stream, data.time_base = self._stream, TICK
-        data.pts = data.dts = self._last_ms * _TICKS_PER_MS
-        self._container.mux(data)
-        write_image_time(self._times, self._count, self._last_ms, packet.frame)
-        self._count += 1
-        return True
-
-    def close(self) -> None:
-        """Complete the files.
-
-        Raises:
-            OSError: The disk is full; what is in the files can be read.
-        """
-        with contextlib.ExitStack() as closing:
-            if self._times is not None:
-                closing.callback(self._times.close)
-            if self._container is not None:
-                closing.callback(self._container.close)
-
-    def _open(self, maker: PacketMaker, first: Frame) -> None:
-        self._times = self._table.open("w", encoding="utf-8", buffering=1)
-        self._times.write(TIMES_HEADER)
-        self._container = av.open(str(self._video), "w", container_options=_CONTAINER)
-        self._stream = self._container.add_stream_from_template(maker.template)
-        self.form, self._start_ns = (maker.codec, maker.size_px), first.time_ns
