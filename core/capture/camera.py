@@ -31,7 +31,7 @@ _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 8.0  # before a lost camera is opened agai
 _SETTLED_S = 5.0  # of images after which a connection counts as good
 _SLICE_S = 0.25
 _CONTROLS_EVERY_S = 2.0
-_RATE_S = 2.0  # over which the frame rate is measured
+_RATE_S, _FIRST_RATE_S = 2.0, 0.5  # over which the frame rate is measured, and before it is known
 _SAY_EVERY_NS = 5_000_000_000
 
 
@@ -223,7 +223,7 @@ class RunningCamera:
         since_ns, count = self._rate_from
         if not since_ns:
             self._rate_from = frame.time_ns, state.frames
-        elif frame.time_ns - since_ns > _RATE_S * 1e9 or not state.fps:
+        elif frame.time_ns - since_ns > (_RATE_S if state.fps else _FIRST_RATE_S) * 1e9:
             state.fps = (state.frames - count) * 1e9 / (frame.time_ns - since_ns)
             if frame.time_ns - since_ns > _RATE_S * 1e9:
                 self._rate_from = frame.time_ns, state.frames

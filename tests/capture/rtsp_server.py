@@ -1,5 +1,7 @@
 """An RTSP server with test images, for the system's Python: `python3 rtsp_server.py PORT`.
 
+`/sound/aac?FILE` and `/sound/pcmu?FILE` send a Matroska file with H.264 and PCM, its sound encoded.
+
 Needs Debian's gir1.2-gst-rtsp-server-1.0, python3-gi and gstreamer1.0-plugins-{base,good,ugly}.
 """
 
@@ -37,6 +39,27 @@ def drop_packets(_factory: object, media: GstRtspServer.RTSPMedia) -> None:
     pad = media.get_element().get_by_name("pay0").get_static_pad("src")
     pad.add_probe(kind, lambda *_: Gst.PadProbeReturn.DROP if next(count) % 60 == 59 else Gst.PadProbeReturn.OK)
 
+
+SOUND = {
+    "aac": "audio/x-raw,rate=48000 ! voaacenc ! rtpmp4gpay name=pay1 pt=97",
+    "pcmu": "audio/x-raw,rate=8000,channels=1 ! mulawenc ! rtppcmupay name=pay1 pt=0",
+}
+
+
+class PlayedFile(GstRtspServer.RTSPMediaFactory):
+    """Sends the file that the client names."""
+
+    def do_create_element(self, url: object) -> object:
+        """Return the elements that read it."""
+        return Gst.parse_launch(
+            f"( filesrc location={url.query} ! matroskademux name=file "
+            "file. ! queue ! h264parse config-interval=-1 ! rtph264pay name=pay0 pt=96 "
+            f"file. ! queue ! decodebin ! audioconvert ! audioresample ! {SOUND[url.abspath.rpartition('/')[2]]} )"
+        )
+
+
+for path in SOUND:
+    server.get_mount_points().add_factory(f"/sound/{path}", PlayedFile())
 
 lossy = GstRtspServer.RTSPMediaFactory()
 ball = IMAGES.replace("videotestsrc", "videotestsrc pattern=ball")

@@ -16,9 +16,9 @@ import pytest
 
 from core.board.pattern import Board
 from core.capture.camera import Opener
-from core.capture.storage.encoder import packet_maker
 from core.capture.recorder import Recorder
 from core.capture.source import Source
+from core.capture.storage.encoder import packet_maker
 from core.capture.storage.store import CameraStore
 from core.clock import SimulatedClock
 from core.errors import CoreError

@@ -235,7 +235,7 @@ class FFmpegSource:
                 if packet is None:
                     return
                 lost = lost or any(_LOST in message for _, _, message in logged)
-                if packet.stream_index == self._stream.index:
+                if packet.stream is self._stream:  # the number of the packet that ends a stream is wrong
                     self._lost, lost, seen_s = lost, False, time.monotonic()
                     yield packet
                     continue
