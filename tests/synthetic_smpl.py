@@ -72,6 +72,18 @@ def model_arrays(family: str, *, pose_dirs: bool = False, n_shape: int = 10) -> 
     }
 
 
+def hands_and_face(n_faces: int) -> dict[str, np.ndarray]:
+    """Return arrays of files of SMPL-X beside those of `model_arrays`: curled fingers, and 51 landmarks of the face."""
+    rng = np.random.default_rng(5)
+    inside = rng.random((51, 3)) + 0.1
+    return {
+        "hands_meanl": rng.normal(0, 0.3, 45),
+        "hands_meanr": rng.normal(0, 0.3, 45),
+        "lmk_faces_idx": rng.integers(0, n_faces - 1, 51),
+        "lmk_bary_coords": inside / inside.sum(1, keepdims=True),
+    }
+
+
 def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> Path:
     """Write a model as npz, with an array of Python objects beside those of the model, as SMPL-X has it."""
     np.savez(path, part2num=np.array({"head": 1}, dtype=object), **arrays)

@@ -224,7 +224,7 @@ class BodyChain:
 
     def rotations(self, poses: Poses) -> F64:
         """Return joint rotations (N, J, 3, 3) relative to the parents."""
-        local = np.broadcast_to(np.eye(3), (len(poses), len(self.model.joints), 3, 3)).copy()
+        local = np.broadcast_to(self.model.relaxed, (len(poses), len(self.model.joints), 3, 3)).copy()
         local[:, 0] = poses.root
         local[:, self.prior.joints] = exp(poses.w)
         return local

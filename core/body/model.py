@@ -9,7 +9,7 @@ Legend: P person, V vertex, F face, J joint, K keypoint, B shape component, D po
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -73,6 +73,10 @@ class BodyModel:
         source_sha256: SHA-256 of the file that a user's model was read from, in hex; empty for the embedded one.
         pose_dirs_mm: (D, V, 3) displacement at rest per unit of each element of R - I, row by row, R the rotation of
             each joint but the root relative to its parent; None for a model without.
+        relaxed: (J, 3, 3) rotations, relative to their parents, of the joints that are not fitted: fingers of hands at
+            rest. If omitted, such joints are straight.
+        face_vertices: (L, 3) vertices of the triangles in which the landmarks of the face lie; none without.
+        face_weights: (L, 3) barycentric coordinates of these landmarks.
     """
 
     name: str
@@ -93,6 +97,9 @@ class BodyModel:
     keypoint_bones: I64
     source_sha256: str = ""
     pose_dirs_mm: F32 | None = None
+    relaxed: F64 = field(default_factory=lambda: np.zeros((0, 3, 3)))
+    face_vertices: I64 = field(default_factory=lambda: np.zeros((0, 3), np.int64))
+    face_weights: F64 = field(default_factory=lambda: np.zeros((0, 3)))
 
     def __post_init__(self) -> None:
         sizes = {"J": len(self.joints), "K": len(self.keypoints)}
@@ -107,6 +114,8 @@ class BodyModel:
             ("keypoint_template_mm", ("K", 3), np.float64),
             ("keypoint_dirs_mm", ("K", 3, "B"), np.float64),
             ("keypoint_bones", ("K",), np.int64),
+            ("face_vertices", ("L", 3), np.int64),
+            ("face_weights", ("L", 3), np.float64),
         ):
             value = frozen(getattr(self, name), shape, f"body model {self.name}: {name}", dtype, sizes=sizes)
             object.__setattr__(self, name, value)
@@ -114,8 +123,12 @@ class BodyModel:
             what = f"body model {self.name}: pose_dirs_mm"
             value = frozen(self.pose_dirs_mm, (9 * (sizes["J"] - 1), "V", 3), what, np.float32, sizes=sizes)
             object.__setattr__(self, "pose_dirs_mm", value)
+        if not len(self.relaxed):
+            object.__setattr__(self, "relaxed", np.broadcast_to(np.eye(3), (sizes["J"], 3, 3)))
+        relaxed = frozen(self.relaxed, ("J", 3, 3), f"body model {self.name}: relaxed", sizes=sizes)
+        object.__setattr__(self, "relaxed", relaxed)
         tree = self.parents[0] == -1 and ((self.parents[1:] >= 0) & (self.parents[1:] < np.arange(1, sizes["J"]))).all()
-        indices = (self.faces, sizes["V"]), (self.keypoint_bones, sizes["J"])
+        indices = (self.faces, sizes["V"]), (self.face_vertices, sizes["V"]), (self.keypoint_bones, sizes["J"])
         if not tree or any(((array < 0) | (array >= count)).any() for array, count in indices):
             raise CoreError(
                 f"Body model {self.name}: the joints are not a tree, or an index is out of range.",

@@ -31,7 +31,8 @@ def simplified(model: BodyModel, n_vertices: int) -> BodyModel:
     kept, faces = collapse_edges(model.template_mm.astype(np.float64), model.faces, n_vertices)
     rows = {name: getattr(model, name)[kept] for name in _PER_VERTEX}
     pose_dirs = None if model.pose_dirs_mm is None else model.pose_dirs_mm[:, kept]
-    return dataclasses.replace(model, faces=faces, pose_dirs_mm=pose_dirs, **rows)
+    none = {name: getattr(model, name)[:0] for name in ("face_vertices", "face_weights")}
+    return dataclasses.replace(model, faces=faces, pose_dirs_mm=pose_dirs, **rows, **none)
 
 
 def collapse_edges(vertices: F64, faces: I64, n_vertices: int) -> tuple[I64, I64]:

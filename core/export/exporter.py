@@ -155,6 +155,7 @@ EXPORTERS: Registry[Exporter] = Registry(
         "angles": "core.export.formats.angles:EXPORTER",
         "amass": "core.export.formats.amass:EXPORTER",
         "segments": "core.export.formats.segments:EXPORTER",
+        "landmarks": "core.export.formats.landmarks:EXPORTER",
         "usd": "core.export.formats.usd:EXPORTER",
         "obj": "core.export.formats.meshes:OBJ",
         "ply": "core.export.formats.meshes:PLY",

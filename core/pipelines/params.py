@@ -545,8 +545,8 @@ class ExportParams:
         take: Name of the take.
         poses: 3D result to export: "baseline" or the name of a training run. If omitted, the result that the
             evaluation found better is exported, or else the baseline.
-        formats: File formats to write. If omitted, all that can hold the result are written, except USD and files of
-            meshes.
+        formats: File formats to write. If omitted, all that can hold the result are written, except landmarks, USD and
+            files of meshes.
         folder: Folder to write to. If omitted, the exports folder of the session is used.
         units: Length unit of the files; "auto" takes the usual unit of each format.
         up: Axis that points up in the files; "auto" takes the usual axis of each format.
@@ -613,8 +613,8 @@ class RunParams:
             others, unless the repair's own checks find an error.
         preset: Preset that the settings under `training` start from.
         training: Settings of the training; those that are not given are the preset's.
-        formats: File formats to export. If omitted, all that can hold the result are written, except USD and files of
-            meshes.
+        formats: File formats to export. If omitted, all that can hold the result are written, except landmarks, USD and
+            files of meshes.
     """
 
     take: str

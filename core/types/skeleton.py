@@ -137,9 +137,9 @@ def _bone_ends(bones: tuple[tuple[int, int], ...]) -> np.ndarray:
     return np.ascontiguousarray(np.array(bones, int).reshape(-1, 2).T)
 
 
-def _build(name: str, joints: str, bones: str) -> Skeleton:
-    names = tuple(joints.split())
-    index = {n: i for i, n in enumerate(names)}
+def skeleton_of(name: str, joints: tuple[str, ...], bones: tuple[tuple[int, int], ...] = ()) -> Skeleton:
+    """Return a joint set whose sides are told by the names: "left_knee" is the counterpart of "right_knee"."""
+    index = {n: i for i, n in enumerate(joints)}
 
     def counterpart(joint: str) -> str:
         for a, b in (("left_", "right_"), ("right_", "left_")):
@@ -147,9 +147,14 @@ def _build(name: str, joints: str, bones: str) -> Skeleton:
                 return b + joint.removeprefix(a)
         return joint
 
-    pairs = tuple((index[a], index[b]) for a, b in (bone.split("-") for bone in bones.split()))
-    mirror = tuple(index[counterpart(n)] for n in names)
-    return Skeleton(name=name, joints=names, bones=pairs, root=index.get(_ROOT_JOINT), mirror=mirror)
+    mirror = tuple(index.get(counterpart(n), index[n]) for n in joints)
+    return Skeleton(name=name, joints=joints, bones=bones, root=index.get(_ROOT_JOINT), mirror=mirror)
+
+
+def _build(name: str, joints: str, bones: str) -> Skeleton:
+    names = tuple(joints.split())
+    pairs = (bone.split("-") for bone in bones.split())
+    return skeleton_of(name, names, tuple((names.index(a), names.index(b)) for a, b in pairs))
 
 
 COCO17 = _build(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pickle
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,9 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
+from core.body.chain import BodyChain, Poses
 from core.body.fit import fit_body
+from core.body.landmarks import SkinPoints, body_points, skin_points
 from core.body.model import BodyModel
 from core.body.models import registry
 from core.body.models.families import FAMILIES
@@ -24,11 +27,11 @@ from core.body.sequence import BodyMotion
 from core.body.simplify import simplified
 from core.cli.commands import main
 from core.errors import CoreError
-from core.geometry.so3 import exp
+from core.geometry.so3 import exp, log
 from core.synthetic.rendering.scene import room_people
 from core.types.body import BodySequence
 from core.types.skeleton import COCO17
-from tests.synthetic_smpl import model_arrays, write_npz, write_original
+from tests.synthetic_smpl import hands_and_face, model_arrays, write_npz, write_original
 
 FREE = free_body()
 
@@ -41,6 +44,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def arrays() -> dict[str, np.ndarray]:
     return model_arrays("smpl", pose_dirs=True)
+
+
+@pytest.fixture(scope="module")
+def smplx_arrays() -> dict[str, np.ndarray]:
+    """A model with curled fingers and landmarks of the face."""
+    arrays = model_arrays("smplx", pose_dirs=True, n_shape=20)
+    return arrays | hands_and_face(len(arrays["f"]))
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +159,90 @@ def test_skinning_equals_smplx(smpl: BodyModel, arrays: dict[str, np.ndarray]) -
     np.testing.assert_allclose(joints / 1000, out.joints.detach().numpy()[:, :24], atol=1e-6)
 
 
+def bodies_of(model: BodyModel, n_frames: int) -> BodyMotion:
+    """Return one person who moves; absent in the first frame."""
+    rng, J = np.random.default_rng(6), len(model.joints)
+    rotations, pelvis = rng.normal(0, 0.3, (n_frames, 1, J, 3)), rng.normal(0, 900, (n_frames, 1, 3))
+    rotations[:, 0, 22:] = log(model.relaxed[22:])
+    rotations[0], pelvis[0] = np.nan, np.nan
+    bodies = BodySequence(
+        model=model.name,
+        joints=model.joints,
+        time_s=np.arange(n_frames) / 30,
+        person_ids=(1,),
+        betas=rng.normal(0, 1, (1, 10)),
+        rotations_rad=rotations,
+        pelvis_mm=pelvis,
+    )
+    return BodyMotion.of(model, bodies)
+
+
+def test_hands_at_rest_and_landmarks_come_from_the_file(
+    smplx_arrays: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_npz(tmp_path / "SMPLX_NEUTRAL.npz", smplx_arrays)
+    model = read_smpl(path)
+    assert np.array_equal(model.relaxed[:25], np.tile(np.eye(3), (25, 1, 1)))
+    curled = np.concatenate([smplx_arrays["hands_meanl"], smplx_arrays["hands_meanr"]]).reshape(30, 3)
+    np.testing.assert_allclose(model.relaxed[25:], exp(curled))
+    poses = Poses(np.eye(3)[None], np.zeros((1, 3)), np.zeros((1, 15, 3)))
+    np.testing.assert_array_equal(BodyChain.of(model, COCO17.joints).rotations(poses)[0, 25:], model.relaxed[25:])
+    monkeypatch.setattr(registry, "bodies_folder", lambda: tmp_path / "bodies")
+    kept = registry.load_body_model(registry.keep_body_model(model, path, accepted=True).name)
+    np.testing.assert_array_equal(kept.relaxed, model.relaxed)
+    motion = bodies_of(kept, 3)
+    some = SkinPoints(
+        ("tip", "brow"), np.array([[9000] * 3, kept.face_vertices[7]]), np.array([[1, 0, 0], [0.2, 0.3, 0.5]])
+    )
+    points = body_points(motion, some)
+    assert points.names == (*kept.joints, "tip", "brow") and np.isnan(points.xyz_mm[0]).all()
+    for t in (1, 2):
+        vertices = motion.vertices_mm(t)[0]
+        brow = np.array([0.2, 0.3, 0.5]) @ vertices[kept.face_vertices[7]]
+        np.testing.assert_allclose(points.xyz_mm[t, 0, -2:], [vertices[9000], brow], atol=1e-3)
+        np.testing.assert_allclose(points.xyz_mm[t, 0, :-2], motion.joints_mm(0, slice(t, t + 1))[0], atol=1e-6)
+    assert len(simplified(kept, 6000).face_vertices) == 0, "a coarser mesh has other triangles"
+    monkeypatch.setitem(sys.modules, "smplx.joint_names", None)
+    with pytest.raises(CoreError, match=r"'smplx'.* is not installed.*non-commercial"):
+        skin_points(kept)
+
+
+@pytest.mark.parametrize("family", ["smpl", "smplx"])
+def test_landmarks_equal_those_of_smplx(
+    family: str, arrays: dict[str, np.ndarray], smplx_arrays: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    smplx = pytest.importorskip("smplx", reason="the optional package smplx is not installed")
+    torch = pytest.importorskip("torch")
+    utils = pytest.importorskip("smplx.utils")
+    values = arrays if family == "smpl" else smplx_arrays
+    path = write_npz(tmp_path / f"{family.upper()}_NEUTRAL.npz", values)
+    model, options = read_smpl(path), {"dtype": torch.float64, "batch_size": 2}
+    motion = bodies_of(model, 3)
+    skin = skin_points(model)
+    assert skin is not None and {"left_heel", "right_small_toe", "nose", "left_index"} < set(skin.names)
+    if family == "smpl":
+        reference, parts = smplx.SMPL("", data_struct=utils.Struct(**values), **options), {}
+    else:
+        extra = {f"hands_components{side}": np.zeros((45, 45)) for side in "lr"}
+        path = write_npz(tmp_path / "SMPLX_OTHER.npz", values | extra | {"part": np.zeros(1)})
+        reference = smplx.SMPLX(str(path), ext="npz", use_pca=False, **options)
+        parts = {f"{name}_pose": torch.zeros(2, 3, dtype=torch.float64) for name in ("jaw", "leye", "reye")}
+        parts |= {f"{side}_hand_pose": torch.zeros(2, 45, dtype=torch.float64) for side in ("left", "right")}
+    bodies = motion.bodies
+    pose = torch.tensor(bodies.rotations_rad[1:, 0].astype(float))
+    n_body = 23 if family == "smpl" else 21
+    out = reference(
+        betas=torch.tensor(np.repeat(bodies.betas, 2, 0)),
+        global_orient=pose[:, 0],
+        body_pose=pose[:, 1 : 1 + n_body].reshape(2, -1),
+        transl=torch.tensor((bodies.pelvis_mm[1:, 0] - motion.rest.joints_mm[:, 0]) / 1000),
+        **parts,
+    )
+    points = body_points(motion, skin)
+    assert points.xyz_mm.shape[2] == out.joints.shape[1] == len(model.joints) + (21 if family == "smpl" else 72)
+    np.testing.assert_allclose(points.xyz_mm[1:, 0] / 1000, out.joints.detach().numpy(), atol=2e-6)
+
+
 def test_the_fit_works_with_a_users_model(smpl: BodyModel) -> None:
     """The prior's axes carry over: exact poses of the embedded body are found with noise, and no hinge bends back."""
     people = room_people().people
@@ -171,6 +265,9 @@ class Calls:
 
     def __reduce__(self) -> Any:
         return os.system, ("touch was_here",)
+
+
+NO_TRIANGLE = {"lmk_faces_idx": np.array([99_999]), "lmk_bary_coords": np.ones((1, 3)) / 3}
 
 
 def _with(key: str, change: Callable[[np.ndarray], Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -197,6 +294,7 @@ def _set(array: np.ndarray, at: Any, value: float) -> np.ndarray:
         (_with("kintree_table", lambda x: _set(x, (0, 5), 9)), r"m\.pkl: kintree_table: the joints are not a tree"),
         (lambda arrays: {"v_template": 1}, r"m\.pkl: v_template: it is a int, not an array"),
         (lambda arrays: {k: v for k, v in arrays.items() if k != "posedirs"}, r"m\.pkl: it has no array 'posedirs'"),
+        (lambda arrays: arrays | NO_TRIANGLE, r"m\.pkl: lmk_faces_idx: it names triangles that the mesh does not have"),
         (lambda arrays: [1, 2], r"m\.pkl: it holds no body model"),
     ],
 )

@@ -356,6 +356,27 @@ def test_c3d_segments(result: ExportedResult, tmp_path: Path) -> None:
         assert np.isnan(matrices[t, absent]).all()
 
 
+def test_landmarks(result: ExportedResult, tmp_path: Path) -> None:
+    import ezc3d
+
+    path, table, _ = write("landmarks", result, tmp_path)
+    file, model = ezc3d.c3d(str(path)), result.bodies.model
+    names = file["parameters"]["POINT"]["LABELS"]["value"]
+    own = [name for name in model.keypoints if name in ("nose", "left_heel") or "toe" in name]
+    assert {f"P{i}:{name}" for i in PEOPLE for name in (*model.joints, *own)} < set(names)
+    xyz = file["data"]["points"][:3].transpose(2, 1, 0)
+    for p, i in enumerate(PEOPLE):
+        joints = xyz[:, [names.index(f"P{i}:{name}") for name in model.joints]]
+        np.testing.assert_allclose(joints, true_joints(result, p), rtol=2.0**-24, atol=3e-5)
+    bones = result.bodies.bones(1)
+    heels = model.posed_keypoints(result.bodies.rest.keypoints_mm, bones)[:, model.keypoints.index("left_heel")]
+    found = xyz[1, [names.index(f"P{i}:left_heel") for i in PEOPLE]]
+    np.testing.assert_allclose(found, heels, rtol=2.0**-24, atol=3e-5)
+    assert ",3,left_heel," in table.read_text()
+    (note,) = EXPORTERS.get("landmarks").notes(result)
+    assert "they were not observed" in note
+
+
 @pytest.mark.skipif(bool(EXPORTERS.get("usd").unavailable()), reason=EXPORTERS.get("usd").unavailable())
 @pytest.mark.parametrize(("up", "units", "mm"), [("y", "m", 1000), ("z", "cm", 10)])
 def test_usd(up: str, units: str, mm: float, result: ExportedResult, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from core.body.models.families import FAMILIES
 from core.documents.arrays import read_npz
 from core.documents.limits import bad_document, read_bounded
 from core.documents.pickles import PickledObject, parse_pickle
+from core.geometry.so3 import exp
 from core.types.arrays import F64
 
 _MM_PER_M = 1000.0
@@ -29,6 +30,8 @@ _N_SHAPE = 10
 _MAX_NESTING = 8
 _MAX_VALUE = 1e6
 _ARRAYS = ("v_template", "f", "weights", "shapedirs", "posedirs", "J_regressor", "kintree_table")
+_HANDS, _FACE = ("hands_meanl", "hands_meanr"), ("lmk_faces_idx", "lmk_bary_coords")
+"""Arrays that some files have: finger rotations of hands at rest, and landmarks of the face (triangle, place in it)."""
 _REMEDY = "Choose a model file (.pkl or .npz) as published on the website of SMPL, SMPL-H or SMPL-X."
 _SPARSE = {f"scipy.sparse.{module}.{kind}_matrix": kind for kind in ("csc", "csr") for module in (kind, f"_{kind}")}
 _CHUMPY, _SELECT = "chumpy.ch.Ch", "chumpy.reordering.Select"
@@ -98,6 +101,15 @@ def read_smpl(path: Path) -> BodyModel:
         raise bad_document(f"{where}: f", "it is not a list of triangles of this mesh", _REMEDY)
     if not np.allclose(arrays["weights"].sum(1), 1, atol=1e-3):
         raise bad_document(f"{where}: weights", "the weights of a vertex do not sum to 1", _REMEDY)
+    if all(key in arrays for key in _HANDS) and family != "smpl":
+        for key in _HANDS:
+            _check_array(arrays[key], (len(_FINGERS) // 2 * 3,), f"{where}: {key}")
+    if all(key in arrays for key in _FACE):
+        triangles, L = arrays["lmk_faces_idx"], len(np.atleast_1d(arrays["lmk_faces_idx"]))
+        _check_array(triangles, (L,), f"{where}: lmk_faces_idx")
+        _check_array(arrays["lmk_bary_coords"], (L, 3), f"{where}: lmk_bary_coords")
+        if triangles.dtype.kind not in "iu" or triangles.min() < 0 or triangles.max() >= len(f):
+            raise bad_document(f"{where}: lmk_faces_idx", "it names triangles that the mesh does not have", _REMEDY)
     return _model(family, _gender(path), parents, arrays)
 
 
@@ -114,6 +126,12 @@ def _model(family: str, gender: str, parents: np.ndarray, arrays: Mapping[str, n
         return np.concatenate([vertices[head], of_joints[at_joint], vertices[feet]])
 
     heaviest = arrays["weights"].argmax(1)
+    relaxed, face = np.zeros((len(joints), 3)), {}
+    if family != "smpl" and all(key in arrays for key in _HANDS):
+        relaxed[joints.index(_FINGERS[0]) :] = np.concatenate([arrays[key] for key in _HANDS]).reshape(-1, 3)
+    if all(key in arrays for key in _FACE):
+        face["face_vertices"] = arrays["f"][arrays["lmk_faces_idx"]].astype(np.int64)
+        face["face_weights"] = arrays["lmk_bary_coords"].astype(float)
     return BodyModel(
         name=f"{family}_{gender}",
         family=family,
@@ -133,12 +151,15 @@ def _model(family: str, gender: str, parents: np.ndarray, arrays: Mapping[str, n
         keypoint_dirs_mm=keypoints(shape_dirs, joint_dirs),
         # The position of a joint does not depend on its own rotation: it moves with the bone above.
         keypoint_bones=np.concatenate([heaviest[head], parents[at_joint], heaviest[feet]]),
+        relaxed=exp(relaxed),
+        **face,
     )
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    wanted = (*_ARRAYS, *_HANDS, *_FACE)
     if zipfile.is_zipfile(path):
-        found = read_npz(path, _ARRAYS)
+        found = read_npz(path, wanted)
         if not found:
             hint = "If it is an archive from the website of a model, unpack it and choose the .pkl or .npz file in it."
             raise bad_document(path.name, "it holds no body model", hint)
@@ -146,7 +167,7 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     values = parse_pickle(read_bounded(path), path.name, _OBJECTS)
     if not isinstance(values, dict):
         raise bad_document(path.name, "it holds no body model", _REMEDY)
-    return {key: _dense(values[key], f"{path.name}: {key}", 0) for key in _ARRAYS if key in values}
+    return {key: _dense(values[key], f"{path.name}: {key}", 0) for key in wanted if key in values}
 
 
 def _dense(value: Any, where: str, depth: int) -> np.ndarray:
