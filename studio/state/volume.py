@@ -59,6 +59,11 @@ class VolumeState(QObject):
             self._takes, self._spacing_mm = takes, spacing_mm
             self.changed.emit()
 
+    @property
+    def deriving(self) -> bool:
+        """Whether the volume will be known later: it is being derived in the background."""
+        return self._background.busy
+
     def current(self) -> ActiveVolume:
         """Return the current capture volume; one of many or long takes is derived in the background.
 

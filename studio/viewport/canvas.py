@@ -98,8 +98,9 @@ class Viewport(QWidget):
 
         Each of several views is divided.
         """
-        self._wiped_source = source
-        self._arrange()
+        if source != self._wiped_source:  # bound methods are made anew
+            self._wiped_source = source
+            self._arrange()
         self.invalidate()
 
     def set_wipe_share(self, share: float) -> None:

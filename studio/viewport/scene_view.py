@@ -55,6 +55,7 @@ class SceneView:
         self._visuals: dict[str, LayerVisual[Any]] = {}
         self._drawn: dict[str, Any] = {}
         self._area: Box = (0, 0, 1, 1)
+        self._place: tuple[Box, Box | None] | None = None
         self.camera = ViewerCamera()
         self.camera.set_view(view)
         self._through: RigViewCamera | None = None
@@ -76,6 +77,10 @@ class SceneView:
             box: Part of the canvas that the view draws in.
             area: Part of the canvas that the camera fills, if the view shows only a piece of it.
         """
+        place = (box, area)
+        if place == self._place and self.box.visible:
+            return  # to place it again would cost as much as to draw it
+        self._place = place
         left, top, width, height = self._area = area or box
         self.camera.window = None if area is None else (box[0] - left, box[1] - top, width, height)
         self.box.pos, self.box.size = box[:2], box[2:]

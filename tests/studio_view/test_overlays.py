@@ -14,7 +14,10 @@ from core.geometry import project
 from core.pipelines.params import TrainParams
 from core.session import Session
 from core.types import CameraRig, Pose3DSequence
+from studio.pages.view.page import ViewPage
+from studio.pages.view.panels import PeoplePanel
 from studio.pages.view.results import frames_held_out
+from studio.pages.view.summary import PersonState
 from studio.theme import DARK
 from studio.viewport.palette import side_colours
 
@@ -73,3 +76,16 @@ def test_a_long_take_is_read_on_a_thread(
     other.write_bytes(b"damaged")
     page._state.refresh()
     qtbot.waitUntil(lambda: "3D poses" in page.notice_text)
+
+
+def test_many_people_are_listed_side_by_side_where_there_is_room(view: ViewPage) -> None:
+    panel = PeoplePanel()
+    states = [PersonState(name=f"Person {p}", person=p, present=True, confidence=0.9, speed_m_s=1.0) for p in range(5)]
+    panel.resize(560, 200)
+    panel.show_people(tuple(states))
+    wide = panel.height()
+    panel.resize(300, 200)
+    panel.show_people(tuple(states[:3]))
+    three = panel.height()
+    panel.show_people(tuple(states))
+    assert wide == three < panel.height()

@@ -57,18 +57,26 @@ def test_without_a_session_the_page_shows_the_next_step(view: ViewPage) -> None:
     assert view.empty.heading.text() == "No session is open"
 
 
-def test_without_a_take_the_page_shows_the_next_step(open_view: Open, tmp_path: Path) -> None:
+def test_without_a_take_the_page_shows_the_next_step(open_view: Open, qtbot: QtBot, tmp_path: Path) -> None:
     page = open_view(Session.create(tmp_path / "new"))
     assert page.stack.currentWidget() is page.empty
     assert "Record page" in page.empty.sentence.text()
+    with qtbot.waitSignal(page._state.page_requested) as asked:
+        qtbot.mouseClick(page.go, Qt.MouseButton.LeftButton)
+    assert asked.args == ["record", ""]
 
 
 @pytest.mark.slow
-def test_without_a_result_cameras_and_videos_are_shown(open_view: Open, numbered_session: Session) -> None:
+def test_without_a_result_cameras_and_videos_are_shown(
+    open_view: Open, qtbot: QtBot, numbered_session: Session
+) -> None:
     numbered_session.take("walk").layout.poses3d("baseline").unlink()
     page = open_view(numbered_session)
     assert page.stack.currentWidget() is not page.empty
     assert page.notice_text == "No 3D result yet. Run Triangulate on the Train page."
+    with qtbot.waitSignal(page._state.page_requested) as asked:
+        qtbot.mouseClick(page._notice.go, Qt.MouseButton.LeftButton)
+    assert asked.args == ["train", ""]
     assert number_in(page.panes.panes["cam01"].image) == 0
     scene = page._layers()
     assert "cameras" in scene.layers

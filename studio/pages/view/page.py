@@ -37,7 +37,7 @@ from studio.viewport.layers.volume import SHOW_VOLUME
 from studio.viewport.palette import palette
 from studio.viewport.scene import SceneLayers
 from studio.volume.box import VolumeBox
-from studio.widgets.buttons import set_blocked
+from studio.widgets.buttons import button, set_blocked
 from studio.widgets.empty_state import EmptyState
 from studio.widgets.frame_ticker import FrameTicker
 from studio.widgets.images.pane_overlay import PaneOverlay
@@ -184,7 +184,8 @@ class ViewPage(QWidget):
         column.addWidget(_hairline())
         column.addWidget(self.timeline)
         column.addWidget(self.graphs)
-        self.empty = EmptyState("view", "", "")
+        self.go = button("", "primary", "chevron-right")
+        self.empty = EmptyState("view", "", "", self.go)
         self.stack = QStackedWidget()
         self.stack.addWidget(self.empty)
         self.stack.addWidget(content)
@@ -218,6 +219,8 @@ class ViewPage(QWidget):
         self.pointer.pinned.connect(self.graphs.pin)
         self.graphs.frame_selected.connect(self.timeline.seek)
         self._notice.update_button.clicked.connect(lambda: start_update(self._state, self.window()))
+        self._notice.page_requested.connect(self._go_to)
+        self.go.clicked.connect(lambda: self._go_to("record"))
         self._state.jobs.active_changed.connect(self._jobs_changed)
         self._state.volume.changed.connect(self._volume_changed)
         self._state.volume.shown.connect(self._show_volume)
@@ -258,6 +261,7 @@ class ViewPage(QWidget):
         """Say that something is being read."""
         if self._take_stale:
             self.empty.show_message(f"Reading {self._state.take_name}…", "")
+            self.go.hide()
             self.stack.setCurrentIndex(0)
         else:
             self._notice.show_message(f"Reading {self.presenter.title(self._state.poses_name)}…")
@@ -283,8 +287,11 @@ class ViewPage(QWidget):
         blocked = notice is not None and notice.blocking
         if notice is not None and blocked:
             self.empty.show_message(notice.heading, notice.remedy)
+            self.go.setText(f"Go to {notice.page.capitalize()}")
+            self.go.setVisible(bool(notice.page))
         text = "" if notice is None or blocked else f"{notice.heading} {notice.remedy}".strip()
-        self._notice.show_message(text, outdated=notice is not None and notice.outdated)
+        page = notice.page if notice is not None else ""
+        self._notice.show_message(text, outdated=notice is not None and notice.outdated, page=page)
         set_blocked(self._notice.update_button, self._state.jobs.why_not(), UPDATE_TIP)
         self.stack.setCurrentIndex(0 if blocked else 1)
         if not blocked and not self._splitter_sized:
@@ -305,6 +312,9 @@ class ViewPage(QWidget):
 
     def _fit_side(self) -> None:
         self.side.fit(small=self.height() < _UNFOLD_HEIGHT_PX, graphs_shown=not self.graphs.isHidden())
+
+    def _go_to(self, page: str) -> None:
+        self._state.page_requested.emit(page, "")
 
     def _jobs_changed(self) -> None:
         set_blocked(self._notice.update_button, self._state.jobs.why_not(), UPDATE_TIP)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QWidget
 
 from studio.pages.view.summary import PersonState
@@ -22,6 +22,9 @@ from studio.widgets.text import make_label
 
 _ROW_PX, _PAD_PX, _DOT_PX = 20, 12, 16
 _COLUMNS_PX = (92, 76, 66)
+_BLOCK_PX = sum(_COLUMNS_PX) + 2 * _PAD_PX
+_ONE_BLOCK = 3
+"""People that are listed below each other in any case."""
 _VOLUME_WIDTH_PX, _HEADER_PX, _MIN_AREA_PX = 376, 44, 48
 
 
@@ -46,36 +49,62 @@ class PeoplePanel(QWidget):
         rows_changed = len(people) != len(self._people)
         self._people = people
         if rows_changed:
-            self.setFixedHeight(self.sizeHint().height())
+            self._fit()
         self.update()
 
     def sizeHint(self) -> QSize:
         """Return a size that fits every row."""
-        return QSize(sum(_COLUMNS_PX) + 2 * _PAD_PX, (len(self._people) + 1) * _ROW_PX + 2 * GRID_PX)
+        rows = -(-len(self._people) // self._blocks)
+        return QSize(_BLOCK_PX, (rows + 1) * _ROW_PX + 2 * GRID_PX)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Put many people side by side where there is the width."""
+        self._fit()
+
+    @property
+    def _blocks(self) -> int:
+        """Number of rows of people beside each other."""
+        return 2 if len(self._people) > _ONE_BLOCK and self.width() >= 2 * _BLOCK_PX else 1
+
+    def _fit(self) -> None:
+        self.setFixedHeight(self.sizeHint().height())
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the background, the headings and a row per person."""
         theme = current_theme()
         with QPainter(self) as painter:
             paint_label_plate(painter, self)
-            font = QFont(self.font())
-            font.setPixelSize(11)
-            self._paint_row(painter, 0, ("People", "Confidence", "Speed"), (theme.muted,) * 3, font)
+            head, font = QFont(self.font()), QFont(self.font())
+            head.setPixelSize(11)
             font.setPixelSize(13)
             font.setFeature(QFont.Tag("tnum"), 1)
-            for row, person in enumerate(self._people, 1):
-                ink = theme.text if person.present else theme.faint
-                self._paint_row(painter, row, (person.name, *_cells(person)), (ink, ink, ink), font)
-                painter.setPen(QColor(theme.person(person.person)))
-                painter.setBrush(QColor(theme.person(person.person)) if person.present else Qt.BrushStyle.NoBrush)
-                painter.drawEllipse(QRectF(_PAD_PX, GRID_PX + row * _ROW_PX + (_ROW_PX - 8) / 2, 8, 8))
+            blocks, width = self._blocks, self.width() / self._blocks
+            rows = -(-len(self._people) // blocks)
+            for block in range(blocks):
+                left = block * width
+                titles = "People" if not block else "", "Confidence", "Speed"
+                self._paint_row(painter, 0, left, width, titles, (theme.muted,) * 3, head)
+                for row, person in enumerate(self._people[block * rows : (block + 1) * rows], 1):
+                    ink = theme.text if person.present else theme.faint
+                    self._paint_row(painter, row, left, width, (person.name, *_cells(person)), (ink, ink, ink), font)
+                    colour = QColor(theme.person(person.person))
+                    painter.setPen(colour)
+                    painter.setBrush(colour if person.present else Qt.BrushStyle.NoBrush)
+                    painter.drawEllipse(QRectF(left + _PAD_PX, GRID_PX + row * _ROW_PX + (_ROW_PX - 8) / 2, 8, 8))
 
     def _paint_row(
-        self, painter: QPainter, row: int, texts: tuple[str, ...], inks: tuple[str, ...], font: QFont
+        self,
+        painter: QPainter,
+        row: int,
+        left: float,
+        block_px: float,
+        texts: tuple[str, ...],
+        inks: tuple[str, ...],
+        font: QFont,
     ) -> None:
         painter.setFont(font)
-        left = _PAD_PX
-        spare = max(self.width() - sum(_COLUMNS_PX) - 2 * _PAD_PX, 0)
+        left += _PAD_PX
+        spare = max(block_px - _BLOCK_PX, 0)
         widths = (_COLUMNS_PX[0] + spare, *_COLUMNS_PX[1:])
         for column, (text, ink, width) in enumerate(zip(texts, inks, widths, strict=True)):
             indent = _DOT_PX if column == 0 and row else 0
@@ -157,7 +186,13 @@ class VolumePanel(Card):
 
 
 class NoticeBar(QFrame):
-    """Line under the toolbar that names missing data and the remedy."""
+    """Line under the toolbar that names missing data and the remedy.
+
+    Signals:
+        page_requested: Name of the page where the remedy is.
+    """
+
+    page_requested = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -171,6 +206,10 @@ class NoticeBar(QFrame):
         row.addWidget(self._label, 1)
         self.update_button = button("Bring up to date", "normal", "retry", UPDATE_TIP)
         row.addWidget(self.update_button)
+        self._page = ""
+        self.go = button("", "normal", "chevron-right")
+        self.go.clicked.connect(lambda: self.page_requested.emit(self._page))
+        row.addWidget(self.go)
         self.hide()
 
     @property
@@ -178,8 +217,17 @@ class NoticeBar(QFrame):
         """Text shown."""
         return self._label.text()
 
-    def show_message(self, text: str, *, outdated: bool = False) -> None:
-        """Show a text, and the button that makes results again if they are outdated; an empty text hides the bar."""
+    def show_message(self, text: str, *, outdated: bool = False, page: str = "") -> None:
+        """Show a text; an empty one hides the bar.
+
+        Args:
+            text: What is missing, and the remedy.
+            outdated: Offer to make results again.
+            page: Name of a page to offer; empty for none.
+        """
+        self._page = page
+        self.go.setText(f"Go to {page.capitalize()}")
+        self.go.setVisible(bool(page))
         self._icon.set_icon(*(("warning", "warn") if outdated else ("info", "accent")))
         self.update_button.setVisible(outdated)
         self._label.setText(text)

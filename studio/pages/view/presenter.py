@@ -139,9 +139,9 @@ class ViewPresenter:
         self.evaluation = self._read_evaluation()
         self._note_unmeasured()
         if self.notice is None and self.take is not None and not self.results:
-            self.notice = Notice(heading="No 3D result yet.", remedy="Run Triangulate on the Train page.")
+            self.notice = Notice(heading="No 3D result yet.", remedy="Run Triangulate on the Train page.", page="train")
         if self.notice is None and poses is not None and (warning := str(poses.provenance.get(RIG_WARNING, ""))):
-            self.notice = Notice(heading=warning, remedy="See the Calibrate page.")
+            self.notice = Notice(heading=warning, remedy="See the Calibrate page.", page="calibrate")
         if self.options.follow is not None and (poses is None or self.options.follow not in poses.person_ids):
             self.options = replace(self.options, follow=None)
 
@@ -321,8 +321,8 @@ class ViewPresenter:
         if session is None:
             return Notice(heading="No session is open", remedy="Open the sample or a session.", blocking=True)
         if not self._state.take_name:
-            remedy = "Import the videos of a take on the Record page."
-            return Notice(heading="No take yet", remedy=remedy, blocking=True)
+            remedy = "Record a take on the Record page, or import its videos there."
+            return Notice(heading="No take yet", remedy=remedy, blocking=True, page="record")
         try:
             take = session.take(self._state.take_name)
             self.timeline = self._reader.timeline(take)
@@ -398,7 +398,7 @@ class ViewPresenter:
             return
         if measured(session, take, self.result) == "no":
             text = f"{self.title(self.result)} has not been measured on this take."
-            self.notice = Notice(heading=text, remedy="Run Evaluate on the Train page.")
+            self.notice = Notice(heading=text, remedy="Run Evaluate on the Train page.", page="train")
 
     def _build_data(self, poses: Pose3DSequence | None, ghost: Pose3DSequence | None) -> None:
         """Build the scene data: cameras, results and, where available, the capture volume."""
@@ -407,7 +407,8 @@ class ViewPresenter:
             try:
                 self._active_volume = self._state.volume.current()
             except CoreError as error:
-                self.notice = self.notice or Notice.of(error)
+                if not self._state.volume.deriving:
+                    self.notice = self.notice or Notice.of(error)
         synthetic = self._active_volume.chosen.synthetic if self._active_volume is not None else None
         session, reliability = self._state.session, None
         if session is not None and self._rig is not None and not self._rig_is_former:

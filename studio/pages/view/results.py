@@ -35,12 +35,14 @@ class Notice:
         remedy: What to do, as a sentence.
         blocking: There is nothing to show at all.
         outdated: The shown result is out of date and can be made again.
+        page: Name of the page where the remedy is; empty for none.
     """
 
     heading: str
     remedy: str
     blocking: bool = False
     outdated: bool = False
+    page: str = ""
 
     @classmethod
     def of(cls, error: CoreError, *, blocking: bool = False) -> Notice:

@@ -215,13 +215,14 @@ class TimelineBar(QWidget):
         shown, step = self._in_columns(track)
         bottom = y + _TRACK_PX
         ridge_y = bottom - np.clip(np.nan_to_num(shown.confidence), 0.08, 1.0) * (_TRACK_PX - 2)
+        ridge_x = np.linspace(self.x_of(0.5 * step), self.x_of((len(ridge_y) - 0.5) * step), len(ridge_y))
         for first, stop in spans(shown.present):
             left, right = self.x_of(first * step), self.x_of(min(stop * step, len(track.present)))
             painter.setBrush(pale)
             painter.drawRoundedRect(QRectF(left, y, max(right - left, 1.0), _TRACK_PX), 3, 3)
             painter.setBrush(colour)
             heights = ridge_y[first:stop].tolist()
-            ridge = [QPointF(self.x_of((first + i + 0.5) * step), height) for i, height in enumerate(heights)]
+            ridge = list(map(QPointF, ridge_x[first:stop].tolist(), heights))
             ends = QPointF(left, heights[0]), QPointF(right, heights[-1])
             painter.drawPolygon([QPointF(left, bottom), ends[0], *ridge, ends[1], QPointF(right, bottom)])
 

@@ -13,6 +13,9 @@ from studio.widgets.elided import ElidedLabel
 from studio.widgets.icon_label import IconLabel
 from studio.widgets.text import make_label
 
+_FOLDED_LINES = 2
+"""Findings that a small window shows until the card is unfolded."""
+
 
 class EvaluationCard(Card):
     """Evaluation of the take: a line per finding; unfolded, the verdict and a table with a column per method.
@@ -69,6 +72,10 @@ class EvaluationCard(Card):
             widget.setVisible(expanded)
         self._verdict.setVisible(expanded and not self._small)
         self._lines.setVisible(not expanded or self._small)
+        for place in range(_FOLDED_LINES, self._findings.count()):
+            item = self._findings.itemAt(place)
+            if item is not None and (line := item.widget()) is not None:
+                line.setVisible(expanded or not self._small)
 
     def show_summary(self, summary: EvaluationSummary | None) -> None:
         """Show a summary; without one, hide the card."""
@@ -95,6 +102,7 @@ class EvaluationCard(Card):
         clear_layout(self._findings)
         for finding in summary.findings:
             self._findings.addWidget(_line(finding))
+        self._unfold(self.fold.isChecked())
 
 
 def _line(finding: EvaluationFinding) -> QWidget:
