@@ -7,8 +7,11 @@ the keypoints (Savitzky-Golay over 9 frames, after interpolation over gaps). Toe
 counted. "Slide" is the horizontal speed of ankles that rest in truth, of the fit and of smoothing. Live, the second
 half of each clip is measured, when the shape is known.
 
-No public fitter stands beside: those with a permissive licence need SMPL's licensed files (eden-mpi-ik) or vertices
-instead of joints (smplfitter).
+Where the package eden-mpi-ik (MIT) is installed, its solver stands beside, on every 20th frame: it fits shape and pose
+of the same body to the same keypoints, a frame at a time and without a prior, from a person who stands upright and
+faces as the hips do. Other fitters with a permissive licence need vertices instead of joints (smplfitter).
+
+pip install --no-deps --target FOLDER eden-mpi-ik==0.3.2; PYTHONPATH=FOLDER python scripts/bench_body.py
 
 python scripts/bench_body.py
 python scripts/bench_body.py --motion ../shared/data/motion/cmu_coco17_30fps.npz
@@ -17,6 +20,7 @@ python scripts/bench_body.py --motion ../shared/data/motion/cmu_coco17_30fps.npz
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import sys
 import time
@@ -27,6 +31,7 @@ from typing import TYPE_CHECKING
 from _environment import run_script
 
 if TYPE_CHECKING:
+    from core.body.chain import BodyChain, Poses
     from core.types.arrays import F64
 
 _FPS = 30.0
@@ -37,6 +42,7 @@ _CONDITIONS = (
     ("40 mm", 40.0, 0.0, 0.0),
     ("20 mm, 15 % missing, 5 % outliers", 20.0, 0.15, 0.05),
 )
+_EVERY = 20  # frames, of which one is solved by the public fitter
 _UNOBSERVED = ("left_foot", "right_foot", "left_hand", "right_hand")
 
 
@@ -80,6 +86,7 @@ def bench(args: argparse.Namespace) -> None:
             f"{columns[2]:9.1f} {np.concatenate(back).mean():9.2%} {slide[0]:6.0f} {slide[1]:4.0f} "
             f"{1000 * spent / frames:11.2f}"
         )
+    _public(clips, counted)
     _live(clips, counted)
 
 
@@ -134,6 +141,82 @@ def _slide_mm_s(truth: F64, *found: F64) -> list[float]:
     if not still.any():
         return [np.nan for _ in found]
     return [float(np.linalg.norm(np.diff(xyz[..., :2], axis=0), axis=-1)[still].mean() * _FPS) for xyz in found]
+
+
+def _public(clips: list[tuple[F64, F64]], counted: list[int]) -> None:
+    """Print errors and time of the solver of eden-mpi-ik, if it is installed, and of the fit, on the same frames."""
+    if importlib.util.find_spec("mpi_ik") is None:
+        print("eden-mpi-ik is not installed: no public fitter beside")
+        return
+    import numpy as np
+    from mpi_ik.solver import Solver
+
+    from core.body.chain import BodyChain
+    from core.body.fit import fit_body
+    from core.body.models.free import free_body
+    from core.types.skeleton import COCO17
+
+    model, rng = free_body(), np.random.default_rng(3)
+    body = _SolverBody(BodyChain.of(model, COCO17.joints))
+    found, fitted, back, ms = [], [], [], []
+    for joints, exact in clips:
+        xyz = exact + rng.normal(0, 20 / np.sqrt(3), exact.shape)
+        fit = fit_body(model, COCO17.joints, xyz, np.arange(len(xyz)) / _FPS)
+        for frame in range(0, len(xyz), _EVERY):
+            begin = time.thread_time()
+            solved = Solver().solve(body, xyz[frame] / 1000, body.start(xyz[frame]))
+            ms.append(1000 * (time.thread_time() - begin))
+            chain, poses = body.decode(solved)
+            found.append(np.linalg.norm(chain.joint_positions(chain.bones(poses))[0] - joints[frame], axis=-1)[counted])
+            back.append(np.degrees(chain.prior.flexion_rad(poses.w[0])) < -5)
+            fitted.append(np.linalg.norm(fit.joints_mm[frame] - joints[frame], axis=-1)[counted])
+    print(
+        f"20 mm, {len(found)} frames: eden-mpi-ik {np.mean(found):.1f} mm to the joints "
+        f"(median {np.median(found):.1f}), "
+        f"{np.mean(back):.1%} bent back, {np.mean(ms):.0f} ms a frame; "
+        f"the fit {np.mean(fitted):.1f} mm (median {np.median(fitted):.1f})"
+    )
+
+
+class _SolverBody:
+    """The body as the solver of eden-mpi-ik wants its models: keypoints in m by one vector.
+
+    The vector holds position of the pelvis in m, rotation vectors of pelvis and free joints, and shape.
+    """
+
+    def __init__(self, chain: BodyChain) -> None:
+        self._chain = chain
+        self._ends = 3, 6, chain.n_unknowns
+        self.n_params = chain.n_unknowns + chain.model.n_shape
+
+    def start(self, xyz_mm: F64) -> F64:
+        """Return a body that stands upright amid the keypoints (K, 3) and faces as the hips do."""
+        import numpy as np
+
+        from core.body.model import BODY_TO_WORLD
+        from core.geometry.so3 import exp, log
+
+        hips = [self._chain.keypoints.names.index(f"{side}_hip") for side in ("left", "right")]
+        to_left = xyz_mm[hips[0]] - xyz_mm[hips[1]]
+        turn = np.arctan2(to_left[1], to_left[0]) - np.pi / 2
+        out = np.zeros(self.n_params)
+        out[:3], out[3:6] = xyz_mm[hips].mean(0) / 1000, log(exp(np.array([0, 0, turn])) @ BODY_TO_WORLD)
+        return out
+
+    def decode(self, vector: F64) -> tuple[BodyChain, Poses]:
+        """Return the chain with the shape, and the pose."""
+        from core.body.chain import Poses
+        from core.geometry.so3 import exp
+
+        move, turn, joints = self._ends
+        w = vector[turn:joints].reshape(1, -1, 3)
+        poses = Poses(exp(vector[move:turn])[None], 1000 * vector[None, :move], w)
+        return self._chain.shaped(vector[joints:]), poses
+
+    def run(self, vector: F64) -> F64:
+        """Return the keypoints (K, 3) in m."""
+        chain, poses = self.decode(vector)
+        return chain.points(chain.bones(poses))[0] / 1000
 
 
 def _live(clips: list[tuple[F64, F64]], counted: list[int]) -> None:
