@@ -198,6 +198,25 @@ def test_a_video_drops_what_a_slow_computer_cannot_take(tmp_path: Path, video: P
     assert [frame.sequence for frame in rest] == list(range(9, 24))
 
 
+def test_a_file_that_is_decoded_too_slowly_is_not_played_later_and_later(video: Path) -> None:
+    clock = SimulatedClock()
+    source = open_source(f"{video}?loop", options(clock=clock))
+    decode = source._images
+
+    def slowly(packet: av.Packet) -> list[object]:
+        images = decode(packet)
+        clock.sleep(3 / source.fps * len(images))
+        return images
+
+    source._images = slowly
+    seen = [(clock.now_ns() - frame.time_ns, frame.sequence) for frame in islice(source.frames(), 120)]
+    source.close()
+    assert max(lag_ns for lag_ns, _ in seen) < 2_000_000_000
+    numbers = [number for _, number in seen]
+    shown_s = (clock.now_ns() - 10**9) * 1e-9
+    assert numbers == sorted(set(numbers)) and numbers[-1] == pytest.approx(source.fps * shown_s, rel=0.1)
+
+
 def test_a_folder_of_videos_is_one_camera_per_video(tmp_path: Path, video: Path) -> None:
     for name in ("left view.mp4", "right.mp4"):
         (tmp_path / name).write_bytes(video.read_bytes())

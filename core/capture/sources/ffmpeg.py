@@ -39,7 +39,8 @@ _SETTLE_NS = 500_000_000
 _BEHIND_NS = 500_000_000  # by which a played file may lag behind
 _APART_NS = 500_000_000
 """Largest difference of the delays of sound and images; beyond it, a camera has not told yet how their times relate."""
-
+_FAR_BEHIND_NS, _CAUGHT_UP_NS = 1_500_000_000, 100_000_000
+_LATE_EVERY_NS = 100_000_000  # at which images are shown that come later than that
 
 _OTHER_SIZES = 30  # images in a row of another size before the size is taken to have changed
 _STEP_NS = 1000
@@ -194,21 +195,29 @@ class FFmpegSource:
 
     def _played(self) -> Iterator[tuple[_Image, int]]:
         """Yield the images of a file when they are due; most of those that come too late are dropped."""
-        first_ns, due_ns, period_ns = None, 0, round(1e9 / (self.fps or 25.0))
+        first_ns, due_ns, end_ns, period_ns = None, 0, 0, round(1e9 / (self.fps or 25.0))
         start_ns, clock, sequence = self._options.start_ns, self._options.clock, -1
-        yielded_ns = clock.now_ns()
+        yielded_ns, skipped = clock.now_ns(), False
         while True:
             for packet in self._packets():
+                packet_ns = self._source_ns(packet)
+                if packet_ns is not None:
+                    first_ns = packet_ns if first_ns is None else first_ns
+                    end_ns = max(end_ns, start_ns + packet_ns - first_ns)
+                    self._skip(clock.now_ns() - end_ns)
+                skipped = skipped or self._context.skip_frame != "DEFAULT"
                 for image in self._images(packet):
-                    sequence += 1
+                    before_ns = due_ns
                     if image.source_ns is None:
                         due_ns += period_ns
                     else:
-                        first_ns = image.source_ns if first_ns is None else first_ns
+                        first_ns = image.source_ns if first_ns is None else first_ns  # its packet had no time
                         due_ns = start_ns + image.source_ns - first_ns
                     self._hear_played(None if first_ns is None else start_ns - first_ns)
+                    sequence += max(1, round((due_ns - before_ns) / period_ns)) if skipped else 1
+                    skipped = False
                     now_ns = clock.now_ns()
-                    if now_ns - due_ns > _BEHIND_NS and now_ns - yielded_ns < _BEHIND_NS:
+                    if now_ns - due_ns > _BEHIND_NS and now_ns - yielded_ns < _LATE_EVERY_NS:
                         continue  # a camera does not wait for a slow computer either
                     clock.sleep((due_ns - now_ns) / 1e9)
                     yield replace(image, sequence=sequence), due_ns
@@ -216,9 +225,20 @@ class FFmpegSource:
             self._hear_played(None if first_ns is None else start_ns - first_ns)
             if not self._loop or first_ns is None:
                 return
-            start_ns, first_ns = due_ns + period_ns, None
+            start_ns, first_ns = max(due_ns, end_ns) + period_ns, None
             self._container.seek(0)
             self._context.flush_buffers()
+
+    def _skip(self, behind_ns: int) -> None:
+        """Decode fewer images while a file lags behind: none that no other image needs, at last key frames only."""
+        if self._intra_only:
+            return  # these are decoded when they are read
+        if behind_ns > _FAR_BEHIND_NS:
+            self._context.skip_frame = "NONKEY"
+        elif behind_ns > _BEHIND_NS / 2 and self._context.skip_frame == "DEFAULT":
+            self._context.skip_frame = "NONREF"
+        elif behind_ns < _CAUGHT_UP_NS:
+            self._context.skip_frame = "DEFAULT"
 
     def _packets(self) -> Iterator[av.Packet]:
         """Yield the packets of images; those of sound are kept on the way.
