@@ -341,6 +341,7 @@ def test_detections_are_drawn_as_crosses(
     pane, camera = page.panes.panes["cam02"], rig["cam02"]
     before = pixels(pane)
     page.toolbar.toggle("detections").setChecked(True)
+    qtbot.waitUntil(lambda: pane._overlay.detections_px is not None)
     after = pixels(pane)
     box = pane.image_box()
     changed = (before != after).any(-1)

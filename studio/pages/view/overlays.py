@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from core.geometry import project
@@ -80,7 +82,7 @@ class VolumeLines:
 
 
 class DetectionReader:
-    """2D poses of a take, read when they are first drawn."""
+    """2D poses of a take, read once they are wanted."""
 
     def __init__(self) -> None:
         self._estimator = ""
@@ -91,17 +93,26 @@ class DetectionReader:
         if estimator != self._estimator:
             self._estimator, self._poses = estimator, None
 
-    def at(self, take: Take, rig: CameraRig | None, camera: str, frame: int) -> F64 | None:
-        """Return the certain joints (n, 2) in an image, px; None without 2D poses.
+    def reading(self, take: Take, rig: CameraRig | None) -> Callable[[], None] | None:
+        """Return what reads the 2D poses, to be called on a thread; None if they are known.
 
-        Raises:
-            CoreError: The 2D poses are damaged; they are not read again.
+        It raises a `CoreError` if they are damaged; they are not read again.
         """
-        if self._poses is None:
-            self._poses, known = {}, take.estimators()
-            if known:
-                self._poses = take.poses2d(self._estimator if self._estimator in known else known[0], rig)
-        poses = self._poses.get(camera)
+        if self._poses is not None:
+            return None
+        self._poses, estimator = {}, self._estimator
+
+        def read() -> None:
+            if known := take.estimators():
+                poses = take.poses2d(estimator if estimator in known else known[0], rig)
+                if estimator == self._estimator:
+                    self._poses = poses
+
+        return read
+
+    def at(self, camera: str, frame: int) -> F64 | None:
+        """Return the certain joints (n, 2) in an image, px; None without 2D poses."""
+        poses = (self._poses or {}).get(camera)
         if poses is None or frame >= poses.n_frames:
             return None
         return np.asarray(poses.xy_px[frame][poses.score[frame] >= _MIN_SCORE], float)

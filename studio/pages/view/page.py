@@ -67,7 +67,7 @@ class ViewPage(QWidget):
         self._state = state
         self.presenter = ViewPresenter(state)
         self._take_stale = self._result_stale = True
-        self._background = Background(self)
+        self._background, self._detections = Background(self), Background(self)
         self._patience = QTimer(self)
         self._patience.setSingleShot(True)
         self._patience.setInterval(_PATIENCE_MS)
@@ -140,7 +140,8 @@ class ViewPage(QWidget):
     def shut_down(self) -> None:
         """Stop the decoder threads and free OpenGL resources. Called once, before the window closes."""
         self.timeline.pause()
-        self._background.drop()
+        for background in (self._background, self._detections):
+            background.drop()
         self._patience.stop()
         self.panes.close_videos()
         self.viewport.close_canvas()
@@ -366,7 +367,15 @@ class ViewPage(QWidget):
         top = self.viewport.height() - self.volume.height() - _MARGIN_PX - self._under_volume_px()
         self.volume.move(_MARGIN_PX, top)
 
+    def _read_detections(self) -> None:
+        if (reading := self.presenter.reading_detections()) is not None:
+            self._detections.run(reading, lambda _: self.panes.refresh_overlays(), self._show_problem)
+
+    def _show_problem(self, error: CoreError) -> None:
+        self._notice.show_message(f"{error.message} {error.hint}")
+
     def _refresh_frame(self) -> None:
+        self._read_detections()
         self._show_body_layers()
         self.panes.refresh_overlays()
         self._show_frame(self.timeline.frame)
@@ -401,6 +410,7 @@ class ViewPage(QWidget):
             self._show_volume_panel()
         if option in (SHOW_CAMERAS, SHOW_ACCURACY, SHOW_SKELETONS, SHOW_SIDES, SHOW_CONFIDENCE):
             self._show_legend()
+        self._read_detections()
         if option == SHOW_VIDEO_BODIES:
             self._show_body_layers()
         self.panes.refresh_overlays()

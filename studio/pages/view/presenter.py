@@ -18,7 +18,7 @@ from core.session.calibrations import former_rig
 from core.session.inputs import outdated_inputs
 from core.session.volume import ActiveVolume
 from core.types import Camera, CameraRig, CaptureVolume, Pose3DSequence
-from core.types.arrays import F64, U8
+from core.types.arrays import U8
 from studio.once import once_each
 from studio.pages.view.evaluation.summary import EvaluationSummary, read_evaluation
 from studio.pages.view.joints.picking import Pin, PinnedCurve
@@ -261,6 +261,11 @@ class ViewPresenter:
         data = self._sides[1] if self._sides else self._data
         return build_scene_layers(data, self._time_s(frame), self.options, palette, images)
 
+    def reading_detections(self) -> Callable[[], None] | None:
+        """Return what reads the 2D detections, to be called on a thread; None if they are known or not shown."""
+        shown = self.take is not None and self.options.shows(SHOW_DETECTIONS)
+        return self._detections.reading(self.take, self._rig) if shown and self.take is not None else None
+
     def overlay(self, camera: str, frame: int, palette: Palette) -> PaneOverlay:
         """Return the overlay of a camera image at a frame."""
         shows, skeletons = self.options.shows, tuple[ProjectedSkeleton, ...]()
@@ -268,7 +273,7 @@ class ViewPresenter:
             skeletons = skeletons_px(self._data, camera, self._time_s(frame), self.options, palette)
         return PaneOverlay(
             skeletons=skeletons,
-            detections_px=self._detections_px(camera, frame) if shows(SHOW_DETECTIONS) else None,
+            detections_px=self._detections.at(camera, frame) if shows(SHOW_DETECTIONS) else None,
             floor_px=self._lines.floor(camera) if shows(SHOW_VIDEO_FLOOR) else (),
             volume_px=self._lines.box(camera) if shows(SHOW_VOLUME) else (),
         )
@@ -427,15 +432,6 @@ class ViewPresenter:
     @property
     def _volume(self) -> CaptureVolume | None:
         return self._active_volume.volume if self._active_volume is not None else None
-
-    def _detections_px(self, camera: str, frame: int) -> F64 | None:
-        if self.take is None:
-            return None
-        try:
-            return self._detections.at(self.take, self._rig, camera, frame)
-        except CoreError as error:
-            self.notice = self.notice or Notice.of(error)
-            return None
 
 
 def _joint_motions(
