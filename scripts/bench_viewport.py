@@ -175,15 +175,15 @@ def _measure(app: QApplication, view: Viewport, scenes: Iterator[SceneLayers], f
 
 def _drawer(app: QApplication, view: Viewport, scenes: Iterator[SceneLayers]) -> Callable[[], None]:
     """Return a function that draws the next scene and returns once it is on the screen."""
-    swapped = []
-    view.native.frameSwapped.connect(lambda: swapped.append(True))
+    drawn: list[bool] = []
+    view._canvas.events.draw.connect(lambda _: drawn.append(True), position="last")
     view.set_scene_source(lambda: next(scenes))
 
     def draw() -> None:
-        swapped.clear()
+        drawn.clear()
         view.invalidate()
         view._tick()
-        while not swapped:
+        while not drawn:
             app.processEvents()
 
     return draw

@@ -27,6 +27,7 @@ from studio.widgets.frame_ticker import FrameTicker
 
 FOUR_VIEWS: tuple[ViewName, ...] = ("top", "perspective", "front", "side")
 """The four views, by rows."""
+_SAMPLES = 4  # per pixel, for multisampling; too slow with software OpenGL
 _GAP_PX = 2
 _LABEL_PX = 24  # height of the name of a view
 _TURN_DEG, _TURN_S = 15.0, 20.0
@@ -70,7 +71,7 @@ class Viewport(QWidget):
         if support.problem:
             self._layout.addWidget(_message_label(support.problem))
         else:
-            self._make_canvas(support.samples)
+            self._make_canvas(support.software)
         theme_changed.connect(self._apply_theme)
         self._apply_theme(current_theme())
 
@@ -259,10 +260,10 @@ class Viewport(QWidget):
             native.setParent(None)
             native.deleteLater()
 
-    def _make_canvas(self, samples: int) -> None:
+    def _make_canvas(self, software: bool) -> None:
         vispy.use(app="pyside6")
-        config = {"depth_size": 24, "samples": samples}
-        self._canvas = ViewCanvas(show=False, keys=None, config=config, parent=self, size=(900, 600))
+        config = {"depth_size": 24, "samples": 0 if software else _SAMPLES}
+        self._canvas = ViewCanvas(software=software, show=False, keys=None, config=config, parent=self, size=(900, 600))
         self._views["perspective", False] = self._main = SceneView(self._canvas)
         native: QWidget = self._canvas.native
         native.setFocusPolicy(Qt.FocusPolicy.ClickFocus)

@@ -27,11 +27,6 @@ class GlSupport:
     renderer: str = ""
     software: bool = False
 
-    @property
-    def samples(self) -> int:
-        """Samples per pixel for multisampling."""
-        return 0 if self.software else 4
-
 
 @functools.cache
 def gl_support() -> GlSupport:

@@ -21,10 +21,31 @@ Box = tuple[int, int, int, int]
 
 
 class ViewCanvas(SceneCanvas):
-    """Canvas that finds the view under the pointer by its place; vispy would draw the scene once more for it."""
+    """Canvas that finds the view under the pointer by its place; vispy would draw the scene once more for it.
+
+    Args:
+        software: The renderer runs on the CPU.
+        settings: As for vispy's canvas.
+    """
 
     picture_scale: int = 0
     """Pixels per logical pixel while a picture is drawn; 0 for those of the screen."""
+
+    def __init__(self, *, software: bool, **settings: Any) -> None:
+        self._software = software
+        self._backend_kwargs: Any = None
+        super().__init__(**settings)
+
+    def create_native(self) -> None:
+        """Create the widget."""
+        if not self._software or self._backend is not None:
+            super().create_native()
+            return
+        from studio.viewport.software_widget import SoftwareWidget
+
+        SoftwareWidget(self, **self._backend_kwargs)  # it makes itself the backend
+        self._backend_kwargs = None
+        self.events.draw.connect(self.context.flush_commands, position="last")
 
     @property
     def physical_size(self) -> tuple[int, int]:

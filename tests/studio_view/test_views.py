@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from conftest import move_mouse, wait_until_drawn
 from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QImage
 from pytestqt.qtbot import QtBot
 
 from core.geometry import project, undistort
@@ -17,7 +18,11 @@ from core.types import CameraRig, Pose3DSequence
 from studio.pages.view.page import ViewPage
 from studio.theme import DARK
 from studio.viewport.layers.backdrop import undistorting_grid
-from studio.viewport.palette import rgba
+from studio.viewport.layers.spec import ViewOptions
+from studio.viewport.palette import palette, rgba
+from studio.viewport.scene import build_scene_layers
+from studio.viewport.scene_data import SceneData
+from studio.viewport.scene_view import SceneView, ViewCanvas
 
 Open = Callable[[Session], ViewPage]
 
@@ -45,6 +50,27 @@ def test_the_image_behind_the_view_has_no_distortion(rig: CameraRig) -> None:
         project(camera, grid.xyz_mm.astype(float)), grid.texture * camera.size_px - 0.5, atol=0.02
     )
     assert len(grid.triangles) == 2 * 32 * 32
+
+
+def test_a_software_renderer_shows_what_a_graphics_card_shows(
+    qtbot: QtBot, rig: CameraRig, poses: Pose3DSequence
+) -> None:
+    scene = build_scene_layers(SceneData.build(rig, poses), 0.5, ViewOptions(), palette(DARK))
+    images = []
+    for software in (False, True):
+        canvas = ViewCanvas(software=software, keys=None, size=(320, 240), show=True)
+        with qtbot.waitExposed(canvas.native):
+            view = SceneView(canvas)
+        view.place((0, 0, 320, 240))
+        view.draw(scene)
+        view.fit(scene.extent_mm)
+        canvas.native.grabFramebuffer()
+        canvas.native.repaint()
+        image = canvas.native.grab().toImage().convertToFormat(QImage.Format.Format_RGBX8888)
+        images.append(np.array(image.constBits()).reshape(240, 320, 4)[..., :3].astype(int))
+        canvas.close()
+    assert np.ptp(images[0], axis=(0, 1)).min() > 100
+    assert np.abs(images[0] - images[1]).max() <= 1
 
 
 def test_the_view_through_a_camera_shows_what_it_sees(
