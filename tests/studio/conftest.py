@@ -13,6 +13,7 @@ from PySide6.QtCore import QCoreApplication, QEvent
 from PySide6.QtWidgets import QApplication, QWidget
 
 from core.jobs import reap
+from core.session import Session
 from studio.main_window import MainWindow
 from studio.settings import SettingsStore
 from studio.state.app_state import AppState
@@ -84,3 +85,10 @@ def _end_jobs(state: AppState) -> None:
     for tracked in state.jobs.active:
         tracked.job.kill()
         tracked.job.wait(10)
+
+
+@pytest.fixture
+def opened(window: MainWindow, sample_session: Session) -> MainWindow:
+    """Provide the window with the sample session."""
+    window.open_path(sample_session.root)
+    return window
