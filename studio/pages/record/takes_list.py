@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from functools import partial
 
 from PySide6.QtCore import Qt, QTimer, Signal, SignalInstance
@@ -81,13 +82,23 @@ class TakeWidget(Card):
         table = DataTable(presenter.CAMERA_HEADERS, right=(2, 3, 4, 5), stretch=1)
         table.set_rows(self.take.rows, dict.fromkeys(self.take.dropped, "warn"))
         self.body.addWidget(table)
+        self._facts = list(self._made_facts())
+        self._add_fact()
+
+    def _made_facts(self) -> Iterator[tuple[str, str, str]]:
+        """Yield level, sentence and remedy of what is known about the take."""
         if not self.take.dropped:
-            self.body.addWidget(FindingRow("ok", "No dropped frames."))
-        if self.take.certificate is not None:
-            level = "ok" if self.take.certificate.good else "warning"
-            self.body.addWidget(FindingRow(level, self.take.certificate.summary, " ".join(self.take.certificate.notes)))
+            yield "ok", "No dropped frames.", ""
+        if (certificate := self.take.certificate) is not None:
+            yield "ok" if certificate.good else "warning", certificate.summary, " ".join(certificate.notes)
         for note in self.take.notes:
-            self.body.addWidget(FindingRow("warning", note))
+            yield "warning", note, ""
+
+    def _add_fact(self) -> None:
+        """Add one row, and the others in the next turns of the event loop: each takes some milliseconds."""
+        if self._facts:
+            self.body.addWidget(FindingRow(*self._facts.pop(0)))
+            QTimer.singleShot(0, self, self._add_fact)
 
     def set_selected(self, selected: bool) -> None:
         """Show whether this take is selected."""
