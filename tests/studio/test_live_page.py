@@ -15,6 +15,7 @@ from core.body.models import registry
 from core.body.models.free import free_body
 from core.body.sequence import BodyMotion
 from core.capture.ring import ImageRing
+from core.capture.source import SOURCES, parse_camera
 from core.capture.sources.demo import demo_rig
 from core.geometry.so3 import log
 from core.live.config import VMC_PORT
@@ -25,7 +26,7 @@ from core.types.body import BodySequence
 from core.types.skeleton import COCO17
 from studio.main_window import MainWindow
 from studio.pages.live.page import LivePage
-from studio.pages.live.presenter import LiveScene, lost_text, rate_text, used_text
+from studio.pages.live.presenter import LiveScene, lost_text, rate_text, take_cameras, used_text
 from studio.state.live_status import LiveStatus, live_status
 from studio.theme import current_theme
 from studio.viewport.palette import palette
@@ -144,6 +145,17 @@ def test_the_scene_follows_the_rings_of_a_recording(tmp_path: Path) -> None:
         scene.close()
         people.close()
         camera.close()
+
+
+def test_a_take_of_people_can_be_played_as_if_its_cameras_ran(sample_session: Session) -> None:
+    take, rig = sample_session.take(sample_session.take_names()[0]), sample_session.require_rig()
+    cameras = [parse_camera(one) for one in take_cameras(take, rig)]
+    assert [name for name, _ in cameras] == ["cam01", "cam02", "cam03", "cam04"]
+    assert all(SOURCES.get("file").accepts(address) and address.endswith("?loop") for _, address in cameras)
+    assert len(take_cameras(take, rig.subset(["cam02", "cam04"]))) == 2 and not take_cameras(
+        take, rig.subset(["cam02"])
+    )
+    assert not take_cameras(take, None) and not take_cameras(None, rig)
 
 
 def test_bodies_whose_model_is_missing_are_skeletons_with_a_reason_until_it_is_back(
