@@ -21,11 +21,19 @@ VIEWS: dict[ViewName, tuple[float, float, float]] = {
 
 _PADDING_PX = 34, 26  # on each side; half a camera name and the height of a label
 _MIN_SCALE_MM = 300.0
+_ZOOM_PER_STEP = 1.1
+_ZOOM_LIMITS_MM = 50.0, 3e5  # of the scale
+_REACH_MM = 700.0  # of a person around the middle
+_FARTHEST = 3.0  # floor that the view zooms toward, relative to the distance of the centre
 _MIDDLE_BUTTON = 3
 
 
 class ViewerCamera(TurntableCamera):
-    """Orbit with left drag, pan with middle drag or Shift + left drag, zoom with wheel or right drag. Units are mm."""
+    """Orbit with left drag, pan with middle drag or Shift + left drag, zoom with wheel or right drag. Units are mm.
+
+    Attributes:
+        people_mm: (N, 3) middles of the people, which the wheel zooms toward.
+    """
 
     def __init__(self) -> None:
         fov, elevation, azimuth = VIEWS["perspective"]
@@ -33,6 +41,7 @@ class ViewerCamera(TurntableCamera):
         # Ratio of far to near plane; vispy's default of a million leaves too little depth precision near the viewer.
         self.depth_value = 3e4
         self._event_value: Any = None
+        self.people_mm: F64 = np.zeros((0, 3))
         self.fitted = False
         """Whether the view is as `fit` left it; mouse navigation clears it."""
         self.window: tuple[int, int, int, int] | None = None
@@ -107,9 +116,44 @@ class ViewerCamera(TurntableCamera):
         forward = np.cos(elevation) * level - np.sin(elevation) * np.array([0.0, 0.0, 1.0])
         return right, np.cross(right, forward), forward
 
+    def zoom(self, share: float, x_px: float, y_px: float) -> None:
+        """Zoom about what is seen at a position: a person, the floor, or a point as far away as the centre.
+
+        Args:
+            share: Factor of the distance; below 1 the view comes nearer.
+            x_px: Position in the view box from its left side, logical px.
+            y_px: Position from its upper side.
+        """
+        left, top, width, height = self.window or (0, 0, *self._viewbox.size)
+        half = self.scale_factor / 2 * np.array([max(width / height, 1.0), max(height / width, 1.0)])
+        right, up, forward = self._axes()
+        across, above = half * (2 * (left + x_px) / width - 1, 1 - 2 * (top + y_px) / height)
+        centre = np.array(self.center, float)
+        offset = right * across + up * above
+        if self.fov:
+            eye = -forward * half[1] / np.tan(np.radians(self.fov) / 2)
+            offset = eye + self._depth(centre + eye, offset - eye) * (offset - eye)
+        limited = np.clip(self.scale_factor * share, *_ZOOM_LIMITS_MM)
+        self.center = tuple(centre + (1 - limited / self.scale_factor) * offset)
+        self.scale_factor = float(limited)
+        self.fitted = False
+
+    def _depth(self, eye: F64, ray: F64) -> float:
+        """Return the depth of what is seen along a ray, relative to that of the centre."""
+        along = (self.people_mm - eye) @ ray / (ray @ ray)
+        beside = np.linalg.norm(eye + along[:, None] * ray - self.people_mm, axis=1)
+        depths = [*along[beside < _REACH_MM].tolist(), -eye[2] / ray[2] if ray[2] else 0.0]
+        return min((depth for depth in depths if 0 < depth < _FARTHEST), default=1.0)
+
     def viewbox_mouse_event(self, event: Any) -> None:
-        """Handle a mouse event as vispy does, and pan with the middle button."""
-        if event.type == "mouse_wheel" or (event.type == "mouse_move" and event.press_event is not None):
+        """Handle a mouse event as vispy does, pan with the middle button, and zoom about the pointer."""
+        if event.type in ("mouse_wheel", "gesture_zoom"):
+            wheel = event.type == "mouse_wheel"
+            share = _ZOOM_PER_STEP ** -event.delta[1] if wheel else np.exp(-event.scale)
+            self.zoom(float(share), *map(float, event.pos[:2]))
+            event.handled = True
+            return
+        if event.type == "mouse_move" and event.press_event is not None:
             self.fitted = False
         if event.type == "mouse_move" and event.press_event is not None and _MIDDLE_BUTTON in event.buttons:
             if self._event_value is None:

@@ -25,6 +25,7 @@ class SceneLayers:
         layers: Layer models by name. A layer that did not change is the same object as in the frame before.
         extent_mm: (N, 3) points that "Frame all" brings into view; N may be 0.
         subject_mm: (N, 3) points that a new view shows: the people, or everything where nobody is.
+        people_mm: (P, 3) middles of the people at this frame.
         azimuth_deg: Viewing direction without a camera in the line of sight.
         focus_mm: (3,) point that the view follows, or None.
     """
@@ -32,6 +33,7 @@ class SceneLayers:
     layers: dict[str, Any]
     extent_mm: F64
     subject_mm: F64
+    people_mm: F64
     azimuth_deg: float = 30.0
     focus_mm: F64 | None = None
 
@@ -83,9 +85,15 @@ def build_scene_layers(
         layers=layers,
         extent_mm=extent,
         subject_mm=people + _AROUND_MM * np.sign(people - people.mean(0)) if len(people) else extent,
+        people_mm=_middles(data, frame.pose_frame),
         azimuth_deg=data.azimuth_deg,
         focus_mm=_focus(data, frame.pose_frame, options.follow),
     )
+
+
+def _middles(data: SceneData, index: int | None) -> F64:
+    middles = np.zeros((0, 3)) if data.poses is None or index is None else data.person_centre_mm[index]
+    return np.asarray(middles[np.isfinite(middles).all(-1)])
 
 
 def _focus(data: SceneData, index: int | None, person_id: int | None) -> F64 | None:

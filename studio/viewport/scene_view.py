@@ -124,6 +124,7 @@ class SceneView:
         for name in self._drawn.keys() - scene.layers.keys():
             self._visuals[name].hide()
         self._drawn = dict(scene.layers)
+        self.camera.people_mm = scene.people_mm
         if scene.focus_mm is not None:
             self.camera.center = tuple(float(c) for c in scene.focus_mm)
 

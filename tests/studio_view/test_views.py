@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import move_mouse, wait_until_drawn
-from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QImage
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QImage, QWheelEvent
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from core.geometry import project, undistort
@@ -118,6 +119,41 @@ def test_four_views_show_the_people_from_four_sides(
     np.testing.assert_allclose(after - before, [[30, 0]], atol=1.5)
     qtbot.keyClick(page, Qt.Key.Key_1)
     assert not page.viewport.four
+
+
+def turn_wheel(widget: QWidget, xy: np.ndarray, steps: int) -> None:
+    at = QPointF(*xy.tolist())
+    buttons, keys = Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier
+    turned = QPoint(0, 120 * steps)
+    event = QWheelEvent(
+        at, widget.mapToGlobal(at), QPoint(), turned, buttons, keys, Qt.ScrollPhase.NoScrollPhase, False
+    )
+    QApplication.sendEvent(widget, event)
+
+
+def test_the_wheel_zooms_toward_what_is_under_the_pointer(
+    open_view: Open, qtbot: QtBot, numbered_session: Session, poses: Pose3DSequence
+) -> None:
+    page = open_view(numbered_session)
+    view, canvas = page.viewport, page.viewport.native
+    assert canvas is not None
+    hip = poses.xyz_mm[0, 0, poses.skeleton.index("left_hip")]
+    for key, where in ((Qt.Key.Key_1, None), (Qt.Key.Key_5, (100.0, 100.0))):
+        qtbot.keyClick(page, key)
+        wait_until_drawn(page, qtbot)
+        for point in (hip, np.array([600.0, -400.0, 0.0])):
+            around = np.array([point, point + (50.0, 30.0, 0.0)])
+            before = view.project_to_widget(around, where)
+            turn_wheel(canvas, before[0], 4)
+            after = view.project_to_widget(around, where)
+            np.testing.assert_allclose(after[0], before[0], atol=0.01)
+            assert np.linalg.norm(np.diff(after, axis=0)) > 1.3 * np.linalg.norm(np.diff(before, axis=0))
+            turn_wheel(canvas, before[0], -4)
+    qtbot.keyClick(page, Qt.Key.Key_1)
+    sky, camera = np.array([view.width() / 2, 2.0]), view._main.camera
+    centre = np.array(camera.center)
+    turn_wheel(canvas, sky, -3)
+    assert np.linalg.norm(np.array(camera.center) - centre) < camera.scale_factor, "the centre stays near"
 
 
 def test_a_line_divides_two_results(
