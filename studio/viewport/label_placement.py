@@ -12,18 +12,19 @@ _SAME_PX = 2.0  # Marks nearer than this are at the same place.
 
 
 def place_labels(
-    anchor_px: F64, size_px: F64, yielding: NDArray[np.bool_], distance_px: float
+    anchor_px: F64, size_px: F64, yielding: NDArray[np.bool_], distance_px: float, marks_px: F64 | None = None
 ) -> tuple[F64, NDArray[np.bool_]]:
     """Place labels over their anchors, with y upwards.
 
     A label that does not yield rises above those under it. One that yields is above, below or beside its anchor, and
-    hidden where none of these places is free.
+    hidden where none of these places is free. It covers a mark only where all of them do.
 
     Args:
         anchor_px: (N, 2) anchors; NaN for labels out of view.
         size_px: (N, 2) widths and heights.
         yielding: (N,) bool, labels that yield.
         distance_px: Distance of yielding labels from their anchors.
+        marks_px: (M, 4) left, lower, right and upper side of marks.
 
     Returns:
         Lower left corners (N, 2) on whole pixels, and which labels are visible (N,).
@@ -39,6 +40,7 @@ def place_labels(
             bottom = max(box[3] for box in over) + _GAP_PX
         low[index, 1] = bottom
         taken.append((left, bottom, left + width, bottom + height))
+    marks = [] if marks_px is None else marks_px.tolist()
     for index in np.flatnonzero(visible & yielding).tolist():
         width, height = size_px[index].tolist()
         x, y = np.floor(anchor_px[index]).tolist()
@@ -48,8 +50,9 @@ def place_labels(
             (x + distance_px, y - height / 2),
             (x - distance_px - width, y - height / 2),
         )
-        free = (at for at in places if not any(_overlap(box, *at, width, height) for box in taken))
-        place = next(free, None)
+        free = [at for at in places if not any(_overlap(box, *at, width, height) for box in taken)]
+        clear = (at for at in free if not any(_overlap(box, *at, width, height) for box in marks))
+        place = next(clear, free[0] if free else None)
         visible[index] = place is not None
         if place is not None:
             low[index] = np.floor(place)

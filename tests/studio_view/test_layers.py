@@ -360,6 +360,10 @@ def test_labels_yield_to_names_of_people_and_none_covers_another() -> None:
     crowd = np.array([(100.0, y) for y in (100, 82, 64)] + [(100.0, 100)])
     visible = place_labels(crowd, np.array([(200.0, 20.0)] * 3 + [(40.0, 14.0)]), np.arange(4) == 3, 6.0)[1]
     assert visible.tolist() == [True, True, True, False], "a camera in a crowd has no name"
+    over, every = np.array([(80.0, 106.0, 110.0, 118.0)]), np.array([(0.0, 0.0, 200.0, 200.0)])
+    for marks, expected in ((over, [80, 80]), (every, [80, 106])):
+        low, visible = place_labels(anchor[:1], size[3:4], np.array([True]), 6.0, marks)
+        assert visible.all() and low[0].tolist() == expected, "a mark is left free, or covered where there is no room"
 
 
 def test_floor_marks_at_one_place_are_hidden_and_dense_ones_thinned() -> None:

@@ -40,6 +40,7 @@ class LabelLayer:
         muted: (N,) bool, smaller, without a background, and yields to others.
         behind: Everything but the floor covers these labels, which are centred on their anchors; otherwise they are in
             front of everything and above their anchors. Either way, none covers another.
+        marks: Labels of another layer that those that yield leave free, or None.
     """
 
     texts: tuple[str, ...]
@@ -48,6 +49,7 @@ class LabelLayer:
     background: RGBA
     muted: NDArray[np.bool_]
     behind: bool = False
+    marks: LabelLayer | None = None
 
 
 def build_names(data: SceneData, frame: SceneFrame) -> LabelLayer | None:
@@ -56,7 +58,7 @@ def build_names(data: SceneData, frame: SceneFrame) -> LabelLayer | None:
     if shows(SHOW_SKELETONS) or (shows(SHOW_BODIES) and data.bodies is not None):
         parts += [_person_names(data, frame)]
     if shows(SHOW_CAMERAS) and data.cameras:
-        parts += [_camera_names(data, frame.palette)]
+        parts += [_camera_names(data, frame.palette, shows(SHOW_FLOOR))]
     known = [part for part in parts if part is not None]
     return _joined(known) if len(known) > 1 else next(iter(known), None)
 
@@ -75,7 +77,7 @@ def _person_names(data: SceneData, frame: SceneFrame) -> LabelLayer | None:
 def _joined(parts: Sequence[LabelLayer]) -> LabelLayer:
     """Return labels as one layer, so that they are placed together."""
     return dataclasses.replace(
-        parts[0],
+        parts[-1],
         texts=tuple(text for part in parts for text in part.texts),
         xyz_mm=np.concatenate([part.xyz_mm for part in parts]),
         colour=np.concatenate([part.colour for part in parts]),
@@ -89,8 +91,9 @@ def build_floor_marks(data: SceneData, frame: SceneFrame) -> LabelLayer:
 
 
 @functools.lru_cache(maxsize=4)
-def _camera_names(data: SceneData, palette: Palette) -> LabelLayer:
-    return _label_layer(data.cameras, data.camera_centre_mm, palette.muted, palette, muted=True)
+def _camera_names(data: SceneData, palette: Palette, marked: bool) -> LabelLayer:
+    names = _label_layer(data.cameras, data.camera_centre_mm, palette.muted, palette, muted=True)
+    return dataclasses.replace(names, marks=_floor_marks(data, palette) if marked else None)
 
 
 @functools.lru_cache(maxsize=4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,14 +105,15 @@ class TextBillboardVisual(Visual):
     def _offsets(self, view: Any, layer: LabelLayer) -> np.ndarray:
         """Return the lower left corners (N, 2) relative to the anchors, px; NaN for labels that are not drawn."""
         size = self._tiles[:, 2:]
-        clip = np.asarray(view.transforms.get_transform("visual", "render").map(layer.xyz_mm), float)
-        shown = clip[:, 3] > 0
-        screen = np.asarray(view.canvas.physical_size, float)
-        anchor = np.floor((clip[:, :2] / np.where(shown, clip[:, 3], 1.0)[:, None] * 0.5 + 0.5) * screen + 0.5)
-        anchor[~shown | (anchor < -size).any(1) | (anchor > screen + size).any(1)] = np.nan
+        anchor = _anchors(view, layer, size)
         if layer.behind:
             return np.where(free_marks(anchor, size)[:, None], np.floor(-size / 2), np.nan)
-        low, visible = place_labels(anchor, size, layer.muted, _YIELDING_PX * self._ratio)
+        marks = None
+        if layer.marks is not None:
+            mark_size = _sizes_px(layer.marks.texts, self._ratio)
+            middle = _anchors(view, layer.marks, mark_size)
+            marks = np.concatenate([middle - mark_size / 2, middle + mark_size / 2], 1)
+        low, visible = place_labels(anchor, size, layer.muted, _YIELDING_PX * self._ratio, marks)
         return np.where(visible[:, None], low - anchor, np.nan)
 
     def _quads(self, layer: LabelLayer, offset: np.ndarray) -> np.ndarray:
@@ -151,6 +153,23 @@ class TextBillboardVisual(Visual):
     def _compute_bounds(self, axis: int, view: Any) -> None:
         """Return no bounds: the canvas frames the scene itself."""
         return
+
+
+def _anchors(view: Any, layer: LabelLayer, size: np.ndarray) -> np.ndarray:
+    """Return the anchors (N, 2) on whole pixels, y upwards; NaN for labels of these sizes (N, 2) out of view."""
+    clip = np.asarray(view.transforms.get_transform("visual", "render").map(layer.xyz_mm), float)
+    shown = clip[:, 3] > 0
+    screen = np.asarray(view.canvas.physical_size, float)
+    anchor = np.floor((clip[:, :2] / np.where(shown, clip[:, 3], 1.0)[:, None] * 0.5 + 0.5) * screen + 0.5)
+    anchor[~shown | (anchor < -size).any(1) | (anchor > screen + size).any(1)] = np.nan
+    return np.asarray(anchor)
+
+
+@functools.lru_cache(maxsize=4)
+def _sizes_px(texts: tuple[str, ...], ratio: float) -> np.ndarray:
+    """Return the widths and heights (N, 2) of muted labels."""
+    metrics = QFontMetricsF(_font(True, ratio))
+    return np.array([(metrics.horizontalAdvance(text), metrics.height()) for text in texts]).reshape(-1, 2)
 
 
 def _render_atlas(labels: tuple[_Label, ...], ratio: float) -> tuple[U8, np.ndarray]:
