@@ -15,13 +15,13 @@ from studio.pages.view.exports import ViewExports
 from studio.pages.view.joints.graphs import JointGraphs
 from studio.pages.view.joints.series import JointMotions
 from studio.pages.view.options import SHOW_VIDEO_BODIES, toolbar_options
-from studio.pages.view.panels import NoticeBar, VolumePanel
+from studio.pages.view.panels import NoticeBar
 from studio.pages.view.presenter import ViewPresenter
 from studio.pages.view.scene.divider import Divider
-from studio.pages.view.scene.face_drag import FaceDrag, face_at
 from studio.pages.view.scene.legends import SceneLegends
-from studio.pages.view.scene.pointer import Drag, ScenePointer
+from studio.pages.view.scene.pointer import ScenePointer
 from studio.pages.view.scene.view_modes import ViewModes
+from studio.pages.view.scene.volume import VolumeHandles, VolumePanel
 from studio.pages.view.side import SideColumn
 from studio.pages.view.toolbar import ViewStrip, ViewToolbar
 from studio.shell.dialogs import show_error_dialog
@@ -36,7 +36,6 @@ from studio.viewport.layers.spec import DisplayOption
 from studio.viewport.layers.volume import SHOW_VOLUME
 from studio.viewport.palette import palette
 from studio.viewport.scene import SceneLayers
-from studio.volume.box import VolumeBox
 from studio.widgets.buttons import button, set_blocked
 from studio.widgets.empty_state import EmptyState
 from studio.widgets.frame_ticker import FrameTicker
@@ -112,7 +111,7 @@ class ViewPage(QWidget):
             self.views.adjustSize()
             corner = self.viewport.rect().bottomRight() - self.views.rect().bottomRight()
             self.views.move(corner.x() - _MARGIN_PX, corner.y() - _MARGIN_PX)
-            self._fit_volume()
+            self.volume.lie_over(self.viewport.size(), self.views.size(), _MARGIN_PX)
             self._place_legend()
         if watched is self.graphs and event.type() in (QEvent.Type.Show, QEvent.Type.Hide):
             self._fit_side()
@@ -156,7 +155,8 @@ class ViewPage(QWidget):
         self.viewport = Viewport(self._ticker)
         self.viewport.setObjectName("viewport")
         self.graphs = JointGraphs(self.timeline.bar, self.presenter.curves)
-        self.pointer = ScenePointer(self.viewport, self._joints_shown, self._grab)
+        handles = VolumeHandles(self.viewport, self.presenter, self._state.volume, self._volume_refused)
+        self.pointer = ScenePointer(self.viewport, self._joints_shown, handles.grab)
         self._ticker.subscribe(self.pointer.tick)
         self.dividers = Divider(self.viewport), Divider(self.viewport)
         self.views = ViewStrip(self.viewport)
@@ -225,7 +225,6 @@ class ViewPage(QWidget):
         self._state.jobs.active_changed.connect(self._jobs_changed)
         self._state.volume.changed.connect(self._volume_changed)
         self._state.volume.shown.connect(self._show_volume)
-        self.volume.resized.connect(self._place_volume)
         self.volume.closed.connect(self._hide_volume)
         self.panes.images_changed.connect(self.viewport.invalidate)
         self.viewport.set_scene_source(self._layers)
@@ -355,18 +354,6 @@ class ViewPage(QWidget):
         height = 0 if taken.isNull() else taken.height() + _MARGIN_PX
         self.viewport.set_margins(height, self.views.height() + _MARGIN_PX)
 
-    def _fit_volume(self) -> None:
-        self.volume.fit(self.viewport.height() - 2 * _MARGIN_PX - self._under_volume_px())
-
-    def _under_volume_px(self) -> int:
-        """Return the height of what lies below the panel of the capture volume: the strip, in a narrow view."""
-        beside = self.volume.width() + self.views.width() + 3 * _MARGIN_PX <= self.viewport.width()
-        return 0 if beside else self.views.height() + _MARGIN_PX
-
-    def _place_volume(self) -> None:
-        top = self.viewport.height() - self.volume.height() - _MARGIN_PX - self._under_volume_px()
-        self.volume.move(_MARGIN_PX, top)
-
     def _read_detections(self) -> None:
         if (reading := self.presenter.reading_detections()) is not None:
             self._detections.run(reading, lambda _: self.panes.refresh_overlays(), self._show_problem)
@@ -419,26 +406,10 @@ class ViewPage(QWidget):
     def _joints_shown(self, compared: bool) -> tuple[JointMotions, int] | None:
         return self.presenter.joints_at(self.timeline.frame, compared=compared)
 
-    def _grab(self, x: float, y: float) -> Drag | None:
-        """Return the face of the capture volume whose handle lies at a position of the 3D view."""
-        box = self.presenter.box
-        face = face_at(self.viewport, box, (x, y)) if box is not None else None
-        if box is None or face is None:
-            return None
-        return FaceDrag(self.viewport, box, face, (x, y), self._preview_box, self._set_box)
-
-    def _preview_box(self, box: VolumeBox) -> None:
-        self.presenter.preview_box(box)
-        self.viewport.invalidate()
-
-    def _set_box(self, box: VolumeBox) -> None:
-        """Store the dragged capture volume; a refused one snaps back."""
-        volume = self._state.volume
-        try:
-            volume.set(box.settings(volume.current().chosen), "face")
-        except CoreError as error:
-            show_error_dialog(error, self.window())
-            self._volume_changed()
+    def _volume_refused(self, error: CoreError) -> None:
+        """Say why a dragged capture volume is not stored, which snaps back."""
+        show_error_dialog(error, self.window())
+        self._volume_changed()
 
     def _reset(self) -> None:
         """Show the layers and the view of the start."""

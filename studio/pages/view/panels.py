@@ -1,4 +1,4 @@
-"""Small panels of the View page: notice, people at the frame, capture volume."""
+"""Small panels of the View page: notice, people at the frame."""
 
 from __future__ import annotations
 
@@ -6,16 +6,12 @@ import math
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QResizeEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QWidget
 
 from studio.pages.view.summary import PersonState
 from studio.shell.updating import UPDATE_TIP
-from studio.state.volume import VolumeState
 from studio.theme import GRID_PX, current_theme
-from studio.viewport.layers.volume import SHOW_VOLUME
-from studio.volume.editor import VolumeEditor
 from studio.widgets.buttons import button
-from studio.widgets.card import Card
 from studio.widgets.icon_label import IconLabel
 from studio.widgets.label_plate import paint_label_plate
 from studio.widgets.text import make_label
@@ -25,7 +21,6 @@ _COLUMNS_PX = (92, 76, 66)
 _BLOCK_PX = sum(_COLUMNS_PX) + 2 * _PAD_PX
 _ONE_BLOCK = 3
 """People that are listed below each other in any case."""
-_VOLUME_WIDTH_PX, _HEADER_PX, _MIN_AREA_PX = 376, 44, 48
 
 
 class PeoplePanel(QWidget):
@@ -120,69 +115,6 @@ def _cells(person: PersonState) -> tuple[str, str]:
         return "absent", "–"
     speed = "–" if math.isnan(person.speed_m_s) else f"{person.speed_m_s:.1f} m/s"
     return f"{person.confidence * 100:.0f} %", speed
-
-
-class VolumePanel(Card):
-    """Capture volume as text, with fields that unfold. Lies over a corner of the 3D view.
-
-    Signals:
-        closed: The close button was clicked.
-        resized: The height changed.
-    """
-
-    closed = Signal()
-    resized = Signal()
-
-    def __init__(self, volume: VolumeState, parent: QWidget | None = None) -> None:
-        super().__init__("Capture volume", parent=parent)
-        self._volume = volume
-        self.editor = VolumeEditor(volume)
-        self.editor.setProperty("role", "scrolled")
-        self.editor.set_expanded(False)
-        self.edit = button("Edit", "quiet", "chevron-up", "Edit position, size and voxel grid")
-        self.edit.setCheckable(True)
-        self.edit.toggled.connect(self._unfold)
-        self.reset = button("Reset", "quiet", "retry", "Reset to the volume derived from the rig and the people")
-        self.reset.clicked.connect(self.editor.reset)
-        close = button("", "quiet", "close", f"Hide the capture volume ({SHOW_VOLUME.shortcut})")
-        close.setAccessibleName("Hide the capture volume")
-        close.clicked.connect(self.closed)
-        for push in (self.edit, self.reset, close):
-            # A click must not take the focus: Space keeps meaning Play.
-            push.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-            self.tools.addWidget(push)
-        self._area = QScrollArea()
-        self._area.setWidgetResizable(True)
-        self._area.setFrameShape(QFrame.Shape.NoFrame)
-        self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._area.setWidget(self.editor)
-        self.body.addWidget(self._area)
-        self._max_height_px = 0
-        self.setFixedWidth(_VOLUME_WIDTH_PX)
-
-    def refresh(self) -> None:
-        """Show the stored capture volume."""
-        self.editor.refresh()
-        self.reset.setVisible(self._volume.is_set)
-        self.fit(self._max_height_px)
-
-    def fit(self, max_height_px: int) -> None:
-        """Resize to the content, up to a height; the rest scrolls."""
-        self._max_height_px = max_height_px
-        content, outer = self.editor.layout(), self.layout()
-        assert content is not None and outer is not None
-        margins = outer.contentsMargins()
-        width = _VOLUME_WIDTH_PX - margins.left() - margins.right() - 2
-        content.activate()
-        needed = content.totalHeightForWidth(width) if content.hasHeightForWidth() else content.sizeHint().height()
-        around = margins.top() + margins.bottom() + _HEADER_PX
-        self._area.setFixedHeight(max(_MIN_AREA_PX, min(needed, max_height_px - around)))
-        self.resize(_VOLUME_WIDTH_PX, self._area.height() + around)
-        self.resized.emit()
-
-    def _unfold(self, expanded: bool) -> None:
-        self.editor.set_expanded(expanded)
-        self.fit(self._max_height_px)
 
 
 class NoticeBar(QFrame):
