@@ -9,20 +9,18 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from core.config import from_mapping, to_mapping
+from core.disk import temporary_in
 from core.errors import CoreError
 from core.files import read_json, safe_name, write_json
 from core.process import ProcessIdentity
 from core.session.layout import TakeLayout
 from core.session.store import Session
-
-_OWNERLESS_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +82,24 @@ def reserve(
     """
     _remove_abandoned(session)
     incoming = session.layout.incoming_take(name)
-    try:
-        incoming.root.mkdir(parents=True)
-    except FileExistsError as error:
-        raise CoreError(f"A take '{name}' is being made.", "Choose another name, or resume its recording.") from error
+    refusal = f"A take '{name}' is being made.", "Choose another name, or resume its recording."
+    if incoming.root.exists():
+        raise CoreError(*refusal)
     owner = IncomingOwner(process=ProcessIdentity.of(), run=run, cameras=tuple(cameras), kind=kind, note=note)
-    write_json(incoming.owner, to_mapping(owner))
+    session.layout.takes.mkdir(parents=True, exist_ok=True)
+    # The folder appears together with its owner: one without would block the name after a crash.
+    prepared = TakeLayout(temporary_in(session.layout.takes))
+    try:
+        prepared.root.mkdir()
+        write_json(prepared.owner, to_mapping(owner))
+        incoming.root.parent.mkdir(exist_ok=True)
+        prepared.root.rename(incoming.root)
+    except OSError as error:
+        if incoming.root.exists():  # another process was quicker
+            raise CoreError(*refusal) from error
+        raise
+    finally:
+        shutil.rmtree(prepared.root, ignore_errors=True)
     return incoming
 
 
@@ -210,11 +220,6 @@ def _remove_abandoned(session: Session) -> None:
     """Remove what imports of dead processes left; recordings stay."""
     for folder in session.layout.incoming.glob("*"):
         owner = recording_owner(TakeLayout(folder))
-        if owner is None:
-            # Another process may be about to write its owner file.
-            fresh = time.time() - folder.stat().st_mtime < _OWNERLESS_S
-            keep = fresh or any(folder.glob("*.times.csv"))
-        else:
-            keep = bool(owner.run) or owner.process.alive
-        if not keep:
+        recorded = any(folder.glob("*.times.csv")) if owner is None else bool(owner.run)
+        if not recorded and (owner is None or not owner.process.alive):
             shutil.rmtree(folder, ignore_errors=True)

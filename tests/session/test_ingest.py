@@ -322,3 +322,11 @@ def test_names_of_takes(session: Session, tmp_path: Path) -> None:
     assert [ingest_videos(session, [video], reporter=NullReporter()).name for _ in range(2)] == ["take_01", "take_02"]
     with pytest.raises(CoreError, match="already has a take 'take_02'"):
         ingest_videos(session, [video], name="take 02", reporter=NullReporter())
+
+
+def test_a_folder_without_an_owner_blocks_no_name(session: Session) -> None:
+    session.layout.incoming_take("walk").root.mkdir(parents=True)  # as an import left it that died at once
+    folder = reserve(session, "walk")
+    assert folder.owner.is_file() and [path.name for path in session.layout.takes.iterdir()] == [".incoming"]
+    with pytest.raises(CoreError, match="is being made"):
+        reserve(session, "walk")
