@@ -185,7 +185,7 @@ def _fade(colour: RGBA, certainty: F64) -> RGBA:
     return out
 
 
-skeleton_visual = capsule_visual(skeleton_capsules, order=50, shade=1.0, sort=True)
+skeleton_visual = capsule_visual(skeleton_capsules, order=50, shade=True, sort=True)
 
 SKELETONS = LayerSpec(
     name="skeletons",

@@ -49,7 +49,7 @@ def capsule_visual(
     to_capsules: Callable[[LayerT], Sequence[Capsules]],
     *,
     order: int,
-    shade: float = 0.0,
+    shade: bool = False,
     sort: bool = False,
     flat: bool = False,
 ) -> Callable[[Any], NodeVisual[LayerT]]:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from vispy import gloo
 from vispy.scene.visuals import create_visual_node
-from vispy.visuals import Visual
 
 from core.types.arrays import F32
 from studio.viewport.primitives import Blobs
+from studio.viewport.visuals.scene_visual import SceneVisual
 
 _VERTEX = """
 attribute vec3 a_position;
@@ -38,7 +38,7 @@ _CORNERS: F32 = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], np.float32)
 _QUAD = np.array([0, 1, 2, 0, 2, 3], np.uint32)
 
 
-class BlobVisual(Visual):
+class BlobVisual(SceneVisual):
     """Any number of `Blobs`, drawn in one call, under everything that stands on the floor."""
 
     def __init__(self) -> None:
@@ -71,15 +71,9 @@ class BlobVisual(Visual):
         self._count = count
         self.update()
 
-    def _prepare_transforms(self, view: Any) -> None:
-        view.view_program.vert["transform"] = view.transforms.get_transform("visual", "render")
-
     def _prepare_draw(self, view: Any) -> bool:
+        self._look(view)
         return self._count > 0
-
-    def _compute_bounds(self, axis: int, view: Any) -> None:
-        """Return no bounds: the canvas frames the scene itself."""
-        return
 
 
 BlobNode: Any = create_visual_node(BlobVisual)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from vispy import gloo
 from vispy.scene.visuals import create_visual_node
-from vispy.visuals import Visual
 
 from core.types.arrays import F32, U8
+from studio.viewport.visuals.scene_visual import SceneVisual
 
 _VERTEX = """
 attribute vec3 a_position;
@@ -28,7 +28,7 @@ void main() { gl_FragColor = vec4(texture2D(u_image, v_texture).rgb, 1.0); }
 """
 
 
-class ImageMeshVisual(Visual):
+class ImageMeshVisual(SceneVisual):
     """Image on a mesh, without depth test. What did not change is not uploaded again."""
 
     def __init__(self) -> None:
@@ -62,15 +62,9 @@ class ImageMeshVisual(Visual):
             self._image = image
         self.update()
 
-    def _prepare_transforms(self, view: Any) -> None:
-        view.view_program.vert["transform"] = view.transforms.get_transform("visual", "render")
-
     def _prepare_draw(self, view: Any) -> bool:
+        self._look(view)
         return self._image is not None
-
-    def _compute_bounds(self, axis: int, view: Any) -> None:
-        """Return no bounds: the canvas frames the scene itself."""
-        return
 
 
 ImageMeshNode: Any = create_visual_node(ImageMeshVisual)

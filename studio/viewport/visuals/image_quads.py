@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from vispy import gloo
 from vispy.scene.visuals import create_visual_node
-from vispy.visuals import Visual
 
 from core.types.arrays import F64, U8
 from studio.viewport.palette import RGBA
-from studio.viewport.visuals.capsules import screen_axes
+from studio.viewport.visuals.scene_visual import SceneVisual
 
 _TILE_PX = 320
 
@@ -61,7 +60,7 @@ _LAYOUT = np.dtype(
 )
 
 
-class ImageQuadVisual(Visual):
+class ImageQuadVisual(SceneVisual):
     """One quad per image. An image is uploaded if it is a new object and in view, at about its size on the screen."""
 
     def __init__(self) -> None:
@@ -148,24 +147,18 @@ class ImageQuadVisual(Visual):
         x1, y1 = x0 + width - 1, y0 + height - 1
         return np.asarray(np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)]) / (columns, rows))
 
-    def _prepare_transforms(self, view: Any) -> None:
-        view.view_program.vert["transform"] = view.transforms.get_transform("visual", "render")
-
     def _prepare_draw(self, view: Any) -> bool:
+        self._look(view)
         if not self._images:
             return False
-        view.view_program["u_toward"] = screen_axes(view)[1]
-        sides = sides_px(view.transforms.get_transform("visual", "render").map, self._corner, view.canvas.physical_size)
+        view.view_program["u_toward"] = self._screen_axes()[1]
+        sides = sides_px(self._to_clip.map, self._corner, view.canvas.physical_size)
         for index, (image, side) in enumerate(zip(self._images, sides.tolist(), strict=True)):
             if image is not None and side > 0:
                 self._upload(index, image, side)
         if self._stale:
             self._write_vertices()
         return bool((sides > 0).any())
-
-    def _compute_bounds(self, axis: int, view: Any) -> None:
-        """Return no bounds: the canvas frames the scene itself."""
-        return
 
 
 def sides_px(

@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from vispy import gloo
 from vispy.scene.visuals import create_visual_node
-from vispy.visuals import Visual
 
 from core.types.arrays import F32, F64, I64
 from studio.viewport.palette import RGBA
-from studio.viewport.visuals.capsules import screen_axes
+from studio.viewport.visuals.scene_visual import SceneVisual
 
 _VERTEX = """
 attribute vec3 a_position;
@@ -97,7 +96,7 @@ class MeshSource:
     opacity: float = 1.0
 
 
-class MeshVisual(Visual):
+class MeshVisual(SceneVisual):
     """Bodies. Triangles and colours are uploaded when a level or a colour changes, vertices when the frame does."""
 
     def __init__(self) -> None:
@@ -125,21 +124,19 @@ class MeshVisual(Visual):
         self.shared_program["u_opacity"] = source.opacity
         self.update()
 
-    def _prepare_transforms(self, view: Any) -> None:
-        view.view_program.vert["transform"] = view.transforms.get_transform("visual", "render")
-
     def _prepare_draw(self, view: Any) -> bool:
+        self._look(view)
         source = self._source
         if source is None:
             return False
         size = view.canvas.physical_size
-        levels = levels_of_detail(view.transforms.get_transform("visual", "render").map, source.ends_mm, size)
+        levels = levels_of_detail(self._to_clip.map, source.ends_mm, size)
         if not any(level >= 0 for level in levels):
             return False
         if self._posed is None or self._posed[0] is not source or self._posed[1] != levels:
             self._upload(source, levels)
             self._posed = source, levels
-        right, toward = screen_axes(view)
+        right, toward = self._screen_axes()
         key = _KEY @ np.stack([right, np.cross(toward, right), toward])
         view.view_program["u_key"] = key / np.linalg.norm(key)
         view.view_program["u_toward"] = toward
@@ -158,10 +155,6 @@ class MeshVisual(Visual):
         faces = [triangles + start for triangles, start in zip(meshes.triangles, first, strict=False)]
         self._index_buffer = gloo.IndexBuffer(np.concatenate(faces).astype(np.uint32).ravel())
         self._buffers["a_color"].set_data(np.repeat(colour.astype(np.float32), meshes.counts, 0))
-
-    def _compute_bounds(self, axis: int, view: Any) -> None:
-        """Return no bounds: the canvas frames the scene itself."""
-        return
 
 
 def levels_of_detail(

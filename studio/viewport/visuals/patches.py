@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from vispy import gloo
 from vispy.scene.visuals import create_visual_node
-from vispy.visuals import Visual
 
 from core.types.arrays import F32
 from studio.viewport.palette import RGBA
+from studio.viewport.visuals.scene_visual import SceneVisual
 
 _VERTEX = """
 attribute vec3 a_position;
@@ -28,7 +28,7 @@ void main() { gl_FragColor = v_color; }
 """
 
 
-class PatchVisual(Visual):
+class PatchVisual(SceneVisual):
     """Triangles without depth: what is drawn later covers them."""
 
     def __init__(self) -> None:
@@ -46,13 +46,6 @@ class PatchVisual(Visual):
         self._colour.set_data(colour)
         self._index_buffer = gloo.IndexBuffer(triangles.ravel())
         self.update()
-
-    def _prepare_transforms(self, view: Any) -> None:
-        view.view_program.vert["transform"] = view.transforms.get_transform("visual", "render")
-
-    def _compute_bounds(self, axis: int, view: Any) -> None:
-        """Return no bounds: the canvas frames the scene itself."""
-        return
 
 
 PatchNode: Any = create_visual_node(PatchVisual)

@@ -11,11 +11,11 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QGuiApplication, QImage, QPainter
 from vispy import gloo
 from vispy.scene.visuals import create_visual_node
-from vispy.visuals import Visual
 
 from core.types.arrays import U8
 from studio.viewport.label_placement import free_marks, place_labels
 from studio.viewport.layers.labels import LabelLayer
+from studio.viewport.visuals.scene_visual import SceneVisual
 
 _ATLAS_WIDTH_PX = 1024
 _FONT_PX, _MUTED_FONT_PX = 13, 11
@@ -62,7 +62,7 @@ class _Label:
     muted: bool
 
 
-class TextBillboardVisual(Visual):
+class TextBillboardVisual(SceneVisual):
     """All labels of a layer, drawn in one call. The atlas is rendered again only when a text or a colour changes."""
 
     def __init__(self) -> None:
@@ -105,16 +105,25 @@ class TextBillboardVisual(Visual):
     def _offsets(self, view: Any, layer: LabelLayer) -> np.ndarray:
         """Return the lower left corners (N, 2) relative to the anchors, px; NaN for labels that are not drawn."""
         size = self._tiles[:, 2:]
-        anchor = _anchors(view, layer, size)
+        anchor = self._anchors(view, layer, size)
         if layer.behind:
             return np.where(free_marks(anchor, size)[:, None], np.floor(-size / 2), np.nan)
         marks = None
         if layer.marks is not None:
             mark_size = _sizes_px(layer.marks.texts, self._ratio)
-            middle = _anchors(view, layer.marks, mark_size)
+            middle = self._anchors(view, layer.marks, mark_size)
             marks = np.concatenate([middle - mark_size / 2, middle + mark_size / 2], 1)
         low, visible = place_labels(anchor, size, layer.muted, _YIELDING_PX * self._ratio, marks)
         return np.where(visible[:, None], low - anchor, np.nan)
+
+    def _anchors(self, view: Any, layer: LabelLayer, size: np.ndarray) -> np.ndarray:
+        """Return the anchors (N, 2) on whole pixels, y upwards; NaN for labels of these sizes (N, 2) out of view."""
+        clip = np.asarray(self._to_clip.map(layer.xyz_mm), float)
+        shown = clip[:, 3] > 0
+        screen = np.asarray(view.canvas.physical_size, float)
+        anchor = np.floor((clip[:, :2] / np.where(shown, clip[:, 3], 1.0)[:, None] * 0.5 + 0.5) * screen + 0.5)
+        anchor[~shown | (anchor < -size).any(1) | (anchor > screen + size).any(1)] = np.nan
+        return np.asarray(anchor)
 
     def _quads(self, layer: LabelLayer, offset: np.ndarray) -> np.ndarray:
         x, y, width, height = self._tiles.T
@@ -136,10 +145,8 @@ class TextBillboardVisual(Visual):
         table["a_texture"] = corner.transpose(2, 0, 1) / (self._texture.shape[1], self._texture.shape[0])
         return table
 
-    def _prepare_transforms(self, view: Any) -> None:
-        view.view_program.vert["transform"] = view.transforms.get_transform("visual", "render")
-
     def _prepare_draw(self, view: Any) -> bool:
+        self._look(view)
         layer = self._layer
         if layer is None or not layer.texts:
             return False
@@ -149,20 +156,6 @@ class TextBillboardVisual(Visual):
             self._vertices.set_data(self._quads(layer, offset).ravel())
             self._placed = offset
         return True
-
-    def _compute_bounds(self, axis: int, view: Any) -> None:
-        """Return no bounds: the canvas frames the scene itself."""
-        return
-
-
-def _anchors(view: Any, layer: LabelLayer, size: np.ndarray) -> np.ndarray:
-    """Return the anchors (N, 2) on whole pixels, y upwards; NaN for labels of these sizes (N, 2) out of view."""
-    clip = np.asarray(view.transforms.get_transform("visual", "render").map(layer.xyz_mm), float)
-    shown = clip[:, 3] > 0
-    screen = np.asarray(view.canvas.physical_size, float)
-    anchor = np.floor((clip[:, :2] / np.where(shown, clip[:, 3], 1.0)[:, None] * 0.5 + 0.5) * screen + 0.5)
-    anchor[~shown | (anchor < -size).any(1) | (anchor > screen + size).any(1)] = np.nan
-    return np.asarray(anchor)
 
 
 @functools.lru_cache(maxsize=4)
