@@ -6,9 +6,8 @@ and stop takes; `core.jobs.commands` lists them, and the values of the `status` 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -31,23 +30,19 @@ from core.files import read_json, write_json
 from core.jobs.commands import AddMarker, Command, CommandReader, SetControl, SetLive, StartTake, StopTake
 from core.live.client import LiveSwitch
 from core.live.config import LiveConfig
+from core.pipelines.cameras.board_look import BoardLook
 from core.pipelines.params import RecordParams
 from core.pipelines.rig.certify import certify_recorded
 from core.pipelines.rig.demo_room import adopt_demo_rig, save_demo_truth
 from core.progress import Reporter
 from core.session import RunLayout, Session, Take, TakeLayout
 from core.session.incoming import discard, find_recording
-from core.types.arrays import F64
 from core.types.frame import Frame
 
 _PRE_ROLL_S = 2.0
 _STATUS_EVERY_S = 0.5
 _START_TIMEOUT_S = 15.0
 _STALE_S = 1.0  # a frame set this much older than the latest frames is not shown
-_BOARD_EVERY_S = 0.2
-_BOARD_SHARE = 0.25  # of a core, that looking for the board takes at most
-_SUMMARY_EVERY = 4  # frame sets
-_CORNERS_S = 0.5  # that corners are shown for
 _LEAST_STEP_NS = 5_000_000
 _RATE_S = 2.0  # over which the rate of writing is measured
 
@@ -97,7 +92,7 @@ def run_record(
             if params.remote_port:
                 remote = RemoteControl(run.root, params.remote_port, reporter, anyone=params.remote_anyone)
                 job.remote = open_until_the_end.enter_context(closing(remote))
-            return job.run(opener, previews, _BoardLook(BoardWatch(board), clock))
+            return job.run(opener, previews, BoardLook(BoardWatch(board), clock))
 
 
 def _open(camera: str, address: str, **shared: Any) -> Source:
@@ -135,7 +130,7 @@ class _CameraJob:
         """Whether the job is one take, and ends with it."""
         return not self._params.preview_only
 
-    def run(self, opener: Opener, previews: Previews, board: _BoardLook) -> dict[str, Any]:
+    def run(self, opener: Opener, previews: Previews, board: BoardLook) -> dict[str, Any]:
         """Run the cameras to the end of the job; return its result."""
         folder = None
         if self._once:
@@ -192,7 +187,7 @@ class _CameraJob:
             sound=p.sound,
         )
 
-    def _loop(self, previews: Previews, board: _BoardLook) -> float:
+    def _loop(self, previews: Previews, board: BoardLook) -> float:
         """Show the cameras and follow commands until the end; return the length of the last take, or of watching."""
         params, clock, recorder = self._params, self._clock, self._recorder
         shown, status_ns, watched_s, due_ns = dict[str, int](), 0, 0.0, clock.now_ns()
@@ -388,49 +383,6 @@ class _CameraJob:
             "advice": "" if summary is None else summary.advice,
             "cameras": cameras,
         }
-
-
-class _BoardLook:
-    """Looks for the board beside the previews, in as many images as a share of a core allows."""
-
-    def __init__(self, watch: BoardWatch, clock: Clock) -> None:
-        self._watch, self._clock = watch, clock
-        self._corners: dict[str, tuple[int, F64]] = {}
-        self._due_ns, self._count = 0, 0
-        self._thread: threading.Thread | None = None
-        self.summary: WatchSummary | None = None
-
-    def offer(self, frames: Mapping[str, Frame]) -> None:
-        """Look for the board in these images, unless others are still looked at."""
-        now_ns = self._clock.now_ns()
-        if now_ns < self._due_ns or (self._thread is not None and self._thread.is_alive()):
-            return
-        self._due_ns = now_ns + round(_BOARD_EVERY_S * 1e9)
-        if self._clock.waits:
-            self._look(frames)
-        else:
-            self._thread = threading.Thread(target=self._look, args=(frames,), name="board", daemon=True)
-            self._thread.start()
-
-    def corners(self, frame: Frame) -> F64 | None:
-        """Return the corners last seen by a camera, if that was not long before an image."""
-        time_ns, xy_px = self._corners.get(frame.camera, (0, None))
-        return xy_px if frame.time_ns - time_ns < _CORNERS_S * 1e9 else None
-
-    def _look(self, frames: Mapping[str, Frame]) -> None:
-        begin_ns, images = self._clock.now_ns(), {}
-        for name, frame in frames.items():
-            with suppress(CoreError):  # a damaged image
-                images[name] = frame.image
-        if not images:
-            return
-        found = self._watch.detect(images)
-        self._corners |= {name: (frames[name].time_ns, xy_px) for name, xy_px in found.items()}
-        if self._count % _SUMMARY_EVERY == 0:
-            self.summary = self._watch.summary()
-        self._count += 1
-        end_ns = self._clock.now_ns()
-        self._due_ns = max(self._due_ns, end_ns + round((end_ns - begin_ns) * (1 / _BOARD_SHARE - 1)))
 
 
 def _latest(recorder: Recorder) -> tuple[int, Mapping[str, Frame]]:
