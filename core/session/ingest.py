@@ -154,7 +154,11 @@ def ingest_recording(session: Session, incoming: TakeLayout, owner: IncomingOwne
         try:
             sources[camera] = _recorded(camera, path, times)
         except CoreError as error:
-            notes.append(f"{camera} is not used. {error.message}")
+            if path.is_file() and path.stat().st_size > _EMPTY_BYTES:
+                notes.append(f"{camera} is not used. {error.message}")
+                continue
+            notes.append(f"{camera} recorded nothing.")  # it died before the first images were on the disk
+            path.unlink(missing_ok=True)
     if not sources:
         raise CoreError("Nothing was recorded.", "Check that the cameras are running before you stop.")
     start = min(float(video.times_s[0]) for video in sources.values())

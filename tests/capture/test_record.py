@@ -23,6 +23,7 @@ from core.capture.recorder import Recorder
 from core.capture.ring import ImageRingReader
 from core.capture.source import Source, SourceOptions, open_source
 from core.capture.sources.demo import FPS, DemoCameras, demo_rig
+from core.capture.takes import save_recording
 from core.clock import SimulatedClock
 from core.config import to_mapping
 from core.errors import CoreError
@@ -312,6 +313,17 @@ def record(recorder: Recorder) -> None:
     while not recorder.ended:
         time.sleep(0.01)
     recorder.close()
+
+
+def test_a_recording_that_died_before_its_first_images_were_on_the_disk_frees_its_name(session: Session) -> None:
+    folder = reserve(session, "burst", run="r", cameras=("burst",))
+    record(Recorder({"burst": "x"}, lambda camera, address: Bursts(), SimulatedClock(), folder=folder))
+    with folder.video("burst").open("r+b") as file:
+        file.truncate(400)  # no more than the header
+    assert len(read_image_times(folder.frame_times("burst"))) == 60
+    with pytest.raises(CoreError, match="Nothing was recorded"):
+        save_recording(session, folder, owner_of("burst"), RecordingReporter())
+    assert not left_in(session)
 
 
 def test_images_keep_their_times_where_rows_of_the_table_are_missing(session: Session) -> None:
