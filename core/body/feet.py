@@ -5,6 +5,8 @@ Legend: T frame, K observed keypoint, S sole point: heel and toes of the left fo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
@@ -18,6 +20,8 @@ _STILL_MM_S = 350.0
 _WINDOW_S = 0.1  # over which speed is measured
 _SHORTEST_S = 0.1
 _NEAR_MM = 60.0  # Ankles this far from their height over the floor rest on something else.
+_AGREES_MM = 20.0  # Feet that rest this near to the floor on average are on it.
+_FEWEST_SHARE = 0.1  # of resting frames near the floor, which say how high it is
 _SHIFT_MM = 60.0  # A foot that has shifted so far has taken a small step.
 _DEEPEST_MM = 80.0  # Soles below this are left there: the floor is not where it is said to be.
 _SLIDE_SIGMA_MM, _FLOOR_SIGMA_MM = 5.0, 6.0
@@ -63,7 +67,44 @@ def free_ankles(poses: Poses, chain: BodyChain, feet: BodyChain) -> Poses:
     return Poses(poses.root, poses.pelvis_mm, w)
 
 
-def feet_targets(feet: BodyChain, poses: Poses, targets: Targets, interval_s: float) -> Targets:
+def rest_heights(feet: BodyChain, poses: Poses, targets: Targets, interval_s: float) -> F64:
+    """Return the heights (n,) of the soles over the floor in frames in which a foot rests; see `feet_targets`."""
+    joints = feet.joint_positions(feet.bones(poses))
+    heights = [np.zeros(0)]
+    for foot, side in enumerate(_SIDES):
+        ankle, height = _standing(feet, foot)
+        seen = targets.used[:, feet.keypoints.names.index(f"{side}_ankle")]
+        heights += [joints[slice(*rest), ankle, 2] - height for rest in _rests(joints[:, ankle], seen, interval_s)]
+    return np.concatenate(heights)
+
+
+def floor_gap(heights_mm: Sequence[F64]) -> tuple[float, bool]:
+    """Return how high a person rests over the floor, and whether that is near enough to be set on it.
+
+    Cameras see feet a few millimetres too high or too low. Those that are off by more, but all by about the same, stand
+    where the floor is not at z = 0, or are seen wrong; to pull them to the floor would bend the legs.
+
+    Args:
+        heights_mm: Heights of soles where feet rest; those on a box say nothing unless there are no others.
+    """
+    heights = np.concatenate([np.zeros(0), *heights_mm])
+    if not len(heights):
+        return float("nan"), False
+    near = heights[np.abs(heights) < _NEAR_MM]
+    gap = float(np.median(near if len(near) >= _FEWEST_SHARE * len(heights) else heights))
+    return gap, abs(gap) < _AGREES_MM
+
+
+def _standing(feet: BodyChain, foot: int) -> tuple[int, float]:
+    """Return the joint of an ankle and its height in standing."""
+    ankle = feet.model.joints.index(f"{_SIDES[foot]}_ankle")
+    soles = feet.rest_keypoints_mm[-len(SOLE_POINTS) :][2 * foot : 2 * foot + 2, 1]
+    return ankle, float(feet.rest_joints_mm[ankle, 1] - soles.min())
+
+
+def feet_targets(
+    feet: BodyChain, poses: Poses, targets: Targets, interval_s: float, *, on_floor: bool = True
+) -> Targets:
     """Return targets with those of the soles: still where a foot rests, and not below the floor.
 
     A foot rests while its ankle hardly moves. It rests on the floor if the ankle is about as high as in standing; a
@@ -74,6 +115,7 @@ def feet_targets(feet: BodyChain, poses: Poses, targets: Targets, interval_s: fl
         poses: Poses of T consecutive frames.
         targets: Observed keypoints.
         interval_s: Time between frames.
+        on_floor: Whether feet are set on the floor; if not, they are kept from sliding only.
     """
     T, S = len(poses), len(SOLE_POINTS)
     xyz, whitening = np.zeros((T, S, 3)), np.zeros((T, S, 3, 3))
@@ -82,11 +124,10 @@ def feet_targets(feet: BodyChain, poses: Poses, targets: Targets, interval_s: fl
     used = targets.used
     for foot, side in enumerate(_SIDES):
         points = slice(2 * foot, 2 * foot + 2)
-        ankle = feet.model.joints.index(f"{side}_ankle")
-        height = feet.rest_joints_mm[ankle, 1] - feet.rest_keypoints_mm[-S:][points, 1].min()
+        ankle, height = _standing(feet, foot)
         seen = used[:, feet.keypoints.names.index(f"{side}_ankle")]
-        low = seen & (np.abs(joints[:, ankle, 2] - height) < _NEAR_MM)
-        below = seen[:, None] & (soles[:, points, 2] < 0) & (soles[:, points, 2] > -_DEEPEST_MM)
+        low = on_floor & seen & (np.abs(joints[:, ankle, 2] - height) < _NEAR_MM)
+        below = on_floor & seen[:, None] & (soles[:, points, 2] < 0) & (soles[:, points, 2] > -_DEEPEST_MM)
         whitening[:, points, 2, 2] = below / _FLOOR_SIGMA_MM
         for first, end in _rests(joints[:, ankle], seen, interval_s):
             rest = slice(first, end)

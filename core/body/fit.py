@@ -15,7 +15,7 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from core.body.chain import BodyChain, Poses, Targets
-from core.body.feet import SOLE_POINTS, feet_targets, free_ankles, with_feet
+from core.body.feet import SOLE_POINTS, feet_targets, floor_gap, free_ankles, rest_heights, with_feet
 from core.body.model import BodyModel
 from core.body.shape import shape_and_offsets, shape_from_lengths
 from core.body.start import initial_poses
@@ -44,7 +44,7 @@ class BodyFitConfig:
         max_gap_s: Longest time without keypoints that is bridged.
         steps: Steps of the fit of single frames.
         temporal_steps: Steps of the fit of all frames together.
-        feet: Set feet that rest on the floor, and keep them from sliding and sinking in.
+        feet: Keep feet that rest from sliding, and set them on the floor if they are near it.
     """
 
     noise_mm: float = 12.0
@@ -73,10 +73,11 @@ class BodyFit:
         rotations: (T, J, 3, 3) joint rotations relative to their parents.
         pelvis_mm: (T, 3) position of the root joint in world coordinates.
         joints_mm: (T, J, 3) joints in world coordinates.
-        keypoints_mm: (T, K, 3) observed keypoints as the body has them before its feet are set on the floor, which may
-            be off by more than they are.
+        keypoints_mm: (T, K, 3) observed keypoints as the body has them.
         used: (T, K) keypoints that were known and no outliers.
         flexion_rad: (T, 4) flexion of knees and elbows.
+        floor_gap_mm: Height of the soles over the floor where feet rest; NaN if they never do, or were not fitted.
+        on_floor: Whether feet that rest were set on the floor, since they are near it.
     """
 
     betas: F64
@@ -87,6 +88,8 @@ class BodyFit:
     keypoints_mm: F64
     used: np.ndarray
     flexion_rad: F64
+    floor_gap_mm: float
+    on_floor: bool
 
 
 def fit_body(
@@ -130,30 +133,32 @@ def fit_body(
     T, K = known.shape
     soles = np.zeros((len(SOLE_POINTS), 3))
     final = with_feet(chain).shaped(betas, np.concatenate([offsets, soles])) if config.feet else chain
-    points = np.zeros((T, K, 3))
-    root, pelvis, w = np.zeros((T, 3, 3)), np.zeros((T, 3)), np.zeros((T, len(final.prior.joints), 3))
+    first_fit, fitted = _empty_poses(T, chain), _empty_poses(T, final)
     blocks = [(first, last, begin) for first, last in parts for begin in range(first, last, _BLOCK)]
+    passes = 2 if config.feet else 1
+    heights = []
     for done, (first, last, begin) in enumerate(blocks):
         check(reporter)
-        reporter.progress(done, len(blocks))
+        reporter.progress(done, passes * len(blocks))
         frames = np.arange(max(first, begin - _OVERLAP), min(last, begin + _BLOCK + _OVERLAP))
         seen = targets.take(frames)
         poses, cost = chain.refine(initial_poses(chain, filled[frames]), seen, config.steps)
         poses = _rescued(chain, poses, cost, seen, config.steps)
         poses = smooth_poses(chain, poses, seen, config.stiffness(chain, interval_s), config.temporal_steps)
-        keep = np.flatnonzero((frames >= begin) & (frames < begin + _BLOCK))
-        points[frames[keep]] = chain.points(chain.bones(poses.take(keep)))
+        _keep(first_fit, poses, frames, begin)
         if config.feet:
-            poses = free_ankles(poses, chain, final)
-            seen = feet_targets(final, poses, seen, interval_s)
-            poses = smooth_poses(final, poses, seen, config.stiffness(final, interval_s), config.temporal_steps)
-        root[frames[keep]], pelvis[frames[keep]], w[frames[keep]] = (
-            poses.root[keep],
-            poses.pelvis_mm[keep],
-            poses.w[keep],
-        )
+            heights.append(rest_heights(final, free_ankles(poses, chain, final), seen, interval_s))
+    gap_mm, on_floor = floor_gap(heights)
+    for done, (first, last, begin) in enumerate(blocks if config.feet else ()):
+        check(reporter)
+        reporter.progress(len(blocks) + done, passes * len(blocks))
+        frames = np.arange(max(first, begin - _OVERLAP), min(last, begin + _BLOCK + _OVERLAP))
+        poses = free_ankles(first_fit.take(frames), chain, final)
+        seen = feet_targets(final, poses, targets.take(frames), interval_s, on_floor=on_floor)
+        poses = smooth_poses(final, poses, seen, config.stiffness(final, interval_s), config.temporal_steps)
+        _keep(fitted, poses, frames, begin)
     reporter.progress(len(blocks), len(blocks))
-    poses = Poses(root[present], pelvis[present], w[present])
+    poses = (fitted if config.feet else first_fit).take(present)
     bones = final.bones(poses)
     return BodyFit(
         betas=betas,
@@ -161,9 +166,26 @@ def fit_body(
         rotations=_spread(final.rotations(poses), present, T),
         pelvis_mm=_spread(poses.pelvis_mm, present, T),
         joints_mm=_spread(final.joint_positions(bones), present, T),
-        keypoints_mm=_spread(points[present], present, T),
+        keypoints_mm=_spread(final.points(bones)[:, :K], present, T),
         used=good,
         flexion_rad=_spread(final.prior.flexion_rad(poses.w), present, T),
+        floor_gap_mm=gap_mm,
+        on_floor=on_floor,
+    )
+
+
+def _empty_poses(n_frames: int, chain: BodyChain) -> Poses:
+    return Poses(np.zeros((n_frames, 3, 3)), np.zeros((n_frames, 3)), np.zeros((n_frames, len(chain.prior.joints), 3)))
+
+
+def _keep(everything: Poses, poses: Poses, frames: np.ndarray, begin: int) -> None:
+    """Store the poses of a block, without those of its overlap with other blocks."""
+    own = (frames >= begin) & (frames < begin + _BLOCK)
+    at = frames[own]
+    everything.root[at], everything.pelvis_mm[at], everything.w[at] = (
+        poses.root[own],
+        poses.pelvis_mm[own],
+        poses.w[own],
     )
 
 

@@ -35,12 +35,14 @@ class FittedPeople:
             gap is missing here, too.
         left_out: Reasons by number of the person.
         missing: Names of joints that the body model does not have.
+        off_floor_mm: Height over the floor, by number of the person, of those who rest elsewhere than on it.
     """
 
     bodies: BodySequence
     poses: Pose3DSequence
     left_out: Mapping[int, str]
     missing: tuple[str, ...]
+    off_floor_mm: Mapping[int, float]
 
 
 def fit_people(
@@ -105,6 +107,11 @@ def fit_people(
         poses=dataclasses.replace(poses, xyz_mm=xyz_mm, score=score, covariance_mm2=None),
         left_out=left_out,
         missing=tuple(name for name in poses.skeleton.joints if name not in names),
+        off_floor_mm={
+            poses.person_ids[p]: fit.floor_gap_mm
+            for p, fit in fits.items()
+            if not fit.on_floor and np.isfinite(fit.floor_gap_mm)
+        },
     )
 
 

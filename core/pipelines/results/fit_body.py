@@ -81,6 +81,15 @@ def _source(session: Session, take: Take, wanted: str, reporter: Reporter) -> st
 def _note(fitted: FittedPeople, reporter: Reporter) -> None:
     for number, reason in fitted.left_out.items():
         reporter.note(f"Person {number} is left out. {reason}", "warning")
+    gaps = [
+        f"person {number} {abs(gap):.0f} mm {'above' if gap > 0 else 'below'}"
+        for number, gap in fitted.off_floor_mm.items()
+    ]
+    if gaps:
+        reporter.note(
+            f"Cameras see feet at rest off the floor of the calibration: {', '.join(gaps)}. These bodies stay where "
+            "they are seen. If all are off by about as much, measure the floor again (set-world)."
+        )
     if fitted.missing:
         names = ", ".join(name.replace("_", " ") for name in fitted.missing)
         reporter.note(f"The body model lacks these joints, which its result leaves out: {names}.", "warning")
