@@ -39,6 +39,7 @@ class Evidence(Protocol):
         period_s: (V,) time between two images.
         shows_jumps: Whether jumps by missing images can be found: where points are located exactly, those after a jump
             count as wrong.
+        joint: Whether all cameras are compared at once in the end.
         largest_sd_s: Largest standard error of an offset that counts as measured.
     """
 
@@ -47,6 +48,7 @@ class Evidence(Protocol):
     image: I64
     period_s: F64
     shows_jumps: bool
+    joint: bool
     largest_sd_s: float
 
     def points(self, clocks: Sequence[CameraClock], rows: I64 | None = None) -> list[MovingPoints]:
