@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ _NO_DISPLAY = pytest.StashKey[str]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Provide a display and temporary settings folders for the run."""
+    hypothesis.settings.register_profile("shared", deadline=None)  # no test depends on free cores
+    hypothesis.settings.load_profile("shared")
     config.stash[_XVFB] = None
     config.stash[_NO_DISPLAY] = ""
     _isolate_settings(config)

@@ -37,6 +37,7 @@ from core.passwords import HidingFormatter, keep_passwords
 from core.pipelines.demo import create_demo
 from core.pipelines.verbs import VERBS, Verb, verb
 from core.progress import Reporter
+from core.registry import closest
 from core.session import RunLayout, Session
 from core.session.status import session_status
 from core.training.presets import preset
@@ -129,6 +130,10 @@ def _config(arguments: argparse.Namespace, out: Console, errors: Console) -> int
 def _resume(arguments: argparse.Namespace, out: Console, errors: Console) -> int:
     session = Session.open(arguments.session)
     run = session.layout.run(arguments.run)
+    if not run.root.is_dir():
+        names = [one.name for one in session.runs()]
+        hint = closest(arguments.run, names) if names else "Nothing was started in it yet."
+        raise CoreError(f"The session has no job '{arguments.run}'.", hint)
     return _run_job(session, JobSpec.load(run.root), run, arguments, out, errors)
 
 

@@ -96,12 +96,14 @@ def run_evaluate(session: Session, params: EvaluateParams, run: RunLayout, repor
         The report; see `core.evaluation.report.build_report`.
 
     Raises:
-        CoreError: The take, the run, the baseline or the 2D poses of the estimator are missing, or a result is out of
-            date.
+        CoreError: The take, the run, the baseline or the 2D poses of the estimator are missing, a result is out of
+            date, or the truth cannot be read.
     """
     take = session.take(params.take)
     if not take.layout.poses3d(BASELINE).exists():
         raise CoreError(f"Take {take.name} has no baseline.", "Run triangulate on the take first.")
+    files = [Path(name).expanduser() for name in params.truth]
+    truth = read_truth(files, take.manifest.fps) if files else None
     model = choose_networks(session, params.run, params.model, take)
     names = [BASELINE, *([model.name] if model else [])]
     stored = [name for name in names if take.layout.poses3d(name).exists()]
@@ -119,8 +121,13 @@ def run_evaluate(session: Session, params: EvaluateParams, run: RunLayout, repor
             predictor = model.load(session, take.name, reporter)
             methods |= _trained(data, predictor, model, StageReporter(reporter, 0.4, 0.6))
         report = build_report(take.name, len(data.held_out.frames), methods)
-        if params.truth:
-            report["truth"] = _truth(params, data, methods, reporter)
+        if truth is not None:
+            found = truth_report(
+                truth, methods, data.time_s, data.held_out.frames, params.truth_fit, params.truth_offset_s
+            )
+            report["truth"] = {"files": [str(file) for file in files], "alignment": params.truth_fit, **found}
+            for note in [*found["notes"], *([found["verdict"]] if "verdict" in found else [])]:
+                reporter.note(note)
     report["inputs"] = inputs
     write_json(take.layout.report, report)
     if model is not None and model.run is not None:
@@ -129,18 +136,6 @@ def run_evaluate(session: Session, params: EvaluateParams, run: RunLayout, repor
     for of_bodies in report.get("bodies", {}).values():
         reporter.note(of_bodies["verdict"])
     return report
-
-
-def _truth(
-    params: EvaluateParams, data: _EvaluationData, methods: Mapping[str, MethodResult], reporter: Reporter
-) -> dict[str, Any]:
-    """Score all methods against the user's truth, and say how it was read and aligned."""
-    files = [Path(name).expanduser() for name in params.truth]
-    truth = read_truth(files, data.take.manifest.fps)
-    found = truth_report(truth, methods, data.time_s, data.held_out.frames, params.truth_fit, params.truth_offset_s)
-    for note in [*found["notes"], *([found["verdict"]] if "verdict" in found else [])]:
-        reporter.note(note)
-    return {"files": [str(file) for file in files], "alignment": params.truth_fit, **found}
 
 
 def _load_data(

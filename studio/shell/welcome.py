@@ -136,7 +136,7 @@ def _workflow(pages: Iterable[PageSpec]) -> QHBoxLayout:
     row.setSpacing(2 * GRID_PX)
     for index, page in enumerate(pages):
         if index:
-            row.addWidget(IconLabel("chevron-right", "faint", 16))
+            row.addWidget(IconLabel("chevron-right", "faint", 16), 0, Qt.AlignmentFlag.AlignTop)
         column = QVBoxLayout()
         column.setSpacing(2)
         head = QHBoxLayout()
@@ -144,7 +144,8 @@ def _workflow(pages: Iterable[PageSpec]) -> QHBoxLayout:
         head.addWidget(IconLabel(page.icon, "muted", 18))
         head.addWidget(make_label(page.title, "strong", wrap=False), 1)
         column.addLayout(head)
-        column.addWidget(make_label(page.summary, "small", wrap=False))
+        column.addWidget(make_label(page.summary, "small"))
+        column.addStretch(1)
         row.addLayout(column, 1)
     return row
 

@@ -37,11 +37,12 @@ class Choice(QComboBox):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the list with its text shortened in the middle: results often differ at the end of their names."""
+        text = self.currentText() or self.placeholderText()
         option = QStyleOptionComboBox()
         self.initStyleOption(option)
         box, part = QStyle.ComplexControl.CC_ComboBox, QStyle.SubControl.SC_ComboBoxEditField
         width = self.style().subControlRect(box, option, part, self).width() - _TEXT_MARGIN_PX
-        option.currentText = self.fontMetrics().elidedText(self.currentText(), Qt.TextElideMode.ElideMiddle, width)
+        option.currentText = self.fontMetrics().elidedText(text, Qt.TextElideMode.ElideMiddle, width)
         painter = QStylePainter(self)
         painter.drawComplexControl(box, option)
         painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)

@@ -229,7 +229,7 @@ def test_a_verb_leaves_the_same_run_folder_as_the_worker(
         (["export", "{root}"], ["no 3D poses", "Run 'triangulate'"]),
         (["export", "{root}", "--poses", "baseline", "--formats", "fbx"], ["fbx"]),
         (["pose2d", "{root}/takes"], ["not a session"]),
-        (["resume", "{root}", "none"], ["does not exist"]),
+        (["resume", "{root}", "none"], ["no job 'none'", "Nothing was started"]),
     ],
 )
 def test_errors_are_printed_with_their_remedy(

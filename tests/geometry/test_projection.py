@@ -79,7 +79,7 @@ def test_rays_point_from_the_centre_to_the_point() -> None:
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.floats(-0.3, 0.3), st.floats(-0.3, 0.3), st.floats(10, 1e5))
 def test_points_behind_the_camera_have_no_pixel(x: float, y: float, depth: float) -> None:
     cam = camera(DISTORTIONS["five"])

@@ -34,7 +34,7 @@ RIG = CameraRig(cameras=tuple(looking_at_the_origin(f"cam{i}", a) for i, a in en
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 5))
 def test_exact_pixels_give_the_exact_point(seed: int, views: int) -> None:
     rng = np.random.default_rng(seed)

@@ -66,7 +66,7 @@ def test_rig_is_imported_through_the_dialog_and_shown(window: MainWindow, qtbot,
     page = window.pages["calibrate"]
     assert page.steps.current == "cameras" and not page.steps.is_available("check")
     assert page.banner.level == "info" and "No calibration yet" in page.banner.sentence.text()
-    assert "size of the squares" in page.solve_card.go.reason
+    assert "Record the board" in page.solve_card.go.reason
     assert not page.export_button.isEnabled()
     dialog = page.ask_about(resource("sample", "Calib.qca.txt"))
     assert isinstance(dialog, ImportRigDialog)

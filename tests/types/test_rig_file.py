@@ -49,7 +49,7 @@ def test_every_damage_is_named(name: str, tmp_path: Path) -> None:
     assert caught.value.hint
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     edits=st.lists(
         st.tuples(

@@ -91,7 +91,7 @@ def test_an_identity_rotation_is_a_pose() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([4, 5, 8, 12, 14]), st.booleans(), st.booleans())
 def test_a_rig_survives_its_file(
     tmp_path_factory: pytest.TempPathFactory, seed: int, count: int, fisheye: bool, posed: bool

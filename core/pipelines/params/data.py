@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from core.board.pattern import Board
+from core.errors import CoreError
 from core.live.config import LiveConfig
 from core.pipelines.params.fields import name_in
 from core.session.store import TakeKind
@@ -90,6 +91,9 @@ class RecordParams:
     remote_port: int = 0
     remote_anyone: bool = False
 
+    def __post_init__(self) -> None:
+        _refuse_negative(countdown_s=self.countdown_s, duration_s=self.duration_s)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveParams:
@@ -105,6 +109,9 @@ class LiveParams:
     cameras: tuple[str, ...]
     duration_s: float = 0.0
     live: LiveConfig = field(default_factory=LiveConfig)
+
+    def __post_init__(self) -> None:
+        _refuse_negative(duration_s=self.duration_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,3 +159,9 @@ class ImportPoses2DParams:
     rotation: Literal["auto", "0", "90", "180", "270"] = "auto"
     first_image: int | None = None
     cameras: tuple[str, ...] = ()
+
+
+def _refuse_negative(**times_s: float) -> None:
+    for name, value in times_s.items():
+        if value < 0:
+            raise CoreError(f"'{name}' is {value:g}.", "Give a time of 0 s or more.")

@@ -61,6 +61,8 @@ def run_cut_take(session: Session, params: CutTakeParams, run: RunLayout, report
     wanted = params.name or take.name
     if params.at_s is None:
         first, end = _frames(take, time_s, period, params.from_s, params.to_s)
+        if (first, end) == (0, len(time_s)):
+            raise CoreError(f"That part is all of {take.name}.", "Give a start, an end, or a time to split at.")
         name = free_take_name(session, wanted, numbered=not params.name)
         parts = [TakePart(name=name, first=first, end=end)]
     else:

@@ -157,6 +157,7 @@ class BoardForm(QWidget):
             grid.addWidget(self._captions[field], row, column)
             grid.addWidget(field, row + 1, column)
             grid.setColumnStretch(column, 1)
+        self._grid = grid
         grid.addWidget(self.inverted, 4, 0, 1, 2)
         grid.addWidget(self.legacy, 4, 2, 1, 2)
         grid.addWidget(self._note, 5, 0, 1, 4)
@@ -183,6 +184,8 @@ class BoardForm(QWidget):
         for field, visible in shown.items():
             field.setVisible(visible)
             self._captions[field].setVisible(visible)
+        for column in (1, 2):
+            self._grid.setColumnStretch(column, int(kind != "auto"))  # no room for fields that are hidden
         self.inverted.setVisible(kind != "auto")
         self.legacy.setVisible(kind == "charuco")
         self._note.setVisible(kind == "auto")

@@ -30,6 +30,7 @@ class SolveCard(Card):
         super().__init__("From a board", "Intrinsics, poses and time offsets of all cameras.", parent)
         self.take, self.intrinsics_take = Choice(), Choice()
         self.take.setAccessibleName("Board take")
+        self.take.setPlaceholderText("No take of a board")
         self.intrinsics_take.setAccessibleName("Take for the intrinsics")
         self.intrinsics_take.setToolTip("Another take of the same board, used for the intrinsics only")
         self.go = ReasonButton(button("Calibrate", "primary", "calibrate", "Solve intrinsics, poses and time offsets"))
@@ -73,7 +74,7 @@ class SolveCard(Card):
                 box.addItems(names)
                 box.setCurrentIndex(names.index(chosen) if chosen in names else 0 if names else -1)
         reason = "Record the board or import videos of it first." if not takes else ""
-        self.go.set_blocked(problem or reason or busy)
+        self.go.set_blocked(reason or problem or busy)
 
     def select_take(self, take: str) -> None:
         """Select the take to calibrate from, if it is offered."""

@@ -62,6 +62,7 @@ class WorldCard(Card):
         grid.setColumnStretch(0, 1)
         self.floor_take = Choice()
         self.floor_take.setAccessibleName("Take of the board on the floor")
+        self.floor_take.setPlaceholderText("No take of a board on the floor")
         self.floor = button("Set floor", "normal", "floor", _FLOOR_TIP)
         self.floor.clicked.connect(self._request_floor)
         self.feet = button("Floor from feet", "normal", "person", _FEET_TIP)

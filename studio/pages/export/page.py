@@ -222,7 +222,7 @@ class ExportPage(ScrollPage):
         self._show_written()
 
     def _show_written(self) -> None:
-        written = presenter.written_files(self._state.jobs)
+        written = self._written_files()
         clear_layout(self._files)
         self.open_folder.setVisible(written is not None)
         self.table = None
@@ -236,8 +236,12 @@ class ExportPage(ScrollPage):
         self.table.set_rows(written.rows())
         self._files.addWidget(self.table)
 
+    def _written_files(self) -> presenter.WrittenFiles | None:
+        session = self._state.session
+        return None if session is None else presenter.written_files(self._state.jobs, session.layout.exports)
+
     def _open_folder(self) -> None:
-        if written := presenter.written_files(self._state.jobs):
+        if written := self._written_files():
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(written.folder)))
 
 

@@ -149,15 +149,25 @@ class WrittenFiles:
         return [(f"{p.name} ({len(n)} files)" if p.is_dir() else p.name, _size(sum(n))) for p, n in inside.items()]
 
 
-def written_files(jobs: JobBridge) -> WrittenFiles | None:
-    """Return the files of the newest finished export; None if none of them exists."""
+def written_files(jobs: JobBridge, exports: Path) -> WrittenFiles | None:
+    """Return the files of the newest finished export; None if none of them exists.
+
+    Args:
+        jobs: Jobs of the session.
+        exports: Folder of the session for exports; the session may have been moved or copied since.
+    """
     job = max(
         (j for j in jobs.jobs if j.verb == "export" and j.state == "finished"),
         key=lambda j: j.ended_s or 0,
         default=None,
     )
-    files = [] if job is None else [path for path in map(Path, job.result.get("files", ())) if path.exists()]
-    return WrittenFiles(folder=Path(job.result["folder"]), files=tuple(files)) if job is not None and files else None
+    if job is None:
+        return None
+    then = Path(job.result["folder"])
+    now = then if job.job.spec.params.get("folder") else exports
+    paths = [now / Path(path).relative_to(then) for path in job.result.get("files", ())]
+    files = tuple(path for path in paths if path.exists())
+    return WrittenFiles(folder=now, files=files) if files else None
 
 
 def _size(size: int) -> str:

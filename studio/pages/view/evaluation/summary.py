@@ -62,9 +62,9 @@ _TRUTH_ROWS = (
 _TRUTH_KEYS = {key for _, key, _ in _TRUTH_ROWS}
 _ROWS = (
     ("Observed joints found", "covered", "{:.0%}"),
-    ("Error over all joints, mean", "loco_percent_height_all", "{:.1f} %"),
+    ("Error over all joints, mean", "loco_percent_height_all", "{:.1f}%"),
     ("Leave-one-camera-out, median", "loco_px_median", "{:.1f} px"),
-    ("… relative to height", "loco_percent_height", "{:.2f} %"),
+    ("… relative to height", "loco_percent_height", "{:.2f}%"),
     ("Reprojection, median", "reprojection_px_median", "{:.1f} px"),
     ("Frames with two or more people", "frames_with_two_or_more", "{:.0f}"),
     ("Identity switches", "identity_switches", "{:.0f}"),
