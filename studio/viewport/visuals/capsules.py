@@ -80,6 +80,8 @@ void main() {
 """
 
 _FRAGMENT = """
+uniform vec3 u_right;
+uniform vec3 u_toward;
 varying vec4 v_color;
 varying vec2 v_place;
 varying float v_length;
@@ -96,11 +98,17 @@ void main() {
 }
 """
 
+# The light of the meshes.
 _SHADING = """
     vec2 flat_normal = offset / max(v_radius, 1e-3);
     vec2 screen = flat_normal.x * v_along + flat_normal.y * vec2(-v_along.y, v_along.x);
     vec3 normal = vec3(screen, sqrt(max(0.0, 1.0 - dot(screen, screen))));
-    color *= 0.62 + 0.46 * max(0.0, dot(normal, normalize(vec3(-0.35, 0.6, 0.72))));
+    vec3 key = normalize(vec3(-0.45, 0.65, 0.62));
+    float wrapped = 0.5 + 0.5 * dot(normal, key);
+    float sky = 0.5 + 0.5 * (normal.x * u_right + normal.y * cross(u_toward, u_right) + normal.z * u_toward).z;
+    float shine = max(dot(normal, normalize(key + vec3(0.0, 0.0, 1.0))), 0.0);
+    shine *= shine; shine *= shine; shine *= shine; shine *= shine;
+    color = color * (0.28 + 0.34 * sky + 0.58 * wrapped * wrapped) + vec3(0.12 * shine);
 """
 
 _LAYOUT = np.dtype(
