@@ -267,7 +267,7 @@ class RecordPage(ScrollPage):
         self._fit()
 
     def _fit_later(self) -> None:
-        QTimer.singleShot(0, self._fit)
+        QTimer.singleShot(0, self, self._fit)  # not once the page is gone
 
     def _fit(self) -> None:
         """Give the cameras what the visible part of the page has left."""

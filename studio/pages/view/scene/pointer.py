@@ -71,7 +71,7 @@ class ScenePointer(QObject):
                 case QEvent.Type.MouseButtonRelease:
                     return self._release(event)
         elif event.type() == QEvent.Type.Wheel:
-            QTimer.singleShot(0, self.refresh)  # the view zooms first
+            QTimer.singleShot(0, self, self.refresh)  # the view zooms first
         elif event.type() == QEvent.Type.Leave:
             self._at = None
             self.tip.clear()
