@@ -67,7 +67,6 @@ _FIELD = {spelling: name for name, spellings in _NAMES.items() for spelling in s
 _COEFFICIENT = re.compile(r"k[1-6]|p[12]|s[1-4]|tau[xy12]")
 _POSE_FIELDS = frozenset({"rotation", "quaternion", "translation", "centre", "pose", "pose_to_world", "pose_opengl"})
 _LENS_FIELDS = frozenset({"K", "fx", "fy", "focal"})
-GEOMETRY = _POSE_FIELDS | _LENS_FIELDS | {"distortion", "radial", "tangential"}
 # Known, and of no consequence for a projection.
 _IGNORED = re.compile(
     r"(avg|mean|rms|max|total)?(reprojection|calibration|projection|pixel)?(error|err|rms|residual)s?(px)?|rms|"

@@ -77,11 +77,6 @@ class Skeleton:
         return all(joint in self.joints for joint in joints)
 
     @property
-    def mirror_pairs(self) -> tuple[tuple[int, int], ...]:
-        """Index pairs of the joints that have a counterpart on the other side, each pair once."""
-        return tuple((j, m) for j, m in enumerate(self.mirror) if j < m)
-
-    @property
     def root_joints(self) -> tuple[int, ...]:
         """Indices of the joints whose mean is the root: the root itself, or both hips in a set without one.
 

@@ -90,10 +90,6 @@ class LossPlot(pg.PlotWidget):
         """Names of the metrics with a curve."""
         return list(self._points)
 
-    def n_points(self, name: str) -> int:
-        """Return the number of values of a metric."""
-        return len(self._points.get(name, ()))
-
     def add(self, metrics: Iterable[Metric]) -> None:
         """Add values; they are drawn at the next redraw."""
         for metric in metrics:

@@ -20,6 +20,7 @@ class DataTable(QTableWidget):
         headers: Column titles.
         right: Indices of right-aligned columns.
         stretch: Index of the column that takes spare width. Without any, the table scrolls.
+        shorten: Shorten that column in the middle instead of scrolling.
         selectable: Rows can be selected.
     """
 
@@ -29,10 +30,11 @@ class DataTable(QTableWidget):
         right: Sequence[int] = (),
         stretch: int = 0,
         selectable: bool = False,
+        shorten: bool = False,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(0, len(headers), parent)
-        self._right, self._stretch = set(right), stretch
+        self._right, self._stretch, self._shorten = set(right), stretch, shorten
         self._tones: dict[tuple[int, int], str] = {}
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(_ROW_PX)
@@ -41,6 +43,7 @@ class DataTable(QTableWidget):
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
         self.setWordWrap(False)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         single = QAbstractItemView.SelectionMode.SingleSelection
         self.setSelectionMode(single if selectable else QAbstractItemView.SelectionMode.NoSelection)
@@ -85,7 +88,7 @@ class DataTable(QTableWidget):
     def _fit(self) -> None:
         header, stretch = self.horizontalHeader(), self._stretch
         needed = [max(self.sizeHintForColumn(c), header.sectionSizeHint(c)) for c in range(self.columnCount())]
-        is_narrow = sum(needed) > self.viewport().width()
+        is_narrow = sum(needed) > self.viewport().width() and not self._shorten
         modes = QHeaderView.ResizeMode
         header.setSectionResizeMode(stretch, modes.ResizeToContents if is_narrow else modes.Stretch)
         bar_px = self.horizontalScrollBar().sizeHint().height() if is_narrow else 0

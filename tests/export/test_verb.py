@@ -18,7 +18,7 @@ from core.pipelines.export import run_export
 from core.pipelines.params import ExportParams
 from core.progress import RecordingReporter
 from core.session import BASELINE, RunLayout, Session, Take, TakeManifest, Timeline
-from core.session.exports.manifest import exported_files
+from core.session.exports.manifest import exported_files, newest_export
 from core.session.inputs import bodies_provenance
 from core.session.status import take_status
 from core.types import COCO17, BodySequence, Pose3DSequence
@@ -196,9 +196,11 @@ def test_an_export_counts_only_once_its_manifest_is_written(session: Session) ->
     assert len(exported_files(folder, "walk", BASELINE)) == len(done["files"]) > 0
     with pytest.raises(CancelledError):
         run(session, RecordingReporter(cancel_after=1), poses=BASELINE, formats=("csv", "json"))
-    assert exported_files(folder, "walk", BASELINE) == [], "an export that did not end is none"
+    assert exported_files(folder, "walk", BASELINE) == [] == newest_export(folder), "an export that did not end is none"
     done = run(session, poses=BASELINE, formats=("csv",))
     path = Path(done["files"][0])
+    assert newest_export(session.root.rename(session.root.with_name("moved")) / "exports")[0].name == path.name
+    session.root.with_name("moved").rename(session.root)
     listed = json.loads(Path(done["manifest"]).read_text())["files"][0]
     assert listed == {
         "name": path.name,

@@ -123,6 +123,19 @@ def exported_files(folder: Path, take: str, poses: str) -> list[Path]:
     return [path for path, size in paths if path.is_file() and path.stat().st_size == size]
 
 
+def newest_export(folder: Path) -> list[Path]:
+    """Return the files of the export in a folder that was finished last and of which files are left; not films."""
+    found = []
+    for path in folder.glob("*.export.json"):
+        try:
+            manifest = from_mapping(ExportManifest, read_json(path))
+        except CoreError:
+            continue  # damaged, or of a newer version
+        if path == _manifest(folder, manifest.take, manifest.poses):
+            found.append((manifest.created, exported_files(folder, manifest.take, manifest.poses)))
+    return max(((created, files) for created, files in found if files), default=("", []))[1]
+
+
 def export_manifest(folder: Path, take: str, poses: str) -> ExportManifest | None:
     """Return the manifest of the latest complete export of a result; None if there is none."""
     try:

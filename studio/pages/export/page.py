@@ -232,7 +232,7 @@ class ExportPage(ScrollPage):
             return
         count = f"{len(written.files)} file{'s' if len(written.files) > 1 else ''}"
         self._files.addWidget(FindingRow("ok", f"{count} exported."))
-        self.table = DataTable(("File", "Size"), right=(1,), stretch=0)
+        self.table = DataTable(("File", "Size"), right=(1,), stretch=0, shorten=True)
         self.table.set_rows(written.rows())
         self._files.addWidget(self.table)
 

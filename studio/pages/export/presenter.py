@@ -11,6 +11,7 @@ from core.evaluation.choice import measured
 from core.export import EXPORTERS, Content, UnitsChoice, UpChoice, content_of, resolve_options
 from core.pipelines.params import ExportParams
 from core.session import BASELINE, Session, Take
+from core.session.exports.manifest import newest_export
 from core.session.inputs import FIT_BODIES_AGAIN, outdated_bodies, outdated_result
 from studio.jobs.bridge import JobBridge
 from studio.state.app_state import AppState
@@ -161,8 +162,9 @@ def written_files(jobs: JobBridge, exports: Path) -> WrittenFiles | None:
         key=lambda j: j.ended_s or 0,
         default=None,
     )
-    if job is None:
-        return None
+    if job is None:  # or one of so long ago that it is not listed any more
+        files = tuple(newest_export(exports))
+        return WrittenFiles(folder=exports, files=files) if files else None
     then = Path(job.result["folder"])
     now = then if job.job.spec.params.get("folder") else exports
     paths = [now / Path(path).relative_to(then) for path in job.result.get("files", ())]
