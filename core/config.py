@@ -32,7 +32,7 @@ def from_mapping(cls: type[C], values: Mapping[str, Any], where: str = "", base:
 
     A group of settings of which only some are given keeps the defaults that its field has, which may differ from those
     of its class. A dataclass whose groups depend on other fields returns their defaults from a class method
-    `group_defaults(values)`.
+    `group_defaults(values)`. Numbers are finite, except in fields with the metadata `{"finite": False}`.
 
     Args:
         cls: Dataclass.
@@ -62,6 +62,9 @@ def from_mapping(cls: type[C], values: Mapping[str, Any], where: str = "", base:
     if missing:
         raise CoreError(f"Setting '{where}{missing[0]}' is missing and has no default.", "Give it a value.")
     given = {key: _coerce(hints[key], value, f"{where}{key}", defaults[key]) for key, value in values.items()}
+    for key, value in given.items():
+        if known[key].metadata.get("finite", True) and not _is_finite(value):
+            raise _wrong(f"{where}{key}", "a finite number", value)
     return cls(**defaults | given)
 
 
@@ -128,6 +131,12 @@ def _default(field: dataclasses.Field[Any]) -> Any:
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(_is_finite(v) for v in value)
+    return not isinstance(value, float) or math.isfinite(value)
+
+
 def _coerce(hint: Any, value: Any, where: str, default: Any = None) -> Any:
     origin = typing.get_origin(hint)
     arguments = typing.get_args(hint)
@@ -163,8 +172,6 @@ def _coerce(hint: Any, value: Any, where: str, default: Any = None) -> Any:
             raise _wrong(where, "a mapping", value)
         return dict(value)
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if not math.isfinite(value):
-            raise _wrong(where, "a number", value)
         return float(value)
     if hint is float and isinstance(value, str) and _EXPONENT.fullmatch(value):
         return float(value)  # YAML 1.1 reads 1e-4 as a string

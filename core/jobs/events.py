@@ -43,7 +43,7 @@ class Metric:
 
     time: float = field(default_factory=time.time)
     name: str
-    value: float
+    value: float = field(metadata={"finite": False})
     step: int
 
 

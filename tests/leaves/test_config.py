@@ -68,7 +68,7 @@ def test_file_and_overrides(tmp_path: Path) -> None:
         ({"name": "x", "pair": [1]}, "a list of 2", "Correct"),
         ({"name": "x", "sizes": "12"}, "'sizes' should be a list", "Correct"),
         ({"name": "x", "inner": 3}, "mapping", "name: value"),
-        ({"name": "x", "inner": {"rate": float("nan")}}, "'inner.rate' should be a number, found nan", "Correct"),
+        ({"name": "x", "inner": {"rate": float("nan")}}, "'inner.rate' should be a finite number", "Correct"),
     ],
 )
 def test_invalid_settings_are_refused(values: dict, message: str, hint: str) -> None:

@@ -36,6 +36,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     module = script("_environment", monkeypatch)
     for name in ("pyproject.toml", "requirements.lock"):
         (tmp_path / name).write_text(f"# {name}\n")
+    (tmp_path / ".venv").mkdir()
     monkeypatch.setattr(module, "REPOSITORY", tmp_path)
     monkeypatch.setattr(module, "_VENV", tmp_path / ".venv")
     monkeypatch.setattr(module, "_STAMP", tmp_path / ".venv" / "stamp.json")
