@@ -1,4 +1,4 @@
-"""One running camera: a thread that reads it, opens it again when it is lost, and skips damaged images."""
+"""Thread that reads one running camera, reopens it after a lost connection, and skips damaged images."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Opener = Callable[[str, str], Source]
 """Starts a camera, given its name and address."""
 
 CameraPhase = Literal["starting", "running", "lost", "ended"]
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 8.0  # before a lost camera is opened again
-_SETTLED_S = 5.0  # of images after which a connection counts as good
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 8.0  # before a lost camera is reopened
+_STABLE_S = 5.0  # of images, after which a connection counts as stable
 _SLICE_S = 0.25
 _CONTROLS_EVERY_S = 2.0
-_RATE_S, _FIRST_RATE_S = 2.0, 0.5  # over which the frame rate is measured, and before it is known
-_SAY_EVERY_NS = 5_000_000_000
+_RATE_S, _FIRST_RATE_S = 2.0, 0.5  # measurement period of the frame rate; shorter for the first value
+_NOTE_EVERY_NS = 5_000_000_000
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -40,19 +40,20 @@ class CameraState:
     """State of a running camera.
 
     Attributes:
-        phase: Whether it sends images.
+        phase: Connection state.
         size_px: Width and height in px; None until it runs.
         frames: Number of frames so far.
         last_ns: Time of the latest frame.
         latest: The latest frame, for previews.
-        problem: Reason why it does not run; empty if it does.
-        skipped: Images missing by the camera's own count, besides damaged ones; None where it does not count.
-        damaged: Number of damaged images, which were skipped.
-        reconnects: Number of times it was opened again.
-        fps: Frame rate of the last seconds.
-        clock: Its own clock against the shared one.
-        controls: Its controls as last read.
-        utc_error_s: Wall clock of the camera, as its images arrive, minus that of this computer; None if it tells none.
+        problem: Reason why the camera is not running; empty while it is.
+        skipped: Number of images missing from the camera's sequence numbers, besides damaged ones; None if it has no
+            sequence numbers.
+        damaged: Number of damaged images, all of which were skipped.
+        reconnects: Number of times the camera was reopened.
+        fps: Frame rate over the last seconds.
+        clock: Relation of the camera's clock to the shared one.
+        controls: Controls as last read.
+        utc_error_s: Wall clock of the camera minus that of this computer, in s; None if the camera reports none.
     """
 
     phase: CameraPhase = "starting"
@@ -71,22 +72,22 @@ class CameraState:
 
     @property
     def ended(self) -> bool:
-        """Whether it sends no more images."""
+        """True if the camera sends no more images."""
         return self.phase == "ended"
 
 
 class RunningCamera:
-    """Reads one camera until it is stopped; to be run in a thread of its own.
+    """Reader of one camera until it is stopped; `run` blocks and needs its own thread.
 
     Args:
         name: Name of the camera.
         address: Its address.
-        opener: Starts a camera.
-        clock: Clock that the source uses.
-        store: Receives the images to store.
-        push: Receives each frame, for frame sets.
-        note: Receives warnings.
-        stop: Set to end it.
+        opener: Function that starts a camera.
+        clock: Clock of the source.
+        store: Storage that receives the images.
+        push: Function that receives each frame, for frame sets.
+        note: Function that receives warnings.
+        stop: Event that ends the reader.
     """
 
     def __init__(
@@ -107,20 +108,20 @@ class RunningCamera:
         self._sequence: int | None = None
         self._rate_from: tuple[int, int] = (0, 0)
         self._opened_ns = self._lost_ns = 0
-        self._said: dict[str, tuple[int, int]] = {}
+        self._noted: dict[str, tuple[int, int]] = {}
         self._source: Source | None = None
 
     def interrupt(self) -> None:
-        """Let a camera that waits for images, such as for a trigger, stop at once."""
+        """Stop a camera at once even if it is waiting for an image, such as for a trigger."""
         interrupt = getattr(self._source, "interrupt", None)
         if interrupt is not None:
             interrupt()
 
     def request_control(self, control: str, value: float | None) -> None:
-        """Set a control soon; the value that was read back is in the state.
+        """Request a change of a control; the state has the value that the camera reports afterwards.
 
         Raises:
-            CoreError: The camera has no controls, or does not run.
+            CoreError: The camera has no controls, or is not running.
         """
         if not self.state.controls:
             raise CoreError(f"{self._name} has no controls.", "Set it on its web page or in its app.")
@@ -140,22 +141,22 @@ class RunningCamera:
                 problem = f"{without_passwords(str(error))}. Check its cable or network."
             if self._stop.is_set():
                 break
-            self._lose(problem)
-            settled = self.state.frames > frames and self.state.last_ns - self._opened_ns > _SETTLED_S * 1e9
-            wait_s = _FIRST_WAIT_S if settled else wait_s
+            self._report_lost(problem)
+            stable = self.state.frames > frames and self.state.last_ns - self._opened_ns > _STABLE_S * 1e9
+            wait_s = _FIRST_WAIT_S if stable else wait_s
             until_ns = self._clock.now_ns() + round(wait_s * 1e9)
             while not self._stop.is_set() and self._clock.now_ns() < until_ns:
                 self._clock.sleep(_SLICE_S)
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
         self.state.phase = "ended"
-        self._say_missing("damaged image", self.state.damaged, "skipped", now=True)
-        self._say_missing("image", self._store.state.lost, "not stored: this computer cannot keep up", now=True)
+        self._note_missing("damaged image", self.state.damaged, "skipped", now=True)
+        self._note_missing("image", self._store.state.lost, "not stored: this computer cannot keep up", now=True)
 
-    def _lose(self, problem: str) -> None:
-        """Say why the camera is lost, once for each reason."""
+    def _report_lost(self, problem: str) -> None:
+        """Note why the camera is lost, once per reason."""
         state = self.state
         if state.phase == "running":
-            self._note(f"{self._name} was lost: {problem} The others go on, and it is opened again.")
+            self._note(f"{self._name} was lost: {problem} The other cameras keep running, and it is reopened.")
         elif not state.frames and state.problem != problem:
             self._note(f"{self._name}: {problem}")
         if state.phase == "running":
@@ -163,11 +164,11 @@ class RunningCamera:
         state.phase, state.problem = "lost", problem
 
     def _read(self) -> None:
-        """Open the camera and read it to its end, or until it is stopped."""
+        """Open the camera, and read it until it ends or is stopped."""
         with contextlib.closing(self._opener(self._name, self._address)) as source:
             maker = packet_maker(source.template, source.size_px)
             width, height = source.size_px
-            # A packet of a compressed image takes up to a byte for four pixels.
+            # A compressed image takes up to a byte per four pixels.
             sound = sound_of(source)
             heard, no_sound = None, ""
             try:
@@ -178,18 +179,18 @@ class RunningCamera:
             self._begin(source)
             damaged_before = self.state.damaged
             self._source = source
-            with self._serving(source):
+            with self._controls_served(source):
                 for frame in source.frames():
-                    if self._stop.is_set():  # it was asked to stop while it waited for this frame
+                    if self._stop.is_set():  # stopped while waiting for this frame
                         break
                     damaged = damaged_before + damaged_images(source)
-                    self._take(frame, damaged - self.state.damaged)
+                    self._accept(frame, damaged - self.state.damaged)
                     self.state.damaged = damaged
-                    self._say_missing("damaged image", self.state.damaged, "skipped")
-                    self._hear(sound)
+                    self._note_missing("damaged image", self.state.damaged, "skipped")
+                    self._store_sound(sound)
                     if self._stop.is_set():
                         break
-                self._hear(sound)
+                self._store_sound(sound)
 
     def _begin(self, source: Source) -> None:
         state = self.state
@@ -199,8 +200,13 @@ class RunningCamera:
         self._opened_ns = self._clock.now_ns()
         self._rate_from = 0, 0
 
-    def _take(self, frame: Frame, damaged: int) -> None:
-        """Pass a frame on; before it, some images came damaged."""
+    def _accept(self, frame: Frame, damaged: int) -> None:
+        """Update the state and pass a frame on.
+
+        Args:
+            frame: The frame.
+            damaged: Number of damaged images since the previous frame.
+        """
         state = self.state
         if frame.time_ns <= state.last_ns:
             return
@@ -228,33 +234,40 @@ class RunningCamera:
             if frame.time_ns - since_ns > _RATE_S * 1e9:
                 self._rate_from = frame.time_ns, state.frames
         if not self._store.add(frame):
-            self._say_missing("image", self._store.state.lost, "not stored: this computer cannot keep up")
+            self._note_missing("image", self._store.state.lost, "not stored: this computer cannot keep up")
         self._push(frame)
 
-    def _hear(self, sound: SoundTrack | None) -> None:
-        """Pass on the sound that came with the last image."""
+    def _store_sound(self, sound: SoundTrack | None) -> None:
+        """Store the sound packets that arrived with the last image."""
         for packet in () if sound is None else sound.take():
             if not self._store.add_sound(packet):
                 lost = self._store.state.sound_lost
-                self._say_missing("sound packet", lost, "not stored: this computer cannot keep up")
+                self._note_missing("sound packet", lost, "not stored: this computer cannot keep up")
 
-    def _say_missing(self, what: str, count: int, why: str, *, now: bool = False) -> None:
-        """Say at once that images are missing, and then every few seconds, or now, how many more there are."""
-        said_ns, said = self._said.get(what, (-_SAY_EVERY_NS, 0))
+    def _note_missing(self, what: str, count: int, why: str, *, now: bool = False) -> None:
+        """Note missing images, at most every few seconds.
+
+        Args:
+            what: Singular noun for what is missing.
+            count: Total number so far.
+            why: Reason.
+            now: Note the rest without waiting.
+        """
+        noted_ns, noted = self._noted.get(what, (-_NOTE_EVERY_NS, 0))
         now_ns = self._clock.now_ns()
-        if count > said and (now or now_ns - said_ns >= _SAY_EVERY_NS):
-            self._said[what] = now_ns, count
-            self._note(f"{self._name}: {count - said} {what}{'s' * (count - said > 1)} {why}.")
+        if count > noted and (now or now_ns - noted_ns >= _NOTE_EVERY_NS):
+            self._noted[what] = now_ns, count
+            self._note(f"{self._name}: {count - noted} {what}{'s' * (count - noted > 1)} {why}.")
 
     @contextlib.contextmanager
-    def _serving(self, source: Source) -> Iterator[None]:
-        """Read and set the controls of an open source in a thread, since that may take longer than an image."""
+    def _controls_served(self, source: Source) -> Iterator[None]:
+        """Access the controls of an open source in a thread, because that may take longer than an image."""
         self.state.controls = ()
         if not isinstance(source, Controllable):
             yield
             return
         ended = threading.Event()
-        thread = threading.Thread(target=self._serve, args=(source, ended), name="controls", daemon=True)
+        thread = threading.Thread(target=self._serve_controls, args=(source, ended), name="controls", daemon=True)
         thread.start()
         try:
             yield
@@ -263,9 +276,9 @@ class RunningCamera:
             self._requests.put(None)
             thread.join(_CONTROLS_EVERY_S)
 
-    def _serve(self, source: Source, ended: threading.Event) -> None:
+    def _serve_controls(self, source: Source, ended: threading.Event) -> None:
         while not ended.is_set():
-            with contextlib.suppress(CoreError, OSError):  # where it is lost, its images tell
+            with contextlib.suppress(CoreError, OSError):  # a lost camera is noticed by the missing images
                 self.state.controls = controls_of(source)
             try:
                 request = self._requests.get(timeout=_CONTROLS_EVERY_S)

@@ -9,7 +9,7 @@ from core.capture.source import Source
 from core.errors import CoreError
 
 EXPOSURE, GAIN, WHITE_BALANCE, FOCUS = "exposure", "gain", "white_balance", "focus"
-"""Names of controls that mean the same with every kind of camera; a kind may offer others."""
+"""Names of controls that have the same meaning for every kind of camera; a kind may offer more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,13 +18,13 @@ class Control:
 
     Attributes:
         name: Name, such as "exposure".
-        value: Value that is in use, in `unit`.
+        value: Current value, in `unit`.
         minimum: Smallest value.
         maximum: Largest value.
         step: Distance between neighbouring values; 0 if any value is possible.
-        automatic: True while the camera chooses the value itself; None where it never does.
-        unit: Unit of the values: "us" for exposure, "K" for white balance, "dB" or empty where the camera names none.
-        choices: Names of the values 0, 1 and so on; empty where the value is a quantity.
+        automatic: True while the camera chooses the value itself; None if it cannot.
+        unit: Unit of the values: "us" for exposure, "K" for white balance, "dB" or empty if the camera reports none.
+        choices: Names of the values 0, 1 and so on; empty if the value is a quantity.
     """
 
     name: str
@@ -42,10 +42,10 @@ class Controllable(Protocol):
     """A source with controls. Its methods may be called from any thread while images arrive."""
 
     def controls(self) -> tuple[Control, ...]:
-        """Return the controls that the camera offers, with the values that it reports now."""
+        """Return the controls of the camera with their current values."""
 
     def set_control(self, name: str, value: float | None) -> Control:
-        """Set a control, and return what the camera reports afterwards.
+        """Set a control, and return its state as the camera reports it afterwards.
 
         Args:
             name: Name of the control.
@@ -57,7 +57,7 @@ class Controllable(Protocol):
 
 
 def controls_of(source: Source) -> tuple[Control, ...]:
-    """Return the controls of a source; empty where it has none."""
+    """Return the controls of a source; empty if it has none."""
     return source.controls() if isinstance(source, Controllable) else ()
 
 

@@ -1,4 +1,4 @@
-"""Decoding of camera packets on demand."""
+"""Lazy decoding of camera packets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.types.frame import Frame
 
 
 class VideoImage:
-    """An image that is decoded at most once, on first access, from any thread.
+    """Image that is decoded once, on first access, from any thread.
 
     Args:
         decode: Function that returns the decoded image.
@@ -38,7 +38,7 @@ class VideoImage:
 
         Args:
             pixel_format: Format, as FFmpeg names it.
-            size_px: Width and height to which it is scaled before it is converted; None for its own.
+            size_px: Width and height to scale to before the conversion; None keeps the size.
         """
         width, height = size_px or (None, None)
         with self._lock:
@@ -58,20 +58,22 @@ class VideoImage:
 
 
 class JpegStream:
-    """Decoding of JPEG images that arrive one by one, and the parameters by which recordings store them as they are.
+    """Decoder of single JPEG images, with the stream parameters for storing them without re-encoding.
 
     Args:
-        first: A whole image.
+        first: A complete image.
 
     Raises:
-        CoreError: It cannot be read.
+        CoreError: The image cannot be read.
     """
 
     def __init__(self, first: bytes) -> None:
         try:
             self._container = av.open(io.BytesIO(first), mode="r", format="mjpeg")
         except (av.error.FFmpegError, ValueError) as error:
-            raise CoreError("The camera's JPEG images cannot be read.", "Choose another format of it.") from error
+            raise CoreError(
+                "The camera's JPEG images cannot be read.", "Choose another format of the camera."
+            ) from error
         self.template = self._container.streams.video[0]
         self._context = av.CodecContext.create("mjpeg", "r")
         self._lock = threading.Lock()
@@ -86,7 +88,7 @@ class JpegStream:
         """Decode an image.
 
         Raises:
-            CoreError: It is damaged; the message names the camera.
+            CoreError: The image is damaged; the message names the camera.
         """
         try:
             with self._lock:
@@ -96,7 +98,7 @@ class JpegStream:
             raise CoreError(f"{camera} sent a damaged image.", "Check its cable or network.") from error
 
     def close(self) -> None:
-        """Release what decoding needs."""
+        """Release the decoder."""
         with self._lock:
             self._container.close()
 
@@ -105,10 +107,10 @@ def raw_image(data: bytes, size_px: tuple[int, int], pixel_format: str, bytes_pe
     """Return raw pixels as an image.
 
     Args:
-        data: Pixels, all planes one after the other.
+        data: Pixels of all planes, one plane after the other.
         size_px: Width and height in px.
         pixel_format: FFmpeg's name of the pixel format.
-        bytes_per_line: Bytes from one line to the next, in the first plane; chroma planes have their share of it.
+        bytes_per_line: Stride of the first plane in bytes; those of chroma planes are in proportion.
     """
     image = av.VideoFrame(*size_px, pixel_format)
     at = 0
@@ -124,7 +126,7 @@ def raw_image(data: bytes, size_px: tuple[int, int], pixel_format: str, bytes_pe
 
 
 def as_video_frame(frame: Frame, pixel_format: str) -> av.VideoFrame:
-    """Return a frame's image as FFmpeg takes it, without a detour through RGB where possible."""
+    """Return a frame's image in a pixel format of FFmpeg, without an intermediate RGB image where possible."""
     if isinstance(frame.data, VideoImage):
         return frame.data.converted(pixel_format)
     return av.VideoFrame.from_ndarray(frame.image, format="rgb24").reformat(format=pixel_format)

@@ -1,4 +1,4 @@
-"""Structure of JPEG images, read without decoding: their size, whether they are whole, and where they begin and end."""
+"""Parsing of JPEG images without decoding: size, completeness and boundaries."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 START, END = b"\xff\xd8", b"\xff\xd9"
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD8)}
 _NO_SIZE = {0xC4, 0xC8, 0xCC}  # share the range of the frame headers
-_MAX_BYTES = 64 << 20  # of an image; what does not end is no image
-_KEPT = 1024  # bytes before an image that are kept: its headers
+_MAX_BYTES = 64 << 20  # of an image; longer data is not one
+_KEPT = 1024  # bytes kept before an image, for its headers
 
 
 def jpeg_size(data: bytes | memoryview) -> tuple[int, int] | None:
-    """Return width and height of a JPEG image in px; None if it is damaged.
+    """Return the width and height of a JPEG image in px; None if it is damaged.
 
     An image counts as damaged if its headers cannot be read, or if its end is missing. The coded pixels are not read.
 
@@ -30,10 +30,11 @@ def jpeg_header(data: bytes | bytearray | memoryview) -> tuple[int, tuple[int, i
     """Read the headers of a JPEG image.
 
     Args:
-        data: The image, or its beginning.
+        data: The image, or the first part of it.
 
     Returns:
-        Offset of the coded pixels, 0 if they have not come yet, and width and height in px; None if it is damaged.
+        Offset of the coded pixels (0 if they are beyond the data), and width and height in px; None if the image is
+        damaged.
     """
     if bytes(data[:2]) != START[: len(data)]:
         return None
@@ -59,9 +60,9 @@ def jpeg_header(data: bytes | bytearray | memoryview) -> tuple[int, tuple[int, i
 
 
 class JpegScanner:
-    """Finds JPEG images in a stream of bytes, whatever stands between them.
+    """Splitter of a byte stream into JPEG images, whatever lies between them.
 
-    Boundaries and announced lengths of multipart streams are not relied on: a wrong one costs nothing.
+    Boundaries and announced lengths of multipart streams are ignored, because cameras get them wrong.
     """
 
     def __init__(self) -> None:
@@ -71,9 +72,9 @@ class JpegScanner:
         self._searched = 0
 
     def add(self, data: bytes) -> Iterator[bytes]:
-        """Take bytes as they arrive, and yield the images that are complete now.
+        """Add received bytes, and yield the images that they complete.
 
-        Images that are cut off or whose headers cannot be read are counted in `damaged`.
+        Truncated images and those with unreadable headers are counted in `damaged`.
         """
         self._buffer += data
         while True:
@@ -108,7 +109,7 @@ class JpegScanner:
 
     @property
     def unfinished(self) -> bool:
-        """Whether an image has begun and not ended."""
+        """True if an image has begun and not ended."""
         return self._buffer.startswith(START)
 
     def _skip(self, at: int) -> None:

@@ -1,6 +1,6 @@
-"""Modes of a camera: image size, frame rate and format, listed, chosen by default, or chosen in an address.
+"""Camera modes: image size, frame rate and format, chosen by default or in an address.
 
-`v4l2:/dev/video0?size=1280x720&fps=30&format=mjpeg` chooses one; each part may be left out.
+`v4l2:/dev/video0?size=1280x720&fps=30&format=mjpeg` chooses a mode; each part may be omitted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from core.errors import CoreError
 _COMPRESSED = ("mjpeg",)
 _ENOUGH_FPS, _USUAL_FPS, _USUAL_RAW_FPS = 24.0, 60.0, 30.0
 _USUAL_PX, _USUAL_RAW_PX = 1920 * 1080, 1280 * 720
-"""Limits up to which larger and faster is better by default; lower for raw images, which have to be encoded."""
+"""Largest default image size in pixels; smaller for raw images, which have to be encoded."""
 
 _PART = re.compile(
     r"size=(?P<width>\d{1,5})x(?P<height>\d{1,5})|fps=(?P<fps>\d{1,4}(\.\d{1,3})?)|format=(?P<format>\w+)"
@@ -23,11 +23,11 @@ _PART = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraMode:
-    """A way in which a camera can send images.
+    """Image size, frame rate and format of a camera.
 
     Attributes:
         size_px: Width and height in px.
-        fps: Frame rate; 0 if the camera does not state it.
+        fps: Frame rate; 0 if the camera does not report it.
         format: "mjpeg", or FFmpeg's name of the pixel format, such as "yuyv422".
     """
 
@@ -36,13 +36,13 @@ class CameraMode:
     format: str
 
     def __str__(self) -> str:
-        """Return the mode for people."""
+        """Return the mode as text."""
         return f"{self.size_px[0]}x{self.size_px[1]}, {self.fps:g} fps, {self.format}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModeRequest:
-    """The parts of a mode that an address chooses; None leaves a part to `best_mode`.
+    """Requested parts of a mode; None leaves a part to `best_mode`.
 
     Attributes:
         size_px: Width and height in px.
@@ -68,9 +68,7 @@ def split_mode(address: str) -> tuple[str, ModeRequest]:
     for part in query.split("&"):
         match = _PART.fullmatch(part)
         if match is None:
-            raise CoreError(
-                f"'{part}' is no mode of a camera.", "Write for example ?size=1280x720&fps=30&format=mjpeg."
-            )
+            raise CoreError(f"'{part}' is not a camera mode.", "Write for example ?size=1280x720&fps=30&format=mjpeg.")
         if match["width"]:
             size_px = int(match["width"]), int(match["height"])
         fps = float(match["fps"]) if match["fps"] else fps
@@ -85,14 +83,14 @@ def with_mode(address: str, mode: CameraMode) -> str:
 
 
 def best_mode(modes: Sequence[CameraMode], request: ModeRequest, camera: str) -> CameraMode:
-    """Return the mode that a request asks for; parts that it leaves open are chosen for recording people.
+    """Return the best mode for recording people that meets a request.
 
     24 images per second come first, then size up to 1080p (720p for raw images, which have to be encoded), then MJPEG,
     which is stored as it arrives and needs a tenth of the bus, then up to 60 images per second (30 for raw images).
 
     Args:
         modes: Modes that the camera offers.
-        request: Wanted mode.
+        request: Requested parts of the mode.
         camera: Name of the camera, for messages.
 
     Raises:
@@ -112,7 +110,7 @@ def best_mode(modes: Sequence[CameraMode], request: ModeRequest, camera: str) ->
 
 
 def ranked_modes(modes: Sequence[CameraMode]) -> list[CameraMode]:
-    """Return modes, the one that is chosen by default first."""
+    """Return distinct modes, the default one first."""
     return sorted(dict.fromkeys(modes), key=_rank, reverse=True)
 
 

@@ -1,4 +1,4 @@
-"""Small live images of all cameras for other processes, in shared memory."""
+"""Previews: small live images of all cameras in shared memory, for other processes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from core.types.arrays import F64, U8
 from core.types.frame import Frame
 
 PREVIEW_PX = 640
-"""Long side of a preview."""
+"""Longer side of a preview in px."""
 
 
 class Previews:
-    """One ring of live images per camera.
+    """Ring of live images per camera.
 
-    The information beside an image is `index` of its frame set (-1 before the first), `time_ns`, `size_px` of the full
-    image, and `corners` of the board in px of the full image.
+    The metadata of an image are the `index` of its frame set (-1 before the first), `time_ns`, the `size_px` of the
+    full image, and the `corners` of the board in px of the full image.
 
     Args:
         reporter: Receives a note if there is no shared memory.
@@ -37,7 +37,7 @@ class Previews:
         return {camera: ring.name for camera, ring in self._rings.items()}
 
     def put(self, frame: Frame, index: int, corners_px: F64 | None) -> bool:
-        """Publish an image; one that is damaged is left out.
+        """Publish an image unless it is damaged.
 
         Args:
             frame: The image.
@@ -45,7 +45,7 @@ class Previews:
             corners_px: (n, 2) corners of the board in px of the full image; None if it was not seen.
 
         Returns:
-            Whether the camera's ring is new.
+            True if the camera has a new ring.
         """
         if self._failed:
             return False
@@ -73,7 +73,7 @@ class Previews:
 
 
 def _small(frame: Frame) -> tuple[U8, tuple[int, int]]:
-    """Return a frame's image, scaled down before it is converted where possible, and its full size in px."""
+    """Return a frame's image, scaled down (before the conversion to RGB if possible), and its full size in px."""
     if not isinstance(frame.data, VideoImage):
         full = frame.image
         size_px, size = (full.shape[1], full.shape[0]), _within(full.shape[1], full.shape[0])

@@ -1,4 +1,4 @@
-"""Several cameras at once: two threads each, one that reads and one that stores, and their frame sets."""
+"""Recording of several cameras: a reading and a storing thread per camera, and the frame sets of all."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from core.session.layout import TakeLayout
 from core.types.frame import Frame, FrameSet
 
 _JOIN_S = 0.02
-_MAX_FRAMES = 32  # per camera that wait for their frame set; 100 MB of decoded 1080p images
-_SYNC_EVERY_S = 0.5  # of what a loss of power may cost
+_MAX_FRAMES = 32  # per camera, waiting for their frame set; 100 MB of decoded 1080p images
+_SYNC_EVERY_S = 0.5  # longest part of a recording that a power failure may cost
 
 
 class Recorder:
-    """Runs cameras until it is closed, and stores what they send during takes.
+    """Running cameras, whose images are stored during takes.
 
     Args:
         addresses: Address by camera name.
-        opener: Starts a camera.
-        clock: Clock that the sources use.
-        pre_roll_s: Seconds before the start of a take that it contains.
-        folder: Folder of a take that begins with the first image; None to begin one later.
-        sound: Store the sound of that take.
+        opener: Function that starts a camera.
+        clock: Clock of the sources.
+        pre_roll_s: Seconds that takes contain from before their start.
+        folder: Folder of a take that begins with the first image; None to begin takes later.
+        sound: Store the sound of this first take.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Recorder:
 
     @property
     def ended(self) -> bool:
-        """Whether no camera sends images: each has ended, or never sent one and says why."""
+        """True if no camera sends images: each has ended, or has failed to start."""
         return all(c.ended or (c.problem and not c.frames) for c in self.cameras.values())
 
     @property
@@ -92,21 +92,21 @@ class Recorder:
 
     @property
     def dropped(self) -> dict[str, int]:
-        """Number of images that each camera dropped, by its own count, or else by the frame sets without one."""
+        """Number of dropped images by camera, from its sequence numbers, or else from incomplete frame sets."""
         with self._lock:
             missing = self._synchronizer.dropped
         return {n: int(missing[n]) if c.skipped is None else c.skipped for n, c in self.cameras.items()}
 
     @property
     def silent(self) -> tuple[str, ...]:
-        """Running cameras that have stopped sending frames."""
+        """Names of running cameras that have stopped sending frames."""
         with self._lock:
             silent = self._synchronizer.silent
         return tuple(name for name in silent if self._readers[name].state.phase == "running")
 
     @property
     def skew_ms(self) -> dict[str, float]:
-        """Time of each camera's image minus the median of all in the latest frame set, ms."""
+        """Time of each camera's image minus the median of all in the latest frame set, in ms."""
         if (latest := self._frame_set) is None:
             return {}
         middle = float(np.median([frame.time_ns for frame in latest.frames.values()]))
@@ -121,19 +121,19 @@ class Recorder:
         return notes
 
     def set_control(self, camera: str, control: str, value: float | None) -> bool:
-        """Set a control with the camera's next image; return False if there is no such camera."""
+        """Request a change of a control; return False if there is no such camera."""
         if (reader := self._readers.get(camera)) is None:
             return False
         reader.request_control(control, value)
         return True
 
     def begin(self, folder: TakeLayout, since_ns: int, *, sound: bool = False) -> None:
-        """Begin to store a take; the one before has to be ended.
+        """Begin to store a take; the previous one must have ended.
 
         Args:
             folder: Folder of the take.
             since_ns: Time of its start.
-            sound: Store the sound of cameras that have some.
+            sound: Store the sound of cameras with a microphone.
         """
         for store in self._stores.values():
             store.begin(folder, since_ns, sound=sound)
@@ -145,7 +145,7 @@ class Recorder:
         return [store.end() for store in self._stores.values()] + ([] if syncing is None else [syncing.stop()])
 
     def stop(self, timeout_s: float = 15.0) -> None:
-        """End all cameras; what they have sent is still to be stored."""
+        """Stop all cameras; images in the queues are still stored."""
         self._stop.set()
         for reader in self._readers.values():
             reader.interrupt()
@@ -154,7 +154,7 @@ class Recorder:
             self._clock.sleep(_JOIN_S)
 
     def close(self, timeout_s: float = 15.0) -> None:
-        """End all cameras, and complete the files of the take."""
+        """Stop all cameras, and complete the files of the take."""
         self.stop(timeout_s)
         self.end()
         for store in self._stores.values():
@@ -182,20 +182,20 @@ class Recorder:
 
 
 class _Syncing:
-    """A thread that makes the system write the files in a folder to the disk, which may take long."""
+    """Thread that flushes the files of a folder to the disk, which may block for long."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._stop, self._done = folder, threading.Event(), threading.Event()
         threading.Thread(target=self._run, name="sync", daemon=True).start()
 
     def stop(self) -> threading.Event:
-        """End; the event is set once no file is open any more."""
+        """Stop the thread; the event is set once all files are closed."""
         self._stop.set()
         return self._done
 
     def _run(self) -> None:
         while not self._stop.wait(_SYNC_EVERY_S):
             for path in [self._folder, *self._folder.glob("*.mkv"), *self._folder.glob("*.times.csv")]:
-                with contextlib.suppress(OSError):  # the writer says what is wrong with the disk
+                with contextlib.suppress(OSError):  # the writer reports errors of the disk
                     sync(path)
         self._done.set()

@@ -1,7 +1,7 @@
-"""Live images between processes: a ring of slots in shared memory, in which the newest image wins.
+"""Live images between processes: a ring buffer in shared memory from which the newest image is read.
 
-The writer never waits. A reader may attach late, be slow or die; it detects an image that was overwritten while it was
-copied by the slot's sequence number, which is odd while the slot is written and differs afterwards.
+The writer never waits. A reader may attach late, be slow or die. It detects an image that was overwritten during the
+copy by the slot's sequence number, which is odd while the slot is written (a seqlock).
 
 Blocks of a process that was killed are removed when the next process creates a ring: each process lists its blocks in a
 file in the temporary folder.
@@ -35,9 +35,9 @@ from core.process import ProcessIdentity
 from core.types.arrays import U8
 
 _MAGIC = 0x53504C4956453031
-_HEADER = struct.Struct("<QQQQ")  # magic, number of slots, bytes per slot, number of the newest image
+_HEADER = struct.Struct("<QQQQ")  # magic, slot count, bytes per slot, number of the newest image
 _NEWEST_AT = 24
-_SLOT = struct.Struct("<QIII")  # sequence number, height, width, bytes of the information
+_SLOT = struct.Struct("<QIII")  # sequence number, height, width, size of the metadata
 _SLOT_BYTES = 32
 _INFO_BYTES = 32 << 10
 _READ_ATTEMPTS = 3
@@ -51,7 +51,7 @@ class RingImage:
     Attributes:
         number: Number of the image, from 1.
         image: (H, W, 3) uint8 RGB.
-        info: Facts about this image.
+        info: Metadata.
     """
 
     number: int
@@ -60,11 +60,11 @@ class RingImage:
 
 
 class ImageRing:
-    """The writer's end of a ring; used by one thread.
+    """Writer of a ring; used by one thread.
 
     Args:
         max_pixels: Largest number of pixels of an image.
-        slots: Number of images in memory; the newest one is left alone for `slots` - 1 further images.
+        slots: Number of images in memory; an image stays readable until `slots` - 1 more are written.
 
     Raises:
         CoreError: The system has no shared memory left.
@@ -86,7 +86,7 @@ class ImageRing:
 
     @property
     def name(self) -> str:
-        """Name for `ImageRingReader`."""
+        """Name by which an `ImageRingReader` opens the ring."""
         return self._memory.name
 
     def put(self, image: U8, info: Mapping[str, Any]) -> None:
@@ -94,14 +94,14 @@ class ImageRing:
 
         Args:
             image: (H, W, 3) uint8 RGB.
-            info: Facts about it, as JSON values.
+            info: Metadata as JSON values.
 
         Raises:
-            ValueError: The image or the facts do not fit.
+            ValueError: The image or the metadata does not fit.
         """
         encoded, pixels = json.dumps(info).encode(), np.ascontiguousarray(image).reshape(-1)
         if len(encoded) > _INFO_BYTES or _SLOT_BYTES + _INFO_BYTES + pixels.nbytes > self._stride:
-            raise ValueError(f"An image of {image.shape} with {len(encoded)} bytes of facts does not fit the ring.")
+            raise ValueError(f"An image of {image.shape} with {len(encoded)} bytes of metadata does not fit the ring.")
         number, buffer = self._count + 1, _buffer(self._memory)
         at = _HEADER.size + number % self._slots * self._stride
         _SLOT.pack_into(buffer, at, 2 * number - 1, image.shape[0], image.shape[1], len(encoded))
@@ -114,7 +114,7 @@ class ImageRing:
         self._count = number
 
     def close(self) -> None:
-        """Remove the ring; readers keep what they have."""
+        """Remove the ring; attached readers keep their memory."""
         name = self._memory.name
         self._memory.close()
         with contextlib.suppress(FileNotFoundError):
@@ -123,7 +123,7 @@ class ImageRing:
 
 
 class ImageRingReader:
-    """The reader's end of a ring.
+    """Reader of a ring.
 
     Args:
         name: Name of the ring.
@@ -144,7 +144,7 @@ class ImageRingReader:
         self._last = 0
 
     def newest(self) -> RingImage | None:
-        """Return the newest image; None if there is none since the last call, or if it is overwritten too fast."""
+        """Return the newest image; None if there is no new one, or if images are overwritten during the copy."""
         buffer = _buffer(self._memory)
         for _ in range(_READ_ATTEMPTS):
             (number,) = struct.unpack_from("<Q", buffer, _NEWEST_AT)
@@ -188,14 +188,14 @@ def remove_abandoned_rings() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Blocks:
-    """Blocks of a process, as listed in its file."""
+    """Shared memory blocks of a process, as listed in its file."""
 
     process: ProcessIdentity
     names: tuple[str, ...]
 
 
 _names: list[str] = []
-"""Blocks of this process."""
+"""Shared memory blocks of this process."""
 
 
 def _list_block(name: str) -> None:
@@ -220,7 +220,7 @@ def _list_path() -> Path:
 
 
 def _folder() -> Path:
-    """Return the folder of the lists; it must belong to this user, because what is listed in it is removed."""
+    """Return the folder of the lists; it must belong to this user, because listed blocks are removed."""
     user = str(os.getuid()) if sys.platform != "win32" else os.environ.get("USERNAME", "user")
     folder = Path(tempfile.gettempdir()) / f"{NAME.lower().replace(' ', '-')}-rings-{user}"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -230,7 +230,7 @@ def _folder() -> Path:
 
 
 def _check_space(size: int) -> None:
-    """Raise if Linux' shared memory is nearly full: writing beyond it would kill the process."""
+    """Check the free shared memory on Linux, where writing beyond it kills the process (SIGBUS)."""
     shared = Path("/dev/shm")
     if sys.platform.startswith("linux") and shared.is_dir():
         status = os.statvfs(shared)
@@ -244,7 +244,7 @@ def _buffer(memory: SharedMemory) -> memoryview:
 
 
 def _attach(name: str) -> SharedMemory:
-    """Open a block without becoming its owner: before Python 3.13, each process that opens one removes it at exit."""
+    """Open a block without owning it: before Python 3.13, each process that opens a block removes it at exit."""
     if sys.version_info >= (3, 13):
         return SharedMemory(name=name, track=False)
     with _attaching:
@@ -260,4 +260,4 @@ _attaching = threading.Lock()
 
 
 def _no_register(name: str, rtype: str) -> None:
-    """Stand in for `resource_tracker.register`."""
+    """Replace `resource_tracker.register`."""

@@ -1,4 +1,4 @@
-"""Cameras of a session: those in use, and the names of all that it has had, so that each keeps its name."""
+"""Cameras of a session: those in use, and all earlier ones, so that a camera keeps its name."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from core.session import Session
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionCameras:
-    """Cameras of a session, each as "name=address".
+    """Cameras of a session, each written "name=address".
 
     Attributes:
         used: Cameras in use, in order.
-        known: All cameras that the session has had, the latest last.
+        known: All cameras that the session has ever used, the latest last.
     """
 
     used: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
 
     def with_added(self, addresses: Iterable[str], names: Iterable[str] = ()) -> SessionCameras:
-        """Return the cameras with others added; an address that is in use already is left out.
+        """Return the cameras with others added; addresses already in use are skipped.
 
-        A camera without a name of its own gets the one that it had in this session before, else the first free one.
+        A camera without a given name gets its earlier name in this session, or else the first free one.
 
         Args:
             addresses: Cameras as an address or as "name=address".
-            names: Names to use for new cameras as long as they are free, such as those of the rig.
+            names: Preferred names for new cameras, such as those of the rig.
         """
         used, preferred = list(self.used), list(names)
         for text in keep_passwords(list(addresses)):
@@ -50,14 +50,14 @@ class SessionCameras:
         return self._with_used(used)
 
     def without(self, name: str) -> SessionCameras:
-        """Return the cameras in use without one; its name stays known."""
+        """Return the cameras without one of those in use; its name is remembered."""
         return replace(self, used=tuple(one for one in self.used if parse_camera(one)[0] != name))
 
     def renamed(self, old: str, new: str) -> SessionCameras:
-        """Return the cameras with another name for one of them.
+        """Return the cameras with one of them renamed.
 
         Raises:
-            CoreError: The name cannot be used.
+            CoreError: The name is invalid or taken.
         """
         plain = safe_name(new)
         if parse_camera(f"{plain}=x")[0] != plain:
@@ -77,7 +77,7 @@ class SessionCameras:
 
 
 def read_cameras(session: Session) -> SessionCameras | None:
-    """Read the cameras of a session; None where none were chosen yet, or the file is damaged."""
+    """Read the cameras of a session; None if none have been chosen, or the file is damaged."""
     try:
         return from_mapping(SessionCameras, read_yaml(session.layout.cameras) or {})
     except CoreError:

@@ -1,4 +1,4 @@
-"""Sound of a camera: packets beside those of its images, on the same clock."""
+"""Sound of a camera: audio packets on the clock of its images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from core.errors import CoreError
 
 @dataclass(frozen=True, slots=True)
 class SoundPacket:
-    """A packet of sound.
+    """Audio packet.
 
     Attributes:
         time_ns: Time of its first sample, on the clock of the images.
@@ -27,10 +27,10 @@ class SoundPacket:
 
 
 class SoundTrack:
-    """The sound of an open source, used by the thread that reads it.
+    """Audio stream of an open source, used by the thread that reads the source.
 
     Args:
-        stream: Stream of the source.
+        stream: Audio stream of the source.
     """
 
     def __init__(self, stream: av.AudioStream) -> None:
@@ -38,7 +38,7 @@ class SoundTrack:
         self._waiting: list[SoundPacket] = []
 
     def put(self, packet: SoundPacket) -> None:
-        """Add a packet that came."""
+        """Add a received packet."""
         self._waiting.append(packet)
 
     def take(self) -> list[SoundPacket]:
@@ -48,19 +48,19 @@ class SoundTrack:
 
 
 class SoundMaker:
-    """Packets to store: those of the camera where Matroska holds their codec, else the same sound as PCM.
+    """Converter to packets that Matroska can store: those of the camera if its codec is supported, else PCM.
 
     Args:
-        stream: Stream of the camera's packets.
+        stream: Audio stream of the camera.
 
     Attributes:
         codec: Name of the camera's codec; empty for an unknown one.
-        text: Codec and sample rate for people.
-        form: What has to stay the same within a file.
-        template: Stream whose parameters a file with these packets needs.
+        text: Codec and sample rate to show.
+        format: Parameters that must not change within a file.
+        template: Stream with the parameters for a file of these packets.
 
     Raises:
-        CoreError: The sound cannot be read.
+        CoreError: The sound cannot be decoded or stored.
     """
 
     def __init__(self, stream: av.AudioStream) -> None:
@@ -68,17 +68,17 @@ class SoundMaker:
         self.codec = "" if context is None else str(context.codec.canonical_name)
         if context is None or context.sample_rate <= 0 or context.layout.nb_channels <= 0:
             raise CoreError(
-                f"its sound ({self.codec or 'of an unknown form'}) cannot be read.",
+                f"its sound ({self.codec or 'unknown codec'}) cannot be read.",
                 "Choose AAC or G.711 in the settings of the camera.",
             )
         self.text = f"{self.codec}, {context.sample_rate / 1000:g} kHz"
-        self.form = (self.codec, int(context.sample_rate), int(context.layout.nb_channels))
+        self.format = (self.codec, int(context.sample_rate), int(context.layout.nb_channels))
         self._decoder: Any = None
         self._scratch = av.open(os.devnull, "w", format="matroska")
         try:
-            # A copy of the parameters, since those of the source end with its connection.
+            # A copy, because the parameters of the source end with its connection.
             self.template: av.AudioStream = self._scratch.add_stream_from_template(stream)
-        except ValueError:  # such as G.711 and what telephones use
+        except ValueError:  # such as G.711 and other telephony codecs
             channels = int(context.layout.nb_channels)
             layout = "mono" if channels == 1 else "stereo"
             self.template = self._scratch.add_stream("pcm_s16le", rate=context.sample_rate, layout=layout)
@@ -93,7 +93,7 @@ class SoundMaker:
             raise CoreError(f"its sound ({self.codec}) cannot be stored: {error}.", "Choose another codec.") from error
 
     def packets(self, packet: SoundPacket) -> Iterator[SoundPacket]:
-        """Yield what is to be stored of a packet; nothing of a damaged one."""
+        """Yield the packets to store for a packet of the camera; none for a damaged one."""
         if self._decoder is None:
             yield packet
             return
@@ -105,5 +105,5 @@ class SoundMaker:
             yield SoundPacket(packet.time_ns, av.Packet(data))
 
     def close(self) -> None:
-        """Release the copy."""
+        """Release the copied stream."""
         self._scratch.close()

@@ -1,4 +1,4 @@
-"""Camera sources: the interface of a kind of camera, the registry of kinds, and opening one by its address.
+"""Camera sources: interface and registry of the kinds of camera, and opening a camera by its address.
 
 To add a kind, write a module in `core/capture/sources/` that defines a `SourceKind`, and list it in `SOURCES`.
 """
@@ -23,13 +23,13 @@ from core.types.frame import Frame
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceOptions:
-    """Settings that all sources of a recording share, except for the camera's name.
+    """Settings of a source; all but the camera's name are common to a recording.
 
     Attributes:
         camera: Name of the camera, stored in its frames.
-        start_ns: Start of the recording on `clock`, in ns. Files and simulated cameras start at it.
+        start_ns: Start of the recording on `clock`, in ns, at which files and simulated cameras begin.
         clock: Clock that stamps frames and paces sources.
-        board: Calibration board that simulated cameras film; None for the default one.
+        board: Calibration board that simulated cameras show; None for the default one.
     """
 
     camera: str
@@ -39,17 +39,20 @@ class SourceOptions:
 
 
 class Source(Protocol):
-    """A running camera, used by one thread.
+    """Open camera, used by one thread.
 
-    A source may offer more: an attribute `damaged`, the number of images that were skipped because they were damaged
-    (`damaged_images`), an attribute `utc_offset_ns`, UTC minus `Frame.source_time_ns` in ns once the camera has stated
-    the time, an attribute `sound`, the `SoundTrack` of its microphone (None without one), the controls of
-    `core.capture.controls.Controllable`, and a method `interrupt`, which ends `frames` soon although no image comes.
+    Optional members of a source:
+
+    - `damaged`, the number of damaged images, which are skipped; see `damaged_images`.
+    - `utc_offset_ns`, UTC minus `Frame.source_time_ns` in ns; None until the camera reports the time.
+    - `sound`, the `SoundTrack` of its microphone; None without one.
+    - The methods of `core.capture.controls.Controllable`.
+    - `interrupt()`, which ends `frames` even while no image arrives.
 
     Attributes:
         size_px: Width and height in px.
         fps: Announced frame rate; 0 if unknown.
-        template: Stream whose packets can be stored as they are; None where images have to be encoded.
+        template: Stream whose packets can be stored as they are; None if images have to be encoded.
     """
 
     size_px: tuple[int, int]
@@ -57,10 +60,10 @@ class Source(Protocol):
     template: av.VideoStream | None
 
     def frames(self) -> Iterator[Frame]:
-        """Yield frames as they arrive, with increasing times, to the end of a file.
+        """Yield frames as they arrive, with increasing times; a file ends the iterator.
 
         Raises:
-            CoreError: The connection was lost, or the camera has ended; it will be opened again.
+            CoreError: The connection was lost, or the camera has ended the stream; the caller reopens it.
         """
 
     def close(self) -> None:
@@ -69,12 +72,12 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundCamera:
-    """A camera that can be opened now.
+    """Camera that can be opened.
 
     Attributes:
         address: Address for `open_source`.
-        title: Name for people.
-        modes: Modes that its address can choose; empty where they are not known.
+        title: Display name.
+        modes: Modes that can be chosen in its address; empty if unknown.
     """
 
     address: str
@@ -83,11 +86,11 @@ class FoundCamera:
 
 
 class SourceKind(Protocol):
-    """A kind of camera.
+    """Kind of camera.
 
     Attributes:
-        title: Name of the kind for people.
-        example: Address that shows the form, for messages.
+        title: Display name of the kind.
+        example: Example of an address, for messages.
         simulated: True for cameras that exist only in software.
     """
 
@@ -99,13 +102,13 @@ class SourceKind(Protocol):
         """Return whether an address belongs to this kind."""
 
     def discover(self) -> list[FoundCamera]:
-        """Return the cameras that are available now; none where the system or the kind has no discovery."""
+        """Return the available cameras; empty if the system or the kind has no discovery."""
 
     def open(self, address: str, options: SourceOptions) -> Source:
-        """Start a camera.
+        """Open a camera.
 
         Raises:
-            CoreError: The camera does not answer, sends no images, or is not supported on this system.
+            CoreError: The camera does not respond, sends no images, or is not supported on this system.
         """
 
 
@@ -123,11 +126,11 @@ SOURCES: Registry[SourceKind] = Registry(
 
 
 def open_source(address: str, options: SourceOptions, sources: Registry[SourceKind] = SOURCES) -> Source:
-    """Start the camera at an address.
+    """Open the camera at an address.
 
     Args:
         address: An address such as `rtsp://host/stream`, `v4l2:/dev/video0` or the path of a video file.
-        options: Shared settings of the recording.
+        options: Settings of the source.
         sources: Kinds of camera.
 
     Raises:
@@ -147,7 +150,7 @@ def is_simulated(address: str, sources: Registry[SourceKind] = SOURCES) -> bool:
 
 
 def discover_cameras(*, simulated: bool = False, sources: Registry[SourceKind] = SOURCES) -> list[FoundCamera]:
-    """Return the cameras that are available now, of all kinds.
+    """Return the available cameras of all kinds.
 
     Args:
         simulated: True for simulated cameras, False for real ones.
@@ -163,12 +166,12 @@ def sound_of(source: Source) -> SoundTrack | None:
 
 
 def damaged_images(source: Source) -> int:
-    """Return how many damaged images a source has skipped."""
+    """Return the number of damaged images that a source has skipped."""
     return int(getattr(source, "damaged", 0))
 
 
 def parse_camera(text: str) -> tuple[str, str]:
-    """Split "name=address" into name and address; the name is empty if none is given."""
+    """Split "name=address" into name and address; the name is empty if not given."""
     name, _, address = (part.strip() for part in text.partition("="))
     if address and name.replace("_", "").replace("-", "").isalnum():
         return name, address

@@ -1,8 +1,8 @@
-"""Times of a camera's own clock, mapped onto the shared clock by the arrival of its images.
+"""Mapping of a camera's clock to the shared clock by the arrival times of its images.
 
-An image cannot arrive before it was taken, and the network only delays it: the shared clock minus the camera's is the
-lower envelope of arrival minus source time. A low percentile of the last seconds follows it without being led by one
-wrong time, and follows the drift of the camera's clock.
+An image cannot arrive before it was taken, and the network only adds delay: the offset between the clocks is the lower
+envelope of arrival time minus source time. A low percentile over the last seconds estimates it, robust to single wrong
+times, and follows the drift of the camera's clock.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import numpy as np
 
 _WINDOW = 300  # images; 10 s at 30 fps, in which 100 ppm of drift make 1 ms
 _PERCENTILE = 5.0
-_EVERY = 8  # images between estimates
+_EVERY = 8  # images per estimate
 _JUMP_NS = 500_000_000
-_LATE_NS = 2_000_000_000  # of late arrivals, after which the camera's clock is taken to have jumped
+_LATE_NS = 2_000_000_000  # of late arrivals, after which the camera's clock is assumed to have jumped
 _STEP_NS = 1000
 _BIN_NS = 1_000_000_000
-_MOST_BINS = 600  # ten minutes; temperature moves a clock within longer times anyway
+_MOST_BINS = 600  # ten minutes; over longer times, temperature changes the rate of a clock
 _FEWEST_BINS = 5
 
 
 class SourceClock:
-    """Maps the times of one camera; used by one thread.
+    """Mapping of the times of one camera; used by one thread.
 
-    A jump of the camera's clock, as after its restart, begins a new estimate.
+    A jump of the camera's clock, such as after a restart, begins a new estimate.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class SourceClock:
         self._last_ns: int | None = None
 
     def add(self, source_ns: int, arrival_ns: int) -> None:
-        """Take the arrival of an image into account.
+        """Add the arrival of an image.
 
         Args:
             source_ns: Time on the camera's clock.
@@ -59,11 +59,11 @@ class SourceClock:
 
     @property
     def offset_ns(self) -> int:
-        """Shared clock minus the camera's, as estimated now."""
+        """Current estimate of the shared clock minus the camera's, in ns."""
         return self._offset_ns
 
     def time_ns(self, source_ns: int) -> int:
-        """Return a time of the camera on the shared clock; later than the one that was returned before."""
+        """Return a time of the camera on the shared clock; results increase strictly."""
         time_ns = source_ns + self._offset_ns
         if self._last_ns is not None:
             time_ns = max(time_ns, self._last_ns + _STEP_NS)
@@ -72,10 +72,10 @@ class SourceClock:
 
 
 class ClockFit:
-    """Straight line through the differences of two clocks.
+    """Linear fit of the difference of two clocks.
 
-    Images are delayed on their way by a time that varies but is never negative, so the smallest difference of each
-    second counts. A camera that was opened again begins anew.
+    Delays of images vary but are never negative, so only the smallest difference of each second counts. A reopened
+    camera needs a new fit.
     """
 
     def __init__(self) -> None:
@@ -102,11 +102,11 @@ class ClockFit:
 
     @property
     def drift_ppm(self) -> float | None:
-        """Rate of the camera's clock minus that of the shared clock; None while it is unknown."""
+        """Rate of the camera's clock minus that of the shared clock, in ppm; None while unknown."""
         if len(self._bins) < _FEWEST_BINS:
             return None
         own, late = np.array(self._bins).T
-        for _ in range(3):  # the least delayed images are near the lower edge
+        for _ in range(3):  # approaches the lower envelope, where images are delayed least
             slope, start = np.polyfit(own, late, 1)
             rest = late - slope * own - start
             keep = rest <= np.median(rest) + 1e-9

@@ -1,7 +1,7 @@
-"""On-line grouping of running cameras' frames into frame sets, by the rule of `core.session.timing`.
+"""Online grouping of the frames of running cameras into frame sets, by the rule of `core.session.timing`.
 
-The result equals that of `align_times` on the recorded times, as long as no camera is silent for longer than the
-patience. After that the others go on without it.
+The result equals that of `align_times` on the recorded times unless a camera is silent for longer than a limit; then
+the others continue without it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from core.session.timing import fill_time_gaps, lead_in, lead_out, match_images,
 from core.types.frame import Frame, FrameSet
 from core.types.rate import frame_rate
 
-_ESTIMATE_IMAGES = 8  # images per camera from which its frame rate is estimated
-_CONTEXT = 2  # emitted frames that still compete for images with the next one
+_ESTIMATE_IMAGES = 8  # per camera, for an estimate of its frame rate
+_CONTEXT = 2  # emitted frames that still compete with the next one for images
 
 
 @dataclass(slots=True, eq=False)
@@ -34,14 +34,14 @@ class _Stream:
 
 
 class Synchronizer:
-    """Groups frames of several cameras into frame sets while they arrive.
+    """Grouping of the arriving frames of several cameras into frame sets.
 
-    A frame set is complete one period after its time, when the next images are there. Not thread-safe.
+    A frame set is complete one period after its time, when the next images have arrived. Not thread-safe.
 
     Args:
         cameras: Camera names.
         fps: Frame rate by camera; None estimates it from the first images.
-        reference: Camera that sets the frames; empty to choose it as `align_times` does.
+        reference: Camera that determines the times of frames; empty to choose it as `align_times` does.
         patience_s: Longest wait for a silent camera, in s of recorded time.
         max_frames: Largest number of frames buffered per camera.
     """
@@ -62,8 +62,8 @@ class Synchronizer:
         self._origin_ns: int | None = None
         self._period = 0.0  # 0 until the frame rate is known
         self._begin_s = 0.0
-        self._pending: list[float] = []  # times of the reference camera beyond the frames
-        self._anchor: float | None = None  # last time of the reference camera among the frames
+        self._pending: list[float] = []  # times of the reference camera that are not frames yet
+        self._anchor: float | None = None  # time of the last frame from the reference camera
         self._frames: list[float] = []  # frame times to emit
         self._emitted: list[float] = []  # the last `_CONTEXT` emitted ones
         self._start_s: float | None = None
@@ -71,26 +71,26 @@ class Synchronizer:
 
     @property
     def dropped(self) -> dict[str, int]:
-        """Number of emitted frame sets that each camera is missing from."""
+        """Number of emitted frame sets without an image, by camera."""
         return {name: stream.dropped for name, stream in self._streams.items()}
 
     @property
     def discarded(self) -> dict[str, int]:
-        """Number of frames per camera that arrived after their frame set, or overflowed the buffer."""
+        """Number of frames that arrived after their frame set or overflowed the buffer, by camera."""
         return {name: stream.discarded for name, stream in self._streams.items()}
 
     @property
     def silent(self) -> tuple[str, ...]:
-        """Cameras that are not waited for: they started, but sent no image for longer than the patience."""
+        """Names of started cameras that have sent no image for longer than `patience_s`; no others wait for them."""
         newest = self._newest()
         started = {n: s for n, s in self._streams.items() if not s.ended and np.isfinite(s.first_s)}
         return tuple(name for name, stream in started.items() if newest - stream.last_s > self._patience_s)
 
     def push(self, frame: Frame) -> list[FrameSet]:
-        """Add a frame; each camera's must arrive in order.
+        """Add a frame; the frames of a camera must be in order.
 
         Returns:
-            The frame sets that are complete now.
+            The frame sets that it completes.
         """
         stream = self._streams[frame.camera]
         if self._origin_ns is None:
@@ -116,7 +116,7 @@ class Synchronizer:
         """Declare that a camera sends no more frames.
 
         Returns:
-            The frame sets that are complete now; after the last camera, all that are left.
+            The frame sets that this completes; all remaining ones after the last camera.
         """
         self._streams[camera].ended = True
         if not all(stream.ended for stream in self._streams.values()):
@@ -171,12 +171,12 @@ class Synchronizer:
         while self._pending and self._pending[0] <= reached + self._period / 2:
             time_s = self._pending.pop(0)
             if self._anchor is not None and time_s <= self._anchor:
-                continue  # it was silent, and its period was continued beyond this image
+                continue  # the camera was silent, and frames were extrapolated beyond this image
             start = lead_in(time_s, self._begin_s, self._period) if self._anchor is None else self._anchor
             self._frames += [*fill_time_gaps(np.array([start, time_s]), self._period)[1:].tolist(), time_s]
             self._anchor = time_s
         if not self._pending:
-            # A silent reference camera does not hold the others back: its period continues.
+            # A silent reference camera does not block the others: its frames are extrapolated.
             silent = self._newest() - self._streams[self._reference].last_s > self._patience_s
             start = self._begin_s - self._period if self._anchor is None else self._anchor
             for _ in range(int((reached - start) / self._period) if silent else 0):
@@ -185,7 +185,7 @@ class Synchronizer:
                 self._anchor = start
 
     def _settled(self, stream: _Stream) -> bool:
-        """Return whether later images of a camera cannot change the first frame, or are not waited for."""
+        """Return whether the first frame is final for a camera: later images cannot change it, or are not awaited."""
         frame, following = self._frames[0], self._frames[1]
         if stream.ended or stream.last_s >= following or self._newest() - stream.last_s > self._patience_s:
             return True
@@ -196,7 +196,7 @@ class Synchronizer:
         return abs(near - frame) <= abs(near - following)
 
     def _emit(self) -> list[FrameSet]:
-        """Assign images to the first frame and move on; return its frame set, or nothing if it has no image."""
+        """Remove the first frame, and return its frame set; empty if it has no image."""
         time_s = self._frames[0]
         window = np.array([*self._emitted, *self._frames[: _CONTEXT + 1]])
         found: dict[str, Frame] = {}
@@ -223,5 +223,5 @@ class Synchronizer:
         return max(stream.last_s for stream in self._streams.values())
 
     def _reached(self) -> float:
-        """Return the time that two cameras have reached."""
+        """Return the latest time that two cameras have reached."""
         return sorted(stream.last_s for stream in self._streams.values())[-1 - self._second]

@@ -1,4 +1,4 @@
-"""Takes of running cameras: their beginning and end, markers, room on the disk, and what is made of the recording."""
+"""Takes of running cameras: start, end, markers, disk space, and the conversion of recordings to takes."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from core.session.ingest import ingest_recording
 
 _LEAST_FREE_BYTES, _LEAST_FREE_SHARE = 500_000_000, 0.1
 _RESERVE_BYTES = 1 << 20
-_FILES_S = 60.0  # in which a disk has to take what is left of the images
+_FILES_S = 60.0  # timeout for writing the remaining images
 
 
 class TakeMaker:
-    """The takes of one run of cameras. A finished recording becomes a take in a thread, while the cameras run on.
+    """Takes of one run of cameras. A thread turns a finished recording into a take while the cameras keep running.
 
     Args:
         session: Session of the takes.
@@ -58,23 +58,23 @@ class TakeMaker:
 
     @property
     def saving(self) -> tuple[str, ...]:
-        """Names of the takes that are being made."""
+        """Names of the takes that are being saved."""
         return tuple(self._saving)
 
     @property
     def seconds(self) -> float:
-        """Length of the present take so far, or of the last one, in s; 0 before the first."""
+        """Length of the current or last take in s; 0 before the first."""
         return (self._clock.now_ns() - self.begin_ns) / 1e9 if self.folder is not None else self._last_s
 
     def reserve(self, command: StartTake, *, numbered: bool = True) -> TakeLayout:
-        """Make the folder of a take.
+        """Create the folder of a take.
 
         Args:
-            command: What is to be recorded.
-            numbered: Add a number to a name that is taken, rather than refuse it.
+            command: Name, kind and note of the take.
+            numbered: Add a number to a name that is taken, instead of refusing it.
 
         Raises:
-            CoreError: The disk has no room, or the name is taken.
+            CoreError: The disk is full, or the name is taken.
         """
         check_room(self._session.root)
         name = free_take_name(self._session, command.name, numbered=numbered)
@@ -90,14 +90,14 @@ class TakeMaker:
         return folder
 
     def began(self, folder: TakeLayout, begin_ns: int) -> None:
-        """Take note that a recording has begun."""
+        """Register the start of a recording."""
         self.folder, self.begin_ns, self.markers = folder, begin_ns, []
 
     def mark(self, text: str) -> None:
-        """Mark the present instant of the take.
+        """Add a marker to the take at the current time.
 
         Raises:
-            CoreError: No take is recorded, or the disk is full.
+            CoreError: No take is being recorded, or the disk is full.
         """
         if self.folder is None:
             raise CoreError("There is no take to mark.", "Start a take first.")
@@ -106,24 +106,24 @@ class TakeMaker:
         self.markers.append(marker)
 
     def end(self, recorder: Recorder, *, unwanted: bool = False) -> None:
-        """End the present take, and begin to make a take of what was recorded.
+        """End the current recording, and start to save it as a take.
 
         Args:
             recorder: The cameras.
-            unwanted: Remove it.
+            unwanted: Delete the recording instead.
         """
         self._last_s, folder, self.folder = self.seconds, self.folder, None
         if folder is not None:
             self._saving[folder.name] = self._saver.submit(self._save, folder, recorder.end(), unwanted)
 
     def finished(self, *, wait: bool = False) -> list[str]:
-        """Return the names of the takes that were completed since the last call.
+        """Return the names of the takes that were saved since the last call.
 
         Args:
-            wait: Whether to wait for those that are being made.
+            wait: Wait for those that are being saved.
 
         Raises:
-            CoreError: A recording could not be made a take; the message says what becomes of it.
+            CoreError: A recording could not be saved as a take; the message says what happens to it.
         """
         names = []
         for name, future in list(self._saving.items()):
@@ -135,7 +135,7 @@ class TakeMaker:
         return names
 
     def close(self) -> None:
-        """End the thread, after what is being saved."""
+        """End the thread once all takes are saved."""
         self._saver.shutdown()
 
     def _save(self, folder: TakeLayout, ends: list[Event], unwanted: bool) -> Take | None:
@@ -150,12 +150,12 @@ class TakeMaker:
 
 
 def save_recording(session: Session, folder: TakeLayout, owner: IncomingOwner, reporter: Reporter) -> Take:
-    """Make a take of a recording that has ended, or was killed.
+    """Turn a recording that has ended or was killed into a take.
 
     Args:
         session: Session of the take.
         folder: Folder of the recording.
-        owner: What is known of it.
+        owner: Run, cameras and process of the recording.
         reporter: Receives progress and notes.
 
     Raises:
@@ -172,27 +172,27 @@ def save_recording(session: Session, folder: TakeLayout, owner: IncomingOwner, r
 
 
 def room_bytes(folder: Path) -> int:
-    """Return how much can be recorded before the last part of a disk is reached, which is left to others."""
+    """Return the disk space for recordings in bytes; a reserve stays free for other programs."""
     usage = shutil.disk_usage(folder)
     return usage.free - min(_LEAST_FREE_BYTES, round(usage.total * _LEAST_FREE_SHARE))
 
 
 def check_room(folder: Path) -> None:
-    """Check that a disk has room for a recording.
+    """Check that a disk has space for a recording.
 
     Raises:
-        CoreError: It has not.
+        CoreError: The disk is nearly full.
     """
     if (room := room_bytes(folder)) <= 0:
         free = shutil.disk_usage(folder).free / 1e6
         raise CoreError(
-            f"The disk is nearly full: {free:,.0f} MB are free, of which {free - room / 1e6:,.0f} MB are left alone.",
+            f"The disk is nearly full: {free:,.0f} MB are free, of which {free - room / 1e6:,.0f} MB are kept free.",
             "Free some space, or keep the session on another disk.",
         )
 
 
 class _NotesOnly(NullReporter):
-    """A reporter for work beside the cameras: it is never cancelled, and shows no progress."""
+    """Reporter of notes only, for work in the background: it is never cancelled, and shows no progress."""
 
     def __init__(self, reporter: Reporter) -> None:
         self.note = reporter.note  # type: ignore[method-assign]

@@ -1,1 +1,1 @@
-"""Live 3D: people of running cameras in 3D while they move, in a process beside the recording."""
+"""Live 3D: people of running cameras reconstructed in real time, in a separate process."""

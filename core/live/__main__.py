@@ -1,8 +1,8 @@
-"""Process of live 3D: `python -m core.live`, started by `core.live.client.LiveProcess`.
+"""Live 3D process, started by `core.live.client.LiveProcess` as `python -m core.live`.
 
-The first line of JSON on the standard input has the session and the settings, each further one the rings of the cameras
-or other settings; the process ends when the input does. Lines of JSON on the standard output name the ring of the
-people, and say what happens.
+The first JSON line on the standard input contains session and settings, each further one the rings of the cameras or
+new settings; the process ends with its input. JSON lines on the standard output contain the ring of the people, rates
+and problems.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from core.live.config import LiveConfig
 from core.live.loop import LiveLoop
 
 _LOWER = 5
-"""Steps by which this process is less urgent than the recording."""
+"""Niceness relative to the recording."""
 _FAILED = 1
 
 
-def _say(facts: Mapping[str, Any]) -> None:
+def _emit(facts: Mapping[str, Any]) -> None:
     sys.stdout.write(json.dumps(facts) + "\n")
     sys.stdout.flush()
 
@@ -44,12 +44,12 @@ def _yield_to_the_recording() -> None:
 
 
 def run_live_process() -> int:
-    """Run live 3D until the standard input ends; return the exit code."""
+    """Run live 3D until the standard input ends, and return the exit code."""
     _yield_to_the_recording()
     stopped = threading.Event()
     try:
         first = json.loads(sys.stdin.readline())
-        loop = LiveLoop(Path(first["session"]), from_mapping(LiveConfig, first["config"]), _say)
+        loop = LiveLoop(Path(first["session"]), from_mapping(LiveConfig, first["config"]), _emit)
 
         def follow() -> None:
             for line in sys.stdin:
@@ -63,11 +63,11 @@ def run_live_process() -> int:
         threading.Thread(target=follow, name="parent", daemon=True).start()
         loop.run(stopped)
     except CoreError as error:
-        _say({"problem": f"{error.message} {error.hint}"})
+        _emit({"problem": f"{error.message} {error.hint}"})
         return _FAILED
-    except Exception:  # noqa: BLE001 - the trace goes to the job's log, and the parent goes on without live 3D
+    except Exception:  # noqa: BLE001 - the traceback goes to the job's log, and the parent continues without live 3D
         traceback.print_exc()
-        _say({"problem": "Live 3D has ended by an error of the program. Its log has the details."})
+        _emit({"problem": "Live 3D has ended because of an error in the program. The log has the details."})
         return _FAILED
     return 0
 
@@ -75,4 +75,4 @@ def run_live_process() -> int:
 if __name__ == "__main__":
     code = run_live_process()
     sys.stdout.flush()
-    os._exit(code)  # the thread that reads the input may still wait for a line
+    os._exit(code)  # the reading thread may still wait for input

@@ -1,4 +1,4 @@
-"""Cameras that see people elsewhere than the others do: they may have been moved since the calibration.
+"""Detection of cameras that disagree with the others, such as those moved since the calibration.
 
 Legend: P person, D detection in one image, J joint.
 """
@@ -15,19 +15,19 @@ from core.types.arrays import F64
 from core.types.camera import Camera, CameraRig
 from core.types.pose2d import Pose2D
 
-_PERIOD_S = 6.0  # over which a camera is judged
+_PERIOD_S = 6.0  # over which a camera is assessed
 _EVERY_S = 0.3
 _FEWEST_TIMES, _FEWEST_JOINTS = 8, 8
-# Median distance of the nearest detection, as a share of the person's size in the image. That of calibrated cameras is
-# 0.01 to 0.03 on the sample; a camera that is turned by 3 degrees has 0.09.
+# Median distance of the nearest detection relative to the person's size in the image: 0.01 to 0.03 for calibrated
+# cameras of the sample, 0.09 for one rotated by 3 degrees.
 _APART = 0.08
 
 
 class CameraAgreement:
-    """Comparison of the detections of each camera with the people whom all cameras together have found.
+    """Comparison of each camera's detections with the people triangulated from all cameras.
 
     Args:
-        rig: Posed cameras, for images of the size that they send.
+        rig: Posed cameras, with intrinsics for the size of their images.
     """
 
     def __init__(self, rig: CameraRig) -> None:
@@ -39,11 +39,11 @@ class CameraAgreement:
     def update(
         self, time_s: float, cameras: Sequence[str], poses2d: Mapping[str, Pose2D], xyz_mm: F64
     ) -> tuple[str, ...]:
-        """Return the cameras that have seen people elsewhere for some seconds.
+        """Return the cameras that have disagreed for some seconds.
 
         Args:
-            time_s: Time of the people; increases.
-            cameras: Cameras with images at that time.
+            time_s: Time of the people; must increase.
+            cameras: Cameras with an image at that time.
             poses2d: Detections by camera.
             xyz_mm: (P, J, 3) joints in world coordinates, NaN where missing.
         """
@@ -58,7 +58,7 @@ class CameraAgreement:
                 apart = _nearest(self._rig[name], poses2d[name], xyz_mm)
                 if apart is not None:
                     self._apart[name].append((time_s, apart))
-        elif len(seeing) > 1:  # No two of them see the same person in the same place.
+        elif len(seeing) > 1:  # No two of them agree on the position of a person.
             for name in seeing:
                 self._apart[name].append((time_s, np.inf))
         moved = []
@@ -73,9 +73,9 @@ class CameraAgreement:
 
 
 def _nearest(camera: Camera, poses: Pose2D, xyz_mm: F64) -> float | None:
-    """Return the distance of the person who is nearest to a detection from it; None if there is nothing to compare.
+    """Return the smallest distance between a projected person and a detection; None if either is missing.
 
-    The nearest person counts: others may be hidden from this camera.
+    Only the nearest person counts, because others may be occluded in this camera.
     """
     people, found = project(camera, xyz_mm), poses.xy_px[0]  # (P, J, 2), (D, J, 2)
     people = people[(inside(camera, people)).sum(-1) >= _FEWEST_JOINTS]

@@ -1,10 +1,9 @@
-"""Poses of humanoid avatars from live people: bones as Unity names them, in its left-handed coordinates.
+"""Poses of humanoid avatars from bodies of live people, with Unity's bones and left-handed coordinates.
 
-The body that is fitted to each person and the avatar rest in a T-pose, facing along +z, with y up; the body has its
-left hand along +x, the avatar its right hand. The rotation of a bone relative to its parent is that of the joint of the
-body, mirrored. The T-pose of avatars is exact: arms are level and legs plumb, where those of bodies are nearly so.
-Limbs are turned by the difference, so that an avatar of any proportions has the directions of the body. Positions are
-those of the body, whose bones keep their lengths.
+Body model and avatar both rest in a T-pose, facing +z with y up; the left hand of the body points along +x, that of the
+avatar along -x. The rotation of a bone relative to its parent is the mirrored rotation of the body's joint. Avatars
+have an exact T-pose (arms level, legs vertical), body models only an approximate one; limbs are rotated by the
+difference, so that an avatar of any proportions has the directions of the body. Positions are those of the body.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ AVATAR_BONES: dict[str, str] = {
     "Head": "head",
     **{f"{side}{bone}": f"{side.lower()}_{joint}" for side in ("Left", "Right") for bone, joint in _SIDES},
 }
-"""Joint of the body at which each bone of Unity's HumanBodyBones begins, parents first."""
+"""Joint of the body at the start of each bone of Unity's HumanBodyBones, parents first."""
 _T_POSE: dict[str, tuple[str, tuple[float, float, float]]] = {
     f"{side}{bone}": (f"{side}{end}", direction)
     for side, outward in (("Left", 1.0), ("Right", -1.0))
@@ -47,16 +46,16 @@ _T_POSE: dict[str, tuple[str, tuple[float, float, float]]] = {
         ("UpperLeg", "LowerLeg", (0.0, -1.0, 0.0)),
         ("LowerLeg", "Foot", (0.0, -1.0, 0.0)),
     )
-}  # bone at which a limb ends, and its direction in the T-pose, in the body's coordinates
+}  # last bone of a limb, and its direction in the T-pose in the body's coordinates
 _MIRROR = np.diag([-1.0, 1.0, 1.0])  # from the body's coordinates to the avatar's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BonePose:
-    """Pose of a bone relative to its parent, that of the hips in Unity's world.
+    """Pose of a bone relative to its parent; that of the hips is in Unity's world coordinates.
 
     Attributes:
-        position_m: (3,) position in the coordinates of the parent.
+        position_m: (3,) position in the parent's coordinates.
         rotation: (4,) quaternion x y z w.
     """
 
@@ -65,16 +64,16 @@ class BonePose:
 
 
 def to_unity_m(xyz_mm: F64) -> F64:
-    """Convert points (..., 3) in world coordinates, right-handed, z up, to Unity's: left-handed, y up, metres."""
+    """Convert points (..., 3) from world coordinates to Unity's: left-handed, y up, metres."""
     return np.asarray(xyz_mm[..., [0, 2, 1]] / 1000.0)
 
 
 def avatar_poses(model: BodyModel, bodies: BodySequence) -> dict[int, dict[str, BonePose]]:
-    """Return the bones of each person.
+    """Return the bone poses of each person by identity.
 
     Args:
-        model: Model of the bodies.
-        bodies: Bodies at one frame.
+        model: Body model.
+        bodies: Bodies of one frame.
     """
     columns = [model.joints.index(joint) for joint in AVATAR_BONES.values()]
     parents = [columns.index(max(int(model.parents[column]), 0)) for column in columns]
@@ -86,7 +85,7 @@ def avatar_poses(model: BodyModel, bodies: BodySequence) -> dict[int, dict[str, 
     position_m[:, 0] = to_unity_m(bodies.pelvis_mm[0])
     rotations = back @ exp(bodies.rotations_rad[0][:, columns].astype(np.float64)) @ straight
     R = _MIRROR @ rotations @ _MIRROR
-    # That of the pelvis leads to world coordinates, in which y and z are exchanged.
+    # The rotation of the pelvis leads to world coordinates, in which y and z are exchanged.
     R[:, 0] = (rotations[:, 0] @ _MIRROR)[:, [0, 2, 1]]
     quaternions = [Rotation.from_matrix(one).as_quat() for one in R]
     return {
@@ -99,10 +98,10 @@ def avatar_poses(model: BodyModel, bodies: BodySequence) -> dict[int, dict[str, 
 
 
 def _straightening(rest_mm: F64) -> F64:
-    """Return the rotations (P, B, 3, 3) of bones from the T-pose of avatars to bodies at rest.
+    """Return the rotations (P, B, 3, 3) of bones from the T-pose of avatars to the rest pose of bodies.
 
     Args:
-        rest_mm: (P, B, 3) beginnings of the bones of bodies at rest.
+        rest_mm: (P, B, 3) start points of the bones in the rest pose.
     """
     bones = list(AVATAR_BONES)
     turns = np.zeros(rest_mm.shape)
@@ -111,6 +110,6 @@ def _straightening(rest_mm: F64) -> F64:
         axis, along = np.cross(direction, limb), limb @ direction
         sine = np.linalg.norm(axis, axis=-1)
         turns[:, bones.index(bone)] = axis * (np.arctan2(sine, along) / np.maximum(sine, 1e-9))[:, None]
-    for side in ("Left", "Right"):  # A straight hand goes on from the forearm.
+    for side in ("Left", "Right"):  # A straight hand continues the forearm.
         turns[:, bones.index(f"{side}Hand")] = turns[:, bones.index(f"{side}LowerArm")]
     return exp(turns)

@@ -1,4 +1,4 @@
-"""Bodies of live people: fitted once, for all that draw or send them."""
+"""Bodies of live people, fitted once for all that draw or send them."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from core.types.skeleton import Skeleton
 
 
 class LiveBodies:
-    """Fit of bodies to live people.
+    """Online fit of bodies to live people.
 
     Args:
         model: Body model.
-        joints: Joint set of the people.
+        joints: Skeleton of the people.
     """
 
     def __init__(self, model: BodyModel, joints: Skeleton) -> None:
         self._fit = OnlineBodyFit(model, joints)
 
     def update(self, time_s: float, ids: I64, xyz_mm: F64) -> BodySequence:
-        """Return the bodies of those people whose shape is known, as a sequence of one frame.
+        """Return the bodies of people whose shape is known, as a sequence of one frame.
 
         Args:
-            time_s: Time of the people; increases.
+            time_s: Time of the people; must increase.
             ids: (P,) identities.
             xyz_mm: (P, J, 3) joints in world coordinates, NaN where missing.
         """

@@ -1,4 +1,4 @@
-"""The recording's end of live 3D: a process of its own, so that nothing that it does holds cameras back."""
+"""Client of the live 3D process, which is separate so that it cannot delay the recording."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NO_FACTS = {"ring": "", "fps": 0.0, "latency_ms": 0, "people": 0, "problem": ""
 
 
 class LiveSwitch:
-    """Live 3D of a recording, which can be switched on and off.
+    """Switch for live 3D during a recording.
 
     Args:
         session: Folder of the session.
@@ -34,33 +34,34 @@ class LiveSwitch:
         self._process: LiveProcess | None = None
         self._ended: list[LiveProcess] = []
         self.last: dict[str, Any] = {}
-        """Facts of the last process that was ended."""
+        """Facts of the last process that has ended."""
 
     @property
     def on(self) -> bool:
-        """Whether live 3D runs, or was meant to and has failed."""
+        """True if live 3D runs, or has failed since it was switched on."""
         return self._process is not None
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Facts about the people.
+        """State of live 3D.
 
-        `ring`, `fps`, `latency_ms`, number of `people`, the `problem` that has ended live 3D, the `body_problem` for
-        which no bodies are fitted, and cameras that see people elsewhere than the others (`disagreeing`).
+        Keys: `ring`, `fps`, `latency_ms`, `people` (number), `problem` (why live 3D has ended), `body_problem` (why no
+        bodies are fitted) and `disagreeing` (cameras that disagree with the others).
         """
         return dict(_NO_FACTS) if self._process is None else self._process.facts
 
     @property
     def text(self) -> str:
-        """Rate, latency and number of people for a line of progress; empty while there are none."""
+        """Rate, latency and number of people for a progress line; empty while there are none."""
         facts = self.facts
         people = "1 person" if facts["people"] == 1 else f"{facts['people']} people"
         return f" · {facts['fps']:.1f} fps, {facts['latency_ms']} ms, {people}" if facts["fps"] else ""
 
     def switch(self, config: LiveConfig | None) -> None:
-        """Run live 3D with these settings; None ends it. What cannot be started is said, and the recording goes on.
+        """Run live 3D with these settings; None ends it.
 
-        If it runs, it takes over the body model and the receiver, and goes on with its people.
+        A running process adopts a changed body model or receiver without a restart. Failures are noted, and the
+        recording continues.
         """
         if config is not None and self._process is not None and not self.facts["problem"]:
             self._process.configure(config)
@@ -75,18 +76,18 @@ class LiveSwitch:
             self._reporter.note(f"{error.message} {error.hint}", "warning")
 
     def attach(self, rings: Mapping[str, str]) -> None:
-        """Set the rings of the cameras, by name."""
+        """Set the ring of each camera."""
         if self._process is not None:
             self._process.attach(rings)
 
     def close(self) -> None:
-        """End live 3D, and wait for the processes that were ended."""
+        """End live 3D, and wait for all ended processes."""
         self._stop()
         for process in self._ended:
             process.join()
 
     def _stop(self) -> None:
-        """End live 3D without waiting for it: the cameras are shown meanwhile."""
+        """End live 3D without waiting, so that the cameras stay visible."""
         if self._process is not None:
             self.last = self._process.facts
             self._process.stop()
@@ -95,7 +96,7 @@ class LiveSwitch:
 
 
 class LiveProcess:
-    """A running process of live 3D.
+    """Running live 3D process.
 
     Args:
         session: Folder of the session.
@@ -117,7 +118,7 @@ class LiveProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 encoding="utf-8",
-                process_group=None if sys.platform == "win32" else 0,  # Ctrl-C is for the recording
+                process_group=None if sys.platform == "win32" else 0,  # Ctrl-C is handled by the recording
             )
         except OSError as error:
             raise CoreError(f"Live 3D could not be started: {error}.", "Close other programs.") from error
@@ -128,23 +129,23 @@ class LiveProcess:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Facts as in `LiveSwitch.facts`."""
+        """State of live 3D; see `LiveSwitch.facts`."""
         return dict(self._facts)
 
     def attach(self, rings: Mapping[str, str]) -> None:
-        """Set the rings of the cameras, by name."""
+        """Set the ring of each camera."""
         if rings != self._rings:
             self._rings = dict(rings)
             self._write({"rings": self._rings})
 
     def configure(self, config: LiveConfig) -> None:
-        """Take over the body model and the receiver of other settings."""
+        """Adopt the body model and the receiver of new settings."""
         if config != self._config:
             self._config = config
             self._write({"config": to_mapping(config)})
 
     def stop(self) -> None:
-        """Let the process end; `join` waits for that."""
+        """Ask the process to end; `join` waits for it."""
         if not self._stopping:
             self._stopping = True
             with contextlib.suppress(OSError):
@@ -153,7 +154,7 @@ class LiveProcess:
             self._ending.start()
 
     def join(self) -> None:
-        """Wait until the process has ended after `stop`."""
+        """Wait for the process to end after `stop`."""
         self._ending.join()
 
     def _end(self) -> None:
@@ -167,13 +168,13 @@ class LiveProcess:
             self._process.stdout.close()
 
     def _write(self, values: Mapping[str, Any]) -> None:
-        with contextlib.suppress(OSError, ValueError):  # it has ended, which `_read` says
+        with contextlib.suppress(OSError, ValueError):  # the process has ended, which `_read` reports
             if self._process.stdin is not None:
                 self._process.stdin.write(json.dumps(values) + "\n")
                 self._process.stdin.flush()
 
     def _read(self) -> None:
-        """Follow what the process says, until it ends."""
+        """Read the output of the process until it ends."""
         for line in self._process.stdout or ():
             with contextlib.suppress(ValueError, AttributeError):
                 facts = json.loads(line)
@@ -183,6 +184,6 @@ class LiveProcess:
                 self._facts |= facts
         code = self._process.wait()
         if code and not self._facts["problem"] and not self._stopping:
-            self._facts["problem"] = "Live 3D has ended unexpectedly. The log of this job has the details."
+            self._facts["problem"] = "Live 3D has ended unexpectedly. The log of the job has the details."
         if self._facts["problem"]:
-            self._reporter.note(f"{self._facts['problem']} The cameras go on.", "warning")
+            self._reporter.note(f"{self._facts['problem']} The cameras keep running.", "warning")

@@ -1,4 +1,4 @@
-"""Settings of live 3D, free of torch and onnxruntime since the window reads them."""
+"""Settings of live 3D, without imports of torch and onnxruntime because the window reads them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from core.errors import CoreError
 
 VMC_PORT = 39539
-"""UDP port on which programs receive the VMC protocol by default."""
-ELSEWHERE = "people are elsewhere than the other cameras see them. Calibrate again if a camera was moved."
-"""Sentence on cameras that disagree with the others, after their names."""
+"""Default UDP port of the VMC protocol."""
+ELSEWHERE = "people are not where the other cameras see them. Calibrate again if a camera was moved."
+"""Warning about cameras that disagree with the others, to follow their names."""
 INPUT_SIZES_PX = (256, 384, 512)
-"""Input sizes to choose from by speed; the middle one comes first."""
+"""Input sizes in px from which the speed of the computer chooses; the middle one is tried first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,13 +20,13 @@ class LiveConfig:
 
     Attributes:
         run: Name of the training run whose networks estimate the people. If omitted, they are triangulated.
-        long_side_px: Longer side in pixels to which images are scaled for 2D poses; smaller is faster and less exact. 0
-            takes 256, 384 or 512, whichever this computer can do about six times a second.
+        long_side_px: Longer side in pixels to which images are scaled for 2D poses; smaller is faster and less
+            accurate. 0 chooses 256, 384 or 512 for about six results a second.
         smooth: Smooth joints with a One-Euro filter.
-        body_model: Name of the body model that is fitted to the people while they move; empty for none, and VMC sends
-            joints without bones then.
-        vmc_port: UDP port to which poses are sent by the VMC protocol (OSC); 0 sends nothing. Programs listen on 39539
-            by default. Each further person has the next port.
+        body_model: Name of the body model that is fitted to the people. If empty, no bodies are fitted, and VMC sends
+            joints without bones.
+        vmc_port: UDP port to which poses are sent by the VMC protocol (OSC); 0 sends nothing. The protocol's default is
+            39539. Each further person uses the next port.
         vmc_host: Computer to which poses are sent.
     """
 

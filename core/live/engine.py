@@ -30,25 +30,25 @@ from core.types.arrays import F64
 from core.types.camera import CameraRig
 from core.types.skeleton import Skeleton
 
-_RATE_RESULTS = 20  # of which the rate is measured
-_SIZE_RESULTS = 12  # after which another input size may be chosen
-_LONGEST_S = 0.16  # for a result, before a smaller input is used
-_GROW_S = 0.11  # for a result that is expected of a larger input, below which that is used
+_RATE_RESULTS = 20  # number of results for the frame rate
+_SIZE_RESULTS = 12  # number of results before a change of the input size
+_LONGEST_S = 0.16  # per result, above which a smaller input is used
+_GROW_S = 0.11  # expected per result of a larger input, below which it is used
 
 
 class LiveEngine:
-    """3D people of running cameras, an instant at a time.
+    """Online reconstruction of the people in front of running cameras.
 
-    Estimating the next images while the former ones are triangulated would gain little rate and cost latency: both then
-    wait for the same cores.
+    Pipelining 2D estimation and triangulation would gain little throughput and cost latency, because both compete for
+    the same cores.
 
     Args:
-        rig: Posed cameras, for images of the size that they send; see `live_rig`.
-        config: Settings. Those of bodies have no effect before `fit_bodies`.
-        session: Folder of the session, for the networks of one of its runs.
+        rig: Posed cameras, with intrinsics for the size of their images; see `live_rig`.
+        config: Settings; bodies are fitted only after `fit_bodies`.
+        session: Folder of the session, to load the networks of a run.
 
     Raises:
-        CoreError: The networks cannot be loaded, or read more than 2D poses.
+        CoreError: The networks cannot be loaded, or need more than 2D poses.
     """
 
     def __init__(self, rig: CameraRig, config: LiveConfig, session: Path | None = None) -> None:
@@ -63,16 +63,16 @@ class LiveEngine:
         # Networks may have another joint set than the detections.
         self._agreement = CameraAgreement(rig) if self.skeleton == self._estimator.skeleton else None
         self.disagreeing: tuple[str, ...] = ()
-        """Cameras that see people elsewhere than the others do."""
+        """Cameras that disagree with the others."""
         self.body_model: BodyModel | None = None
         self._bodies: LiveBodies | None = None
         self._done_ns: deque[int] = deque(maxlen=_RATE_RESULTS)
 
     def fit_bodies(self, name: str) -> None:
-        """Fit a body model to the people from now on; an empty name fits none.
+        """Choose the body model that is fitted to the people; an empty name fits none.
 
         Raises:
-            CoreError: The model cannot be loaded; none is fitted then.
+            CoreError: The model cannot be loaded, and none is fitted.
         """
         self.body_model = self._bodies = None
         if name:
@@ -80,11 +80,11 @@ class LiveEngine:
             self._bodies = LiveBodies(self.body_model, self.skeleton)
 
     def update(self, images: Sequence[LiveImage], now_ns: int | None = None) -> LivePeople | None:
-        """Return the people at the latest time that all cameras have reached; None if it is no later than before.
+        """Return the people at the latest time that all cameras have reached; None if that time has not advanced.
 
         Args:
-            images: Newest images, at most one a camera.
-            now_ns: Current time, to measure the rate of results.
+            images: Newest images, at most one per camera.
+            now_ns: Current time, to measure the frame rate.
         """
         begin_s = time.monotonic()
         for camera, poses in self._estimator.estimate(images):
@@ -98,7 +98,7 @@ class LiveEngine:
             self.disagreeing = self._agreement.update(frame.time_s, found.cameras, found.poses2d, people_mm)
         ids, xyz_mm, score = self._people.update(frame)
         bodies = self._bodies.update(found.time_ns / 1e9, ids, xyz_mm) if self._bodies is not None else None
-        better_px = self._size.after(time.monotonic() - begin_s) if self._size is not None else 0
+        better_px = self._size.update(time.monotonic() - begin_s) if self._size is not None else 0
         if better_px:
             self._set_input(better_px)
         if now_ns is not None:
@@ -126,14 +126,14 @@ class LiveEngine:
 
 
 class InputSize:
-    """Choice of the input size by the time that results take. It grows with the number of pixels."""
+    """Adaptive input size: chosen by the time per result, which grows with the number of pixels."""
 
     def __init__(self) -> None:
         self._index = 1
         self._taken_s: deque[float] = deque(maxlen=_SIZE_RESULTS)
 
-    def after(self, taken_s: float) -> int:
-        """Return another input size that suits the machine better after a result has taken its time; 0 for none."""
+    def update(self, taken_s: float) -> int:
+        """Add the duration of a result, and return a better input size; 0 to keep the current one."""
         self._taken_s.append(taken_s)
         if len(self._taken_s) < _SIZE_RESULTS:
             return 0
@@ -152,7 +152,7 @@ class InputSize:
 def _method(
     rig: CameraRig, config: LiveConfig, session: Path | None, tracking: TrackingConfig, joints: Skeleton
 ) -> tuple[OnlineReconstructor, Skeleton]:
-    """Return the method that makes 3D people of 2D poses, and its joint set."""
+    """Return the reconstruction method and its skeleton."""
     if not config.run or session is None:
         return Triangulator(tracking=tracking).online(rig, joints), joints
     from core.reconstruction.predictor import Predictor  # torch is needed for networks only
@@ -165,35 +165,35 @@ def _method(
 
 
 class _LiveTracks:
-    """People who have been seen for long enough, smoothed each by a filter of their own."""
+    """Smoothed tracks that are old enough to be shown."""
 
     def __init__(self, joints: Skeleton, config: TrackingConfig, *, smooth: bool) -> None:
         self._joints, self._config, self._smooth = joints, config, smooth
-        self._born_s: dict[int, float] = {}
+        self._first_s: dict[int, float] = {}
         self._seen_s: dict[int, float] = {}
         self._filters: dict[int, OneEuroFilter] = {}
 
     def update(self, frame: TrackedFrame) -> tuple[np.ndarray, F64, F64]:
-        """Return identities (P,), in their order, joints (P, J, 3) and scores (P, J) of the people to show."""
+        """Return identities (P,) in increasing order, joints (P, J, 3) and scores (P, J) of the people to show."""
         shown, joints = [], []
         for row in np.argsort(frame.ids, kind="stable").tolist():
             person = int(frame.ids[row])
             if not person:
                 continue
             self._seen_s[person] = frame.time_s
-            born_s = self._born_s.setdefault(person, frame.time_s)
+            born_s = self._first_s.setdefault(person, frame.time_s)
             xyz_mm = frame.xyz_mm[row]
             if self._smooth:
                 if person not in self._filters:
                     self._filters[person] = OneEuroFilter((len(self._joints),), self._config)
                 xyz_mm = self._filters[person].update(frame.time_s, xyz_mm)
-            # A ghost lasts for a frame or two.
+            # False detections last for a frame or two.
             if frame.time_s - born_s >= self._config.confirm_s:
                 shown.append(row)
                 joints.append(xyz_mm)
         gone = [p for p, seen_s in self._seen_s.items() if frame.time_s - seen_s > self._config.max_gap_s]
         for person in gone:
-            del self._seen_s[person], self._born_s[person]
+            del self._seen_s[person], self._first_s[person]
             self._filters.pop(person, None)
         xyz = np.stack(joints) if joints else np.zeros((0, len(self._joints), 3))
         return frame.ids[shown], xyz, frame.score[shown]

@@ -1,4 +1,4 @@
-"""The loop of live 3D: newest images in, people out."""
+"""Main loop of live 3D."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from core.live.views import LiveImage, live_rig
 from core.live.vmc import VmcSender
 from core.session import Session
 
-Say = Callable[[Mapping[str, Any]], None]
+Emit = Callable[[Mapping[str, Any]], None]
 _POLL_S = 0.003
-_TOGETHER_S = 0.03  # for which images wait for those of the other cameras
-_SETTLE_S = 2.0  # for which the first cameras wait for the others at the start
+_TOGETHER_S = 0.03  # for which an image waits for those of the other cameras
+_SETTLE_S = 2.0  # for which the first cameras wait for the others after the start
 _REPORT_S = 1.0
-_RETRY_S = 2.0  # until a body model that could not be loaded is tried again
+_RETRY_S = 2.0  # before loading a missing body model is retried
 
 
 class NewestImages:
-    """The newest image of each camera since the last that was taken, from the rings of the recording."""
+    """Newest unread image of each camera, from the rings of the recording."""
 
     def __init__(self) -> None:
         self._rings: dict[str, str] = {}
@@ -36,11 +36,11 @@ class NewestImages:
         self._since_s = 0.0
 
     def attach(self, rings: Mapping[str, str]) -> None:
-        """Set the rings by camera; may be called from another thread."""
+        """Set the ring of each camera; may be called from another thread."""
         self._rings = dict(rings)
 
     def poll(self) -> bool:
-        """Look for new images; return whether there is one of each camera, or the first has waited long enough."""
+        """Read new images; return True if there is one of each camera, or the first has waited long enough."""
         for camera, ring in list(self._rings.items()):
             found = self._newest(camera, ring)
             if found is not None:
@@ -54,7 +54,7 @@ class NewestImages:
         )
 
     def take(self) -> dict[str, LiveImage]:
-        """Return the images, which count as used from now on."""
+        """Return the unread images, and mark them as read."""
         images = {camera: image for camera, (_, image) in self._images.items()}
         self._images.clear()
         self._since_s = time.monotonic()
@@ -70,7 +70,7 @@ class NewestImages:
             try:
                 self._readers[camera] = (ring, ImageRingReader(ring))
             except CoreError:
-                return None  # the camera has just ended
+                return None  # the camera has ended
         found = self._readers[camera][1].newest()
         if found is None:
             return None
@@ -82,20 +82,20 @@ class NewestImages:
 
 
 class LiveLoop:
-    """Newest images in, people out, until it is stopped.
+    """Main loop: reads the newest images and publishes people until it is stopped.
 
     Args:
         session: Folder of the session.
         config: Settings.
-        say: Receives facts: `ring` of the people, once; `fps`, `latency_ms` and `people` every second; `body_problem`,
-            empty when it is over; `disagreeing` cameras; `note`.
+        emit: Function that receives facts: once the `ring` of the people; every second `fps`, `latency_ms` and
+            `people`; on changes `body_problem` (empty once solved), `disagreeing` cameras and a `note`.
 
     Raises:
         CoreError: The session is not calibrated.
     """
 
-    def __init__(self, session: Path, config: LiveConfig, say: Say) -> None:
-        self._session, self._say = session, say
+    def __init__(self, session: Path, config: LiveConfig, emit: Emit) -> None:
+        self._session, self._emit = session, emit
         self._config = self._wanted = config
         self._rig = Session.open(session).require_rig()
         self._images = NewestImages()
@@ -111,17 +111,17 @@ class LiveLoop:
         self._disagreeing: tuple[str, ...] = ()
 
     def configure(self, config: LiveConfig) -> None:
-        """Take over the body model and the receiver of other settings; may be called from another thread."""
+        """Adopt the body model and the receiver of new settings; may be called from another thread."""
         self._wanted = config
 
     def run(self, stopped: threading.Event) -> None:
-        """Work until stopped.
+        """Run until stopped.
 
         Raises:
             CoreError: The cameras do not fit the calibration, or the networks cannot be loaded.
         """
         ring = PeopleRing()
-        self._say({"ring": ring.name})
+        self._emit({"ring": ring.name})
         self._open_sender()
         try:
             while not stopped.is_set():
@@ -143,7 +143,7 @@ class LiveLoop:
             self._images.close()
 
     def _follow_settings(self) -> None:
-        """Take over other settings if there are any; try a body model again that was missing."""
+        """Apply new settings if there are any, and retry to load a missing body model."""
         config, before = self._wanted, self._config
         self._config = config
         if (config.vmc_host, config.vmc_port) != (before.vmc_host, before.vmc_port):
@@ -153,14 +153,14 @@ class LiveLoop:
             self._fit_bodies()
 
     def _open_sender(self) -> None:
-        """Send people to the chosen receiver from now on, if there is one."""
+        """Open the connection to the chosen receiver, if there is one."""
         if self._sender is not None:
             self._sender.close()
         config, self._unsent = self._config, False
         self._sender = VmcSender(config.vmc_host, config.vmc_port) if config.vmc_port else None
 
     def _fit_bodies(self) -> None:
-        """Fit the chosen body model; people are skeletons while it cannot be loaded."""
+        """Load the chosen body model; without it, people are skeletons."""
         if self._engine is None:
             return
         problem, self._tried_s = "", time.monotonic()
@@ -169,11 +169,11 @@ class LiveLoop:
         except CoreError as error:
             problem = f"{error.message} {error.hint}"
         if problem != self._body_problem:
-            self._say({"body_problem": problem, "note": problem})
+            self._emit({"body_problem": problem, "note": problem})
         self._body_problem = problem
 
     def _update(self, images: Mapping[str, LiveImage]) -> LivePeople | None:
-        """Return the people of the newest images; None until the cameras have begun."""
+        """Return the people of the newest images; None until the cameras have started."""
         now_s = time.monotonic()
         self._begun_s = now_s if self._begun_s is None else self._begun_s
         sizes_px = self._sizes_px | {n: i.size_px for n, i in images.items() if n in self._rig.names}
@@ -193,7 +193,7 @@ class LiveLoop:
         self._fit_bodies()
         unknown = sorted(images.keys() - set(self._rig.names))
         if unknown:
-            self._say({"note": f"{', '.join(unknown)}: not calibrated, and not used for live 3D."})
+            self._emit({"note": f"{', '.join(unknown)}: not calibrated, and not used for live 3D."})
 
     def _send(self, people: LivePeople) -> None:
         if self._sender is None or self._engine is None:
@@ -202,7 +202,7 @@ class LiveLoop:
             self._sender.send(people, self._engine.body_model)
         except OSError as error:
             if not self._unsent:
-                self._say({"note": f"Poses cannot be sent to {self._config.vmc_host}: {error.strerror or error}."})
+                self._emit({"note": f"Poses cannot be sent to {self._config.vmc_host}: {error.strerror or error}."})
             self._unsent = True
 
     def _report(self, people: LivePeople) -> None:
@@ -211,11 +211,11 @@ class LiveLoop:
         if now_s - self._reported_s < _REPORT_S:
             return
         latency_ms = round(1000 * statistics.median(self._latencies_s))
-        self._say({"fps": round(people.fps, 1), "latency_ms": latency_ms, "people": len(people.ids)})
+        self._emit({"fps": round(people.fps, 1), "latency_ms": latency_ms, "people": len(people.ids)})
         disagreeing = self._engine.disagreeing if self._engine is not None else ()
         if disagreeing != self._disagreeing:
             note = f"{', '.join(disagreeing)}: {ELSEWHERE}" if disagreeing else ""
-            self._say({"disagreeing": disagreeing, "note": note})
+            self._emit({"disagreeing": disagreeing, "note": note})
         self._disagreeing = disagreeing
         self._latencies_s.clear()
         self._reported_s = now_s

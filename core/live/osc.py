@@ -1,6 +1,6 @@
 """Open Sound Control 1.0: messages and bundles as UDP packets.
 
-Only what the VMC protocol needs: strings, 32-bit integers and floats, and bundles to be carried out at once.
+Limited to the needs of the VMC protocol: strings, 32-bit integers, floats, and bundles without time tag.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def osc_message(address: str, *arguments: Argument) -> bytes:
 
 
 def osc_bundle(messages: Sequence[bytes]) -> bytes:
-    """Encode messages as a bundle without a time."""
+    """Encode messages as a bundle that takes effect at once."""
     return _text("#bundle") + _IMMEDIATELY + b"".join(struct.pack(">i", len(m)) + m for m in messages)
 
 
 def _text(value: str) -> bytes:
-    """Return a string with its closing zeros, of a length that four divides."""
+    """Return a zero-terminated string padded to a multiple of four bytes."""
     encoded = value.encode()
     return encoded + b"\0" * (4 - len(encoded) % 4)

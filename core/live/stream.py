@@ -1,4 +1,4 @@
-"""3D people of a live stream between processes, through a ring in shared memory in which the newest ones win."""
+"""Transfer of live people between processes through a ring buffer in shared memory."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from core.types.arrays import F64, I64, U8
 from core.types.body import BodySequence
 from core.types.skeleton import Skeleton, skeleton
 
-_MAX_PEOPLE = 40  # that fit into the information of an image
-_BODY_PIXELS = 240  # of a body with 55 joints and 10 shape components
+_MAX_PEOPLE = 40  # limit of the metadata of a ring image
+_BODY_PIXELS = 240  # for a body with 55 joints and 10 shape components
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LivePeople:
-    """3D people of one instant.
+    """3D people at one time.
 
     Attributes:
-        skeleton: Joint set.
-        time_ns: Instant that they are shown at, on the clock of the cameras.
-        newest_ns: Recorded time of the newest image behind them.
-        ids: (P,) identities, counted from 1.
+        skeleton: Skeleton of the joints.
+        time_ns: Time of the people on the clock of the cameras.
+        newest_ns: Recorded time of the newest image used.
+        ids: (P,) identities, from 1.
         xyz_mm: (P, J, 3) joints in world coordinates, NaN where missing.
-        score: (P, J) confidences in 0..1, 0 where missing.
-        bodies: Bodies of the people whose shape is known, as a sequence of one frame; None if none are fitted.
+        score: (P, J) confidences in [0, 1], 0 where missing.
+        bodies: Bodies of people whose shape is known, as a sequence of one frame; None if none are fitted.
         cameras: Cameras whose images were used.
-        fps: Rate of these results over the last seconds; 0 if not known yet.
+        fps: Rate of results over the last seconds; 0 if unknown.
     """
 
     skeleton: Skeleton
@@ -44,12 +44,12 @@ class LivePeople:
     fps: float = 0.0
 
     def latency_s(self, now_ns: int) -> float:
-        """Return the time since the newest image was taken."""
+        """Return the age of the newest image in s."""
         return (now_ns - self.newest_ns) / 1e9
 
 
 class PeopleRing:
-    """The writer's end of a stream of people; used by one thread.
+    """Writer of a stream of people; used by one thread.
 
     Raises:
         CoreError: The system has no shared memory left.
@@ -60,11 +60,11 @@ class PeopleRing:
 
     @property
     def name(self) -> str:
-        """Name for `PeopleReader`."""
+        """Name by which a `PeopleReader` opens the stream."""
         return self._ring.name
 
     def put(self, people: LivePeople) -> None:
-        """Publish people; of more than 40, those with the highest scores."""
+        """Publish people; at most 40, those with the highest scores."""
         best = np.sort(np.argsort(-people.score.sum(-1), kind="stable")[:_MAX_PEOPLE])
         known = np.isfinite(people.xyz_mm[best])
         xyz = np.round(np.where(known, people.xyz_mm[best], 0.0), 1)
@@ -81,7 +81,7 @@ class PeopleRing:
         image = np.zeros((0, 0, 3), np.uint8)
         if people.bodies is not None:
             shown = [p for p, person in enumerate(people.bodies.person_ids) if person in people.ids[best]]
-            image = _packed(people.bodies, shown)
+            image = _pack(people.bodies, shown)
             info["bodies"] = {
                 "model": people.bodies.model,
                 "joints": people.bodies.joints,
@@ -96,7 +96,7 @@ class PeopleRing:
 
 
 class PeopleReader:
-    """The reader's end of a stream of people.
+    """Reader of a stream of people.
 
     Args:
         name: Name of the stream.
@@ -109,7 +109,7 @@ class PeopleReader:
         self._ring = ImageRingReader(name)
 
     def newest(self) -> LivePeople | None:
-        """Return the newest people; None if there are none since the last call."""
+        """Return the newest people; None if there are no new ones."""
         found = self._ring.newest()
         return None if found is None else _people(found.info, found.image)
 
@@ -118,15 +118,15 @@ class PeopleReader:
         self._ring.close()
 
 
-def _packed(bodies: BodySequence, shown: list[int]) -> U8:
-    """Return some of the bodies as an image (P, N, 3), a row of 32-bit floats a body."""
+def _pack(bodies: BodySequence, shown: list[int]) -> U8:
+    """Return bodies packed into an image (P, N, 3), one row of 32-bit floats per body."""
     rotations = bodies.rotations_rad[0, shown].reshape(len(shown), len(bodies.joints) * 3)
     values = np.concatenate([bodies.pelvis_mm[0, shown], rotations, bodies.betas[shown]], 1, dtype=np.float32)
-    values = np.pad(values, ((0, 0), (0, -values.shape[1] % 3)))  # Three values are four pixels.
+    values = np.pad(values, ((0, 0), (0, -values.shape[1] % 3)))  # Three floats fill four pixels.
     return values.view(np.uint8).reshape(len(shown), values.shape[1] // 3 * 4, 3)
 
 
-def _unpacked(facts: Mapping[str, Any], image: U8) -> BodySequence:
+def _unpack(facts: Mapping[str, Any], image: U8) -> BodySequence:
     joints, ids = tuple(facts["joints"]), tuple(facts["ids"])
     P, J = len(ids), len(joints)
     pelvis, rotations, betas = np.split(
@@ -155,7 +155,7 @@ def _people(info: Mapping[str, Any], image: U8) -> LivePeople:
         ids=ids,
         xyz_mm=np.where(score[..., None] > 0, xyz_mm, np.nan),
         score=score,
-        bodies=_unpacked(info["bodies"], image) if "bodies" in info else None,
+        bodies=_unpack(info["bodies"], image) if "bodies" in info else None,
         cameras=tuple(info["cameras"]),
         fps=float(info["fps"]),
     )

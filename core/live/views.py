@@ -1,4 +1,4 @@
-"""2D poses of running cameras: estimated on small images, and brought to a common time."""
+"""2D poses of running cameras, estimated on small images and interpolated to a common time."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from core.types.pose2d import Pose2D
 from core.types.skeleton import Skeleton
 
 STALE_S = 0.5
-"""Age of a camera's newest image, relative to the newest of all, from which on the others go on without it."""
-_SAME_S = 0.003  # images this close to the common time are used as they are
-_UPRIGHT = 0.5  # smallest part of the vertical in the image plane that says which side of an image is up
+"""Lag of a camera's newest image behind the newest of all from which the others continue without it."""
+_SAME_S = 0.003  # tolerance within which images are used without interpolation
+_UPRIGHT = 0.5  # smallest length of the unit vertical in the image plane that defines "up" in an image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LiveImage:
-    """An image of a running camera.
+    """Image of a running camera.
 
     Attributes:
         camera: Camera name.
         image: (H, W, 3) uint8 RGB, scaled down.
-        size_px: Width and height of the image as the camera sent it.
-        time_ns: Recorded time on the clock that all cameras share.
+        size_px: Width and height of the camera's full image.
+        time_ns: Recorded time on the shared clock.
     """
 
     camera: str
@@ -47,12 +47,12 @@ class LiveImage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TimedPoses:
-    """Detections in an image.
+    """Detections in one image with its times.
 
     Attributes:
-        exposed_ns: Time at which it was taken: recorded time less the camera's time offset.
+        exposed_ns: Time of exposure: recorded time minus the camera's time offset.
         recorded_ns: Recorded time.
-        poses: Detections of this one image, in the pixels that the camera sent.
+        poses: Detections of one frame in pixels of the full image.
     """
 
     exposed_ns: int
@@ -61,14 +61,14 @@ class TimedPoses:
 
 
 class LiveEstimator:
-    """Estimates the 2D poses of several cameras at once, one image per thread.
+    """2D pose estimator for several cameras, one image per thread.
 
-    On a CPU, views side by side on one core each are faster than all cores on one view.
+    On a CPU, one core per view is faster than all cores on one view after the other.
 
     Args:
-        rig: Posed cameras, for images of the size that they send.
+        rig: Posed cameras, with intrinsics for the size of their images.
         config: Settings of the estimator.
-        pool: Threads to work in.
+        pool: Thread pool.
     """
 
     def __init__(self, rig: CameraRig, config: Pose2DConfig, pool: ThreadPoolExecutor) -> None:
@@ -83,7 +83,7 @@ class LiveEstimator:
         }
 
     def estimate(self, images: Sequence[LiveImage]) -> list[tuple[str, TimedPoses]]:
-        """Return each image's camera and poses."""
+        """Return the camera and the detections of each image."""
         return list(self._pool.map(self._estimate, images))
 
     def _estimate(self, live: LiveImage) -> tuple[str, TimedPoses]:
@@ -95,7 +95,7 @@ class LiveEstimator:
 
 
 def _in_full_pixels(live: LiveImage, people: Detections, joints: Skeleton) -> Pose2D:
-    """Return detections in the pixels of the image as the camera sent it."""
+    """Return detections in pixels of the full image."""
     height, width = live.image.shape[:2]
     scale = np.array([live.size_px[0] / width, live.size_px[1] / height])
     xy_px = (people.xy_px + 0.5) * scale - 0.5
@@ -110,9 +110,9 @@ def _in_full_pixels(live: LiveImage, people: Detections, joints: Skeleton) -> Po
 
 
 def clockwise_deg(camera: Camera) -> int:
-    """Return the clockwise rotation, 0, 90, 180 or 270 degrees, that brings the world's vertical upright in the image.
+    """Return the clockwise rotation (0, 90, 180 or 270 degrees) that turns an image upright.
 
-    A camera that looks straight down has none.
+    The images of a camera that looks straight down are not rotated.
     """
     x, y = -camera.pose[0][:2, 2]  # the world's downward direction in the image
     if np.hypot(x, y) < _UPRIGHT:
@@ -122,13 +122,13 @@ def clockwise_deg(camera: Camera) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CommonPoses:
-    """Detections of all cameras at one time.
+    """Detections of all cameras at a common time.
 
     Attributes:
-        time_ns: The time, of exposure.
+        time_ns: Time of exposure.
         newest_ns: Recorded time of the newest image.
-        cameras: Cameras with images at that time.
-        poses2d: Detections by camera; nobody in cameras without images.
+        cameras: Cameras with an image at that time.
+        poses2d: Detections by camera; none in cameras without image.
     """
 
     time_ns: int
@@ -139,11 +139,11 @@ class CommonPoses:
 
 @dataclass(slots=True, eq=False)
 class CommonTime:
-    """Brings the latest 2D poses of all cameras to one time, by interpolation between two images of each.
+    """Interpolation of the latest 2D poses of all cameras to a common time, between two images of each.
 
     Attributes:
         rig: Posed cameras.
-        skeleton: Joint set of the detections.
+        skeleton: Skeleton of the detections.
     """
 
     rig: CameraRig
@@ -158,9 +158,9 @@ class CommonTime:
             self._latest[camera] = (*before[-1:], found)
 
     def next(self) -> CommonPoses | None:
-        """Return the detections at the latest time that all cameras have reached; None if it is no later than before.
+        """Return the detections at the latest time that all cameras have reached; None if that time has not advanced.
 
-        A camera that has fallen behind is not waited for.
+        Cameras that lag too far behind are ignored.
         """
         if not self._latest:
             return None
@@ -171,7 +171,7 @@ class CommonTime:
             return None
         self._emitted_ns = time_ns
         poses = {
-            name: _at(fresh[name], time_ns) if name in fresh else _nobody(name, self.skeleton)
+            name: _at(fresh[name], time_ns) if name in fresh else _no_detections(name, self.skeleton)
             for name in self.rig.names
         }
         return CommonPoses(
@@ -183,7 +183,7 @@ class CommonTime:
 
 
 def _at(pair: tuple[TimedPoses, ...], time_ns: int) -> Pose2D:
-    """Return the poses of a camera at a time that is not after its last image."""
+    """Return the poses of a camera at a time up to its last image."""
     last = pair[-1]
     if len(pair) < 2 or last.exposed_ns - time_ns <= _SAME_S * 1e9:
         return last.poses
@@ -191,7 +191,7 @@ def _at(pair: tuple[TimedPoses, ...], time_ns: int) -> Pose2D:
     if time_ns - first.exposed_ns <= _SAME_S * 1e9:
         return first.poses
     fraction = (time_ns - first.exposed_ns) / (last.exposed_ns - first.exposed_ns)
-    xy_px, score, box_px = people_between(_two_rows(first.poses, last.poses), 0, 1, fraction)
+    xy_px, score, box_px = people_between(_concatenate(first.poses, last.poses), 0, 1, fraction)
     return Pose2D(
         camera=last.poses.camera,
         skeleton=last.poses.skeleton,
@@ -201,8 +201,8 @@ def _at(pair: tuple[TimedPoses, ...], time_ns: int) -> Pose2D:
     )
 
 
-def _two_rows(a: Pose2D, b: Pose2D) -> Pose2D:
-    """Return the poses of two images as one sequence."""
+def _concatenate(a: Pose2D, b: Pose2D) -> Pose2D:
+    """Concatenate the poses of two images to a sequence of two frames."""
     columns = max(a.xy_px.shape[1], b.xy_px.shape[1])
 
     def padded(name: str, fill: float) -> np.ndarray:
@@ -221,8 +221,8 @@ def _two_rows(a: Pose2D, b: Pose2D) -> Pose2D:
     )
 
 
-def _nobody(camera: str, joints: Skeleton) -> Pose2D:
-    """Return one frame of a camera without anybody."""
+def _no_detections(camera: str, joints: Skeleton) -> Pose2D:
+    """Return a frame without detections."""
     return Pose2D(
         camera=camera,
         skeleton=joints,
@@ -233,15 +233,15 @@ def _nobody(camera: str, joints: Skeleton) -> Pose2D:
 
 
 def live_rig(rig: CameraRig, sizes_px: Mapping[str, tuple[int, int]]) -> CameraRig:
-    """Return the calibrated cameras among the running ones, for the images that they send.
+    """Return the calibrated ones of the running cameras, with intrinsics for the size of their images.
 
     Args:
         rig: Posed cameras.
         sizes_px: Width and height of the images by running camera.
 
     Raises:
-        CoreError: Fewer than two running cameras are calibrated, or one sends images of another shape than it was
-            calibrated with.
+        CoreError: Fewer than two running cameras are calibrated, or the aspect ratio of a camera's images differs from
+            the calibration.
     """
     both = [name for name in rig.names if name in sizes_px]
     if len(both) < 2:

@@ -1,7 +1,7 @@
-"""Virtual Motion Capture protocol: live people to Unity, Unreal, Blender, Godot and others, by OSC over UDP.
+"""Virtual Motion Capture protocol (OSC over UDP), to send live people to Unity, Unreal, Blender, Godot and others.
 
-See https://protocol.vmc.info/english.html, "Performance" messages. The protocol has one performer a port, so further
-people go to the ports that follow. Each joint is sent as a tracker as well, for programs that want positions.
+See https://protocol.vmc.info/english.html, "Performance" messages. The protocol has one performer per port, so
+further people use the following ports. Each joint is also sent as a tracker, for programs that need positions.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from core.live.stream import LivePeople
 from core.types.arrays import F64
 from core.types.skeleton import Skeleton
 
-_PACKET_BYTES = 1400  # fits a packet of Ethernet
-_FORGET_S = 2.0  # after which the port of a person who left is given to another one
+_PACKET_BYTES = 1400  # fits into an Ethernet frame
+_FORGET_S = 2.0  # after which the port of a person who has left is reused
 _CALIBRATED, _NORMAL = 3, 0
 _NO_ROTATION = (0.0, 0.0, 0.0, 1.0)
 
 
 class VmcSender:
-    """Sends people by the VMC protocol.
+    """Sender of people by the VMC protocol.
 
     Args:
-        host: Computer of the receiver.
+        host: Host name or address of the receiver.
         port: UDP port of the first person.
     """
 
@@ -36,27 +36,27 @@ class VmcSender:
         self._host, self._port = host, port
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._start_ns: int | None = None
-        self._seats: dict[int, tuple[int, int]] = {}  # number of the port and last time by person
+        self._ports: dict[int, tuple[int, int]] = {}  # port index and time of last use by person
 
     def send(self, people: LivePeople, model: BodyModel | None) -> None:
-        """Send the people of one instant.
+        """Send people.
 
         Args:
             people: People.
-            model: Model of their bodies; None without bodies.
+            model: Body model of their bodies; None without bodies.
 
         Raises:
-            OSError: The network does not take them.
+            OSError: They cannot be sent.
         """
         self._start_ns = people.time_ns if self._start_ns is None else self._start_ns
         time_s = (people.time_ns - self._start_ns) / 1e9
-        self._seats = {p: s for p, s in self._seats.items() if people.time_ns - s[1] <= _FORGET_S * 1e9}
+        self._ports = {p: s for p, s in self._ports.items() if people.time_ns - s[1] <= _FORGET_S * 1e9}
         bones = {} if people.bodies is None or model is None else avatar_poses(model, people.bodies)
         for person, xyz_mm in zip(people.ids.tolist(), people.xyz_mm, strict=True):
-            taken = {seat for seat, _ in self._seats.values()}
+            taken = {seat for seat, _ in self._ports.values()}
             free = next(n for n in range(len(taken) + 1) if n not in taken)
-            seat, _ = self._seats.get(person, (free, 0))
-            self._seats[person] = (seat, people.time_ns)
+            seat, _ = self._ports.get(person, (free, 0))
+            self._ports[person] = (seat, people.time_ns)
             for packet in _packets(vmc_messages(bones.get(person, {}), xyz_mm, people.skeleton, time_s)):
                 self._socket.sendto(packet, (self._host, self._port + seat))
 
@@ -66,12 +66,12 @@ class VmcSender:
 
 
 def vmc_messages(bones: Mapping[str, BonePose], xyz_mm: F64, joints: Skeleton, time_s: float) -> list[bytes]:
-    """Return the OSC messages of one person in one frame.
+    """Return the OSC messages for one person in one frame.
 
     Args:
-        bones: Bones of the person.
+        bones: Bone poses of the person.
         xyz_mm: (J, 3) joints in world coordinates, NaN where missing.
-        joints: Joint set.
+        joints: Skeleton of the joints.
         time_s: Seconds from the start.
     """
     messages = [
@@ -89,7 +89,7 @@ def vmc_messages(bones: Mapping[str, BonePose], xyz_mm: F64, joints: Skeleton, t
 
 
 def _packets(messages: list[bytes]) -> list[bytes]:
-    """Return bundles of messages that fit into a packet each."""
+    """Return the messages as bundles, each of which fits into a packet."""
     groups: list[list[bytes]] = [[]]
     size = 16
     for message in messages:

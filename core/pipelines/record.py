@@ -90,7 +90,7 @@ def run_record(
         with ExitStack() as open_until_the_end:
             previews = open_until_the_end.enter_context(closing(Previews(reporter)))
             if params.remote_port:
-                remote = RemoteControl(run.root, params.remote_port, reporter, anyone=params.remote_anyone)
+                remote = RemoteControl(run.root, params.remote_port, reporter, all_interfaces=params.remote_anyone)
                 job.remote = open_until_the_end.enter_context(closing(remote))
             return job.run(opener, previews, BoardLook(BoardWatch(board), clock))
 

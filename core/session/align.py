@@ -1,8 +1,8 @@
-"""Compensation of cameras' time offsets in 2D poses.
+"""Compensation of camera time offsets in 2D poses.
 
-An image with time stamp t was taken at t - `time_offset_s`, the sum of the offset in the rig, which is the same for all
-takes, and of the error of the camera's clock in the take: its offset, its drift and images that it dropped. People move
-in between, so a camera's 2D poses are interpolated to the frames of the take before views are combined.
+An image with time stamp t was taken at t - `time_offset_s`. The offset is the sum of that in the rig, common to all
+takes, and of the camera's clock error in the take (offset, drift and dropped images). Because people move meanwhile, 2D
+poses are interpolated to the frames of the take before views are combined.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ _MIN_OFFSET_S = 0.001  # smaller time offsets are ignored
 _SNAP = 0.05  # an image this close to a frame, in intervals between images, is used without interpolation
 _MAX_GAP = 2.5  # gaps longer than this, in median intervals, are not interpolated
 _MAX_MOVE = 0.4  # largest movement of a person between two images, in diagonals of its box
-_MAX_COST = 10.0  # finite stand-in for unmatched people in the assignment
+_MAX_COST = 10.0  # finite cost of unmatched people in the assignment
 _DEFAULT_SIZE_PX = 100.0  # diagonal of a person without a box
 
 
 def align_poses2d(poses2d: Mapping[str, Pose2D], timeline: Timeline, rig: CameraRig) -> dict[str, Pose2D]:
-    """Interpolate 2D poses to the frames of a take; poses of cameras without a time offset are returned unchanged.
+    """Interpolate 2D poses to the frames of a take.
 
-    So are those of a camera with a single image, which has no movement.
+    Poses of cameras without time offset, or with a single image, are returned unchanged.
 
     Args:
         poses2d: 2D poses by camera, with T as in the timeline.
-        timeline: Timeline of the take, with the errors of its clocks.
+        timeline: Timeline of the take, with its clock errors.
         rig: Cameras with their time offsets.
     """
     exposure_s = exposure_times(timeline, rig)
@@ -78,14 +78,14 @@ def exposure_times(timeline: Timeline, rig: CameraRig) -> dict[str, F64]:
 def image_times_s(timeline: Timeline) -> dict[str, F64]:
     """Return the times (T,) in s of each camera's images by name, from the first frame; NaN for dropped ones.
 
-    They are recorded times, less the errors of the clocks in the take; time offsets of the rig are not considered.
+    These are the recorded times minus the clock errors in the take; time offsets of the rig are ignored.
     """
     start = float(np.nanmedian(timeline.recorded_time_s - timeline.time_s[:, None]))
     return {name: timeline.frame_time_s[:, v] - start for v, name in enumerate(timeline.cameras)}
 
 
 def shown_timeline(timeline: Timeline, rig: CameraRig | None) -> Timeline:
-    """Return the timeline with the image nearest in time at each frame, for showing images beside 3D poses.
+    """Return the timeline with the image nearest in time to each frame, to show images beside 3D poses.
 
     Args:
         timeline: Timeline of a take.
@@ -132,7 +132,7 @@ def _interpolate(poses: Pose2D, taken_s: F64, frames_s: F64) -> Pose2D:
         first, second = rows[after - 1], rows[after]
         gap = times[after] - times[after - 1]
         fraction = (frames_s - times[after - 1]) / gap
-        # People are matched between each two images: their numbers carry no identity.
+        # People are matched between successive images because their indices carry no identity.
         for t in range(len(frames_s)):
             u, a, b = float(fraction[t]), int(first[t]), int(second[t])
             if abs(u) <= _SNAP or abs(u - 1) <= _SNAP:
@@ -144,7 +144,7 @@ def _interpolate(poses: Pose2D, taken_s: F64, frames_s: F64) -> Pose2D:
 
 
 def people_between(poses: Pose2D, a: int, b: int, fraction: float) -> tuple[F32, F32, F32]:
-    """Return the people of the nearer of two images, moved by their displacement to the other one.
+    """Return the people of the nearer of two images, moved along their displacement to the other one.
 
     Args:
         poses: Poses of one camera.
@@ -172,7 +172,7 @@ def people_between(poses: Pose2D, a: int, b: int, fraction: float) -> tuple[F32,
             continue
         moves = displacement[i, j]
         typical = np.nanmedian(moves[np.isfinite(moves).all(-1)], axis=0)
-        moves = np.where(np.isfinite(moves), moves, typical)  # a joint in one image only moves along with the others
+        moves = np.where(np.isfinite(moves), moves, typical)  # a joint in only one image moves with the others
         xy[here[i]] += step * moves
         box[here[i]] += step * np.nan_to_num(poses.box_px[other][there[j]] - box[here[i]])
     return xy, score, box

@@ -1,4 +1,4 @@
-"""Calibrations kept in a session: every rig that it had, with its report."""
+"""Kept calibrations: every rig that a session has had, with its report."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from core.types.camera import CameraRig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptCalibration:
-    """A calibration of the list.
+    """Entry in the list of calibrations.
 
     Attributes:
-        name: Name of its folder, the time at which it became the session's or was replaced.
-        made: Date and time at which the cameras were calibrated, ISO 8601; empty if unknown.
-        source: Origin of the rig and its changes, in sentences.
+        name: Name of its folder: the time at which it was adopted or replaced.
+        made: Date and time of the calibration, ISO 8601; empty if unknown.
+        source: Description of the rig's origin and changes.
         error: Error as text, such as "0.42 px from left-out cameras"; empty if unknown.
         level: Result of its checks: "ok", "warning" or "error"; empty if it was not checked.
-        in_use: Whether it is the session's rig.
+        in_use: True if it is the current rig of the session.
         problem: Reason why it cannot be used; empty if it can.
     """
 
@@ -41,20 +41,20 @@ class KeptCalibration:
 
 
 def kept_calibrations(session: Session) -> list[KeptCalibration]:
-    """Return the calibrations of a session, the newest first; damaged ones are in the list, with the reason."""
+    """Return the calibrations of a session, the newest first, including damaged ones with the reason."""
     try:
         rig = session.rig
     except CoreError:
         rig = None
     used = "" if rig is None else rig.digest
     found = [_kept(folder, used) for folder in _folders(session)]
-    # Several folders may hold the same cameras, such as a calibration that was tried and one that was adopted.
+    # Several folders may contain the same cameras, such as a trial calibration and its adoption.
     in_use = next((c.name for c in found if c.in_use), "")
     return [replace(c, in_use=c.name == in_use) for c in found]
 
 
 def free_calibration(session: Session) -> CalibrationLayout:
-    """Return a new folder for a calibration made now."""
+    """Return a new folder, named after the current time."""
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     names = itertools.chain([stamp], (f"{stamp}-{number}" for number in itertools.count(2)))
     return next(folder for folder in map(session.layout.calibration, names) if not folder.root.exists())
@@ -66,9 +66,9 @@ def calibration_of(session: Session, digest: str) -> CalibrationLayout | None:
 
 
 def keep_calibration(session: Session) -> CalibrationLayout | None:
-    """Keep the present rig with its report and capture volume, also a damaged one; None if the session has none.
+    """Keep the current rig, even a damaged one, with its report and capture volume; None if the session has no rig.
 
-    A rig that is kept already gets the report as it is now.
+    The report of a rig that is already kept is updated.
     """
     layout = session.layout
     if not layout.rig.exists():
@@ -93,7 +93,7 @@ def keep_calibration(session: Session) -> CalibrationLayout | None:
 
 
 def former_rig(session: Session, take: Take, digest: str) -> CameraRig | None:
-    """Return the cameras of a take from the kept calibration that gives them this digest; None if there is none."""
+    """Return a take's cameras from the kept calibration in which they have this digest; None if there is none."""
     for folder in _folders(session):
         rig = _load(folder)
         try:
@@ -106,7 +106,7 @@ def former_rig(session: Session, take: Take, digest: str) -> CameraRig | None:
 
 
 def error_text(report: Any, rig: CameraRig) -> str:
-    """Return the error of a calibration as text, from its report or else as its source states it; may be empty."""
+    """Return the error of a calibration as text, from its report or its rig; empty if unknown."""
     if isinstance(report, dict):
         quality, loco = report.get("quality"), report.get("loco_px")
         if isinstance(quality, dict) and _is_number(quality.get("loco_median_px")):
@@ -141,7 +141,7 @@ def _folders(session: Session) -> list[CalibrationLayout]:
 
 
 def _order(name: str) -> tuple[str, int]:
-    """Return a key that puts the tenth folder of a second behind its ninth."""
+    """Return a sort key that puts the tenth folder of a second after the ninth."""
     day, _, rest = name.partition("-")
     time, _, number = rest.partition("-")
     return f"{day}-{time}", int(number) if number.isdigit() else 1
@@ -172,7 +172,7 @@ def _report(path: Path) -> dict[str, Any]:
     try:
         report = read_once(path, read_json)
     except CoreError:
-        return {}  # the list shows the rig without its error; the page of the rig in use says so
+        return {}  # the list shows the rig without error; the Calibrate page reports the damage
     return report if isinstance(report, dict) else {}
 
 
@@ -181,16 +181,16 @@ def _is_number(value: object) -> bool:
 
 
 def replaced_text(session: Session, *, moved: bool = False) -> str:
-    """Return what is replaced, and what depends on it; empty if the session has no readable calibration.
+    """Describe the calibration to be replaced and its dependents; empty if there is no readable calibration.
 
     Args:
         session: Session with the calibration.
-        moved: Whether results move along, since only the world coordinates change.
+        moved: True if only the world coordinates change, so that results are transformed.
     """
     try:
         rig = session.rig
     except CoreError:
-        return ""  # a damaged one is no loss, and is kept as well
+        return ""  # a damaged one is no loss, and is kept anyway
     if rig is None:
         return ""
     path = session.layout.rig_report

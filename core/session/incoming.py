@@ -1,7 +1,7 @@
-"""Takes that are being made: folders under `takes/.incoming/` that are renamed into place as a whole.
+"""Incomplete takes: folders under `takes/.incoming/` that are renamed once complete.
 
-An import that fails or dies leaves nothing that counts: its folder is removed, at the latest by the next import. A
-recording that dies keeps its folder, so that `resume` can make the take of what is there.
+The folder of a failed import is removed, at the latest by the next import. That of an interrupted recording is kept, so
+that `resume` can turn it into a take.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from core.session.store import Session
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedMarker:
-    """An instant that was marked during a recording.
+    """Marker of a recording.
 
     Attributes:
         time_ns: Time on the clock of the recording.
-        text: Note beside the marker.
+        text: Note.
     """
 
     time_ns: int
@@ -38,15 +38,15 @@ class RecordedMarker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncomingOwner:
-    """The process that makes a take, and what it knows of it; stored in the take's folder.
+    """Process that creates a take, with facts about the take; stored in the take's folder.
 
     Attributes:
         process: The process.
-        run: Run of a recording; empty for an import.
+        run: Run of the recording; empty for an import.
         cameras: Names of the recorded cameras.
-        kind: What is recorded; empty for an import.
+        kind: Kind of take; empty for an import.
         note: Note of the user.
-        markers: Instants that were marked.
+        markers: Markers.
     """
 
     process: ProcessIdentity
@@ -66,28 +66,28 @@ def reserve(
     kind: Literal["", "board", "floor", "motion"] = "",
     note: str = "",
 ) -> TakeLayout:
-    """Make the folder of a take that this process is about to fill.
+    """Create the folder of an incomplete take, owned by this process.
 
     Args:
         session: Session of the take.
         name: Name of the take.
-        run: Run of a recording; empty for an import.
+        run: Run of the recording; empty for an import.
         cameras: Names of the recorded cameras.
-        kind: What is recorded; empty for an import.
+        kind: Kind of take; empty for an import.
         note: Note of the user.
 
     Raises:
-        CoreError: Another process makes a take of this name.
+        CoreError: Another process is creating a take with this name.
         OSError: The folder cannot be written.
     """
     _remove_abandoned(session)
     incoming = session.layout.incoming_take(name)
-    refusal = f"A take '{name}' is being made.", "Choose another name, or resume its recording."
+    refusal = f"A take '{name}' is being created.", "Choose another name, or resume its recording."
     if incoming.root.exists():
         raise CoreError(*refusal)
     owner = IncomingOwner(process=ProcessIdentity.of(), run=run, cameras=tuple(cameras), kind=kind, note=note)
     session.layout.takes.mkdir(parents=True, exist_ok=True)
-    # The folder appears together with its owner: one without would block the name after a crash.
+    # The folder appears together with its owner: one without owner would block the name after a crash.
     prepared = TakeLayout(temporary_in(session.layout.takes))
     try:
         prepared.root.mkdir()
@@ -95,7 +95,7 @@ def reserve(
         incoming.root.parent.mkdir(exist_ok=True)
         prepared.root.rename(incoming.root)
     except OSError as error:
-        if incoming.root.exists():  # another process was quicker
+        if incoming.root.exists():  # another process was faster
             raise CoreError(*refusal) from error
         raise
     finally:
@@ -104,17 +104,17 @@ def reserve(
 
 
 def add_marker(incoming: TakeLayout, marker: RecordedMarker) -> None:
-    """Store a marker of a recording at once, so that it outlasts a crash."""
+    """Store a marker of a recording immediately, so that it survives a crash."""
     owner = from_mapping(IncomingOwner, read_json(incoming.owner))
     write_json(incoming.owner, to_mapping(dataclasses.replace(owner, markers=(*owner.markers, marker))))
 
 
 @contextlib.contextmanager
 def staged(session: Session, name: str) -> Iterator[TakeLayout]:
-    """Provide a folder for a take that is put together; removes it if it was not put in place.
+    """Provide a folder for a new take, which is removed unless it is put in place.
 
     Raises:
-        CoreError: Another process makes a take of this name, or the disk cannot be written.
+        CoreError: Another process is creating a take with this name, or the disk cannot be written.
     """
     incoming = None
     try:
@@ -131,10 +131,10 @@ def staged(session: Session, name: str) -> Iterator[TakeLayout]:
 
 
 def put_in_place(incoming: TakeLayout, take: TakeLayout) -> None:
-    """Rename a complete take into place.
+    """Move a complete take into place.
 
     Raises:
-        CoreError: The session has a take of this name.
+        CoreError: The session already has a take with this name.
     """
     if take.root.exists():
         raise CoreError(f"The session already has a take '{take.name}'.", "Choose another name.")
@@ -143,21 +143,21 @@ def put_in_place(incoming: TakeLayout, take: TakeLayout) -> None:
 
 
 def discard(session: Session, incoming: TakeLayout) -> None:
-    """Remove the folder of a take that is not wanted, and the folder of incoming takes when it is empty."""
+    """Remove the folder of an incomplete take, and the folder of incoming takes if it is then empty."""
     shutil.rmtree(incoming.root, ignore_errors=True)
-    with contextlib.suppress(OSError):  # other takes are being made
+    with contextlib.suppress(OSError):  # not empty
         session.layout.incoming.rmdir()
 
 
 def find_recording(session: Session, run: str) -> tuple[TakeLayout, IncomingOwner] | None:
-    """Return what an interrupted recording left behind.
+    """Find an interrupted recording.
 
     Args:
         session: Session of the recording.
         run: Name of its run.
 
     Returns:
-        Folder and owner; None if there is nothing.
+        Folder and owner; None if there is none.
 
     Raises:
         CoreError: The recording is still running.
@@ -173,7 +173,7 @@ def find_recording(session: Session, run: str) -> tuple[TakeLayout, IncomingOwne
 
 
 def interrupted_recordings(session: Session) -> dict[str, str]:
-    """Return the run of each interrupted recording, by the name of its take."""
+    """Return the run of each interrupted recording by take name."""
     owners = {folder.name: recording_owner(TakeLayout(folder)) for folder in sorted(session.layout.incoming.glob("*"))}
     return {name: owner.run for name, owner in owners.items() if owner and owner.run and not owner.process.alive}
 
@@ -183,9 +183,9 @@ def free_take_name(session: Session, wanted: str, sources: Sequence[Path | str] 
 
     Args:
         session: Session of the take.
-        wanted: Requested name; empty for a name after the folder that the take comes from, or a number.
-        sources: Where the take comes from.
-        numbered: Add the next number to a requested name that is taken, rather than refuse it.
+        wanted: Requested name; if empty, the name is that of the source folder or a number.
+        sources: Source files or folders of the take.
+        numbered: Add a number to a requested name that is taken, instead of refusing it.
 
     Raises:
         CoreError: The requested name is taken.
@@ -209,7 +209,7 @@ def free_take_name(session: Session, wanted: str, sources: Sequence[Path | str] 
 
 
 def recording_owner(incoming: TakeLayout) -> IncomingOwner | None:
-    """Return what is known of a take that is being made; None if that is damaged."""
+    """Return the owner of an incomplete take; None if its file is missing or damaged."""
     try:
         return from_mapping(IncomingOwner, read_json(incoming.owner))
     except CoreError:
@@ -217,7 +217,7 @@ def recording_owner(incoming: TakeLayout) -> IncomingOwner | None:
 
 
 def _remove_abandoned(session: Session) -> None:
-    """Remove what imports of dead processes left; recordings stay."""
+    """Remove the folders of imports by dead processes; recordings are kept."""
     for folder in session.layout.incoming.glob("*"):
         owner = recording_owner(TakeLayout(folder))
         recorded = any(folder.glob("*.times.csv")) if owner is None else bool(owner.run)

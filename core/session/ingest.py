@@ -1,4 +1,4 @@
-"""Import of videos into a session as a take, and of recordings that are already there."""
+"""Creation of takes from imported videos and from recordings."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from core.types.rate import frame_rate, steady_times
 
 _CHUNK_BYTES = 4 << 20
 _SPARE_BYTES = 64 << 20
-_MOST_PLACES = 20  # where images are missing, named in a note
-_EMPTY_BYTES = 64 << 10  # a recorded video up to this size holds no more than a header and an image
-_SLOWEST_FPS, _FASTEST_FPS = 0.001, 2000.0  # A picture every quarter of an hour, and high-speed cameras.
-_ANY_FPS = 30.0  # Frame rate of the video that images are stored in where a table gives their times.
-_START_TOLERANCE_S = 2.0  # creation times are whole seconds, of the start or the end of the first one
+_MAX_GAPS = 20  # number of gaps listed in a note
+_EMPTY_BYTES = 64 << 10  # size of a video with no more than a header and an image
+_SLOWEST_FPS, _FASTEST_FPS = 0.001, 2000.0  # from time lapses to high-speed cameras
+_ANY_FPS = 30.0  # nominal rate of the video of images whose times come from a table
+_START_TOLERANCE_S = 2.0  # creation times are whole seconds, rounded up or down
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Video:
-    """A video file that can be used: its first `n_frames` images, or those of them that `images` names."""
+    """Usable video: its first `n_frames` images, or those in `images`."""
 
     path: Path
     size_px: tuple[int, int]
@@ -68,22 +68,21 @@ def ingest_videos(
     fps: float = 0.0,
     reporter: Reporter,
 ) -> Take:
-    """Copy the videos of one take into the session and put their images on a common timeline.
+    """Create a take from videos: copy them into the session, and assign their images to a common timeline.
 
-    Videos are assumed to start at the same instant, unless a table gives the time of each image. An import that fails
-    or is cancelled leaves nothing behind.
+    Videos are assumed to start simultaneously, unless a table contains the time of each image. A failed or cancelled
+    import leaves no files behind.
 
     Args:
         session: Session that receives the take.
-        videos: Video files or folders of images, one per camera; a folder stands for what is in it, see
+        videos: Video files or folders of images, one per camera, or folders of those; see
             `core.session.footage.sources.find_footage`.
-        cameras: Camera names in the order of `videos`; empty to derive them from the file names, and from the names of
-            the rig if there is one.
+        cameras: Camera names in the order of `videos`; empty to derive them from file names and the names in the rig.
         name: Name of the take; empty for the first free one.
-        kind: What was filmed. Takes of a board or the floor may disagree with the present rig, which they will replace.
-        timestamps: Table of image times, see `core.session.times_table`, or SkellyCam's folder of them; None uses what
-            lies beside the videos if it fits them, see `core.session.footage.recordings`.
-        fps: Frame rate of images and of streams, which store no times; 0 if there are none.
+        kind: Kind of take. One of a board or the floor may contradict the current rig, since it serves to replace it.
+        timestamps: Table of image times (see `core.session.times_table`), or SkellyCam's folder of tables. None uses a
+            table beside the videos if it fits them (see `core.session.footage.recordings`).
+        fps: Frame rate of image sequences and streams, which store no times; 0 without such footage.
         reporter: Receives progress and notes.
 
     Raises:
@@ -101,7 +100,7 @@ def ingest_videos(
             check(reporter)
             reporter.progress(done, len(footage), "Reading the videos")
             if part.timeless:
-                # With a table of times, the rate only has to keep the images apart.
+                # With a table of times, any rate will do.
                 rate = fps or (_ANY_FPS if timestamps is not None else 0.0)
                 written[camera] = incoming.video(camera, SUFFIX)
                 start_s = write_timeless(part, rate, first.get(part.path, 0), written[camera], reporter)
@@ -124,15 +123,15 @@ def ingest_videos(
 
 
 def ingest_recording(session: Session, incoming: TakeLayout, owner: IncomingOwner, reporter: Reporter) -> Take:
-    """Make a take of recorded videos where they lie, without copying them.
+    """Turn a recording into a take in place, without copying its videos.
 
-    An image of a video and a row of its table of times belong together by the time stamp in the video, which follows
-    from the row; never by their places, since a crash may have cost either.
+    Images and rows of the table of times are matched by the time stamp in the video, never by position, because a crash
+    may have lost either.
 
     Args:
         session: Session of the take.
         incoming: Folder of the recording, under `takes/.incoming/`.
-        owner: What is known of the recording.
+        owner: Run, cameras and markers of the recording.
         reporter: Receives progress and notes.
 
     Raises:
@@ -157,7 +156,7 @@ def ingest_recording(session: Session, incoming: TakeLayout, owner: IncomingOwne
             if path.is_file() and path.stat().st_size > _EMPTY_BYTES:
                 notes.append(f"{camera} is not used. {error.message}")
                 continue
-            notes.append(f"{camera} recorded nothing.")  # it died before the first images were on the disk
+            notes.append(f"{camera} recorded nothing.")  # a crash preceded the first images on the disk
             path.unlink(missing_ok=True)
     if not sources:
         raise CoreError("Nothing was recorded.", "Check that the cameras are running before you stop.")
@@ -183,7 +182,7 @@ def ingest_recording(session: Session, incoming: TakeLayout, owner: IncomingOwne
 
 
 def _recorded(camera: str, path: Path, times: ImageTimes) -> _Video:
-    """Return a recorded video with the times of those of its images that can be decoded.
+    """Return a recorded video with the times of its decodable images.
 
     Raises:
         CoreError: The video has no usable image.
@@ -194,11 +193,11 @@ def _recorded(camera: str, path: Path, times: ImageTimes) -> _Video:
         _, place, row = np.intersect1d(stored_ms, times.stored_ms, assume_unique=True, return_indices=True)
         if len(place) < 2:
             raise CoreError(f"The times of {path.name} are not those of its images.", "Record it again.")
-        # A crash costs the last images, which is to be expected; others are missing in the middle.
+        # A crash is expected to lose the last images, but none before them.
         lost = int((times.index < times.index[row[-1]]).sum()) + 1 - len(row)
         unknown = whole - len(place)
         notes = [f"{camera}: {lost} images within the recording cannot be decoded."] if lost else []
-        notes += [f"{camera}: {unknown} images are not used, since their times are lost."] if unknown else []
+        notes += [f"{camera}: {unknown} images are not used because their times are lost."] if unknown else []
         notes += _dropped_note(camera, times)
         times_s = times.time_ns[row] / 1e9
         return _Video(
@@ -216,20 +215,20 @@ def _recorded(camera: str, path: Path, times: ImageTimes) -> _Video:
 
 
 def _dropped_note(camera: str, times: ImageTimes) -> list[str]:
-    """Return a note that names the missing images by the camera's own numbers."""
+    """Return a note with the camera's numbers of missing images."""
     dropped = times.dropped
     if not dropped:
         return []
     places = [str(gap[0]) if len(gap) == 1 else f"{gap[0]} to {gap[-1]}" for gap in dropped]
-    more = f" and {len(places) - _MOST_PLACES} more places" if len(places) > _MOST_PLACES else ""
+    more = f" and {len(places) - _MAX_GAPS} more" if len(places) > _MAX_GAPS else ""
     count = sum(map(len, dropped))
-    listed = f"{', '.join(places[:_MOST_PLACES])}{more}"
-    return [f"{camera}: {count} images are missing by the camera's own count, which are number {listed}."]
+    listed = f"{', '.join(places[:_MAX_GAPS])}{more}"
+    return [f"{camera}: {count} images are missing from the camera's sequence, with the numbers {listed}."]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
-    """Videos in the order of the take, their timeline, and notes."""
+    """Videos in the order of the take, with timeline and notes."""
 
     sources: Mapping[str, _Video]
     alignment: Alignment
@@ -237,10 +236,10 @@ class _Plan:
 
 
 def _plan(sources: Mapping[str, _Video], rig: CameraRig | None, *, strict: bool) -> _Plan:
-    """Put the videos in the rig's order and their images on a timeline.
+    """Order the videos as in the rig, and assign their images to a timeline.
 
     Raises:
-        CoreError: The videos disagree with the rig (if strict), or no two cameras filmed at the same time.
+        CoreError: The videos contradict the rig (if strict), or no two cameras filmed at the same time.
     """
     if rig is not None:
         known = [name for name in rig.names if name in sources]
@@ -269,7 +268,7 @@ def _write_take(
     note: str = "",
     markers: tuple[TakeMarker, ...] = (),
 ) -> None:
-    """Write a take's timeline and manifest into the folder of its videos."""
+    """Write the timeline and the manifest of a take."""
     manifest = TakeManifest(
         name=folder.name,
         kind=kind,
@@ -322,7 +321,7 @@ def _camera_names(stems: list[str], given: tuple[str, ...], rig: CameraRig | Non
 
 
 def _examine(path: Path) -> _Video:
-    """Return a video's properties, up to its last image that can be decoded.
+    """Return the properties of a video up to its last decodable image.
 
     Raises:
         CoreError: The video has no usable image, or damaged times.
@@ -364,7 +363,7 @@ def _examine(path: Path) -> _Video:
 
 
 def _with_table(sources: dict[str, _Video], table: Path | None) -> tuple[dict[str, _Video], str]:
-    """Replace the videos' times by those of a table, and return a note; a table that was not requested may not fit."""
+    """Replace the times of videos by those of a table, if one was requested or fits, and return a note."""
     folders = {source.path.parent for source in sources.values()}
     path = table or (times_beside(next(iter(folders))) if len(folders) == 1 else None)
     if path is None:
@@ -389,7 +388,7 @@ def _rig_notes(sources: Mapping[str, _Video], rig: CameraRig | None, *, strict: 
     """Return notes on differences between videos and rig.
 
     Raises:
-        CoreError: If strict, a difference that makes 3D impossible.
+        CoreError: A difference rules out 3D (if strict).
     """
     if rig is None:
         return []
@@ -418,19 +417,19 @@ def _rig_notes(sources: Mapping[str, _Video], rig: CameraRig | None, *, strict: 
 
 
 def _starts_apart(sources: dict[str, _Video]) -> list[str]:
-    """Return a note if the creation times in the files contradict a common start."""
+    """Return a note if creation times in the files contradict a common start."""
     began = {name: s.began.timestamp() for name, s in sources.items() if s.began is not None}
     if len(began) < 2 or max(began.values()) - min(began.values()) <= _START_TOLERANCE_S:
         return []
     first, last = min(began, key=lambda n: began[n]), max(began, key=lambda n: began[n])
     return [
         f"By its clock, {last} began {began[last] - began[first]:.0f} s after {first}, but the videos are assumed to "
-        "start together. Cut them to a common start, such as a clap, unless the cameras' clocks differ."
+        "start together. Cut them to a common start, such as a clap, unless the clocks of the cameras differ."
     ]
 
 
 def copy_videos(videos: Mapping[str, Path], incoming: TakeLayout, reporter: Reporter) -> dict[str, str]:
-    """Copy videos into a take's folder.
+    """Copy videos into the folder of a take.
 
     Args:
         videos: Video file by camera.

@@ -1,4 +1,4 @@
-"""Digests of the inputs that results and models were made from, and their comparison with the present files."""
+"""Digests of the inputs of results and models, and their comparison with the current files."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from core.types.camera import CameraRig
 from core.types.pose3d import Pose3DSequence
 
 UPDATE = "Run 'update' on the take to make its results again."
-"""Remedy for results whose inputs have changed."""
+"""Remedy for outdated results."""
 FIT_BODIES_AGAIN = "Run 'fit-body' on it again."
-"""Remedy for bodies that were fitted to other 3D poses."""
+"""Remedy for outdated bodies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +34,9 @@ class InputDigests:
 
     Attributes:
         estimator: Name of the 2D poses.
-        poses2d: Digest of the 2D poses of all cameras, and of the errors of their clocks in the take.
-        rig: Digest of the rig, as stored by the methods themselves.
-        clock_errors: Errors of the clocks in the take, by name of the camera.
+        poses2d: Digest of the 2D poses and clock errors of all cameras.
+        rig: Digest of the rig.
+        clock_errors: Clock errors in the take by camera name.
     """
 
     estimator: str
@@ -45,7 +45,7 @@ class InputDigests:
     clock_errors: Mapping[str, float | list[float]]
 
     def to_provenance(self) -> dict[str, Any]:
-        """Return the entries of a new result's provenance; the time tells it from an earlier one of the same inputs."""
+        """Return provenance entries for a new result, including the time, which distinguishes repetitions."""
         made = datetime.now(UTC).isoformat()
         return {
             "rig": self.rig,
@@ -57,7 +57,7 @@ class InputDigests:
 
 
 def input_digests(take: Take, estimator: str, rig: CameraRig) -> InputDigests:
-    """Return the digests of the inputs that a result is about to be made from.
+    """Return the digests of the inputs for a new result.
 
     Args:
         take: The take.
@@ -80,19 +80,19 @@ def provenance_of(take: Take, result: str) -> dict[str, Any]:
     try:
         return read_once(take.layout.poses3d(result), Pose3DSequence.load_provenance)
     except CoreError:
-        return {}  # whoever reads the poses reports the damage
+        return {}  # reported when the poses are read
 
 
 def outdated_inputs(session: Session, take: Take, provenance: Mapping[str, Any]) -> tuple[str, ...]:
-    """Compare the inputs of a stored result with the present ones.
+    """Compare the inputs of a stored result with the current ones.
 
     Args:
         session: Session of the take.
         take: Take of the result.
-        provenance: Provenance of the result; inputs that it does not name are not compared.
+        provenance: Provenance of the result; inputs missing from it are not compared.
 
     Returns:
-        A sentence per input that has changed or is gone; empty if the result is up to date.
+        A sentence per changed or missing input; empty if the result is up to date.
     """
     messages = []
     rig, poses2d, estimator = (provenance.get(key, "") for key in ("rig", "poses2d", "estimator"))
@@ -102,7 +102,7 @@ def outdated_inputs(session: Session, take: Take, provenance: Mapping[str, Any])
         try:
             changed = _poses2d_digest(take, estimator) != poses2d
         except CoreError:
-            messages.append(f"The 2D poses of {estimator}, from which these 3D poses were made, are gone.")
+            messages.append(f"The 2D poses of {estimator}, from which these 3D poses were made, no longer exist.")
         else:
             if changed:
                 shifted = provenance.get("time_offset_s", {}) != take.clock_errors
@@ -114,21 +114,21 @@ def outdated_inputs(session: Session, take: Take, provenance: Mapping[str, Any])
 
 
 def has_present_rig(session: Session, take: Take, result: str) -> bool:
-    """Return whether a stored 3D result was made with the present calibration, as far as it is known."""
+    """Return whether a stored 3D result was made with the current calibration; True if unknown."""
     made_with = provenance_of(take, result).get("rig", "")
     return not made_with or made_with == _rig_digest(session, take)
 
 
 def outdated_result(session: Session, take: Take, result: str) -> tuple[str, ...]:
-    """Return a sentence per input of a stored 3D result that has changed; empty if it is up to date."""
+    """Return a sentence per changed input of a stored 3D result; empty if it is up to date."""
     return outdated_inputs(session, take, provenance_of(take, result))
 
 
 def require_current(session: Session, takes: Iterable[Take], results: Sequence[str]) -> None:
-    """Refuse to work on 3D results of takes whose inputs have changed since they were made.
+    """Refuse outdated 3D results.
 
     Raises:
-        CoreError: The first result that is out of date, with the remedy.
+        CoreError: A result is out of date.
     """
     for take in takes:
         for result in results:
@@ -137,14 +137,14 @@ def require_current(session: Session, takes: Iterable[Take], results: Sequence[s
 
 
 def note_outdated_inputs(session: Session, take: Take, results: Iterable[str], reporter: Reporter) -> None:
-    """Warn of each input of stored results that has changed, and name the remedy."""
+    """Note changed inputs of stored results as warnings, with the remedy."""
     for name in results:
         for message in outdated_result(session, take, name):
             reporter.note(f"{name}: {message} {UPDATE}", "warning")
 
 
 def outdated_second_look(session: Session, take: Take, estimator: str) -> str:
-    """Return a sentence if another calibration, or other time offsets, guided the second look at 2D poses."""
+    """Return a sentence if calibration or time offsets have changed since the second look; empty if not."""
     second_look = take.poses2d_manifest(estimator).get("second_look")
     if not second_look or not session.layout.rig.exists():
         return ""
@@ -157,7 +157,7 @@ def outdated_second_look(session: Session, take: Take, estimator: str) -> str:
 
 
 def save_training_inputs(run: RunLayout, takes: Sequence[Take], estimator: str, rig: CameraRig) -> None:
-    """Store what a training works on: the rig, and the digests of rig and 2D poses.
+    """Store the inputs of a training: the rig, and digests of rig and 2D poses.
 
     Raises:
         CoreError: 2D poses are missing.
@@ -169,16 +169,16 @@ def save_training_inputs(run: RunLayout, takes: Sequence[Take], estimator: str, 
 
 
 def world_of_training(session: Session, run: RunLayout) -> Similarity | None:
-    """Return the change from the session's world coordinates to those that networks were trained in.
+    """Return the change from the session's world coordinates to those of a training.
 
-    None if they are the same, or if the calibration has changed otherwise since.
+    None if they are equal, or if the cameras have been recalibrated since.
     """
     rigs = _training_rigs(session, run)
     return None if rigs is None or rigs[0].digest == rigs[1].digest else similarity_between(*rigs)
 
 
 def outdated_training(session: Session, run: RunLayout) -> tuple[str, ...]:
-    """Return a sentence per input of a training that has changed since; empty if its networks are up to date."""
+    """Return a sentence per changed input of a training; empty if its networks are up to date."""
     messages = []
     if run.rig.exists() and session.layout.rig.exists():
         rigs = _training_rigs(session, run)
@@ -192,12 +192,12 @@ def outdated_training(session: Session, run: RunLayout) -> tuple[str, ...]:
             if estimator in take.estimators() and _poses2d_digest(take, estimator) != digests[name]:
                 messages.append(f"The 2D poses of {estimator} of take {name} have changed since.")
     except (CoreError, AttributeError, TypeError):
-        pass  # a damaged file names no inputs
+        pass  # unknown inputs
     return tuple(messages)
 
 
 def _training_rigs(session: Session, run: RunLayout) -> tuple[CameraRig, CameraRig] | None:
-    """Return the present rig of the cameras of a training, and the rig of the training; None if they do not fit."""
+    """Return the current and the former rig of a training's cameras; None if the cameras differ."""
     try:
         rig, trained = session.require_rig(), CameraRig.load(run.rig)
         present = tuple(at_size(rig[c.name], c.size_px) for c in trained)
@@ -207,18 +207,18 @@ def _training_rigs(session: Session, run: RunLayout) -> tuple[CameraRig, CameraR
 
 
 def result_id(take: Take, result: str) -> str:
-    """Return an identifier of a 3D result that no other result has, and that a change of world coordinates keeps."""
+    """Return a unique identifier of a 3D result, which a change of world coordinates preserves."""
     known = {key: value for key, value in provenance_of(take, result).items() if key != "rig"}
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def bodies_provenance(take: Take, result: str) -> dict[str, Any]:
-    """Return the entries of the provenance of bodies that are about to be fitted to a 3D result."""
+    """Return provenance entries for bodies fitted to a 3D result."""
     return {"poses": result, "result": result_id(take, result), "made": datetime.now(UTC).isoformat()}
 
 
 def outdated_bodies(take: Take, result: str) -> str:
-    """Return why the bodies of a 3D result are out of date; empty if they are as its present 3D poses, or absent."""
+    """Return why the bodies of a 3D result are out of date; empty if they are current or absent."""
     known = stored_bodies_provenance(take, result)
     if message := _outdated_source(take, known):
         return message
@@ -233,29 +233,29 @@ def stored_bodies_provenance(take: Take, result: str) -> dict[str, Any]:
     try:
         return read_once(take.layout.bodies(result), Pose3DSequence.load_provenance)
     except CoreError:
-        return {}  # whoever reads the bodies reports the damage
+        return {}  # reported when the bodies are read
 
 
 def _outdated_source(take: Take, provenance: Mapping[str, Any]) -> str:
-    """Return why the 3D poses that bodies were fitted to are not the present ones; empty if they are, or unknown."""
+    """Return why the 3D poses under fitted bodies are not the current ones; empty if they are, or if unknown."""
     source, fitted_to = provenance.get("poses", ""), provenance.get("result", "")
     if not source or not fitted_to:
         return ""
     if not take.layout.poses3d(source).is_file():
-        return f"The 3D poses '{source}' of take {take.name}, to which bodies were fitted, are gone."
+        return f"The 3D poses '{source}' of take {take.name}, to which bodies were fitted, no longer exist."
     if fitted_to != result_id(take, source):
         return f"The 3D poses '{source}' of take {take.name} have changed since bodies were fitted to them."
     return ""
 
 
 def bodies_id(take: Take, result: str) -> str:
-    """Return an identifier of the bodies of a 3D result that no other bodies have; empty if there are none."""
+    """Return a unique identifier of the bodies of a 3D result; empty if there are none."""
     known = {key: value for key, value in stored_bodies_provenance(take, result).items() if key != "rig"}
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16] if known else ""
 
 
 def evaluation_inputs(take: Take, estimator: str, rig: CameraRig, results: Iterable[str]) -> dict[str, Any]:
-    """Return what an evaluation depends on, for its report.
+    """Return the inputs of an evaluation for its report.
 
     Raises:
         CoreError: The 2D poses are missing.
@@ -270,7 +270,7 @@ def evaluation_inputs(take: Take, estimator: str, rig: CameraRig, results: Itera
 
 
 def is_measured(session: Session, take: Take, report: Mapping[str, Any], results: Iterable[str]) -> bool:
-    """Return whether a report of an evaluation is about these results of a take, with the present calibration."""
+    """Return whether an evaluation report describes the current version of results and calibration."""
     inputs = report.get("inputs")
     if not isinstance(inputs, Mapping) or not isinstance(inputs.get("results"), Mapping):
         return False
@@ -280,7 +280,7 @@ def is_measured(session: Session, take: Take, report: Mapping[str, Any], results
 
 
 def outdated_evaluation(session: Session, take: Take) -> str:
-    """Return why the metrics of a take are out of date; empty if they are about its present 3D poses, or absent."""
+    """Return why the metrics of a take are out of date; empty if they are current or absent."""
     if not take.layout.report.is_file():
         return ""
     report, results = evaluation_report(take.layout.report), take.poses3d_runs()
@@ -295,7 +295,7 @@ def outdated_evaluation(session: Session, take: Take) -> str:
         if messages := outdated_result(session, take, name):
             return " ".join(messages)
     made = take.layout.report.stat().st_mtime
-    # Bodies fitted since then do not change what the metrics are about.
+    # Bodies fitted since then do not change the metrics.
     counted = [name for name in results if name in names or not fitted_result(name)]
     if any(take.layout.poses3d(name).stat().st_mtime > made for name in counted):
         return "3D poses were made since the last evaluation."
@@ -305,16 +305,16 @@ def outdated_evaluation(session: Session, take: Take) -> str:
 
 
 def evaluation_report(path: Path) -> dict[str, Any]:
-    """Read the report of an evaluation; empty if there is none or it is damaged."""
+    """Read the report of an evaluation; empty if it is missing or damaged."""
     try:
         report = read_json(path) if path.is_file() else {}
     except CoreError:
-        return {}  # the pages that show it report the damage
+        return {}  # reported by the pages that show it
     return report if isinstance(report, dict) else {}
 
 
 def _rig_digest(session: Session, take: Take) -> str:
-    """Return the digest of the present rig of a take; empty if the rig is damaged or does not fit the take."""
+    """Return the digest of a take's current rig; empty if the rig is damaged or does not fit the take."""
     try:
         return session.rig_for(take).digest
     except CoreError:

@@ -1,4 +1,4 @@
-"""Paths of a session's files. Only this module and `core.jobs.spec` name files of a session."""
+"""Paths of the files of a session; only this module and `core.jobs.spec` define them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from core.files import safe_name
 from core.jobs.spec import EVENTS_FILE, JOB_FILE, LOG_FILE, METRICS_FILE
 
 BODY_SUFFIX = "-body"
-"""End of the name of a 3D result that is the joints of the bodies fitted to another one."""
+"""Suffix of the name of a 3D result that contains the joints of fitted bodies."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunLayout:
-    """Folder of a run, that is of one job.
+    """Folder of a run (one job).
 
     Attributes:
         root: The folder.
@@ -39,7 +39,7 @@ class RunLayout:
 
     @property
     def rig(self) -> Path:
-        """Copy of the rig that the job used or made."""
+        """Copy of the rig that the job used or produced."""
         return self.root / "rig.toml"
 
     @property
@@ -74,7 +74,7 @@ class RunLayout:
 
     @property
     def held_out_frame(self) -> Path:
-        """Held-out frame as the networks of a training predict it."""
+        """Predictions of a training's networks for a held-out frame."""
         return self.root / "held_out_frame.json"
 
     @property
@@ -84,11 +84,11 @@ class RunLayout:
 
     @property
     def recorded(self) -> Path:
-        """Name of the take that a recording makes."""
+        """File with the name of the take of a recording."""
         return self.root / "take.json"
 
     def step(self, verb: str) -> RunLayout:
-        """Return the folder of one step of a job that chains several."""
+        """Return the folder of one step of a job with several steps."""
         return RunLayout(self.root / "steps" / safe_name(verb))
 
 
@@ -109,7 +109,7 @@ class TakeLayout:
 
     @property
     def manifest(self) -> Path:
-        """Manifest of the take; written last, so that the take is complete if it exists."""
+        """Manifest of the take, written last: the take is complete if it exists."""
         return self.root / "take.yaml"
 
     @property
@@ -124,12 +124,12 @@ class TakeLayout:
 
     @property
     def owner(self) -> Path:
-        """Process that makes the take; absent once the take is complete."""
+        """Process that creates the take; absent once the take is complete."""
         return self.root / "owner.json"
 
     @property
     def reserve(self) -> Path:
-        """Space that is kept for the timeline of a recording whose disk is full; absent once complete."""
+        """File that reserves space for the timeline in case the disk fills up; absent once the take is complete."""
         return self.root / ".reserve"
 
     def video(self, camera: str, suffix: str = ".mkv") -> Path:
@@ -137,7 +137,7 @@ class TakeLayout:
         return self.root / f"cam_{safe_name(camera)}{suffix}"
 
     def frame_times(self, camera: str) -> Path:
-        """Return the path of the table of a recorded camera's image times; see `core.session.times_table`."""
+        """Return the path of a camera's table of image times; see `core.session.times_table`."""
         return self.root / f"cam_{safe_name(camera)}.times.csv"
 
     @property
@@ -150,7 +150,7 @@ class TakeLayout:
         return self.poses2d_root / safe_name(estimator)
 
     def poses2d_manifest(self, estimator: str) -> Path:
-        """Return the path of the manifest of 2D poses; written last, so that they are complete if it exists."""
+        """Return the path of the manifest of 2D poses, written last: they are complete if it exists."""
         return self.poses2d(estimator) / "estimator.yaml"
 
     def poses2d_file(self, estimator: str, camera: str) -> Path:
@@ -158,7 +158,7 @@ class TakeLayout:
         return self.poses2d(estimator) / f"{safe_name(camera)}.npz"
 
     def poses2d_chunks(self, estimator: str) -> Path:
-        """Return the folder of the finished chunks of an estimation that is not complete."""
+        """Return the folder of finished chunks of an incomplete estimation."""
         return self.poses2d(estimator) / "chunks"
 
     def heatmaps_file(self, estimator: str, camera: str) -> Path:
@@ -166,11 +166,11 @@ class TakeLayout:
         return self.poses2d(estimator) / f"{safe_name(camera)}.heatmaps.h5"
 
     def second_look_file(self, estimator: str, camera: str) -> Path:
-        """Return the path of a camera's 2D poses after the second look; valid if the manifest names one."""
+        """Return the path of a camera's 2D poses after the second look; valid if the manifest mentions one."""
         return self.second_look(estimator) / f"{safe_name(camera)}.npz"
 
     def second_look_chunks(self, estimator: str) -> Path:
-        """Return the folder of the finished chunks of a second look that is not complete."""
+        """Return the folder of finished chunks of an incomplete second look."""
         return self.second_look(estimator) / "chunks"
 
     def second_look(self, estimator: str) -> Path:
@@ -178,11 +178,11 @@ class TakeLayout:
         return self.poses2d(estimator) / "second_look"
 
     def reduced_images(self, camera: str, width: int, height: int) -> Path:
-        """Return the path of a camera's images at the input size of networks; a cache, made from the video."""
+        """Return the path of a camera's images at the input size of networks; a cache of the video."""
         return self.root / ".images" / f"{safe_name(camera)}.{width}x{height}.npy"
 
     def first_image(self, camera: str) -> Path:
-        """Return the path of a small copy of a camera's first image; a cache, made from the video."""
+        """Return the path of a small copy of a camera's first image; a cache of the video."""
         return self.root / ".images" / f"{safe_name(camera)}.first.jpg"
 
     @property
@@ -200,12 +200,12 @@ class TakeLayout:
         return self.root / "bodies"
 
     def bodies(self, run: str) -> Path:
-        """Return the path of the bodies that were fitted to the 3D poses of a run, or whose joints these are."""
+        """Return the path of the bodies fitted to the 3D poses of a run, or of the bodies whose joints they are."""
         return self.bodies_root / f"{safe_name(run.removesuffix(BODY_SUFFIX))}.nc"
 
     @property
     def truth(self) -> Path:
-        """Annotated 3D people of a data set's take."""
+        """Annotated 3D people; only for takes of data sets."""
         return self.root / "truth.nc"
 
     @property
@@ -216,7 +216,7 @@ class TakeLayout:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationLayout:
-    """Folder of a calibration, or of a rig that was replaced.
+    """Folder of a calibration or of a replaced rig.
 
     Attributes:
         root: The folder.
@@ -226,7 +226,7 @@ class CalibrationLayout:
 
     @property
     def name(self) -> str:
-        """Name of the calibration: the time at which it was made."""
+        """Name of the calibration: its time."""
         return self.root.name
 
     @property
@@ -241,7 +241,7 @@ class CalibrationLayout:
 
     @property
     def volume(self) -> Path:
-        """Capture volume that was set while this rig was the session's; absent if there was none."""
+        """Capture volume set for this rig; absent if there was none."""
         return self.root / "volume.yaml"
 
     @property
@@ -277,17 +277,17 @@ class SessionLayout:
 
     @property
     def cameras(self) -> Path:
-        """Cameras to record with, and the names of all that the session has had."""
+        """Cameras to record with, and the names of all former ones."""
         return self.root / "cameras.yaml"
 
     @property
     def volume(self) -> Path:
-        """Capture volume set by the user; absent while it is derived."""
+        """Capture volume set by the user; absent if it is derived."""
         return self.root / "volume.yaml"
 
     @property
     def rig_report(self) -> Path:
-        """Report of the rig's check."""
+        """Report of the checks of the rig."""
         return self.root / "calibration" / "report.json"
 
     @property
@@ -301,12 +301,12 @@ class SessionLayout:
         return self.root / "calibration"
 
     def calibration(self, stamp: str) -> CalibrationLayout:
-        """Return the folder of a calibration made, or of a rig replaced, at a time."""
+        """Return the folder of the calibration, or of the replaced rig, of a time."""
         return CalibrationLayout(self.calibrations / safe_name(stamp))
 
     @property
     def moving(self) -> Path:
-        """Folder of files that are about to take the place of others together; of no use once a program has ended."""
+        """Temporary folder of files that replace others together."""
         return self.root / ".moving"
 
     @property
@@ -316,11 +316,11 @@ class SessionLayout:
 
     @property
     def incoming(self) -> Path:
-        """Folder of the takes that are being made."""
+        """Folder of incomplete takes."""
         return self.takes / ".incoming"
 
     def incoming_take(self, name: str) -> TakeLayout:
-        """Return the folder of a take that is being made; it is renamed to `take(name)` when it is complete."""
+        """Return the folder of an incomplete take; it is renamed to `take(name)` once complete."""
         return TakeLayout(self.incoming / safe_name(name))
 
     def take(self, name: str) -> TakeLayout:
@@ -338,7 +338,7 @@ class SessionLayout:
 
     @property
     def bin(self) -> Path:
-        """Folder of deleted takes, results and runs, until it is emptied."""
+        """Folder of deleted takes, results and runs."""
         return self.root / ".bin"
 
     @property

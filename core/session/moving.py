@@ -1,6 +1,6 @@
-"""Replacement of a session's rig, with everything that follows from a mere change of world coordinates.
+"""Replacement of a session's rig, with the transformation of results after a change of world coordinates.
 
-All files are written beside the session's first and put in place together: a full disk or an error changes nothing.
+All files are written to a temporary folder first and then moved into place together: an error changes nothing.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from core.types.volume import VolumeSettings
 
 _Write = Callable[[Path], None]
 _RIGID_MM = 1e-6
-"""Change of a metre by a scale, in mm, up to which lengths in a report stay as they are."""
+"""Largest change of a metre in mm for which the lengths in a report are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RigReplacement:
-    """Outcome of replacing a session's rig.
+    """Result of replacing a session's rig.
 
     Attributes:
-        former: Kept calibration that was replaced; None if there was none.
-        kept: Kept calibration that is now the session's.
-        change: Change of world coordinates that moved everything along; None if the cameras changed otherwise.
-        notes: Sentences on what could not be moved along.
-        bodies_outdated: Whether the scale has changed, so that bodies have to be fitted again.
+        former: Replaced calibration; None if there was none.
+        kept: New calibration in the list of calibrations.
+        change: Change of world coordinates by which results were transformed; None if the cameras changed otherwise.
+        notes: Sentences on what could not be transformed.
+        bodies_outdated: True if the scale has changed, so that bodies have to be fitted again.
     """
 
     former: CalibrationLayout | None
@@ -54,17 +54,17 @@ class RigReplacement:
 def replace_rig(
     session: Session, rig: CameraRig, report: dict[str, Any], kept: CalibrationLayout | None = None
 ) -> RigReplacement:
-    """Make a rig the session's, and keep both it and the former one in the list of calibrations.
+    """Replace the rig of a session; both rigs are kept in the list of calibrations.
 
-    If the two differ in world coordinates only, all that is in these coordinates moves along: 3D poses and ground
-    truth, bodies unless the scale has changed, capture volume, and the digests in reports and 2D poses. Otherwise
-    results keep the digest of the rig that they were made with, by which they are known to be out of date.
+    If the rigs differ only in world coordinates, everything in these coordinates is transformed: 3D poses, ground
+    truth, bodies (unless the scale has changed) and capture volume; digests in reports and 2D poses are updated.
+    Otherwise results keep the digest of their rig, which marks them as out of date.
 
     Args:
         session: The session.
-        rig: Its new rig.
+        rig: New rig.
         report: Report of the new rig.
-        kept: Folder in which the new rig is kept already; None to find or make one.
+        kept: Folder in which the new rig is already kept; None to find or create one.
 
     Raises:
         CoreError: A file cannot be read or written; nothing has changed.
@@ -81,7 +81,7 @@ def replace_rig(
         shutil.rmtree(layout.moving, ignore_errors=True)
         staged = [_stage(layout.rig, layout.moving / "rig.toml", rig.save)]
         staged.append(_stage(layout.rig_report, layout.moving / "report.json", lambda path: write_json(path, report)))
-        written = CameraRig.load(staged[0][0])  # as all later readers see it
+        written = CameraRig.load(staged[0][0])  # with the rounding of the file
         change = None
         if former is not None and former.digest != written.digest:
             change = similarity_between(former, written)
@@ -93,7 +93,7 @@ def replace_rig(
         for (source, _), target in zip(staged[:2], (kept.rig, kept.report), strict=True):
             if source != target:
                 shutil.copyfile(source, target)
-        for source, target in reversed(staged):  # the rig last: until then, results say that they are out of date
+        for source, target in reversed(staged):  # the rig last: until then, results count as out of date
             source.replace(target)
         if notes:
             layout.volume.unlink(missing_ok=True)
@@ -109,10 +109,10 @@ def replace_rig(
 
 
 def moved_volume(chosen: VolumeSettings, change: Similarity) -> VolumeSettings:
-    """Return a capture volume in new world coordinates: the smallest box with the new axes that encloses the former.
+    """Return a capture volume in new world coordinates: the bounding box of the former one along the new axes.
 
     Raises:
-        CoreError: It is too small or too large in the new scale.
+        CoreError: The volume is too small or too large in the new scale.
     """
     turned = np.abs(change.R)
     turned[turned < 1e-9] = 0.0
@@ -133,7 +133,7 @@ def moved_volume(chosen: VolumeSettings, change: Similarity) -> VolumeSettings:
 
 @dataclass(frozen=True, slots=True)
 class _Move:
-    """Change of a session's world coordinates; `notes` receives what could not be moved along."""
+    """Change of a session's world coordinates; `notes` lists what could not be transformed."""
 
     session: Session
     former: CameraRig
@@ -143,7 +143,7 @@ class _Move:
     notes: list[str]
 
     def files(self) -> Iterator[tuple[Path, _Write]]:
-        """Yield each file that moves along, with the function that writes its new version."""
+        """Yield each file to transform, with the function that writes its new version."""
         for name in self.session.take_names():
             yield from self._take_files(self.session.take(name))
         if self.session.layout.volume.exists():
@@ -153,12 +153,12 @@ class _Move:
         try:
             old, new = (rig_of_take(rig, take).digest for rig in (self.former, self.rig))
         except CoreError:
-            return  # other cameras filmed the take: nothing of it is in these coordinates
+            return  # filmed by other cameras: no results in these coordinates
         for name in take.poses3d_runs():
             path, poses = take.layout.poses3d(name), take.poses3d(name)
             made_with = poses.provenance.get("rig", "")
             if made_with and made_with != old:
-                continue  # out of date already: it stays with the rig that it was made with
+                continue  # already out of date
             provenance = {**poses.provenance, "rig": new} if made_with else poses.provenance
             yield path, dataclasses.replace(self.change.poses(poses), provenance=provenance).save
         for name in () if _is_scaled(self.change) else take.bodies_runs():
@@ -180,7 +180,7 @@ class _Move:
                 yield path, _json(self._moved_report(report, new))
 
     def _moved_report(self, report: dict[str, Any], digest: str) -> dict[str, Any]:
-        """Return a report of an evaluation; its errors in px and in percent hold in any coordinates."""
+        """Return the report of an evaluation in new coordinates; errors in px and percent stay valid."""
         moved = report | {"inputs": report["inputs"] | {"rig": digest}}
         truth, change = report.get("truth"), self.change
         if not isinstance(truth, dict):
@@ -199,11 +199,11 @@ class _Move:
                 }
             }
         else:
-            del moved["truth"]  # these errors belong to the former coordinates
+            del moved["truth"]  # valid only in the former coordinates
         return moved
 
     def _volume_file(self) -> Iterator[tuple[Path, _Write]]:
-        """Yield the capture volume; the one of the new rig as it was, if it has not been set again since."""
+        """Yield the capture volume; a kept one of the new rig is restored unless it has been set again since."""
         layout, old, new = self.session.layout, self.former.digest, self.rig.digest
         try:
             present = VolumeSettings.load(layout.volume)
@@ -213,7 +213,7 @@ class _Move:
                 if _alike(moved_volume(before, self.change.inverse), present):
                     moved = before
         except CoreError as error:
-            self.notes.append(f"The capture volume that was set is discarded, and derived again: {error.message}")
+            self.notes.append(f"The capture volume set by the user is replaced by a derived one: {error.message}")
             return
         yield layout.volume, dataclasses.replace(moved, rig=new if present.rig == old else present.rig).save
 

@@ -1,4 +1,4 @@
-"""Names: cameras of video files, takes, and 3D results for people."""
+"""Names of cameras by video file, of takes, and titles of 3D results."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _REMEDY = "Name the files after the cameras, or give the camera names in the ord
 def cameras_of_files(stems: Sequence[str], cameras: Sequence[str], what: str = "Video") -> list[str]:
     """Find the camera of each file.
 
-    Case, punctuation and leading zeros are ignored: "GOPR_Cam1_take2" is camera "cam01". Either name may contain the
-    other, but not cut through a number: "cam10" does not contain "cam1".
+    Case, punctuation and leading zeros are ignored: "GOPR_Cam1_take2" matches camera "cam01". Either name may contain
+    the other, but numbers match only as a whole: "cam10" does not contain "cam1".
 
     Args:
         stems: File names without suffix.
         cameras: Camera names.
-        what: Kind of the files for messages.
+        what: Kind of file, for messages.
 
     Returns:
-        A different camera name for each file.
+        Distinct camera name of each file.
 
     Raises:
         CoreError: A file matches no camera or several, or two files match the same camera.
@@ -45,7 +45,7 @@ def cameras_of_files(stems: Sequence[str], cameras: Sequence[str], what: str = "
         best = max(ranked.values(), default=(0, 0))
         candidates = [camera for camera, rank in ranked.items() if rank == best and rank[0] > 0]
         if len(candidates) > 1:
-            # "take1_cam2" contains both "1" and "2": the part that differs from the other files decides.
+            # "take1_cam2" contains both "1" and "2": only the part that differs between files counts.
             part = _plain(own_parts[stem])
             candidates = [c for c in candidates if part in (_plain(c), _plain(own_cameras[c]))] or candidates
         if len(candidates) != 1:
@@ -60,7 +60,7 @@ def cameras_of_files(stems: Sequence[str], cameras: Sequence[str], what: str = "
 
 
 def may_match(stem: str, cameras: Sequence[str]) -> bool:
-    """Return whether a file name has anything in common with a camera, as in `cameras_of_files`."""
+    """Return whether a file name matches any camera by the rules of `cameras_of_files`."""
     return any(_rank(stem, camera)[0] > 0 for camera in cameras)
 
 
@@ -70,9 +70,9 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
 
 
 def image_numbers(names: Sequence[str], where: str) -> list[int]:
-    """Return the number of the image in each name, such as 30 in "cam01.0030" and 7 in "walk_000007_keypoints".
+    """Return the image number in each name, such as 30 in "cam01.0030" and 7 in "walk_000007_keypoints".
 
-    Of several numbers, the one that differs most between the names counts, and the last of equals.
+    Of several numbers in a name, the one with the most distinct values counts; among equals, the last one.
 
     Raises:
         CoreError: A name has no number.
@@ -91,12 +91,12 @@ def image_numbers(names: Sequence[str], where: str) -> list[int]:
 
 
 def _integer(digits: str) -> int:
-    """Return the number of digits, of which the last 15 count."""
+    """Return a string of digits as a number; only the last 15 digits count."""
     return int(digits[-15:])
 
 
 def _rank(stem: str, camera: str) -> tuple[int, int]:
-    """Rate a match: 3 equal, 2 camera within file, 1 file within camera, 0 none; then the length of the match."""
+    """Return the rank of a match (3 equal, 2 camera within file, 1 file within camera, 0 none) and its length."""
     a, b = _plain(stem), _plain(camera)
     if not a or not b:
         return 0, 0
@@ -110,7 +110,7 @@ def _rank(stem: str, camera: str) -> tuple[int, int]:
 
 
 def _plain(text: str) -> str:
-    """Return lower case, numbers without leading zeros, and no other characters except between two numbers."""
+    """Normalise a name: lower case, no leading zeros, and no punctuation except between numbers."""
     tokens = re.findall(r"\d+|[^\W\d_]+", text.casefold())
     plain = [str(int(token)) if token.isdigit() else token for token in tokens]
     return "".join(
@@ -120,14 +120,14 @@ def _plain(text: str) -> str:
 
 
 def _within(part: str, whole: str) -> bool:
-    """Return whether `whole` contains `part` without cutting through a number."""
+    """Return whether `whole` contains `part` without splitting a number."""
     before = r"(?<!\d)" if part[0].isdigit() else ""
     after = r"(?!\d)" if part[-1].isdigit() else ""
     return re.search(before + re.escape(part) + after, whole) is not None
 
 
 def _distinguishing(names: Sequence[str]) -> list[str]:
-    """Return the names without their common start and end, which do not cut through numbers."""
+    """Return the names without common prefix and suffix; numbers are not split."""
     if len(names) < 2:
         return list(names)
     head = re.sub(r"\d+$", "", _common_start(names))
@@ -144,13 +144,13 @@ _RUN = re.compile(r"(\d{8}-\d{6})\b")
 
 
 def given_title(take: Take, name: str) -> str:
-    """Return the title that a user has given to a result of a take; empty if there is none."""
+    """Return the user's title of a result; empty if there is none."""
     title = _titles(take).get(name, "")
     return title if isinstance(title, str) else ""
 
 
 def give_title(take: Take, name: str, title: str) -> None:
-    """Give a title to a result of a take; an empty one takes it away.
+    """Set the title of a result; an empty one removes it.
 
     Raises:
         CoreError: The take cannot be written.
@@ -167,34 +167,34 @@ def give_title(take: Take, name: str, title: str) -> None:
 
 
 def result_slug(name: str) -> str:
-    """Return what stands for a result in names of exported files: "baseline", "fast", or "trained_20261130-140300"."""
+    """Return a result's name for file names, such as "baseline", "fast" or "trained_20261130-140300"."""
     match = _RUN.match(name)
     body = BODY_SUFFIX if fitted_result(name) else ""
     return f"trained_{match[1]}{body}" if match and name != BASELINE else name
 
 
 def body_result(name: str) -> str:
-    """Return the name of the joints of the bodies that were fitted to a result."""
+    """Return the name of the 3D result with the joints of bodies fitted to a result."""
     return name + BODY_SUFFIX
 
 
 def fitted_result(name: str) -> str:
-    """Return the name of the result that bodies were fitted to, if a result is the joints of bodies; else ""."""
+    """Return the result to which bodies were fitted, given that of their joints; empty for other results."""
     return name.removesuffix(BODY_SUFFIX) if name.endswith(BODY_SUFFIX) else ""
 
 
 def files_of_result(take: Take, name: str) -> list[Path]:
-    """Return the files of a result: its bodies go with it, and the joints of bodies with the bodies."""
+    """Return the files of a result, including its bodies and their joints."""
     names = [name] if fitted_result(name) else [name, body_result(name)]
     files = [*(take.layout.poses3d(n) for n in names), take.layout.bodies(name)]
     return [file for file in files if file.is_file()] or [take.layout.poses3d(name)]
 
 
 def rename_take(session: Session, old: str, new: str) -> None:
-    """Give a take another name, also in the jobs that worked on it, so that they can be resumed.
+    """Rename a take, also in the settings of its jobs, so that they can be resumed.
 
     Raises:
-        CoreError: There is no such take, the new name is taken, or the disk refuses.
+        CoreError: There is no such take, the new name is taken, or the disk cannot be written.
     """
     take, layout = session.take(old), session.layout.take(new)
     if layout.root.exists():
@@ -207,7 +207,7 @@ def rename_take(session: Session, old: str, new: str) -> None:
 
 
 def _rename_in_run(run: RunLayout, old: str, new: str) -> None:
-    """Rename a take in the settings and inputs of a job; damaged files stay as they are."""
+    """Rename a take in the settings and inputs of a job; damaged files are left unchanged."""
     job = _mapping(run.root / JOB_FILE)
     if (params := _renamed(job.get("params"), old, new)) is not None:
         write_json(run.root / JOB_FILE, job | {"params": params})
@@ -220,7 +220,7 @@ def _rename_in_run(run: RunLayout, old: str, new: str) -> None:
 
 
 def _renamed(settings: object, old: str, new: str) -> dict[str, Any] | None:
-    """Return the settings of a job with another name of a take; None if they do not name it."""
+    """Return the settings of a job with a take renamed; None if they do not contain it."""
     if not isinstance(settings, Mapping):
         return None
     changed = dict(settings)
@@ -243,7 +243,7 @@ def _titles(take: Take) -> dict[str, object]:
     try:
         titles = read_yaml(_file(take)) if _file(take).is_file() else {}
     except CoreError:
-        return {}  # damaged: the results have their own names
+        return {}  # damaged: no titles
     return titles if isinstance(titles, dict) else {}
 
 

@@ -40,9 +40,8 @@ class StepStatus:
 
     Attributes:
         step: Name of the step.
-        state: "ready" to run, "done" (it can be repeated), "outdated" (done, but its inputs have changed since), or
-            "blocked".
-        reason: What was done, what can be done, or what to do first; one sentence.
+        state: "ready" to run, "done" (repeatable), "outdated" (done, but inputs have changed since) or "blocked".
+        reason: Sentence on what was done, can be done, or must be done first.
     """
 
     step: Step
@@ -65,13 +64,13 @@ class SessionStatus:
 
     @property
     def next(self) -> StepStatus | None:
-        """First step that is ready or outdated, of optional ones only if outdated; None if there is none."""
+        """First step that is ready or outdated, or optional and outdated; None if there is none."""
         states = ((s, ("outdated",) if s.step in _OPTIONAL else ("ready", "outdated")) for s in self.steps.values())
         return next((s for s, due in states if s.state in due), None)
 
 
 def session_status(session: Session) -> SessionStatus:
-    """Return the state of a session; a step that concerns takes is done when it is done for all motion takes."""
+    """Return the state of a session; steps on takes are done once done for all motion takes."""
     rig = _rig(session)
     takes, unreadable = _motion_takes(session)
     steps: dict[Step, StepStatus] = {"rig": rig}
@@ -99,7 +98,7 @@ def session_status(session: Session) -> SessionStatus:
 
 
 def take_status(session: Session, take: Take) -> SessionStatus:
-    """Return the state of a take; `train` is done if there is a trained run for it."""
+    """Return the state of a take; `train` is done if a trained run includes it."""
     rig = _rig(session)
     steps: dict[Step, StepStatus] = {"rig": rig}
     steps["take"] = StepStatus(
@@ -112,7 +111,7 @@ def take_status(session: Session, take: Take) -> SessionStatus:
 
 
 def run_outcome(run: RunLayout) -> Ended | None:
-    """Return how a job ended; None if it still runs or died without a final event."""
+    """Return the outcome of a job; None if it is running or died without a final event."""
     try:
         with run.events.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
@@ -123,13 +122,13 @@ def run_outcome(run: RunLayout) -> Ended | None:
     for line in reversed(lines):
         event = _event(line)
         if event is not None:
-            # A job that was resumed writes further events after its earlier end.
+            # A resumed job appends events after its earlier end.
             return event if isinstance(event, Finished | Failed | Cancelled) else None
     return None
 
 
 def trained_runs(session: Session) -> list[RunLayout]:
-    """Return the finished trainings that have checkpoints, oldest first."""
+    """Return the finished trainings with checkpoints, oldest first."""
     runs = []
     for run in session.runs():
         if not run.checkpoints.is_dir() or not any(run.checkpoints.iterdir()):
@@ -137,7 +136,7 @@ def trained_runs(session: Session) -> list[RunLayout]:
         try:
             verb = JobSpec.load(run.root).verb
         except CoreError:
-            continue  # a damaged folder is no model
+            continue  # a damaged folder does not count
         if verb == "train" and isinstance(run_outcome(run), Finished):
             runs.append(run)
     return runs
@@ -149,7 +148,7 @@ def _event(line: str) -> Event | None:
     try:
         return decode(line)
     except CoreError:
-        return None  # a line cut off by a crash, or the first one of the tail
+        return None  # truncated by a crash, or the first line of the tail
 
 
 def _rig(session: Session) -> StepStatus:
@@ -168,20 +167,20 @@ def _rig(session: Session) -> StepStatus:
 
 
 def _misfit(session: Session) -> str:
-    """Return a sentence on the cameras that the people of the last triangulated take do not fit; empty if they do."""
+    """Return a sentence on cameras that do not fit the people of the last triangulated take; empty if all fit."""
     path = session.layout.rig_report
     try:
         fit = read_json(path).get("people_fit", {}) if path.exists() else {}
         cameras, verb = ", ".join(fit.get("cameras", ())), fit.get("action", "")
     except (CoreError, AttributeError, TypeError):
-        return ""  # the Calibrate page reports the damage
+        return ""  # reported by the Calibrate page
     if not cameras:
         return ""
     return f" The people in {fit.get('take')} do not fit {cameras}" + (f": run '{verb}'." if verb else ".")
 
 
 def _motion_takes(session: Session) -> tuple[list[Take], str]:
-    """Return the motion takes, and a message about one that cannot be read."""
+    """Return the motion takes, and a message if one cannot be read."""
     takes, unreadable = [], ""
     for name in session.take_names():
         try:
@@ -195,7 +194,7 @@ def _motion_takes(session: Session) -> tuple[list[Take], str]:
 
 
 def _take_steps(session: Session, take: Take, rig: StepStatus, runs: list[RunLayout]) -> dict[Step, StepStatus]:
-    """Return the state of the steps that each take goes through."""
+    """Return the state of the steps on a take."""
     estimators = take.estimators()
     results = take.poses3d_runs()
     trained = [run for run in results if run != BASELINE and not fitted_result(run)]
@@ -273,7 +272,7 @@ def _rig_problem(session: Session, take: Take, rig: StepStatus) -> str:
 
 
 def _outdated_exports(session: Session, take: Take, outdated: Mapping[str, str]) -> str:
-    """Return why exported files of a take are out of date; empty if they are as its present 3D poses."""
+    """Return why exported files of a take are out of date; empty if they are current."""
     for name, reason in outdated.items():
         manifest = export_manifest(session.layout.exports, take.name, name)
         if manifest is None:
@@ -307,7 +306,7 @@ def _train(session: Session, takes: list[Take], rig: StepStatus, runs: list[RunL
 
 
 def _combined(step: Step, each: list[tuple[str, StepStatus]]) -> StepStatus:
-    """Return one state for several takes: an outdated one if there is any, else a ready one, else a blocked one."""
+    """Return the combined state of several takes: outdated, ready, blocked or done, in this order of precedence."""
     for state in ("outdated", "ready", "blocked"):
         matching = [(name, status) for name, status in each if status.state == state]
         if matching:

@@ -34,18 +34,18 @@ BASELINE = "baseline"
 
 @dataclass(frozen=True, kw_only=True)
 class TakeCamera:
-    """One camera of a take.
+    """Camera of a take.
 
     Attributes:
-        name: Name of the camera, as in the rig.
+        name: Name of the camera in the rig.
         file: Name of the video in the folder of the take.
         size_px: Width and height in px after rotation.
         n_frames: Number of usable images in the video.
         fps: Frame rate of the video.
-        rotation_deg: Clockwise rotation of the stored images to show them upright: 0, 90, 180 or 270.
-        time_offset_s: Time offset of the camera at the start of this take, besides that in the rig, s.
+        rotation_deg: Clockwise rotation that turns the stored images upright: 0, 90, 180 or 270.
+        time_offset_s: Time offset of the camera at the start of this take, in addition to that of the rig.
         time_drift_ppm: Drift of the camera's clock in this take; positive for a clock that runs fast.
-        drops: Images that the camera dropped although its recorded times do not show it.
+        drops: Dropped images that left no gap in the recorded times.
         sound: Codec of the sound in the video; empty if there is none.
     """
 
@@ -62,7 +62,7 @@ class TakeCamera:
 
     @property
     def clock(self) -> CameraClock:
-        """Error of its recorded times."""
+        """Clock error of the camera."""
         return CameraClock(
             offset_s=self.time_offset_s, drift_ppm=self.time_drift_ppm, drops=self.drops, period_s=1 / self.fps
         )
@@ -70,12 +70,12 @@ class TakeCamera:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeMarker:
-    """An instant that was marked while a take was recorded.
+    """Marker of a take.
 
     Attributes:
         time_s: Time from the start of the take.
         frame: Frame at that time.
-        text: Note beside the marker.
+        text: Note.
     """
 
     time_s: float
@@ -89,15 +89,15 @@ class TakeManifest:
 
     Attributes:
         name: Name of the take.
-        kind: What was filmed.
+        kind: Kind of take.
         fps: Frame rate of the timeline.
         n_frames: Number of frames of the timeline.
         cameras: Cameras in the order of the timeline.
         created: Time of creation, ISO 8601.
         source: Names of the imported files, or "recording".
-        notes: Remarks of the import, a sentence each.
+        notes: Notes of the import.
         note: Note of the user.
-        markers: Instants that were marked during the recording.
+        markers: Markers set during the recording.
         schema: Version of the file format.
     """
 
@@ -123,11 +123,11 @@ def _manifest_of(path: Path) -> TakeManifest:
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """A take on disk.
+    """Take on disk.
 
     Attributes:
         layout: Paths of its files.
-        manifest: Its manifest.
+        manifest: Content of its manifest.
     """
 
     layout: TakeLayout
@@ -139,10 +139,10 @@ class Take:
         return self.layout.name
 
     def locked(self, work: str) -> AbstractContextManager[None]:
-        """Hold the take for a verb that changes its results.
+        """Lock the take for a verb that changes its results.
 
         Raises:
-            CoreError: Another process works on the take; the message says which.
+            CoreError: Another process has locked the take; the message names it.
         """
         return locked(self.layout.root, f"Take {self.name}", work)
 
@@ -153,7 +153,7 @@ class Take:
 
     @property
     def clock_errors(self) -> dict[str, float | list[float]]:
-        """Errors of the clocks in this take by camera, see `CameraClock.value`; exact clocks are left out."""
+        """Clock errors by camera, see `CameraClock.value`; exact clocks are omitted."""
         return {c.name: c.clock.value for c in self.manifest.cameras if not c.clock.exact}
 
     def camera(self, name: str) -> TakeCamera:
@@ -168,11 +168,11 @@ class Take:
         raise CoreError(f"Take {self.name} has no camera '{name}'.", f"Cameras: {', '.join(self.cameras)}.")
 
     def video_path(self, camera: str) -> Path:
-        """Return the path of a camera's video, which is always in the folder of the take."""
+        """Return the path of a camera's video in the folder of the take."""
         return self.layout.root / Path(self.camera(camera).file).name
 
     def timeline(self) -> Timeline:
-        """Read the timeline of the take, with the errors of its cameras' clocks.
+        """Read the timeline of the take, with the clock errors of its cameras.
 
         Raises:
             CoreError: The file is missing or damaged.
@@ -185,12 +185,12 @@ class Take:
         return sorted(p.parent.name for p in self.layout.poses2d_root.glob("*/estimator.yaml"))
 
     def poses2d_files(self, estimator: str, *, first_pass: bool = False) -> dict[str, Path]:
-        """Return the files of the 2D poses by camera name.
+        """Return the files of 2D poses by camera name.
 
         Args:
             estimator: Name of the estimator.
-            first_pass: Return the poses as estimated from single images, which depend on no rig, also where a second
-                look has refined them.
+            first_pass: Return the poses of the first pass, which do not depend on the rig, even if there is a second
+                look.
 
         Raises:
             CoreError: There are no complete 2D poses of this estimator.
@@ -223,7 +223,7 @@ class Take:
 
         Args:
             estimator: Name of the estimator.
-            rig: Cameras whose time offsets are compensated, see `align_poses2d`; None for the poses as estimated.
+            rig: Cameras whose time offsets are compensated, see `align_poses2d`; None for uncompensated poses.
             first_pass: As in `poses2d_files`.
             cameras: Cameras to read; None for all.
 
@@ -240,12 +240,12 @@ class Take:
     def stored_poses2d(
         self, estimator: str, rig: CameraRig, folder: Path, *, first_pass: bool = False
     ) -> dict[str, Pose2D | StoredPose2D]:
-        """Return 2D poses as `poses2d` does, in a form that takes little memory where no time offset is compensated.
+        """Return 2D poses like `poses2d`; those without time offset are read on access, to save memory.
 
         Args:
             estimator: Name of the estimator.
             rig: Cameras whose time offsets are compensated.
-            folder: Folder for temporary files, which has to last as long as the poses.
+            folder: Folder for temporary files, which must outlive the poses.
             first_pass: As in `poses2d_files`.
 
         Raises:
@@ -281,11 +281,11 @@ class Take:
         return sorted(names, key=lambda n: n != BASELINE)
 
     def has_bodies(self, run: str) -> bool:
-        """Return whether bodies were fitted to the 3D poses of a run, or these are the joints of bodies."""
+        """Return whether the 3D poses of a run have fitted bodies, or are the joints of bodies."""
         return self.layout.bodies(run).is_file()
 
     def bodies(self, run: str) -> BodySequence:
-        """Read the bodies that were fitted to the 3D poses of a run, or whose joints these are.
+        """Read the bodies fitted to the 3D poses of a run, or those whose joints they are.
 
         Raises:
             CoreError: The file is missing or damaged.
@@ -294,13 +294,13 @@ class Take:
 
     @property
     def truth(self) -> Pose3DSequence | None:
-        """Annotated 3D people at the frames of the take; None unless it comes from a data set."""
+        """Annotated 3D people at the frames of the take; None if there is no annotation."""
         return Pose3DSequence.load(self.layout.truth) if self.layout.truth.is_file() else None
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session on disk: each property gives what the current files say.
+    """Session on disk; properties read the current files.
 
     Attributes:
         layout: Paths of its files.
@@ -323,7 +323,7 @@ class Session:
         """Create a session.
 
         Args:
-            root: Folder, which must not exist or be empty.
+            root: Folder that does not exist or is empty.
             name: Name of the session; empty for the name of the folder.
 
         Raises:
@@ -355,7 +355,7 @@ class Session:
         root = root.expanduser().absolute()
         outer = next((folder for folder in root.parents if SessionLayout(folder).manifest.is_file()), None)
         if outer is not None:
-            raise CoreError(f"{outer} is a session itself.", "Choose a place outside of it.")
+            raise CoreError(f"{outer} is itself a session.", "Choose a folder outside of it.")
         try:
             taken = root.exists() and (not root.is_dir() or any(root.iterdir()))
         except OSError as error:
@@ -368,7 +368,7 @@ class Session:
         """Open an existing session.
 
         Raises:
-            CoreError: The folder is no session, or one of a newer version.
+            CoreError: The folder is not a session, or was written by a newer version.
         """
         session = cls(SessionLayout(root.expanduser().absolute()))
         if not session.layout.manifest.is_file():
@@ -383,11 +383,11 @@ class Session:
         """Open the session that contains a folder.
 
         Raises:
-            CoreError: The folder is in no session.
+            CoreError: The folder is not in a session.
         """
         root = next((p for p in folder.absolute().parents if SessionLayout(p).manifest.is_file()), None)
         if root is None:
-            raise CoreError(f"{folder} is in no session.", "Put the run back into the folder 'runs' of its session.")
+            raise CoreError(f"{folder} is not in a session.", "Put the run back into the folder 'runs' of its session.")
         return cls.open(root)
 
     def _manifest(self) -> dict[str, Any]:
@@ -425,7 +425,7 @@ class Session:
 
     @property
     def volume(self) -> VolumeSettings | None:
-        """Capture volume set by the user; None while it is derived from the rig and the people.
+        """Capture volume set by the user; None if it is derived from rig and people.
 
         Raises:
             CoreError: The file is damaged.
@@ -433,7 +433,7 @@ class Session:
         return VolumeSettings.load(self.layout.volume) if self.layout.volume.exists() else None
 
     def set_volume(self, chosen: VolumeSettings | None) -> None:
-        """Set the capture volume; None derives it again.
+        """Set the capture volume; None returns to the derived one.
 
         Raises:
             CoreError: The session cannot be written.
@@ -456,7 +456,7 @@ class Session:
         """Return a take.
 
         Raises:
-            CoreError: There is no take of this name, or its manifest is damaged.
+            CoreError: There is no take with this name, or its manifest is damaged.
         """
         layout = self.layout.take(name)
         if not layout.manifest.is_file():
@@ -465,7 +465,7 @@ class Session:
         return Take(layout, read_once(layout.manifest, _manifest_of))
 
     def write_take(self, manifest: TakeManifest, timeline: Timeline) -> Take:
-        """Write a take's timeline and manifest, the manifest last: the take exists once it is there."""
+        """Write a take's timeline, then its manifest, which makes the take exist."""
         layout = self.layout.take(manifest.name)
         timeline.save(layout.timestamps)
         write_yaml(layout.manifest, to_mapping(manifest))
@@ -483,7 +483,7 @@ class Session:
         """Return the cameras that filmed any of the takes, in the rig's order and at their image sizes.
 
         Raises:
-            CoreError: As `rig_for`, or a camera filmed in two resolutions.
+            CoreError: See `rig_for`, or a camera filmed in two resolutions.
         """
         by_name: dict[str, Camera] = {}
         for take in takes:
@@ -497,7 +497,7 @@ class Session:
         return dataclasses.replace(rig, cameras=tuple(by_name[name] for name in rig.names if name in by_name))
 
     def new_run(self, verb: str) -> RunLayout:
-        """Make the folder of a new run, named after the time and the verb.
+        """Create the folder of a new run, named after the time and the verb.
 
         Raises:
             CoreError: The session cannot be written.
@@ -514,7 +514,7 @@ class Session:
         raise CoreError("There is no free name for a run.", "Remove old runs of the session.")
 
     def runs(self) -> list[RunLayout]:
-        """Return all runs, oldest first: by the numbers of their jobs, since clocks may be set back."""
+        """Return all runs, oldest first by job number, because clocks may be set back."""
         folders = [p.parent for p in self.layout.runs.glob(f"*/{JOB_FILE}")]
         return [RunLayout(folder) for folder in sorted(folders, key=lambda folder: (_job_number(folder), folder.name))]
 
@@ -523,7 +523,7 @@ def rig_of_take(rig: CameraRig, take: Take) -> CameraRig:
     """Return the cameras of a rig that filmed a take, in its order and at its image sizes.
 
     Raises:
-        CoreError: As `Session.rig_for`.
+        CoreError: See `Session.rig_for`.
     """
     missing = [n for n in take.cameras if n not in rig.names]
     if missing:

@@ -1,4 +1,4 @@
-"""The timeline of a take: the image of each camera at each frame."""
+"""Timeline of a take: the image of each camera at each frame."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from core.types.arrays import F64, I64, frozen
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Timeline:
-    """The image of each camera at each frame of a take.
+    """Image of each camera at each frame of a take.
 
     Attributes:
         cameras: (V,) camera names.
         time_s: (T,) increasing times in s from the start of the take.
-        frame_index: (T, V) image number in the camera's video, -1 where the camera dropped the frame.
-        frame_time_s: (T, V) recorded time of that image in s, less the error of the camera's clock in this take; NaN
-            where dropped.
-        clock_error_s: (T, V) error of each camera's clock, besides the time offset in the rig; None if there is none.
+        frame_index: (T, V) index of the image in the camera's video, -1 where dropped.
+        frame_time_s: (T, V) recorded time of the image minus the camera's clock error in this take, in s; NaN where
+            dropped.
+        clock_error_s: (T, V) clock error, not including the time offset in the rig; None if all clocks are exact.
     """
 
     cameras: tuple[str, ...]
@@ -55,11 +55,11 @@ class Timeline:
 
     @property
     def recorded_time_s(self) -> F64:
-        """(T, V) recorded time of each image, as the camera or its file has it."""
+        """(T, V) recorded time of each image by the camera or its file, in s."""
         return self.frame_time_s if self.clock_error_s is None else self.frame_time_s + self.clock_error_s
 
     def with_clocks(self, clocks: Sequence[CameraClock]) -> Timeline:
-        """Return the same images with other errors of the cameras' clocks (V,)."""
+        """Return the timeline with other clock errors (V,)."""
         recorded = self.recorded_time_s
         if all(clock.exact for clock in clocks):
             return dataclasses.replace(self, frame_time_s=recorded, clock_error_s=None)

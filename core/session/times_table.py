@@ -1,6 +1,6 @@
-"""Tables of recorded image times: those that caliscope writes, and those of this program's recordings.
+"""Tables of recorded image times, of caliscope and of this program.
 
-Webcams drop images and start at different times, so the number of an image in its file says little about its time.
+Webcams drop images and start at different times, so the index of an image in its file does not determine its time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from core.types.frame import Frame
 
 _CAMERA = ("cam_id", "port")
 _ORDER = ("frame_index", "sync_index")
-_WHOLE = re.compile(r"-?[0-9]{1,19}")  # clocks aligned by PTP count nanoseconds since 1970
+_WHOLE = re.compile(r"-?[0-9]{1,19}")  # PTP clocks count nanoseconds since 1970
 _LARGEST = int(np.iinfo(np.int64).max)
 
 
@@ -32,16 +32,16 @@ def read_times_table(path: Path, cameras: Mapping[str, tuple[str, int, int]]) ->
 
     Args:
         path: The table.
-        cameras: Stem of the video file, number of its usable images, and number with those at its end that are lost,
-            by camera name.
+        cameras: Stem of the video file, number of usable images, and number including lost ones at the end, by camera
+            name.
 
     Returns:
         (n,) increasing image times in s by camera name, from the earliest one.
 
     Raises:
-        CoreError: The table is missing or damaged, or has another number of times than a video has images.
+        CoreError: The table is missing or damaged, or its number of times differs from the number of images.
     """
-    remedy = "It needs columns cam_id (or port), frame_index (or sync_index) and frame_time, and a row per image."
+    remedy = "It needs columns cam_id (or port), frame_index (or sync_index) and frame_time, and one row per image."
     rows: dict[str, dict[int, float]] = {}
     try:
         reader = csv.DictReader(io.StringIO(read_text(path)))
@@ -63,7 +63,7 @@ def read_times_table(path: Path, cameras: Mapping[str, tuple[str, int, int]]) ->
 
 
 def _rows_of(rows: Mapping[str, dict[int, float]], name: str, stem: str) -> dict[int, float]:
-    """Return a camera's rows, found by its name, the name of its file, or the number at the end of that."""
+    """Return a camera's rows by its name, the stem of its file, or the number at the end of the stem."""
     for key in (name, stem, stem.removeprefix("cam_"), name.removeprefix("cam_")):
         if key in rows:
             return rows[key]
@@ -72,14 +72,14 @@ def _rows_of(rows: Mapping[str, dict[int, float]], name: str, stem: str) -> dict
 
 
 def check_times(path: Path, name: str, rows: Mapping[int, float], n_frames: int, n_all: int) -> F64:
-    """Return the (n,) times of one camera's images.
+    """Return the (n,) times of a camera's images in s.
 
     Args:
-        path: Table that they come from.
+        path: Table of the times, for messages.
         name: Name of the camera.
-        rows: Times in s by the number of the image.
-        n_frames: Number of usable images in its video.
-        n_all: Number with those at its end that are lost.
+        rows: Times in s by image number.
+        n_frames: Number of usable images in the video.
+        n_all: Number including lost images at the end.
 
     Raises:
         CoreError: There are more or fewer times than images, or they do not increase.
@@ -88,7 +88,7 @@ def check_times(path: Path, name: str, rows: Mapping[int, float], n_frames: int,
     if not rows:
         raise CoreError(f"{path.name} has no rows for camera {name}.", remedy)
     numbers = np.array(sorted(rows))
-    # Some recorders also number images that were not kept, or do not start at 0: only the order counts.
+    # Some recorders also number discarded images, or do not start at 0: only the order counts.
     if len(numbers) not in (n_frames, n_all):
         raise CoreError(f"{path.name} has {len(numbers)} times for {name}, whose video has {n_frames} images.", remedy)
     times = np.array([rows[int(number)] for number in numbers[:n_frames]])
@@ -107,10 +107,10 @@ class ImageTimes:
 
     Attributes:
         index: (n,) increasing numbers of the stored images.
-        stored_ms: (n,) increasing time stamps of the images in the video, in ms, by which the two belong together.
-        time_ns: (n,) increasing times on the clock that all cameras share.
-        source_time_ns: (n,) times on the camera's own clock; `UNKNOWN` where it has none.
-        sequence: (n,) numbers that the camera gave the images; `UNKNOWN` where it gave none.
+        stored_ms: (n,) increasing time stamps in the video in ms, which identify its images.
+        time_ns: (n,) increasing times on the shared clock.
+        source_time_ns: (n,) times on the camera's clock; `UNKNOWN` without one.
+        sequence: (n,) sequence numbers of the camera; `UNKNOWN` without them.
     """
 
     index: I64
@@ -124,20 +124,20 @@ class ImageTimes:
 
     @property
     def dropped(self) -> list[range]:
-        """Numbers of the images that the camera counted but that are not there, before the last one."""
-        # A camera that was opened again may count from the beginning.
+        """Gaps in the sequence numbers of the camera."""
+        # A reopened camera may restart its numbers.
         pairs = zip(self.sequence[:-1].tolist(), self.sequence[1:].tolist(), strict=True)
         return [range(last + 1, new) for last, new in pairs if UNKNOWN < last < new - 1]
 
 
 def write_image_time(file: TextIO, index: int, stored_ms: int, frame: Frame) -> None:
-    """Append the row of a stored image to a camera's table."""
+    """Append a row for a stored image to a camera's table."""
     own, sequence = (UNKNOWN if n is None else n for n in (frame.source_time_ns, frame.sequence))
     file.write(f"{index},{stored_ms},{frame.time_ns},{own},{sequence}\n")
 
 
 def read_image_times(path: Path) -> ImageTimes:
-    """Read the times of one camera's images, as far as they were written; no rows if there is no table.
+    """Read the table of a camera up to the last complete row; empty if there is no table.
 
     Args:
         path: Table of a take, see `TakeLayout.frame_times`.
@@ -147,7 +147,7 @@ def read_image_times(path: Path) -> ImageTimes:
         for line in file:
             values = line.rstrip("\n").split(",")
             if not line.endswith("\n") or len(values) != 5 or not all(map(_WHOLE.fullmatch, values)):
-                continue  # the header, or a row that a crash cut off
+                continue  # the header, or a row truncated by a crash
             row = tuple(map(int, values))
             if max(map(abs, row)) > _LARGEST:
                 continue

@@ -1,8 +1,8 @@
-"""The common timeline of images that several cameras took at different times.
+"""Assignment of images that several cameras took at different times to a common timeline.
 
-Whole takes (`align_times`) and running cameras (`core.capture.synchronizer`) share the rule, which has three parts:
-`reference_camera` picks the camera that sets the frames, `fill_time_gaps` fills the gaps of its times, and
-`match_images` assigns each camera's images to them.
+Complete takes (`align_times`) and running cameras (`core.capture.synchronizer`) share the rule, which has three parts:
+`reference_camera` chooses the camera that determines the frames, `fill_time_gaps` fills gaps in its times, and
+`match_images` assigns the images of each camera to the frames.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from core.errors import CoreError
 from core.session.timeline import Timeline
 from core.types.arrays import F64, I64
 
-_VARIABLE = 0.25  # an interval this far from a whole number, in periods, counts towards a variable frame rate
-_VARIABLE_SHARE = 0.02  # share of such intervals above which a frame rate is called variable
-_EDGE = 0.75  # periods that the reference camera may be missing at an end before frames are filled in there
+_VARIABLE = 0.25  # distance of an interval from a whole number of periods above which it counts as irregular
+_VARIABLE_SHARE = 0.02  # share of irregular intervals above which a frame rate counts as variable
+_EDGE = 0.75  # periods by which the reference camera may be short at an end before frames are added there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alignment:
-    """A timeline and how it was made.
+    """Timeline with its provenance.
 
     Attributes:
-        timeline: Frames and the image of each camera.
+        timeline: Timeline.
         fps: Frame rate of the reference camera.
-        reference: Camera whose images set the frames.
-        notes: Images that are not used, missing images and variable frame rates, a sentence each.
+        reference: Camera whose images determine the frames.
+        notes: Sentences on unused images, missing images and variable frame rates.
     """
 
     timeline: Timeline
@@ -41,9 +41,9 @@ class Alignment:
 def align_times(times_s: Mapping[str, F64], fps: Mapping[str, float]) -> Alignment:
     """Assign the images of all cameras to the frames of the camera with the median frame rate.
 
-    Each frame takes from each camera the nearest image within half a period; a camera without one dropped the frame.
-    Gaps of the reference camera are filled evenly. The timeline begins when two cameras have begun and ends when fewer
-    than two continue.
+    Each frame gets the nearest image of each camera within half a period; without one, the camera has dropped the
+    frame. Gaps of the reference camera are filled evenly. The timeline lasts as long as at least two cameras are
+    running.
 
     Args:
         times_s: (n,) increasing image times by camera, on one clock.
@@ -58,7 +58,7 @@ def align_times(times_s: Mapping[str, F64], fps: Mapping[str, float]) -> Alignme
     second = min(1, len(cameras) - 1)
     begin = sorted(float(times_s[name][0]) for name in cameras)[second]
     end = sorted(float(times_s[name][-1]) for name in cameras)[-1 - second]
-    if end < begin:  # Stills begin and end with the same image.
+    if end < begin:  # equal for single images
         raise CoreError("No two cameras filmed at the same time.", "Choose videos of one recording.")
     frames = _frame_times(np.asarray(times_s[reference], float), period, begin, end)
     index = np.stack([match_images(np.asarray(times_s[name], float), frames, period) for name in cameras], axis=1)
@@ -78,7 +78,7 @@ def align_times(times_s: Mapping[str, F64], fps: Mapping[str, float]) -> Alignme
 def reference_camera(fps: Mapping[str, float], n_images: Mapping[str, int]) -> str:
     """Return the camera with the most images among those with the median frame rate.
 
-    Of two middle rates the lower one counts: the faster cameras then have an image for every frame.
+    Of two middle rates, the lower one counts, so that the faster cameras have an image for every frame.
 
     Args:
         fps: Frame rate by camera.
@@ -94,26 +94,26 @@ def lead_in(first_s: float, begin_s: float, period: float) -> float:
 
     Args:
         first_s: First time of the reference camera.
-        begin_s: Time from which frames are wanted.
+        begin_s: Start of the timeline.
         period: Period of the reference camera in s.
     """
     return (first_s if first_s - begin_s < _EDGE * period else begin_s) - period
 
 
 def lead_out(last_s: float, end_s: float, period: float) -> float:
-    """Return the time one period after the last frame, up to which `fill_time_gaps` goes; arguments as in `lead_in`."""
+    """Return the time one period after the last frame, at which `fill_time_gaps` ends; arguments as in `lead_in`."""
     return (last_s if end_s - last_s < _EDGE * period else end_s) + period
 
 
 def fill_time_gaps(anchors_s: F64, period: float) -> F64:
-    """Return evenly spaced times between each two anchors.
+    """Return evenly spaced times between successive anchors.
 
     Args:
         anchors_s: (n,) increasing times.
         period: Approximate spacing in s.
 
     Returns:
-        The anchors without the last one, and between them the times that split each gap into whole periods.
+        The anchors except the last one, and times between them that divide each gap into whole periods.
     """
     steps = np.maximum(np.round(np.diff(anchors_s) / period), 1).astype(int)
     start = np.repeat(anchors_s[:-1], steps)
@@ -130,8 +130,8 @@ def match_images(times_s: F64, frames_s: F64, period: float) -> I64:
         period: Period of the frames in s.
 
     Returns:
-        (T,) index of the image nearest to each frame, -1 if none is within half a period. An image that is nearest to
-        several frames goes to the nearest of them.
+        (T,) index of the image nearest to each frame, -1 if none is within half a period. Each image is assigned to at
+        most one frame, the nearest.
     """
     if not len(times_s):
         return np.full(len(frames_s), -1, np.int64)
@@ -148,7 +148,7 @@ def match_images(times_s: F64, frames_s: F64, period: float) -> I64:
 
 
 def _frame_times(reference_s: F64, period: float, begin: float, end: float) -> F64:
-    """Return the frame times from `begin` to `end`: the reference camera's, completed where they have gaps."""
+    """Return the frame times from `begin` to `end`: those of the reference camera with gaps filled."""
     inner = reference_s[(reference_s >= begin - period / 2) & (reference_s <= end + period / 2)]
     first, last = (inner[0], inner[-1]) if len(inner) else (np.inf, -np.inf)
     anchors = np.concatenate([[lead_in(first, begin, period)], inner, [lead_out(last, end, period)]])
@@ -174,7 +174,7 @@ def _notes(
         if abs(fps[name] - rate) > 0.005 * rate:
             notes.append(f"{name} has {fps[name]:.4g} fps; the take has {rate:.4g} fps.")
         intervals = np.diff(times)
-        periods = intervals * fps[name]  # a whole number of them is a dropped image
+        periods = intervals * fps[name]  # whole numbers above 1 are dropped images
         if len(intervals) and (np.abs(periods - np.maximum(np.round(periods), 1)) > _VARIABLE).mean() > _VARIABLE_SHARE:
             low, high = intervals.min() * 1000, intervals.max() * 1000
             notes.append(f"{name} has a variable frame rate: intervals of {low:.0f} to {high:.0f} ms.")

@@ -1,7 +1,8 @@
 """Exact random access to the images of a video file, with PyAV.
 
-Frame counts and seeking by number are unreliable in many containers. So the presentation times of all packets are
-indexed once, without decoding, and an image is found by its time: seek to the key frame before it and decode forward.
+Frame counts and seeking by number are unreliable in many containers. Therefore the presentation times of all packets
+are indexed once, without decoding, and an image is found by its time: seek to the key frame before it, and decode
+forward.
 """
 
 from __future__ import annotations
@@ -25,21 +26,21 @@ from core.types.rate import frame_rate
 _REMEDY = "If a video player can play it, convert it to MP4 (H.264) and try again."
 _UNFINISHED = "The recording or the copy may be incomplete: copy it again from the camera."
 _RAW_FORMATS = ("h264", "hevc", "vvc", "m4v", "mpegvideo", "mjpeg", "obu", "av1", "vc1", "dirac")
-"""Formats of FFmpeg for streams without a container, whose times it makes up or leaves open."""
+"""FFmpeg's formats of streams without a container, whose times are made up or missing."""
 
-_LOST_S = 0.1  # difference of durations that rounding and a last image of another length explain
+_LOST_S = 0.1  # tolerance of durations, for rounding and a last image of another length
 _MAX_BOXES = 1000
 
 
 class VideoReader:
-    """A video file that is open for reading; not thread-safe.
+    """Reader of a video file; not thread-safe.
 
-    Reading the next image, or one before the next key frame, decodes forward; anything else seeks. The rotation that
-    phones store in the file is applied to all images.
+    Images up to the next key frame are reached by decoding forward, others by seeking. The rotation stored in files of
+    phones is applied.
 
     Args:
         path: A file that FFmpeg can read.
-        rotation_deg: Clockwise rotation of the stored images, 0, 90, 180 or 270; None for that in the file.
+        rotation_deg: Clockwise rotation of the stored images: 0, 90, 180 or 270; None for that in the file.
         threaded: Decode with several threads. Off by default, so that many readers can run in parallel.
 
     Raises:
@@ -54,8 +55,8 @@ class VideoReader:
             self._stream.thread_type = "AUTO" if threaded else "NONE"
             self._pts, self._key_pts = self._index()
             self._images: Iterator[Any] = iter(())
-            self._skips = not threaded  # threads would apply it to other packets
-            self._wanted: int | None = None  # time of the image that is decoded for
+            self._skips = not threaded  # with threads, it would apply to other packets
+            self._wanted: int | None = None  # time of the requested image
             self._position = -1  # index of the latest decoded image
             self._last: Any = None
             first = self._decode(0)
@@ -81,12 +82,12 @@ class VideoReader:
 
     @property
     def start_s(self) -> float:
-        """Time of the first image by the file, in s."""
+        """Time stamp of the first image in s."""
         return float(self._pts[0] * self._stream.time_base)
 
     @property
     def fps(self) -> float:
-        """Frame rate over the whole file, see `frame_rate`; the nominal rate of a file with a single image."""
+        """Frame rate over the whole file, see `frame_rate`; the nominal rate for a single image."""
         stated = float(self._stream.average_rate or 0)
         return frame_rate(self.times_s, stated) if self.n_frames > 1 else stated or 25.0
 
@@ -97,13 +98,13 @@ class VideoReader:
 
     @property
     def sound(self) -> str:
-        """Codec of its sound; empty if it has none."""
+        """Codec of the sound; empty without sound."""
         context = next((stream.codec_context for stream in self._container.streams.audio), None)
         return "" if context is None else str(context.codec.canonical_name)
 
     @property
     def began(self) -> datetime | None:
-        """Creation time stored in the file, usually in whole seconds; None if there is none."""
+        """Creation time in the metadata, usually in whole seconds; None if there is none."""
         stated = self._stream.metadata.get("creation_time") or self._container.metadata.get("creation_time")
         try:
             began = datetime.fromisoformat(stated) if stated else None
@@ -114,7 +115,7 @@ class VideoReader:
 
     @property
     def missing(self) -> int:
-        """Number of images that the file itself says it has, beyond those that are in it."""
+        """Number of images missing from those announced in the header."""
         if self._stream.frames > 0 and self._container.format.name != "matroska,webm":
             return max(int(self._stream.frames) - self._packets_read, 0)
         lost_s = _stated_duration(self._container, self._stream) - float(self.times_s[-1]) - 1 / self.fps
@@ -125,8 +126,8 @@ class VideoReader:
 
         Args:
             index: Number of the image, 0 to `n_frames` - 1.
-            within_px: Width and height into which the image is scaled down before it is converted to RGB, which takes
-                most of the time; None for the recorded size.
+            within_px: Width and height to which the image is scaled down before the costly conversion to RGB; None for
+                the recorded size.
 
         Returns:
             (H, W, 3) uint8 RGB, upright.
@@ -142,7 +143,7 @@ class VideoReader:
         return self._upright(self._decode(index), within_px)
 
     def read_gray(self, index: int) -> U8:
-        """Read the luma of an image, which needs no conversion; for corner detectors.
+        """Read the luma of an image without conversion, for corner detectors.
 
         Args:
             index: Number of the image.
@@ -173,13 +174,13 @@ class VideoReader:
             stop: Image after the last one; None for all.
 
         Raises:
-            CoreError: As `read`.
+            CoreError: See `read`.
         """
         for index in range(start, self.n_frames if stop is None else stop):
             yield self.read(index)
 
     def whole_frames(self) -> int:
-        """Return the number of images up to the last one that decodes; decodes the end of the file."""
+        """Return the number of images up to the last decodable one, by decoding the end of the file."""
         self._wanted = None
         for key in self._key_pts[::-1]:
             self._seek(int(np.searchsorted(self._pts, key)))
@@ -224,9 +225,9 @@ class VideoReader:
     def _check_index(self) -> None:
         if _lacks_index(self.path):
             raise CoreError(
-                f"{self.path.name} breaks off: its index (moov), which is written last, is not complete.",
-                "Copy it again from the camera. If the recording itself broke off, a tool such as untrunc restores it "
-                "with the help of another video of the same camera.",
+                f"{self.path.name} is incomplete: its index (moov), written last, is missing.",
+                "Copy it again from the camera. If the recording itself was interrupted, a tool such as untrunc "
+                "restores it with the help of another video of the same camera.",
             )
 
     def _pick_stream(self) -> Any:
@@ -255,30 +256,30 @@ class VideoReader:
         if not every:
             raise CoreError(f"{self.path.name} has no images.", _UNFINISHED)
         times, keys = np.unique(np.array(every, np.int64)), np.unique(np.array(key, np.int64))
-        # A stream that was cut may start between key frames: nothing decodes before the first one.
+        # A cut stream may start between key frames: nothing decodes before the first one.
         return (times[times >= keys[0]] if len(keys) else times), keys
 
     def _packets(self) -> Iterator[Any]:
-        """Yield packets from the current position to the end of the file, without truncated ones."""
+        """Yield packets from the current position to the end of the file, except truncated ones."""
         try:
             for packet in self._container.demux(self._stream):
                 if not packet.is_corrupt:
                     yield packet
         except av.FFmpegError:
-            return  # an unfinished file ends within a packet
+            return  # an incomplete file ends within a packet
 
     def _decoded(self) -> Iterator[Any]:
         context = self._stream.codec_context
         for packet in self._packets():
             if self._skips:
-                # Images that no other one builds on are passed over on the way to the wanted one.
+                # Non-reference images before the requested one are skipped.
                 pts = _time(packet)
                 before = self._wanted is not None and pts is not None and pts < self._wanted
                 context.skip_frame = "NONREF" if before else "DEFAULT"
             try:
                 yield from packet.decode()
             except av.FFmpegError:
-                continue  # a damaged packet costs its own image only, which `_decode` notices by its time
+                continue  # a damaged packet loses only its own image, which `_decode` notices by the times
         try:
             yield from self._stream.codec_context.decode(None)
         except av.FFmpegError:
@@ -315,7 +316,7 @@ class VideoReader:
         """Move the decoder to a key frame before the image."""
         wanted = int(self._pts[index])
         before = self._key_pts[self._key_pts <= wanted]
-        # Containers seek by decoding time and may overshoot: then the key frame before is tried.
+        # Containers seek by decoding time and may overshoot: then the previous key frame is tried.
         for key in itertools.chain(before[::-1][:3].tolist(), [None]):
             if key is None:
                 self._container.close()
@@ -351,21 +352,21 @@ class VideoReader:
             decoded = decoded.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
         image: U8 = decoded.to_ndarray(format="rgb24")
         quarters = self.rotation_deg // 90
-        # The rows of a scaled image may be padded in memory.
+        # Rows of a scaled image may be padded.
         return np.ascontiguousarray(np.rot90(image, -quarters) if quarters else image)
 
 
 def no_times(path: Path) -> CoreError:
     """Return the error for a stream without a container, which holds images but no times."""
     return CoreError(
-        f"{path.name} is a stream without a container: it holds images, but no times.",
-        "State the frame rate of the camera, such as --fps 30, or wrap the stream: "
+        f"{path.name} is a stream without a container: it contains images, but no times.",
+        "Give the frame rate of the camera, such as --fps 30, or wrap the stream: "
         f"ffmpeg -framerate 30 -i {path.name} -c copy {path.stem}.mp4.",
     )
 
 
 def _lacks_index(path: Path) -> bool:
-    """Return whether a file begins as MP4 or MOV and has no index among its outermost boxes."""
+    """Return whether an MP4 or MOV file has no index among its top-level boxes."""
     kinds: list[bytes] = []
     at, size = 0, path.stat().st_size
     with path.open("rb") as file:
@@ -382,7 +383,7 @@ def _lacks_index(path: Path) -> bool:
 
 
 def _stated_duration(container: Any, stream: Any) -> float:
-    """Return the duration in s of the video by the file's header; 0 if it states none, or one of all its streams."""
+    """Return the duration of the video stream in s from the file's header; 0 if unknown."""
     tag = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", str(stream.metadata.get("DURATION", "")))
     if tag is not None:
         return 3600 * int(tag[1]) + 60 * int(tag[2]) + float(tag[3])
@@ -394,20 +395,20 @@ def _stated_duration(container: Any, stream: Any) -> float:
 
 
 def _time(part: Any) -> int | None:
-    """Return the presentation time of a packet or image in ticks, or its decoding time if the file has no other."""
+    """Return the presentation time of a packet or image in ticks, or else its decoding time."""
     time: int | None = part.pts if part.pts is not None else part.dts
     return time
 
 
 def _stored_rotation(image: Any, path: Path) -> int:
-    """Return the clockwise rotation in degrees that the file asks players to apply."""
+    """Return the clockwise rotation in degrees that the file requests for display."""
     data = image.side_data.get("DISPLAYMATRIX")
     if data is None:
         return 0
     matrix = struct.unpack("=9i", bytes(data)[:36])
     if matrix[0] * matrix[4] - matrix[1] * matrix[3] < 0:
         raise CoreError(
-            f"{path.name} is stored mirrored, as by some front cameras.",
+            f"{path.name} is stored mirrored, as from some front cameras.",
             "Mirrored images cannot be used for 3D: film with the back camera, or convert the file.",
         )
     return int(-image.rotation) % 360

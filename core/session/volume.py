@@ -1,4 +1,4 @@
-"""The active capture volume of a session: set by the user, or derived from the rig and the people."""
+"""Active capture volume of a session: set by the user, or derived from rig and people."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from core.types.camera import CameraRig
 from core.types.volume import CaptureVolume, SyntheticRange, VolumeSettings
 
 Origin = Literal["set", "people", "rig"]
-_CHECK_SPACING_MM = 200.0  # of the points whose visibility is checked
-_MAX_CHECK_POINTS = 30  # along an edge
+_CHECK_SPACING_MM = 200.0  # of the points for the visibility check
+_MAX_CHECK_POINTS = 30  # per edge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -26,12 +26,12 @@ class ActiveVolume:
     """Active capture volume of a session.
 
     Attributes:
-        origin: Origin of the volume: "set" by the user, derived from the "people" of the baselines, or from the "rig".
-        chosen: Centre, size and ranges; `spacing_mm` is None where the settings of training decide.
-        spacing_mm: Voxel spacing in the settings of training.
+        origin: Origin of the volume: "set" by the user, or derived from the "people" of the baselines or the "rig".
+        chosen: Centre, size and ranges; `spacing_mm` is None if the training settings determine it.
+        spacing_mm: Voxel spacing in the training settings.
         volume: Box and voxels.
-        seen_share: Share of the box that at least two cameras see, 0 to 1.
-        other_rig: True if it was set for a different calibration.
+        seen_share: Fraction of the box seen by at least two cameras.
+        other_rig: True if it was set for another calibration.
     """
 
     origin: Origin
@@ -43,7 +43,7 @@ class ActiveVolume:
 
     @property
     def pinned(self) -> VolumeSettings:
-        """Settings without open values, from which later changes of the session cannot change the volume."""
+        """Settings with all values fixed, independent of later changes of the session."""
         return replace(self.chosen, spacing_mm=self.chosen.spacing_mm or self.spacing_mm)
 
 
@@ -52,15 +52,15 @@ def active_volume(session: Session, takes: Sequence[str], spacing_mm: float) -> 
 
     Args:
         session: Session with a calibrated rig.
-        takes: Names of the takes. The cameras and people of those with a baseline of the present calibration determine
-            the volume; without any, the rig alone does.
-        spacing_mm: Voxel spacing, unless the user has set one.
+        takes: Names of the takes. Those with a baseline of the current calibration determine the volume by their
+            cameras and people; without any, only the rig counts.
+        spacing_mm: Voxel spacing unless the user has set one.
 
     Raises:
-        CoreError: There is no rig, a file is damaged, or no two cameras have a common field of view.
+        CoreError: There is no rig, a file is damaged, or no fields of view overlap.
     """
     triangulated = [take for take in map(session.take, takes) if BASELINE in take.poses3d_runs()]
-    # People of a former calibration may stand anywhere.
+    # People of a former calibration may be anywhere.
     known = [take for take in triangulated if has_present_rig(session, take, BASELINE)]
     rig = session.rig_for_all(known) if known else session.require_rig()
     chosen = session.volume
@@ -98,7 +98,7 @@ def as_settings(
 
 
 def set_volume(session: Session, chosen: VolumeSettings, spacing_mm: float) -> None:
-    """Set the capture volume of a session, for its present calibration.
+    """Set the capture volume of a session for its current calibration.
 
     Args:
         session: Session with a calibrated rig.
@@ -118,6 +118,6 @@ def set_volume(session: Session, chosen: VolumeSettings, spacing_mm: float) -> N
 
 
 def seen_share(rig: CameraRig, volume: CaptureVolume) -> float:
-    """Return the share of a volume that at least two cameras see, 0 to 1."""
+    """Return the fraction of a volume seen by at least two cameras."""
     spacing = max(_CHECK_SPACING_MM, float(volume.size_mm.max()) / _MAX_CHECK_POINTS)
     return float((seen_by(rig, grid(volume.low_mm, volume.high_mm, spacing)).sum(0) >= 2).mean())

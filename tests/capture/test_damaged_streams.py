@@ -128,7 +128,7 @@ def test_a_camera_that_changes_its_size_is_named(serve: Serve) -> None:
         (http(b"<html>Log in</html>", "text/html"), "is a web page"),
         (http(b"no image " * 9), "ended the stream"),
         (http(b"no video " * 9, "application/octet-stream"), "cannot be opened"),
-        (b"HTTP/1.0 401 Unauthorized\r\n\r\n", "answers 401"),
+        (b"HTTP/1.0 401 Unauthorized\r\n\r\n", "responds with 401"),
         (b"hello\r\n\r\n", "cannot be opened"),
         (b"", "cannot be opened"),
     ],

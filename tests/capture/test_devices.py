@@ -55,7 +55,7 @@ def test_a_mode_that_does_not_exist_is_refused_with_those_that_do() -> None:
         best_mode(WEBCAM, ModeRequest(size_px=(800, 600)), "v4l2:/dev/video0")
     assert "1920x1080, 30 fps, mjpeg" in refused.value.hint
     for wrong in ("size=wide", "fps=-3", "speed=3", "size=1x2&&"):
-        with pytest.raises(CoreError, match="no mode"):
+        with pytest.raises(CoreError, match="not a camera mode"):
             split_mode(f"v4l2:/dev/video0?{wrong}")
 
 

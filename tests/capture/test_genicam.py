@@ -20,10 +20,10 @@ from core.capture.controls import controls_of, set_control
 from core.capture.images import VideoImage
 from core.capture.recorder import Recorder
 from core.capture.source import FoundCamera, Source, SourceOptions, discover_cameras, open_source
-from core.capture.sources.genicam.beat import ActionKeys, TriggerBeat, Triggered, broadcast_address
 from core.capture.sources.genicam.clock import BlockNumbers, LatchedClock
 from core.capture.sources.genicam.images import require_readable, video_frame
 from core.capture.sources.genicam.source import GenicamSource
+from core.capture.sources.genicam.triggers import ActionKeys, Triggered, TriggerTimer, broadcast_address
 from core.errors import CoreError
 from core.pipelines.params import RecordParams
 from core.pipelines.record import run_record
@@ -113,7 +113,7 @@ def test_with_one_percent_of_the_packets_lost_drops_are_listed_exactly(tmp_path:
     # A computer that has too much to do may lose more, which the source counts.
     assert injected <= set(missing) and len(missing) <= len(injected) + source.late and len(injected) > 6
     assert times.sequence[0] == 1 and len(times) == take.manifest.n_frames
-    (note,) = (text for text, _ in reporter.notes if "by the camera's own count" in text)
+    (note,) = (text for text, _ in reporter.notes if "from the camera's sequence" in text)
     assert note.startswith(f"left: {len(missing)} images are missing") and f" {missing[0]}, " in note
     camera = recorder.cameras["left"]
     assert len(missing) <= (camera.skipped or 0) + camera.damaged <= len(missing) + 1  # none is counted twice
@@ -281,7 +281,7 @@ def test_white_balance_ptp_and_actions_of_a_camera_that_has_them(tmp_path: Path)
 
 
 def test_action_commands_go_out_at_the_rate_of_the_slowest_camera() -> None:
-    beat, due = TriggerBeat(), list[int]()
+    timer, due = TriggerTimer(), list[int]()
 
     def ticks(time_ns: int) -> int:
         due.append(time_ns)
@@ -293,15 +293,15 @@ def test_action_commands_go_out_at_the_rate_of_the_slowest_camera() -> None:
 
     with FakeGigeCamera(64, 48) as fake:
         keys = ActionKeys(device=fake.DEVICE_KEY, group=fake.GROUP_KEY, mask=fake.GROUP_MASK)
-        beat.join("fast", Triggered(fps=100, destination=fake.ip, keys=keys, ticks=ticks))
+        timer.add("fast", Triggered(fps=100, destination=fake.ip, keys=keys, ticks=ticks))
         wait_for(8)
         assert abs(len(due) - fake.actions()) <= 1 and np.diff(due).min() >= 10_000_000  # scheduled ahead, once each
-        beat.join("slow", Triggered(fps=50, destination=fake.ip, keys=keys))  # not aligned: both act at once
+        timer.add("slow", Triggered(fps=50, destination=fake.ip, keys=keys))  # not aligned: both act at once
         begun = len(due) + 1
         wait_for(fake.actions() + 5)
         assert np.diff(due[begun:]).min() >= 20_000_000
-        beat.leave("fast")
-        beat.leave("slow")
+        timer.remove("fast")
+        timer.remove("slow")
     assert broadcast_address("127.0.0.1") == "127.0.0.1"
 
 

@@ -136,7 +136,7 @@ def test_simulated_cameras_are_discovered_apart_from_real_ones() -> None:
 @pytest.mark.parametrize(
     ("address", "says"),
     [
-        ("http://127.0.0.1:{port}/stream", "Nothing answers there"),
+        ("http://127.0.0.1:{port}/stream", "Nothing answers at this address"),
         ("nowhere", "There is no camera at 'nowhere'"),
         ("v4l2:/dev/video99", "cannot be opened|has no v4l2"),
         ("demo:cam77", "There is no camera at"),

@@ -131,11 +131,11 @@ def test_a_camera_that_was_moved_is_named(turned_deg):
 
 def test_the_input_size_follows_the_speed_of_the_machine():
     size = InputSize()
-    assert not any(size.after(0.2) for _ in range(11)) and size.after(0.2) == 256
-    assert not any(size.after(0.2) for _ in range(30))  # there is nothing smaller
-    assert max(size.after(0.03) for _ in range(12)) == 384
-    assert not any(size.after(0.1) for _ in range(30))
-    assert max(size.after(0.02) for _ in range(12)) == 512 and not any(size.after(0.02) for _ in range(30))
+    assert not any(size.update(0.2) for _ in range(11)) and size.update(0.2) == 256
+    assert not any(size.update(0.2) for _ in range(30))  # there is nothing smaller
+    assert max(size.update(0.03) for _ in range(12)) == 384
+    assert not any(size.update(0.1) for _ in range(30))
+    assert max(size.update(0.02) for _ in range(12)) == 512 and not any(size.update(0.02) for _ in range(30))
 
 
 def test_the_rig_tells_how_a_camera_is_turned():

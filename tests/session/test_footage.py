@@ -74,12 +74,12 @@ def test_images_that_start_at_other_numbers(session: Session, tmp_path: Path) ->
     write_images(tmp_path / "in" / "cam01", list(range(1, 11)))
     write_images(tmp_path / "in" / "cam02", list(range(3, 11)))
     take, warnings = ingest(session, tmp_path / "in", fps=30)
-    assert "equal numbers are taken as the same time" in warnings[0]
+    assert "equal numbers are assumed to be simultaneous" in warnings[0]
     assert take.timeline().frame_index[0].tolist() == [2, 0], "the take begins when two cameras have begun"
     write_images(tmp_path / "far" / "cam01", list(range(1, 11)))
     write_images(tmp_path / "far" / "cam02", list(range(5001, 5011)))
     take, warnings = ingest(session, tmp_path / "far", fps=30)
-    assert "the first ones are taken as the same time" in warnings[0]
+    assert "the first ones are assumed to be simultaneous" in warnings[0]
     assert take.timeline().frame_index[0].tolist() == [0, 0]
 
 

@@ -328,5 +328,5 @@ def test_a_folder_without_an_owner_blocks_no_name(session: Session) -> None:
     session.layout.incoming_take("walk").root.mkdir(parents=True)  # as an import left it that died at once
     folder = reserve(session, "walk")
     assert folder.owner.is_file() and [path.name for path in session.layout.takes.iterdir()] == [".incoming"]
-    with pytest.raises(CoreError, match="is being made"):
+    with pytest.raises(CoreError, match="is being created"):
         reserve(session, "walk")

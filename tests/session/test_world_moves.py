@@ -113,7 +113,7 @@ def test_a_volume_that_does_not_fit_the_new_scale_is_discarded_and_said(session:
     set_volume(session, VOLUME, 100.0)
     replaced = move_world(session, Similarity(scale=0.05), "Rescaled.")
     assert session.volume is None
-    assert "derived again" in replaced.notes[0]
+    assert "replaced by a derived one" in replaced.notes[0]
 
 
 def test_a_quarter_turn_exchanges_the_edges_of_the_volume() -> None:

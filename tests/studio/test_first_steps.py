@@ -67,7 +67,7 @@ def test_a_display_is_one_that_answers(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_session_is_not_made_inside_another(tmp_path: Path) -> None:
     Session.create(tmp_path / "first")
     for root in (tmp_path / "first" / "second", tmp_path / "first" / "takes" / "second"):
-        with pytest.raises(CoreError, match="is a session itself"):
+        with pytest.raises(CoreError, match="is itself a session"):
             Session.create(root)
         assert not root.exists()
     Session.create(tmp_path / "second")
@@ -89,7 +89,7 @@ def test_a_second_new_session_lies_beside_the_first(window: MainWindow, qtbot, t
     for name, place, problem in (
         ("Studio A", tmp_path, "not empty"),
         ("", tmp_path, "cannot be used as a name"),
-        ("more", tmp_path / "Studio_A", "is a session itself"),
+        ("more", tmp_path / "Studio_A", "is itself a session"),
         ("more", "", "Choose a place"),
     ):
         dialog.name.setText(name)

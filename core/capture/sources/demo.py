@@ -1,7 +1,7 @@
-"""Simulated cameras in front of an exactly known scene: a moving calibration board, or people in a room.
+"""Simulated cameras with exact ground truth, in front of a moving calibration board or of people in a room.
 
-They run through the same code as real cameras, so that live views can be tried and tested without hardware. Errors of
-their clocks can be chosen in the address, to try what measures them.
+They run through the same code as real cameras, for trials and tests without hardware. Clock errors can be chosen in the
+address.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from core.types.frame import ArrayImage, Frame
 
 SCHEME = "demo"
 PEOPLE = "people/"
-"""Beginning of the names of cameras that film people."""
+"""Prefix of the names of cameras that film people."""
 FPS = 10.0
-_RESUME_AT = 5  # multiples of which a camera that is behind goes on with
+_RESUME_AT = 5  # a camera that lags behind continues at a multiple of this image number
 N_CAMERAS = 4
 _SIZE_PX = (640, 480)
 _BACKGROUND = 110
-_REFERENCE_WIDTH_MM = 600.0  # board width that the distances below are made for
+_REFERENCE_WIDTH_MM = 600.0  # board width for which the distances below are chosen
 _PERIOD_S = 600.0  # after which the board's trajectory repeats
-_MIN_FACING = 0.15  # cosine of the steepest view in which the board is drawn
-_OVERSAMPLING = 2  # images are drawn larger by this factor, for edges as soft as a lens makes them
+_MIN_FACING = 0.15  # smallest cosine between view direction and board normal at which the board is drawn
+_OVERSAMPLING = 2  # factor by which images are drawn larger, for soft edges
 
 
 def demo_rig(board: Board, n_cameras: int = N_CAMERAS) -> CameraRig:
-    """Return cameras on a half circle whose radius suits the size of the board."""
+    """Return cameras on a half circle scaled to the size of the board."""
     scale = size_mm(board)[0] / _REFERENCE_WIDTH_MM
     angles = np.radians(np.linspace(15, 165, n_cameras))
     heights = np.where(np.arange(n_cameras) % 2, 1600, 2000)
@@ -56,10 +56,10 @@ def demo_rig(board: Board, n_cameras: int = N_CAMERAS) -> CameraRig:
 
 
 class DemoCameras:
-    """A rig and the trajectory of a board in front of it.
+    """Simulated rig with a moving board.
 
     Args:
-        board: The board. The rig is as large as suits it.
+        board: The board, which determines the size of the rig.
         seed: Seed of the trajectory.
     """
 
@@ -78,19 +78,19 @@ class DemoCameras:
 
 @functools.lru_cache(maxsize=1)
 def demo_cameras(board: Board) -> DemoCameras:
-    """Return the simulated cameras that film a board, the same for all cameras of a recording."""
+    """Return the simulated cameras of a board, common to all cameras of a recording."""
     return DemoCameras(board)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class DemoClock:
-    """Errors of a simulated camera's clock, as in `core.session.clocks.CameraClock`.
+    """Clock errors of a simulated camera; see `core.session.clocks.CameraClock`.
 
     Attributes:
         offset_ms: Recorded minus true time at the start.
         drift_ppm: Rate of the clock minus the true rate.
-        drop: Numbers of images that are not delivered; the recorded times and the sequence show the gap.
-        lose: Numbers of images that are skipped although recorded times and sequence run on.
+        drop: Numbers of images that are not delivered; recorded times and sequence numbers show the gap.
+        lose: Numbers of images that are skipped without a gap in recorded times and sequence numbers.
     """
 
     offset_ms: float = 0.0
@@ -100,37 +100,39 @@ class DemoClock:
 
     @classmethod
     def parse(cls, query: str) -> DemoClock:
-        """Read "offset_ms=100&drift_ppm=40&drop=17,60".
+        """Parse a query such as "offset_ms=100&drift_ppm=40&drop=17,60".
 
         Raises:
-            CoreError: An unknown name, or a value that is not a number.
+            CoreError: A name is unknown, or a value is not a number.
         """
         values: dict[str, float | tuple[int, ...]] = {}
         for key, text in parse_qsl(query, keep_blank_values=True):
             try:
                 values[key] = tuple(map(int, text.split(","))) if key in ("drop", "lose") else float(text)
             except ValueError:
-                raise CoreError(f"'{text}' is not a number in '{key}={text}'.", f"Use {key}=17 or alike.") from None
+                raise CoreError(
+                    f"'{text}' is not a number in '{key}={text}'.", f"Use a number, such as {key}=17."
+                ) from None
             if key not in {field.name for field in dataclasses.fields(cls)}:
                 names = [field.name for field in dataclasses.fields(cls)]
                 raise CoreError(f"Demo cameras have no setting '{key}'.", closest(key, names))
         return cls(**values)  # type: ignore[arg-type]
 
     def true_s(self, number: int) -> float:
-        """Return the time of exposure, from the start, of the image that is recorded at `number / FPS`."""
+        """Return the time of exposure, in s from the start, of the image recorded at `number / FPS`."""
         recorded_s = number / FPS
         lost = sum(skipped <= number + i for i, skipped in enumerate(sorted(self.lose)))
         return recorded_s - 1e-3 * self.offset_ms - 1e-6 * self.drift_ppm * recorded_s + lost / FPS
 
 
 class DemoSource:
-    """One simulated camera; see `core.capture.source.Source`.
+    """Simulated camera; see `core.capture.source.Source`.
 
     Args:
-        draw: Returns the (H, W, 3) uint8 image at a time in s from the start, with the number of the image.
-        size_px: Width and height.
-        clock: Errors of the camera's clock.
-        options: Shared settings of the recording.
+        draw: Function that returns the (H, W, 3) uint8 image at a time in s from the start, given the image number.
+        size_px: Width and height in px.
+        clock: Clock errors.
+        options: Settings of the source.
     """
 
     template: av.VideoStream | None = None
@@ -143,14 +145,14 @@ class DemoSource:
         self.size_px = size_px
 
     def frames(self) -> Iterator[Frame]:
-        """Yield images in real time; images that cannot be drawn in time are dropped, by all cameras alike."""
+        """Yield images in real time; images that cannot be drawn in time are dropped, the same ones by all cameras."""
         clock, number, index = self._options.clock, 0, 0
         while True:
             time_ns = self._options.start_ns + round(number * 1e9 / FPS)
             behind_s = (clock.now_ns() - time_ns) / 1e9
             if behind_s > 2 / FPS:
                 number += int(behind_s * FPS)
-                number += -number % _RESUME_AT  # Cameras that cannot keep up go on with the same frame set.
+                number += -number % _RESUME_AT  # Lagging cameras continue with the same frame set.
                 continue
             clock.sleep(-behind_s)
             if number not in self._clock.drop:
@@ -168,23 +170,23 @@ class DemoSource:
             number += 1
 
     def close(self) -> None:
-        """Do nothing: there is no hardware to release."""
+        """Do nothing: there is nothing to release."""
 
 
 def room_camera_name(address: str) -> str:
-    """Return the name that a camera has in the rig of the demo room; empty for other cameras."""
+    """Return the name of a camera in the rig of the demo room; empty for other cameras."""
     scheme, _, rest = address.partition(":")
     path = rest.partition("?")[0]
     return path.removeprefix(PEOPLE) if scheme.lower() == SCHEME and path.startswith(PEOPLE) else ""
 
 
 def _drawable(board: Board | None) -> Board:
-    """Return a board that can be drawn: the default one where none is known."""
+    """Return a board that can be drawn: the default one if it is unknown."""
     return Board() if board is None or board.kind == "auto" else board
 
 
 class DemoKind:
-    """The simulated cameras; see `core.capture.source.SourceKind`."""
+    """Simulated cameras; see `core.capture.source.SourceKind`."""
 
     title = "Demo camera"
     example = f"{SCHEME}:cam01"
@@ -195,7 +197,7 @@ class DemoKind:
         return address.partition(":")[0].lower() == SCHEME
 
     def discover(self) -> list[FoundCamera]:
-        """Return all simulated cameras: those that film a board, and those that film people."""
+        """Return all simulated cameras, those that film a board first."""
         names = [f"cam{number:02d}" for number in range(1, N_CAMERAS + 1)]
         board = [FoundCamera(address=f"{SCHEME}:{name}", title=f"Demo camera {name}, board") for name in names]
         people = [
@@ -213,7 +215,7 @@ class DemoKind:
         clock = DemoClock.parse(query)
         name = path.removeprefix(PEOPLE)
         if path.startswith(PEOPLE):
-            # Imported late: other cameras need no renderer.
+            # Imported here because other cameras need no renderer.
             from core.synthetic.rendering.scene import room_camera, room_people, room_rig
 
             rig, people = room_rig(), room_people()
@@ -236,7 +238,7 @@ KIND = DemoKind()
 
 
 def draw_board(print_image: U8, board: Board, camera: Camera, centre_mm: F64, R: F64) -> U8:
-    """Draw the front of a board in space as a camera without distortion sees it.
+    """Render the front of a board for a camera without distortion.
 
     Args:
         print_image: Printed board, from `core.board.sheet.printed`.
@@ -246,7 +248,7 @@ def draw_board(print_image: U8, board: Board, camera: Camera, centre_mm: F64, R:
         R: (3, 3) rotation from board to world coordinates.
 
     Returns:
-        (H, W) uint8 grey image; background only where the board is seen from behind or too steeply.
+        (H, W) uint8 grey image; background only if the board is seen from behind or too steeply.
     """
     width_mm, height_mm = size_mm(board)
     margin = board.square_mm / 2

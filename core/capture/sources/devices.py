@@ -1,4 +1,4 @@
-"""Cameras plugged into this computer: V4L2 on Linux, DirectShow on Windows, AVFoundation on macOS."""
+"""USB and built-in cameras: V4L2 on Linux, DirectShow on Windows, AVFoundation on macOS."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class DeviceCameras:
     simulated = False
 
     def accepts(self, address: str) -> bool:
-        """Return whether an address names a capture API, of this or another system."""
+        """Return whether an address names a capture API of this or another system."""
         return address.partition(":")[0].lower() in _PLATFORMS
 
     def discover(self) -> list[FoundCamera]:
-        """Return the plugged-in cameras; on Linux with their modes and with names that survive a reboot."""
+        """Return the plugged-in cameras; on Linux with modes and with addresses that survive a reboot."""
         api = next((api for api, platform in _PLATFORMS.items() if sys.platform.startswith(platform)), "")
         if api == "v4l2":
             from core.capture.sources.linux_devices import discover_linux
@@ -38,11 +38,11 @@ class DeviceCameras:
         return _listed_by_ffmpeg(api) if api else []
 
     def open(self, address: str, options: SourceOptions) -> Source:
-        """Start a device, in the mode that its address chooses."""
+        """Open a device in the mode chosen by its address."""
         api, _, name = address.partition(":")
         api = api.lower()
         if not sys.platform.startswith(_PLATFORMS[api]):
-            raise CoreError(f"This system has no {api} cameras.", "Choose a camera found on this computer.")
+            raise CoreError(f"This system has no {api} cameras.", "Choose one of the cameras found on this computer.")
         name, request = split_mode(name)
         if api == "v4l2":
             from core.capture.sources.linux_devices import V4l2Source
@@ -53,7 +53,7 @@ class DeviceCameras:
 
 
 def _ffmpeg_options(api: str, request: ModeRequest) -> dict[str, str]:
-    """Return FFmpeg's options for a mode; AVFoundation refuses cameras without a rate that they have."""
+    """Return FFmpeg's options for a mode; AVFoundation needs a frame rate that the camera supports."""
     chosen: dict[str, str] = {"rtbufsize": "256M"} if api == "dshow" else {"framerate": _USUAL_FPS}
     if request.size_px is not None:
         chosen["video_size"] = f"{request.size_px[0]}x{request.size_px[1]}"
@@ -65,7 +65,7 @@ def _ffmpeg_options(api: str, request: ModeRequest) -> dict[str, str]:
 
 
 def _listed_by_ffmpeg(api: str) -> list[FoundCamera]:
-    """Return the cameras that FFmpeg lists; it names no modes."""
+    """Return the cameras that FFmpeg lists, without modes."""
     try:
         devices: Any = av.enumerate_input_devices(api)
     except (AttributeError, av.error.FFmpegError, OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Streams that FFmpeg's libraries read: the base of network cameras, plugged-in devices and video files."""
+"""Streams read by FFmpeg: network cameras, plugged-in devices and video files."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from core.passwords import without_passwords
 from core.types.frame import Frame
 
 OPEN_S, READ_S = 8.0, 5.0
-"""Timeouts of opening a stream and of waiting for its next image."""
+"""Timeouts in s for opening a stream and for its next image."""
 
 _NO_IMAGES = "Check that it is switched on, in the same network, and not in use by another program."
-_INVENTED_TIMES = {"mpjpeg", "mjpeg", "h264", "hevc", "jpeg_pipe", "image2pipe"}
-"""Formats without times, to which FFmpeg gives those of a constant rate."""
+_UNTIMED_FORMATS = {"mpjpeg", "mjpeg", "h264", "hevc", "jpeg_pipe", "image2pipe"}
+"""Formats without time stamps, for which FFmpeg makes up those of a constant rate."""
 
 _SETTLE_NS = 500_000_000
-"""Time for which the first images are held back: those that were buffered while the stream was opened arrive late."""
+"""Duration for which the first images are held back: those buffered while the stream was opened arrive late."""
 
-_BEHIND_NS = 500_000_000  # by which a played file may lag behind
-_APART_NS = 500_000_000
-"""Largest difference of the delays of sound and images; beyond it, a camera has not told yet how their times relate."""
+_BEHIND_NS = 500_000_000  # longest lag of a played file
+_MAX_SOUND_OFFSET_NS = 500_000_000
+"""Largest difference of the delays of sound and images; beyond it, the camera has not yet synchronised their times."""
 _FAR_BEHIND_NS, _CAUGHT_UP_NS = 1_500_000_000, 100_000_000
-_LATE_EVERY_NS = 100_000_000  # at which images are shown that come later than that
+_LATE_EVERY_NS = 100_000_000  # interval of images that are shown although they are late
 
-_OTHER_SIZES = 30  # images in a row of another size before the size is taken to have changed
+_OTHER_SIZES = 30  # consecutive images of another size after which the size has changed
 _STEP_NS = 1000
 _PRFT: Final = "prft"
 _LOST = "RTP: missed"
@@ -50,7 +50,7 @@ _LOST = "RTP: missed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Image:
-    """A decoded or decodable image with the packet that it came in."""
+    """Decoded or decodable image with its packet."""
 
     data: VideoImage
     packet: av.Packet | None
@@ -59,24 +59,24 @@ class _Image:
 
 
 class FFmpegSource:
-    """A stream read by FFmpeg; see `core.capture.source.Source`.
+    """Stream read by FFmpeg; see `core.capture.source.Source`.
 
-    Images of codecs without prediction between images, such as MJPEG, are decoded only when they are read. After a
-    damaged image of another codec, all are skipped until the next key frame, since they are predicted from it.
+    Images of intra-only codecs, such as MJPEG, are decoded lazily. After a damaged image of another codec, all images
+    up to the next key frame are skipped, because they are predicted from it.
 
     Args:
-        target: URL, device or file, as FFmpeg names it.
-        options: Shared settings of the recording.
-        container: FFmpeg input format, where the target does not imply it.
-        ffmpeg: Options for FFmpeg.
-        paced: Deliver images at their presentation times, as a file must be played.
-        loop: Begin again at the end of a file.
-        rtp: The stream comes in RTP packets, some of which may be lost.
+        target: URL, device or file in the syntax of FFmpeg.
+        options: Settings of the source.
+        container: FFmpeg's input format, if the target does not imply it.
+        ffmpeg: Options of FFmpeg.
+        paced: Deliver images at their presentation times, to play a file.
+        loop: Restart at the end of a file.
+        rtp: The stream arrives in RTP packets, some of which may be lost.
 
     Attributes:
-        damaged: Number of images that were skipped because they were damaged.
-        utc_offset_ns: UTC minus `Frame.source_time_ns` in ns, as the camera states it; None until it does.
-        sound: Its first track of sound; None if it has none.
+        damaged: Number of damaged images, which are skipped.
+        utc_offset_ns: UTC minus `Frame.source_time_ns` in ns; None until the camera reports it.
+        sound: First audio track; None if there is none.
 
     Raises:
         CoreError: The stream cannot be opened, or has no video.
@@ -111,7 +111,7 @@ class FFmpegSource:
         self._stream.thread_type = "SLICE"  # frame threads would delay images
         heard = self._container.streams.audio[:1]
         self.sound = SoundTrack(heard[0]) if heard else None
-        self._heard: list[tuple[av.Packet, int]] = []  # with their arrival, until their times are known
+        self._heard: list[tuple[av.Packet, int]] = []  # with arrival times, until their own times are known
         context = self._context = self._stream.codec_context
         if not context.width or not context.height:
             self._container.close()
@@ -120,20 +120,20 @@ class FFmpegSource:
             )
         self.size_px = (context.width, context.height)
         self.fps = float(self._stream.average_rate or self._stream.base_rate or 0)
-        # Packets of streams with B-frames come in another order than their images; recordings encode these again.
+        # Packets of streams with B-frames are not in presentation order; recordings re-encode their images.
         self._reordered = bool(context.has_b_frames)
         raw = context.name.startswith("raw")
         self.template: av.VideoStream | None = None if raw or self._reordered else self._stream
         if not paced and not self._reordered:
             context.flags |= Flags.low_delay
-        self._timed = container is not None or self._container.format.name not in _INVENTED_TIMES
+        self._timed = container is not None or self._container.format.name not in _UNTIMED_FORMATS
         self._intra_only = bool(context.codec.intra_only)
         self._decoding = threading.Lock()
         self.damaged, self._other = 0, 0
         self._begun, self._broken = False, not self._intra_only  # images before the first key frame cannot be decoded
         self._rtp, self._lost, self._suspect = rtp, False, False
         if rtp:
-            # FFmpeg only logs which packets are lost; a decoder notices few of them.
+            # FFmpeg reports lost packets only in its log; a decoder notices few of them.
             av.logging.set_level(av.logging.WARNING)
             av.logging.set_skip_repeated(False)
             logging.getLogger("libav").setLevel(logging.ERROR)
@@ -194,7 +194,7 @@ class FFmpegSource:
         raise CoreError(f"{self._target} ended the stream.", _NO_IMAGES)
 
     def _played(self) -> Iterator[tuple[_Image, int]]:
-        """Yield the images of a file when they are due; most of those that come too late are dropped."""
+        """Yield the images of a file when they are due; most late images are dropped."""
         first_ns, due_ns, end_ns, period_ns = None, 0, 0, round(1e9 / (self.fps or 25.0))
         start_ns, clock, sequence = self._options.start_ns, self._options.clock, -1
         yielded_ns, skipped = clock.now_ns(), False
@@ -211,14 +211,14 @@ class FFmpegSource:
                     if image.source_ns is None:
                         due_ns += period_ns
                     else:
-                        first_ns = image.source_ns if first_ns is None else first_ns  # its packet had no time
+                        first_ns = image.source_ns if first_ns is None else first_ns  # the packet had no time
                         due_ns = start_ns + image.source_ns - first_ns
                     self._hear_played(None if first_ns is None else start_ns - first_ns)
                     sequence += max(1, round((due_ns - before_ns) / period_ns)) if skipped else 1
                     skipped = False
                     now_ns = clock.now_ns()
                     if now_ns - due_ns > _BEHIND_NS and now_ns - yielded_ns < _LATE_EVERY_NS:
-                        continue  # a camera does not wait for a slow computer either
+                        continue  # a camera would not wait for a slow computer either
                     clock.sleep((due_ns - now_ns) / 1e9)
                     yield replace(image, sequence=sequence), due_ns
                     yielded_ns = clock.now_ns()
@@ -230,9 +230,9 @@ class FFmpegSource:
             self._context.flush_buffers()
 
     def _skip(self, behind_ns: int) -> None:
-        """Decode fewer images while a file lags behind: none that no other image needs, at last key frames only."""
+        """Decode fewer images while a file lags: first no non-reference images, then key frames only."""
         if self._intra_only:
-            return  # these are decoded when they are read
+            return  # decoded lazily anyway
         if behind_ns > _FAR_BEHIND_NS:
             self._context.skip_frame = "NONKEY"
         elif behind_ns > _BEHIND_NS / 2 and self._context.skip_frame == "DEFAULT":
@@ -241,10 +241,10 @@ class FFmpegSource:
             self._context.skip_frame = "DEFAULT"
 
     def _packets(self) -> Iterator[av.Packet]:
-        """Yield the packets of images; those of sound are kept on the way.
+        """Yield the video packets, and keep the audio packets between them.
 
         Raises:
-            CoreError: The connection was lost, or only sound comes.
+            CoreError: The connection was lost, or only sound arrives.
         """
         streams = [self._stream] if self.sound is None else [self._stream, self.sound.stream]
         packets, seen_s, lost = self._container.demux(streams), time.monotonic(), False
@@ -255,7 +255,7 @@ class FFmpegSource:
                 if packet is None:
                     return
                 lost = lost or any(_LOST in message for _, _, message in logged)
-                if packet.stream is self._stream:  # the number of the packet that ends a stream is wrong
+                if packet.stream is self._stream:  # the stream index of the last, empty packet is wrong
                     self._lost, lost, seen_s = lost, False, time.monotonic()
                     yield packet
                     continue
@@ -270,11 +270,11 @@ class FFmpegSource:
                 ) from error
 
     def _hear_live(self, images: SourceClock, sound: SourceClock) -> None:
-        """Hand out the sound that came, with times by the clock of the images, which is the camera's.
+        """Publish the received sound with times on the clock of the images.
 
         Args:
-            images: Clock of the images.
-            sound: Clock of the sound alone.
+            images: Clock estimated from the images.
+            sound: Clock estimated from the sound.
         """
         heard, self._heard = self._heard, []
         for packet, arrival_ns in heard:
@@ -284,11 +284,11 @@ class FFmpegSource:
                 self.sound.put(SoundPacket(arrival_ns, packet))
                 continue
             sound.add(source_ns, arrival_ns)
-            related = abs(sound.offset_ns - images.offset_ns) < _APART_NS
+            related = abs(sound.offset_ns - images.offset_ns) < _MAX_SOUND_OFFSET_NS
             self.sound.put(SoundPacket(source_ns + (images if related else sound).offset_ns, packet))
 
     def _hear_played(self, offset_ns: int | None) -> None:
-        """Hand out the sound that was read, at its time in the file plus an offset; keep it while that is not known."""
+        """Publish the sound at its time in the file plus an offset; keep it while the offset is None."""
         if offset_ns is None or self.sound is None:
             return
         heard, self._heard = self._heard, []
@@ -298,9 +298,9 @@ class FFmpegSource:
                 self.sound.put(SoundPacket(source_ns + offset_ns, packet))
 
     def _images(self, packet: av.Packet) -> list[_Image]:
-        """Return the whole images that a packet completes."""
+        """Return the undamaged images that a packet completes."""
         if packet.has_sidedata(_PRFT) and (taken_ns := self._source_ns(packet)) is not None:
-            # Producer reference time: UTC in microseconds, as the camera's sender reports state it.
+            # Producer reference time: UTC in µs from the camera's RTCP sender reports.
             wall_us = int.from_bytes(bytes(packet.get_sidedata(_PRFT))[:8], "little", signed=True)
             self.utc_offset_ns = wall_us * 1000 - taken_ns
         if self._intra_only:
@@ -308,7 +308,7 @@ class FFmpegSource:
                 return []
             data = VideoImage(partial(self._decode, packet))
             return [_Image(data=data, packet=packet, source_ns=self._source_ns(packet))]
-        # A loss is noticed while the image before or after it is read: both are taken for damaged.
+        # A loss is noticed while the image before or after it is read, so both count as damaged.
         lost = packet.is_corrupt or self._lost
         if packet.is_keyframe and not lost and not self._suspect:
             self._broken, self._begun = False, True
@@ -335,7 +335,7 @@ class FFmpegSource:
         return images
 
     def _whole(self, packet: av.Packet) -> bool:
-        """Return whether an image of a codec without prediction is whole, as far as its bytes show."""
+        """Return whether the bytes of an intra-only image look complete."""
         if packet.is_corrupt:
             self.damaged += 1
             return False
@@ -347,10 +347,10 @@ class FFmpegSource:
         return size_px is not None and self._same_size(size_px)
 
     def _same_size(self, size_px: tuple[int, int]) -> bool:
-        """Return whether an image has the stream's size; counts it as damaged otherwise.
+        """Return whether an image has the stream's size; count it as damaged otherwise.
 
         Raises:
-            CoreError: The camera's images have another size now.
+            CoreError: The camera has changed the size of its images.
         """
         if size_px == self.size_px:
             self._other = 0
@@ -380,17 +380,17 @@ class FFmpegSource:
 
 
 def error_reason(error: BaseException) -> str:
-    """Return the reason of an error of FFmpeg or the system, without passwords."""
+    """Return the reason of an FFmpeg or system error, without passwords."""
     text = without_passwords(str(getattr(error, "strerror", "") or error))
     return text[:1].lower() + text[1:]
 
 
 def connection_hint(error: BaseException) -> str:
-    """Return the remedy for a camera that cannot be reached."""
+    """Return a remedy for a camera that cannot be reached."""
     if isinstance(error, PermissionError | av.error.PermissionError):
         return "Close other programs that use the camera, and check that you have permission to use it."
     if isinstance(error, ConnectionRefusedError | av.error.ConnectionRefusedError):
-        return "Nothing answers there: check address and port, and that the camera is streaming."
+        return "Nothing answers at this address: check address and port, and that the camera is streaming."
     if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
         return "Enter user and password: rtsp://user:password@host/…"
     if isinstance(error, TimeoutError | av.error.TimeoutError | av.error.ExitError):

@@ -16,9 +16,9 @@ _LOOP = "?loop"
 
 
 class VideoFiles:
-    """Files played at their recorded speed from the start of the recording; see `core.capture.source.SourceKind`.
+    """Video files played at their recorded speed; see `core.capture.source.SourceKind`.
 
-    A file whose address ends with `?loop` begins again at its end.
+    A file whose address ends with `?loop` restarts at its end.
     """
 
     title = "Video file"
@@ -43,7 +43,7 @@ KIND = VideoFiles()
 
 
 def expand_folders(cameras: Sequence[str]) -> tuple[str, ...]:
-    """Replace each folder among cameras by the videos in it, named after their files.
+    """Replace each folder among cameras by its videos, named after their files.
 
     Args:
         cameras: Cameras, each as an address or as "name=address"; a folder may end with `?loop`.
@@ -67,5 +67,5 @@ def expand_folders(cameras: Sequence[str]) -> tuple[str, ...]:
 
 
 def sample_cameras() -> tuple[str, ...]:
-    """Return the videos of the sample that ships with the program, as cameras that play them again and again."""
+    """Return the videos of the bundled sample as cameras that play them in a loop."""
     return expand_folders([f"{resource('sample')}{_LOOP}"])

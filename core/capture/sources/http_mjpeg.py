@@ -1,4 +1,4 @@
-"""MJPEG over HTTP, read image by image: stamped when the last byte arrives, damaged ones skipped and counted."""
+"""MJPEG over HTTP; images are time-stamped when their last byte arrives, and damaged ones are skipped and counted."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from core.types.frame import Frame
 
 _CHUNK_BYTES = 1 << 16
 _MAX_PIXELS = 100_000_000
-_OTHER_SIZES = 30  # images in a row of another size before the size is taken to have changed
+_OTHER_SIZES = 30  # consecutive images of another size after which the size has changed
 _TIMESTAMP = re.compile(rb"^x-timestamp:\s*(\d{1,12})(?:\.(\d{1,9}))?\s*$", re.IGNORECASE | re.MULTILINE)
 _ERRORS = (OSError, http.client.HTTPException)
 
 
 class HttpMjpegSource:
-    """A camera that sends JPEG images in one endless response; see `core.capture.source.Source`.
+    """Camera that sends JPEG images in one endless response; see `core.capture.source.Source`.
 
     Args:
-        response: The response, at its first byte.
+        response: The response, positioned at its first byte.
         shown: Address without password.
-        options: Shared settings of the recording.
+        options: Settings of the source.
 
     Raises:
-        CoreError: No image comes.
+        CoreError: No image arrives.
     """
 
     fps = 0.0  # not announced
@@ -59,7 +59,7 @@ class HttpMjpegSource:
 
     @property
     def damaged(self) -> int:
-        """Number of images that were skipped because they were damaged."""
+        """Number of damaged images, which are skipped."""
         return self._scanner.damaged
 
     def frames(self) -> Iterator[Frame]:
@@ -91,10 +91,10 @@ class HttpMjpegSource:
         self._jpeg.close()
 
     def _read(self) -> Iterator[tuple[bytes, int, int | None]]:
-        """Yield whole images of one size with their arrival, and the camera's time where it sends one.
+        """Yield undamaged images of the stream's size with their arrival time, and the camera's time or None.
 
         Raises:
-            CoreError: The connection ends, or no image comes for too long.
+            CoreError: The connection ends, or no image arrives in time.
         """
         deadline = time.monotonic() + OPEN_S
         while True:
@@ -117,15 +117,15 @@ class HttpMjpegSource:
                     yield image, arrival_ns, _camera_time_ns(self._scanner.before)
             if time.monotonic() > deadline:
                 raise CoreError(
-                    f"{self._shown} sends no whole images.",
+                    f"{self._shown} sends no complete images.",
                     "Choose the address of its MJPEG stream, or a smaller image.",
                 )
 
     def _usable(self, size_px: tuple[int, int] | None) -> bool:
-        """Return whether an image is whole and has the stream's size; counts it otherwise.
+        """Return whether an image is undamaged and has the stream's size; count it as damaged otherwise.
 
         Raises:
-            CoreError: The camera's images have another size now.
+            CoreError: The camera has changed the size of its images.
         """
         if size_px is not None and size_px[0] * size_px[1] <= _MAX_PIXELS:
             self.size_px = self.size_px if self.size_px[0] else size_px
@@ -140,14 +140,14 @@ class HttpMjpegSource:
 
 
 def open_http_mjpeg(url: str, options: SourceOptions) -> HttpMjpegSource | None:
-    """Connect to a camera; None if what it sends is neither JPEG images nor text.
+    """Connect to a camera; return None if it sends neither JPEG images nor text.
 
     Args:
-        url: Address, with user and password if the camera wants them.
-        options: Shared settings of the recording.
+        url: Address, with user and password if the camera requires them.
+        options: Settings of the source.
 
     Raises:
-        CoreError: The camera cannot be reached, refuses, or sends a web page.
+        CoreError: The camera cannot be reached, refuses the request, or sends a web page.
     """
     shown = without_passwords(url)
     parts = urllib.parse.urlsplit(url)
@@ -168,7 +168,7 @@ def open_http_mjpeg(url: str, options: SourceOptions) -> HttpMjpegSource | None:
         error.close()
         hint = "Enter user and password: http://user:password@host/…" if error.code in (401, 403) else ""
         raise CoreError(
-            f"{shown} cannot be opened: the camera answers {error.code} {error.reason}.",
+            f"{shown} cannot be opened: the camera responds with {error.code} {error.reason}.",
             hint or "Check the address on the camera's web page or in its app.",
         ) from error
     except (urllib.error.URLError, *_ERRORS, ValueError) as error:
@@ -186,6 +186,6 @@ def open_http_mjpeg(url: str, options: SourceOptions) -> HttpMjpegSource | None:
 
 
 def _camera_time_ns(headers: bytes) -> int | None:
-    """Return the time in an image's headers, as mjpg-streamer sends it."""
+    """Return the time in the headers of an image, as sent by mjpg-streamer."""
     found = _TIMESTAMP.findall(headers)
     return int(found[-1][0]) * 10**9 + int(found[-1][1].ljust(9, b"0")) if found else None

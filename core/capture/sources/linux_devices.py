@@ -1,4 +1,4 @@
-"""Plugged-in cameras on Linux: stable addresses, and the source that reads them."""
+"""USB and built-in cameras on Linux, with stable addresses."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from core.errors import CoreError
 from core.types.frame import Frame
 
 OPEN_S, READ_S = 8.0, 5.0
-"""Longest wait for the first image and for the next one."""
+"""Timeouts in s for the first image and for the next one."""
 
 _POLL_S = 0.5
-_MAX_AGE_NS, _MIN_AGE_NS = 10 * 10**9, -(10**8)  # some drivers stamp the end of an exposure that is under way
+_MAX_AGE_NS, _MIN_AGE_NS = 10 * 10**9, -(10**8)  # some drivers stamp the future end of the exposure
 _LINKS = Path("/dev/v4l")
 
 
 class V4l2Source:
-    """A camera of this computer; see `core.capture.source.Source` and `core.capture.controls.Controllable`.
+    """V4L2 camera; see `core.capture.source.Source` and `core.capture.controls.Controllable`.
 
-    Images carry the time that the kernel gave them and the driver's number.
+    Images have the kernel's time stamps and the driver's sequence numbers.
 
     Args:
-        address: Device file, or the text that the kernel names the camera's place on the bus by.
-        request: Wanted mode.
-        options: Shared settings of the recording.
+        address: Device file, or the kernel's bus information of the camera.
+        request: Requested mode.
+        options: Settings of the source.
 
     Raises:
         CoreError: The camera cannot be opened, has no such mode, or sends no image.
@@ -58,7 +58,7 @@ class V4l2Source:
             modes = self._device.modes()
             if not modes:
                 raise CoreError(
-                    f"{self._shown} offers no format that can be read.", "Choose another device file of it."
+                    f"{self._shown} offers no format that can be read.", "Choose another device file of the camera."
                 )
             self._mode = self._device.configure(best_mode(modes, request, self._shown))
             self._device.start()
@@ -76,7 +76,7 @@ class V4l2Source:
 
     @property
     def mode(self) -> CameraMode:
-        """Mode in which the camera runs."""
+        """Current mode."""
         return self._mode
 
     def frames(self) -> Iterator[Frame]:
@@ -102,7 +102,7 @@ class V4l2Source:
             index += 1
 
     def interrupt(self) -> None:
-        """End `frames` soon, although no image comes."""
+        """End `frames`, even while no image arrives."""
         self._interrupted = True
 
     def controls(self) -> tuple[Control, ...]:
@@ -120,7 +120,7 @@ class V4l2Source:
             self._jpeg.close()
 
     def _next(self, timeout_s: float) -> V4l2Image:
-        """Return the next whole image."""
+        """Return the next undamaged image."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline and not self._interrupted:
             try:
@@ -145,7 +145,7 @@ class V4l2Source:
         return len(data) >= self._device.bytes_per_image
 
     def _time_ns(self, image: V4l2Image) -> int:
-        """Return the kernel's time of an image on the shared clock; the time of arrival if it has none."""
+        """Return the kernel's time stamp on the shared clock; the time of arrival if there is none."""
         if image.time_ns is None or not _MIN_AGE_NS < time.monotonic_ns() - image.time_ns < _MAX_AGE_NS:
             return self._options.clock.now_ns()
         return image.time_ns + self._to_shared_ns
@@ -158,7 +158,7 @@ class V4l2Source:
 
 
 def _kernel_to_shared_ns(options: SourceOptions) -> int:
-    """Return the shared clock minus CLOCK_MONOTONIC in ns, from the quickest of several readings of both."""
+    """Return the shared clock minus CLOCK_MONOTONIC in ns, from the fastest of several readings."""
     readings = []
     for _ in range(5):
         before_ns, shared_ns, after_ns = time.monotonic_ns(), options.clock.now_ns(), time.monotonic_ns()
@@ -168,7 +168,7 @@ def _kernel_to_shared_ns(options: SourceOptions) -> int:
 
 
 def discover_linux() -> list[FoundCamera]:
-    """Return the cameras that are plugged in, with their modes."""
+    """Return the plugged-in cameras with their modes."""
     found: list[tuple[Path, V4l2Device, tuple[CameraMode, ...]]] = []
     for file in sorted(Path("/dev").glob("video*"), key=lambda path: (len(path.name), path.name)):
         try:
@@ -182,7 +182,7 @@ def discover_linux() -> list[FoundCamera]:
     cameras = []
     for file, device, modes in found:
         place = _link("by-path", file) or (device.bus if buses[device.bus] == 1 else str(file))
-        # Equal cameras without a serial number share one link by identity; it may belong to the other after a reboot.
+        # Identical cameras without a serial number share one by-id link, which may change owner at a reboot.
         named = _link("by-id", file) if serials[file] and counts[serials[file]] == 1 else ""
         cameras.append(
             FoundCamera(address=f"v4l2:{named or place}", title=f"{device.name} ({device.bus})", modes=modes)
@@ -194,7 +194,7 @@ def _device_file(address: str) -> str:
     """Return the device file of an address.
 
     Raises:
-        OSError: No camera is plugged in there.
+        OSError: No camera has this bus information.
     """
     if address.startswith("/"):
         return address
@@ -215,7 +215,7 @@ def _link(folder: str, file: Path) -> str:
 
 
 def _serial(file: Path) -> str:
-    """Return what identifies the USB device of a device file; empty if it has no serial number."""
+    """Return vendor, product and serial number of a USB device; empty if it has no serial number."""
     usb = Path("/sys/class/video4linux") / file.name / "device" / ".."
     with contextlib.suppress(OSError):
         return "/".join(

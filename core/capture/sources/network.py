@@ -1,4 +1,4 @@
-"""Network cameras: RTSP, MJPEG over HTTP, and other streams that FFmpeg opens by URL."""
+"""Network cameras: RTSP, MJPEG over HTTP, and other protocols of FFmpeg."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _SCHEMES = ("rtsp", "rtsps", "rtmp", "http", "https", "udp", "tcp")
 _LOW_LATENCY = {"fflags": "nobuffer", "flags": "low_delay", "probesize": "500000", "analyzeduration": "500000"}
 _UDP = "#udp"
 _RTSP = {
-    # Cameras drop packets before a slow connection; FFmpeg notices that only where it could sort packets.
+    # Cameras drop packets on slow connections; FFmpeg notices only with a reordering queue.
     "tcp": {"rtsp_transport": "tcp", "max_delay": "100000", "reorder_queue_size": "2"},
-    # A lost packet is waited for at most 0.1 s; the system's default buffer is too small for a key frame of 1080p.
+    # Wait at most 0.1 s for a lost packet; the system's default buffer is too small for a key frame of 1080p.
     "udp": {"rtsp_transport": "udp", "max_delay": "100000", "buffer_size": str(4 << 20)},
 }
 
@@ -34,7 +34,7 @@ class NetworkCameras:
         return []
 
     def open(self, address: str, options: SourceOptions) -> Source:
-        """Connect to a camera; RTSP runs over TCP, which loses no packets, unless the address ends with `#udp`."""
+        """Connect to a camera; RTSP uses TCP, which loses no packets, unless the address ends with `#udp`."""
         url = with_password(address)
         scheme = url.partition("://")[0].lower()
         if scheme == "http" and (source := open_http_mjpeg(url, options)) is not None:

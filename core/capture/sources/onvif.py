@@ -1,6 +1,6 @@
-"""ONVIF, the common language of network cameras: who is there, and at which address a camera streams.
+"""ONVIF: discovery of network cameras and of the addresses of their streams.
 
-Cameras answer a multicast question (WS-Discovery) with the address of their web service, and that one names the stream.
+Cameras answer a multicast probe (WS-Discovery) with the address of their web service, which reports that of the stream.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _DEVICE, _MEDIA = "http://www.onvif.org/ver10/device/wsdl", "http://www.onvif.or
 
 
 class OnvifCameras:
-    """Network cameras that tell the address of their stream; see `core.capture.source.SourceKind`."""
+    """Network cameras that report the address of their stream; see `core.capture.source.SourceKind`."""
 
     title = "Network camera (ONVIF)"
     example = "onvif://host"
@@ -63,11 +63,11 @@ class OnvifCameras:
         return address.lower().startswith(f"{SCHEME}://")
 
     def discover(self) -> list[FoundCamera]:
-        """Ask the local networks for cameras, and wait a moment for their answers."""
+        """Probe the local networks, and return the cameras that answer."""
         with contextlib.ExitStack() as stack:
             sockets = []
             for address in _own_addresses():
-                with contextlib.suppress(OSError):  # a network that is down, or without multicast
+                with contextlib.suppress(OSError):  # the network is down, or has no multicast
                     asking = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
                     asking.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(address))
                     asking.sendto(_PROBE.format(id=uuid.uuid4()).encode(), _GROUP)
@@ -82,7 +82,7 @@ class OnvifCameras:
         return list(found.values())
 
     def open(self, address: str, options: SourceOptions) -> Source:
-        """Ask a camera for the address of its main stream, and connect to it."""
+        """Connect to the main stream of a camera."""
         return NETWORK.open(stream_address(with_password(address)), options)
 
 
@@ -93,7 +93,7 @@ def cameras_in(answer: str) -> list[FoundCamera]:
     """Return the cameras in an answer to a probe.
 
     Raises:
-        CoreError: The answer is no valid XML.
+        CoreError: The answer is not valid XML.
     """
     found = []
     for match in _all(parse_xml(answer, "the answer of a camera"), "ProbeMatch"):
@@ -109,16 +109,16 @@ def cameras_in(answer: str) -> list[FoundCamera]:
 
 
 def stream_address(address: str) -> str:
-    """Ask a camera for its main stream.
+    """Request the address of a camera's main stream.
 
     Args:
-        address: `onvif://user:password@host:port/path`; the path may be left out.
+        address: `onvif://user:password@host:port/path`; the path may be omitted.
 
     Returns:
         The stream's address, with user and password.
 
     Raises:
-        CoreError: The camera does not answer, or refuses.
+        CoreError: The camera does not respond, or refuses the request.
     """
     camera = _OnvifCamera(address)
     media = camera.media_service()
@@ -138,7 +138,7 @@ def stream_address(address: str) -> str:
 
 
 class _OnvifCamera:
-    """Web service of a camera."""
+    """ONVIF web service of a camera."""
 
     def __init__(self, address: str) -> None:
         parts = urllib.parse.urlsplit(address)
@@ -156,12 +156,12 @@ class _OnvifCamera:
             self._ahead = self._clock_ahead()
 
     def with_user(self, uri: urllib.parse.SplitResult) -> str:
-        """Return an address that the camera names, with the user, and with the host at which the camera was reached."""
+        """Return an address reported by the camera, with user and password, and the host that reached the camera."""
         host = f"{self._host.partition(':')[0]}:{uri.port}" if uri.port else self._host.partition(":")[0]
         return urllib.parse.urlunsplit(uri._replace(netloc=f"{self._login}@{host}" if self._login else host))
 
     def media_service(self) -> str:
-        """Return the address of the service that knows the streams."""
+        """Return the address of the media service."""
         answer = self.ask(
             self._device, f'<GetCapabilities xmlns="{_DEVICE}"><Category>Media</Category></GetCapabilities>'
         )
@@ -170,10 +170,10 @@ class _OnvifCamera:
         return f"http://{self._host}{path}" if path else self._device
 
     def ask(self, service: str, body: str, *, login: bool = True) -> Element:
-        """Send a request, and return the answer.
+        """Send a request, and return the response.
 
         Raises:
-            CoreError: The camera does not answer, or refuses.
+            CoreError: The camera does not respond, or refuses the request.
         """
         header = self._security() if login and self._login else ""
         data = _REQUEST.format(header=header, body=body).encode()
@@ -197,7 +197,7 @@ class _OnvifCamera:
         return parse_xml(answer, f"the answer of {self.shown}")
 
     def _clock_ahead(self) -> timedelta:
-        """Return the camera's clock minus this computer's: cameras refuse requests of another time."""
+        """Return the camera's clock minus this computer's, since cameras refuse requests with a wrong time."""
         answer = self.ask(self._device, f'<GetSystemDateAndTime xmlns="{_DEVICE}"/>', login=False)
         utc = next(iter(_all(answer, "UTCDateTime")), None)
         try:
@@ -210,7 +210,7 @@ class _OnvifCamera:
     def _security(self) -> str:
         nonce = secrets.token_bytes(16)
         created = (datetime.now(UTC) + self._ahead).strftime("%Y-%m-%dT%H:%M:%SZ")
-        digest = hashlib.sha1(nonce + created.encode() + self._password.encode()).digest()  # as the standard has it
+        digest = hashlib.sha1(nonce + created.encode() + self._password.encode()).digest()  # required by the standard
         encoded = (base64.b64encode(part).decode() for part in (digest, nonce))
         shown_digest, shown_nonce = encoded
         return _SECURITY.format(user=escape(self._user), digest=shown_digest, nonce=shown_nonce, created=created)
@@ -227,7 +227,7 @@ def _own_addresses() -> list[str]:
 
 
 def _all(element: Element, name: str) -> list[Element]:
-    """Return the elements of a name, whatever their namespace is."""
+    """Return the elements with a name in any namespace."""
     return [found for found in element.iter() if found.tag.rpartition("}")[2] == name]
 
 
@@ -236,7 +236,7 @@ def _text(element: Element, name: str) -> str:
 
 
 def _pixels(profile: Element) -> int:
-    """Return the size of a profile's images in px."""
+    """Return the number of pixels of a profile's images."""
     size = next(iter(_all(profile, "Resolution")), None)
     try:
         return int(_text(size, "Width")) * int(_text(size, "Height")) if size is not None else 0

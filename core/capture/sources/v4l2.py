@@ -1,7 +1,7 @@
 """Video4Linux2, the capture interface of the Linux kernel: device, modes, controls and buffers.
 
-Numbers and structures are those of the kernel's interface (https://docs.kernel.org/userspace-api/media/v4l/v4l2.html),
-for 64-bit systems. The one maintained binding, linuxpy, is under the GPL.
+Numbers and structures are those of the kernel's API (https://docs.kernel.org/userspace-api/media/v4l/v4l2.html) on
+64-bit systems. The only maintained binding, linuxpy, is under the GPL.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ FORMATS = {
     "RGB3": "rgb24",
     "BGR3": "bgr24",
 }
-"""FFmpeg's name by the kernel's four-character code, of the formats that are read."""
+"""FFmpeg's names of the supported formats by the kernel's four-character codes."""
 
 _N_BUFFERS = 8
 _CAPTURE, _MMAP = 1, 1  # V4L2_BUF_TYPE_VIDEO_CAPTURE, V4L2_MEMORY_MMAP
@@ -81,7 +81,7 @@ class _Size(ctypes.Structure):
         ("index", c_uint32),
         ("code", c_uint32),
         ("type", c_uint32),
-        ("values", c_uint32 * 6),  # width, height; or least, largest and step of both
+        ("values", c_uint32 * 6),  # width, height; or minimum, maximum and step of both
         ("reserved", c_uint32 * 2),
     )
 
@@ -93,7 +93,7 @@ class _Interval(ctypes.Structure):
         ("width", c_uint32),
         ("height", c_uint32),
         ("type", c_uint32),
-        ("values", c_uint32 * 6),  # numerator and denominator; or those of shortest, longest and step
+        ("values", c_uint32 * 6),  # numerator and denominator; or those of minimum, maximum and step
         ("reserved", c_uint32 * 2),
     )
 
@@ -181,14 +181,14 @@ REQUESTS: dict[str, tuple[int, type[ctypes.Structure]]] = {
         ("ENUM_FRAMEINTERVALS", _BOTH, 75, _Interval),
     )
 }
-"""Number and structure of each request to the kernel."""
+"""Request code and structure by ioctl name."""
 
 _STREAM_ON, _STREAM_OFF = _request(_WRITE, 18, 4), _request(_WRITE, 19, 4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ControlIds:
-    """Numbers of a control, of the one that makes it automatic, and the values that this one takes."""
+    """Identifiers of a control and of its automatic mode, with the values of the latter."""
 
     id: int
     automatic: int
@@ -208,13 +208,13 @@ _CONTROLS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class V4l2Image:
-    """An image as the driver delivers it.
+    """Image as delivered by the driver.
 
     Attributes:
         data: Encoded image or pixels.
         time_ns: Time on CLOCK_MONOTONIC in ns; None if the driver uses another clock.
-        sequence: Driver's number of the image; a gap is a drop.
-        damaged: True if the driver marks the image as damaged.
+        sequence: Sequence number of the driver; a gap is a drop.
+        damaged: True if the driver marks it as damaged.
     """
 
     data: bytes
@@ -224,13 +224,13 @@ class V4l2Image:
 
 
 class V4l2Device:
-    """An open capture device.
+    """Open capture device.
 
     Args:
         path: Device file.
 
     Raises:
-        OSError: It cannot be opened, or is no capture device.
+        OSError: It cannot be opened, or is not a capture device.
     """
 
     def __init__(self, path: str) -> None:
@@ -240,7 +240,7 @@ class V4l2Device:
             caps = self._ask("QUERYCAP")
             can = caps.device_caps if caps.capabilities & _HAS_DEVICE_CAPS else caps.capabilities
             if not (can & _CAN_CAPTURE and can & _CAN_STREAM):
-                raise OSError(errno.ENOTTY, "it is no camera")
+                raise OSError(errno.ENOTTY, "not a camera")
         except OSError:
             os.close(self._file)
             raise
@@ -249,7 +249,7 @@ class V4l2Device:
         self.bytes_per_line = self.bytes_per_image = 0
 
     def modes(self) -> list[CameraMode]:
-        """Return the modes whose format can be read."""
+        """Return the modes with a supported format."""
         return [
             CameraMode(size_px=size_px, fps=fps, format=FORMATS[code])
             for code in self._codes()
@@ -258,11 +258,11 @@ class V4l2Device:
         ]
 
     def configure(self, mode: CameraMode) -> CameraMode:
-        """Set a mode, and return the one that the driver has set.
+        """Set a mode, and return the one that the driver chose.
 
         Raises:
             OSError: The device is in use.
-            CoreError: The driver sets a format that cannot be read.
+            CoreError: The driver chose an unsupported format.
         """
         code = next(code for code in self._codes() if FORMATS[code] == mode.format)
         image = _ImageFormat(type=_CAPTURE)
@@ -270,7 +270,7 @@ class V4l2Device:
         self._ask("S_FMT", image)
         self._set_exposure_priority()
         parameters = _Parameters(type=_CAPTURE, numerator=1000, denominator=round(1000 * mode.fps))
-        with contextlib.suppress(OSError):  # cameras with one rate refuse
+        with contextlib.suppress(OSError):  # cameras with a single rate refuse
             self._ask("S_PARM", parameters)
         now = _text(image.pix[2])
         if now not in FORMATS:
@@ -280,7 +280,7 @@ class V4l2Device:
         return CameraMode(size_px=(image.pix[0], image.pix[1]), fps=fps, format=FORMATS[now])
 
     def start(self) -> None:
-        """Start to send images.
+        """Start streaming.
 
         Raises:
             OSError: The device is in use, or the bus has no bandwidth left.
@@ -293,7 +293,7 @@ class V4l2Device:
         fcntl.ioctl(self._file, _STREAM_ON, c_int32(_CAPTURE))
 
     def read(self, timeout_s: float) -> V4l2Image | None:
-        """Return the next image; None if none came in time.
+        """Return the next image; None after the timeout.
 
         Raises:
             OSError: The device was unplugged.
@@ -316,7 +316,7 @@ class V4l2Device:
         return image
 
     def close(self) -> None:
-        """Stop, and release the device."""
+        """Stop streaming, and release the device."""
         if self._file < 0:
             return
         with contextlib.suppress(OSError):
@@ -328,7 +328,7 @@ class V4l2Device:
         self._file = -1
 
     def controls(self) -> tuple[Control, ...]:
-        """Return the controls that the device offers, with their values."""
+        """Return the controls of the device with their values."""
         found = (self._control(name) for name in _CONTROLS)
         return tuple(control for control in found if control is not None)
 
@@ -341,11 +341,11 @@ class V4l2Device:
         ids = _CONTROLS[name]
         if value is None:
             if control.automatic is None or not any(self._try_set(ids.automatic, chosen) for chosen in ids.chosen):
-                raise CoreError(f"{self.name} does not choose its {name} itself.", "Set a value.")
+                raise CoreError(f"{self.name} has no automatic {name}.", "Set a value.")
         else:
             if not control.minimum <= value <= control.maximum:
                 limits = f"{control.minimum:g} to {control.maximum:g} {control.unit}".rstrip()
-                raise CoreError(f"{name} cannot be {value:g}.", f"{self.name} takes {limits}.")
+                raise CoreError(f"{name} cannot be {value:g}.", f"{self.name} accepts {limits}.")
             if control.automatic is not None:
                 self._try_set(ids.automatic, ids.manual)
             steps = round((value - control.minimum) / control.step) if control.step else 0
@@ -393,7 +393,7 @@ class V4l2Device:
         return True
 
     def _set_exposure_priority(self) -> None:
-        """Keep the frame rate constant: some cameras lower it in the dark."""
+        """Keep the frame rate constant, because some cameras lower it in the dark."""
         self._try_set(_EXPOSURE_AUTO_PRIORITY, 0)
 
     def _codes(self) -> list[str]:

@@ -1,1 +1,1 @@
-"""Storage of what cameras send: packets, bounded queues and the files of a take."""
+"""Storage of images and sound: packets, bounded queues and the files of a take."""

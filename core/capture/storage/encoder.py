@@ -1,4 +1,4 @@
-"""Packets to store: those that a camera sends, or raw images encoded by the fastest encoder that works here."""
+"""Packets to store: those of a camera, or raw images encoded by the fastest available encoder."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from core.capture.images import as_video_frame
 from core.types.frame import Frame
 
 TICK = Fraction(1, 1_000_000)
-_GROUP = 15  # images from one key frame to the next: what a random access decodes at most
-_MOST_ERROR = 12.0  # mean difference in grey levels of an image that an encoder can be trusted with
+_GROUP = 15  # images per key frame: the most that a random access decodes
+_MAX_ERROR = 12.0  # mean difference in grey levels up to which an encoder counts as working
 _HARDWARE: dict[str, dict[str, str]] = {
     "h264_nvenc": {"preset": "p1", "tune": "ull", "rc": "constqp", "qp": "20", "zerolatency": "1", "delay": "0"},
     "h264_qsv": {"preset": "veryfast", "global_quality": "20", "async_depth": "1"},
     "h264_amf": {"usage": "ultralowlatency", "rc": "cqp", "qp_i": "20", "qp_p": "20"},
     "h264_videotoolbox": {"realtime": "1", "q": "70"},
 }
-# About 0.1 bytes per pixel. An option `qscale` has no effect here: a rate control would choose the worst quality.
+# About 0.1 bytes per pixel. The option `qscale` has no effect: a rate control would choose the worst quality.
 _SOFTWARE = {"qmin": "3", "qmax": "3", "huffman": "default"}
 
 
 @dataclass(slots=True, eq=False)
 class Packet:
-    """An encoded image.
+    """Encoded image.
 
     Attributes:
-        frame: The image that it encodes.
-        data: The packet.
-        key: Whether decoding can begin here.
+        frame: Frame of the image.
+        data: Encoded data.
+        key: True if decoding can begin here.
     """
 
     frame: Frame
@@ -45,13 +45,13 @@ class Packet:
 
 
 class PacketMaker(Protocol):
-    """Turns the images of one camera into packets; used by one thread.
+    """Converter of the images of one camera to packets; used by one thread.
 
     Attributes:
         codec: Name of the codec.
         size_px: Width and height in px.
-        template: Stream whose parameters a file with these packets needs.
-        encodes: Whether it takes time.
+        template: Stream with the parameters for a file of these packets.
+        encodes: True if images are encoded, which takes time.
     """
 
     codec: str
@@ -60,16 +60,14 @@ class PacketMaker(Protocol):
     encodes: bool
 
     def packets(self, frame: Frame) -> list[Packet]:
-        """Return the packets that are complete with an image."""
+        """Return the packets that an image completes."""
 
     def close(self) -> None:
         """Release the encoder."""
 
 
 def packet_maker(template: av.VideoStream | None, size_px: tuple[int, int]) -> PacketMaker:
-    """Return how the images of a camera are stored.
-
-    Packets of streams with reordered images come in another order than their times, so those are encoded again.
+    """Return the converter for the images of a camera.
 
     Args:
         template: Stream of the camera's packets; None where images have to be encoded.
@@ -81,28 +79,28 @@ def packet_maker(template: av.VideoStream | None, size_px: tuple[int, int]) -> P
 
 
 class _Copied:
-    """The camera's own packets."""
+    """Packets of the camera."""
 
     encodes = False
 
     def __init__(self, template: av.VideoStream, size_px: tuple[int, int]) -> None:
         self.codec, self.size_px = template.codec_context.codec.name, size_px
         self._scratch = av.open(os.devnull, "w", format="matroska")
-        # A copy of the parameters, since those of the source end with its connection.
+        # A copy, because the parameters of the source end with its connection.
         self.template = self._scratch.add_stream_from_template(template)
         self._scratch.start_encoding()
 
     def packets(self, frame: Frame) -> list[Packet]:
-        """Return the packet of an image, which need not have one of its own."""
+        """Return the packet of an image, if it has one."""
         return [] if frame.packet is None else [Packet(frame, frame.packet, bool(frame.packet.is_keyframe))]
 
     def close(self) -> None:
-        """Release the copy."""
+        """Release the copied stream."""
         self._scratch.close()
 
 
 class _Encoded:
-    """Raw images, encoded."""
+    """Encoder of raw images."""
 
     encodes = True
 
@@ -113,7 +111,7 @@ class _Encoded:
         self.template: av.VideoStream = stream
         stream.width, stream.height = size_px
         self._format = stream.pix_fmt = "yuvj420p" if encoder == "mjpeg" else "nv12"
-        stream.time_base = stream.codec_context.time_base = TICK  # the default, of 24 fps, refuses faster images
+        stream.time_base = stream.codec_context.time_base = TICK  # the default of 1/24 s cannot represent higher rates
         if encoder != "mjpeg":
             stream.codec_context.gop_size, stream.codec_context.max_b_frames = _GROUP, 0
         self._scratch.start_encoding()
@@ -121,7 +119,7 @@ class _Encoded:
         self._last = -1
 
     def packets(self, frame: Frame) -> list[Packet]:
-        """Encode an image; some encoders keep one or two images to themselves."""
+        """Encode an image; some encoders delay their output by one or two images."""
         image = as_video_frame(frame, self._format)
         image.pts = self._last = max(frame.time_ns // 1000, self._last + 1)
         image.time_base = TICK
@@ -139,7 +137,7 @@ class _Encoded:
 
 @functools.cache
 def _fastest(size_px: tuple[int, int]) -> tuple[str, dict[str, str]]:
-    """Return the name and options of the fastest encoder that works here, tried on one image."""
+    """Return the name and options of the fastest encoder that passes a test on one image."""
     for encoder, options in _HARDWARE.items():
         try:
             with av.logging.Capture():
@@ -151,8 +149,8 @@ def _fastest(size_px: tuple[int, int]) -> tuple[str, dict[str, str]]:
 
 
 def _works(encoder: str, options: dict[str, str], size_px: tuple[int, int]) -> bool:
-    """Return whether an encoder gives back the image that it was given."""
-    av.codec.Codec(encoder, "w")  # raises where FFmpeg was built without it
+    """Return whether a decoded image of an encoder resembles the original."""
+    av.codec.Codec(encoder, "w")  # raises if FFmpeg was built without it
     width, height = size_px
     grey = np.add.outer(np.arange(height), np.arange(width)) * 255 // (width + height)
     image = av.VideoFrame.from_ndarray(np.repeat(grey[..., None], 3, 2).astype(np.uint8), format="rgb24")
@@ -164,4 +162,4 @@ def _works(encoder: str, options: dict[str, str], size_px: tuple[int, int]) -> b
         decoder: Any = av.CodecContext.create("h264", "r")
         decoder.extradata = stream.codec_context.extradata
         decoded = [shown for packet in [*packets, None] for shown in decoder.decode(packet)]
-    return bool(decoded) and float(np.abs(decoded[0].to_ndarray(format="gray") * 1.0 - grey).mean()) < _MOST_ERROR
+    return bool(decoded) and float(np.abs(decoded[0].to_ndarray(format="gray") * 1.0 - grey).mean()) < _MAX_ERROR

@@ -1,7 +1,7 @@
-"""Storage of one camera's images: a thread that encodes and writes, behind a bounded queue.
+"""Storage of one camera: a thread that encodes and writes, behind a bounded queue.
 
-The camera's reader never waits for it. While no take is recorded, the packets of the last seconds are kept in memory,
-so that a take can begin with what happened before its start.
+The thread that reads the camera never waits for it. Between takes, the packets of the last seconds are kept in memory,
+so that a take can include the time before its start.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ Note = Callable[[str], None]
 
 _MOST_WAITING = 300  # images
 _MOST_WAITING_BYTES = 64 << 20
-_LONGEST_GROUP_NS = 10_000_000_000  # between two key frames; older images are of a connection that was lost
-_MOST_KEPT_BYTES = 128 << 20  # of packets from before a take
+_LONGEST_GROUP_NS = 10_000_000_000  # between two key frames; older packets belong to a lost connection
+_MOST_KEPT_BYTES = 128 << 20  # of packets between takes
 _MOST_SOUND = 4000  # packets; more than a minute of most codecs
 
 
@@ -38,13 +38,13 @@ class StoreState:
 
     Attributes:
         codec: Name of the codec; empty before the first image.
-        recorded: Number of images stored in the present take.
-        lost: Number of images since the beginning that could not be stored in time.
-        written_bytes: Size of all packets that came so far.
+        recorded: Number of images stored in the current take.
+        lost: Total number of images that could not be stored in time.
+        written_bytes: Total size of all packets.
         waiting: Number of images in the queue.
-        problem: Reason why the take gets no images of this camera; empty if it does.
-        sound: Codec and sample rate of its sound; empty for none.
-        sound_lost: Number of packets of sound that could not be stored in time.
+        problem: Reason why images of this camera are not stored; empty if they are.
+        sound: Codec and sample rate of the sound; empty without sound.
+        sound_lost: Total number of audio packets that could not be stored in time.
     """
 
     codec: str = ""
@@ -77,13 +77,13 @@ class _End:
 
 
 class CameraStore:
-    """Keeps the images of one camera: in memory for a while, and in the files of a take.
+    """Storage of one camera's images in memory (pre-roll) and in the files of a take.
 
     Args:
         name: Name of the camera.
-        pre_roll_s: Seconds before the start of a take that it contains; with 0, images are encoded during takes only.
-        waits: Whether to wait while the queue is full, as a simulated clock allows; else images are left out.
-        note: Receives warnings.
+        pre_roll_s: Seconds that takes contain from before their start; with 0, images are encoded only during takes.
+        waits: Wait while the queue is full, as a simulated clock allows, instead of discarding images.
+        note: Function that receives warnings.
     """
 
     def __init__(self, name: str, pre_roll_s: float, waits: bool, note: Note) -> None:
@@ -104,19 +104,19 @@ class CameraStore:
         self._thread.start()
 
     def opened(self, maker: PacketMaker, image_bytes: int, sound: SoundMaker | None = None, no_sound: str = "") -> None:
-        """Use another way to make packets from now on, since the camera was opened.
+        """Change the converters, because the camera was opened or reopened.
 
         Args:
-            maker: How its images become packets.
-            image_bytes: Size of an image in the queue.
-            sound: How its sound becomes packets; None where it has none.
-            no_sound: Reason why the sound that it has cannot be stored.
+            maker: Converter for its images.
+            image_bytes: Memory of an image in the queue.
+            sound: Converter for its sound; None without sound.
+            no_sound: Reason why its sound cannot be stored; empty if it can.
         """
         self._most = max(8, min(_MOST_WAITING, _MOST_WAITING_BYTES // max(image_bytes, 1)))
         self._put(_Opened(maker, sound, no_sound))
 
     def add(self, frame: Frame) -> bool:
-        """Add an image; return whether there was room for it."""
+        """Queue an image; return False if the queue is full."""
         with self._changed:
             if self._images >= self._most:
                 if not self._waits:
@@ -131,7 +131,7 @@ class CameraStore:
         return True
 
     def add_sound(self, packet: SoundPacket) -> bool:
-        """Add a packet of sound; return whether there was room for it."""
+        """Queue an audio packet; return False if the queue is full."""
         with self._changed:
             if self._sounds >= _MOST_SOUND:
                 if not self._waits:
@@ -148,8 +148,8 @@ class CameraStore:
 
         Args:
             folder: Folder of the take.
-            since_ns: Time of its start; what is in memory of the time before is part of the take.
-            sound: Store the sound as well.
+            since_ns: Time of its start, before which the take contains the pre-roll.
+            sound: Store the sound.
         """
         self._put(_Begin(folder, since_ns, sound))
 
@@ -160,12 +160,12 @@ class CameraStore:
         return end.done
 
     def close(self) -> None:
-        """End the thread, after what is in the queue."""
+        """End the thread once the queue is empty."""
         self._put(None)
 
     @property
     def closed(self) -> bool:
-        """Whether the thread has ended."""
+        """True if the thread has ended."""
         return not self._thread.is_alive()
 
     def _put(self, item: _Opened | _Begin | _End | None) -> None:
@@ -208,32 +208,32 @@ class CameraStore:
         self._sound, self._no_sound = opened.sound, opened.no_sound
         self.state.sound = "" if opened.sound is None else opened.sound.text
         self._clear()
-        self._check_form()
-        self._say_no_sound()
+        self._check_format()
+        self._note_no_sound()
 
     def _release(self) -> None:
         for maker in (self._maker, self._sound):
             if maker is not None:
                 maker.close()
 
-    def _check_form(self) -> None:
-        """Say whether the camera came back with other images than the take has."""
-        if self._take is None or self._take.form is None or self._maker is None:
+    def _check_format(self) -> None:
+        """Refuse images, and note why, if the camera came back with another codec or image size."""
+        if self._take is None or self._take.format is None or self._maker is None:
             return
-        (codec, size), now = self._take.form, (self._maker.codec, self._maker.size_px)
+        (codec, size), now = self._take.format, (self._maker.codec, self._maker.size_px)
         self._take.refused = (codec, size) != now
         self.state.problem = ""
         if self._take.refused:
-            self._say(
-                f"{self._name} came back with {now[1][0]}x{now[1][1]} px ({now[0]}); the take has "
-                f"{size[0]}x{size[1]} px ({codec}). Its images are not stored until it is set back."
+            self._report(
+                f"{self._name} came back with {now[1][0]}x{now[1][1]} px ({now[0]}), but the take has "
+                f"{size[0]}x{size[1]} px ({codec}). Its images are not stored until the former format is restored."
             )
 
-    def _say_no_sound(self) -> None:
+    def _note_no_sound(self) -> None:
         if self._no_sound and self._take is not None and self._take.sound:
             self._note(f"{self._name} is recorded without its sound: {self._no_sound}")
 
-    def _say(self, problem: str) -> None:
+    def _report(self, problem: str) -> None:
         self.state.problem = problem
         self._note(problem)
 
@@ -241,7 +241,7 @@ class CameraStore:
         self._end()
         self.state.recorded, self.state.problem = 0, ""
         self._take = TakeFiles(begin.folder, self._name, begin.sound)
-        self._say_no_sound()
+        self._note_no_sound()
         from_ns = begin.since_ns - self._pre_roll_ns
         before = [
             p.frame.time_ns for p in self._kept if p.key and from_ns - _LONGEST_GROUP_NS < p.frame.time_ns <= from_ns
@@ -264,8 +264,8 @@ class CameraStore:
             try:
                 take.close()
             except (av.error.FFmpegError, OSError, ValueError) as error:
-                if not take.refused:  # it has been said
-                    self._say(self._reason(error))
+                if not take.refused:  # already noted otherwise
+                    self._report(self._reason(error))
 
     def _store(self, frame: Frame, missed: bool) -> None:
         if self._maker is None or (self._maker.encodes and self._take is None and not self._pre_roll_ns):
@@ -273,7 +273,7 @@ class CameraStore:
         try:
             packets = self._maker.packets(frame)
         except (av.error.FFmpegError, ValueError) as error:
-            self._say(f"{self._name} sent an image that cannot be stored: {without_passwords(str(error))}.")
+            self._report(f"{self._name} sent an image that cannot be stored: {without_passwords(str(error))}.")
             return
         for packet in packets:
             self.state.written_bytes += packet.data.size
@@ -291,7 +291,7 @@ class CameraStore:
             self._write_sound(packet)
 
     def _write_sound(self, packet: SoundPacket) -> None:
-        """Store sound; where that fails, the take goes on without."""
+        """Store sound; if that fails, the take continues without it."""
         take = self._take
         assert take is not None and self._sound is not None
         try:
@@ -299,13 +299,13 @@ class CameraStore:
         except (av.error.FFmpegError, OSError, ValueError) as error:
             take.sound = False
             reason = disk_error(error) or f"{without_passwords(str(error))}."
-            self._note(f"The sound of {self._name} is no longer recorded: {reason} Its images are.")
+            self._note(f"The sound of {self._name} is no longer recorded: {reason} Its images still are.")
             return
         if back_s:
             self._note(f"The sound of {self._name} is back after {back_s:.1f} s.")
 
     def _keep(self, packet: Packet, missed: bool) -> None:
-        """Keep a packet for a take that may follow; what is kept begins with a key frame."""
+        """Keep a packet for the pre-roll of the next take, which begins with a key frame."""
         if missed and not packet.key:
             self._clear()
         if not (self._kept or packet.key):
@@ -337,13 +337,13 @@ class CameraStore:
             self.state.recorded += take.write(packet, self._maker, self._sound, missed)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             take.refused = True
-            self._say(self._reason(error))
+            self._report(self._reason(error))
             return
         if take.fell_silent():
-            self._note(f"No sound comes from {self._name} any more. Its images are recorded as before.")
+            self._note(f"{self._name} no longer sends sound. Its images are still recorded.")
 
     def _reason(self, error: Exception) -> str:
         explained = disk_error(error)
         if explained is None:
             return f"{self._name} cannot be recorded: {without_passwords(str(error))}. Check the disk."
-        return f"{self._name} is no longer recorded. {explained} What was recorded until then is kept."
+        return f"{self._name} is no longer recorded. {explained} The recording up to then is kept."

@@ -1,6 +1,6 @@
-"""Files of one camera in a take, written so that a crash costs the last images only.
+"""Files of one camera in a take, written so that a crash loses only the last images.
 
-Matroska in short clusters, and one line per image in a table of times.
+The video is Matroska with short clusters; a table of times has one line per image.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ from core.types.frame import Frame
 
 _CONTAINER = {
     "flush_packets": "1",
-    "cluster_time_limit": "500",  # ms of video that a crash may cost
-    "max_interleave_delta": "200000",  # us for which images wait for sound, so that both lie in order in the file
+    "cluster_time_limit": "500",  # ms of video that a crash may lose
+    "max_interleave_delta": "200000",  # µs for which images wait for sound, to interleave both
 }
 _TICKS_PER_MS = 1000
-_SILENT_NS = 5_000_000_000  # of images without sound
-_BACK_MS = 100  # by which times of sound may go back, as those of a network camera do while they settle
+_SILENT_NS = 5_000_000_000  # of images, after which sound counts as missing
+_BACK_MS = 100  # by which sound may go back in time, as with a network camera at first
 
 
 class TakeFiles:
-    """One camera's video and table of image times, made with the first image.
+    """Video and table of image times of one camera, created with the first image.
 
     Args:
         folder: Folder of the take.
         name: Name of the camera.
-        sound: Store its sound as well.
+        sound: Store its sound.
 
     Attributes:
-        form: Codec and size of the images; None before the first.
-        refused: True while images cannot be stored.
-        sound: Whether sound is stored where there is some.
+        format: Codec and size of the images; None before the first.
+        refused: True while no images can be stored.
+        sound: Store sound if there is any.
     """
 
     def __init__(self, folder: TakeLayout, name: str, sound: bool) -> None:
-        self.form: tuple[str, tuple[int, int]] | None = None
+        self.format: tuple[str, tuple[int, int]] | None = None
         self.refused = False
         self.sound = sound
-        self._sound_form: tuple[str, int, int] | None = None
+        self._sound_format: tuple[str, int, int] | None = None
         self._sound_ms, self._heard_ns, self._silent = 0, 0, False
         self._video, self._table = folder.video(name), folder.frame_times(name)
         self._container: av.container.OutputContainer | None = None
@@ -54,7 +54,7 @@ class TakeFiles:
         self._needs_key = True
 
     def write(self, packet: Packet, maker: PacketMaker, sound: SoundMaker | None, missed: bool) -> bool:
-        """Store a packet; return False for one that cannot be decoded, since what it builds on is missing."""
+        """Store a packet; return False for one that cannot be decoded, because an image that it needs is missing."""
         self._needs_key |= missed
         if (self._needs_key and not packet.key) or packet.frame.time_ns <= self._last_ns:
             return False
@@ -63,7 +63,7 @@ class TakeFiles:
             self._open(maker, sound, packet.frame)
         assert self._container is not None and self._times is not None
         self._last_ns = packet.frame.time_ns
-        # Matroska keeps whole ms; images of a burst would share one, and readers would drop all but one of them.
+        # Matroska's times are whole ms: images of a burst would share one, and readers would drop all but one of them.
         self._last_ms = max((self._last_ns - self._start_ns + 500_000) // 1_000_000, self._last_ms + 1)
         data = packet.data
         data.stream, data.time_base = self._stream, TICK
@@ -74,14 +74,14 @@ class TakeFiles:
         return True
 
     def write_sound(self, packet: SoundPacket, maker: SoundMaker) -> float:
-        """Store sound from the first image on; return for how long it was missing in s, 0 if it was not.
+        """Store sound from the first image on; return the length of a gap that it ends in s, or 0.
 
         Raises:
-            ValueError: The camera came back with other sound.
+            ValueError: The format of the sound has changed.
         """
-        if self._container is None or self._sound_form is None or not self.sound:
+        if self._container is None or self._sound_format is None or not self.sound:
             return 0.0
-        if maker.form != self._sound_form:
+        if maker.format != self._sound_format:
             raise ValueError(f"it is {maker.text} now")
         time_ms = (packet.time_ns - self._start_ns + 500_000) // 1_000_000
         if time_ms < max(self._sound_ms - _BACK_MS, 0):
@@ -91,15 +91,15 @@ class TakeFiles:
             data = part.data
             data.stream, data.time_base = self._sound_stream, TICK
             data.pts = data.dts = self._sound_ms * _TICKS_PER_MS
-            data.duration = 0  # in ticks of the camera; players know it from the codec
+            data.duration = 0  # the packet has it in other units; players know it from the codec
             self._container.mux(data)
         gap_ns, was_silent = packet.time_ns - self._heard_ns, self._silent
         self._heard_ns, self._silent = max(self._heard_ns, packet.time_ns), False
         return gap_ns / 1e9 if was_silent else 0.0
 
     def fell_silent(self) -> bool:
-        """Return whether the sound has just been found missing."""
-        missing = self.sound and self._sound_form is not None and self._last_ns - self._heard_ns > _SILENT_NS
+        """Return True once when sound begins to be missing."""
+        missing = self.sound and self._sound_format is not None and self._last_ns - self._heard_ns > _SILENT_NS
         fell, self._silent = missing and not self._silent, missing
         return fell
 
@@ -107,7 +107,7 @@ class TakeFiles:
         """Complete the files.
 
         Raises:
-            OSError: The disk is full; what is in the files can be read.
+            OSError: The disk is full; the files are readable up to there.
         """
         with contextlib.ExitStack() as closing:
             if self._times is not None:
@@ -120,7 +120,7 @@ class TakeFiles:
         self._times.write(TIMES_HEADER)
         self._container = av.open(str(self._video), "w", container_options=_CONTAINER)
         self._stream = self._container.add_stream_from_template(maker.template)
-        self.form, self._start_ns = (maker.codec, maker.size_px), first.time_ns
+        self.format, self._start_ns = (maker.codec, maker.size_px), first.time_ns
         if self.sound and sound is not None:
             self._sound_stream = self._container.add_stream_from_template(sound.template)
-            self._sound_form, self._heard_ns = sound.form, first.time_ns
+            self._sound_format, self._heard_ns = sound.format, first.time_ns

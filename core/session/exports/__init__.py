@@ -1,1 +1,1 @@
-"""What exports leave behind."""
+"""Manifests of exports."""

@@ -1,4 +1,4 @@
-"""Manifests of exports: written last, so that files of an export that was killed count for nothing."""
+"""Manifests of exports, written last so that an interrupted export does not count."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ EXPORT_SCHEMA = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportedFile:
-    """One file of an export.
+    """File of an export.
 
     Attributes:
-        name: Path in the folder of the manifest, with at most one folder.
-        bytes: Size.
-        sha256: Hash of the content, as hexadecimal digits.
+        name: Path relative to the manifest, with at most one folder.
+        bytes: Size in bytes.
+        sha256: Hexadecimal hash of the content.
     """
 
     name: str
@@ -40,7 +40,7 @@ class ExportManifest:
         poses: Name of the 3D result.
         rig: Digest of the rig of the result.
         created: Time of creation, ISO 8601.
-        files: Files of the export.
+        files: Exported files.
         result: Identifier of the exported version of the result, see `core.session.inputs.result_id`.
         bodies: Identifier of the exported bodies, see `core.session.inputs.bodies_id`; empty without.
         schema: Version of the file format.
@@ -57,28 +57,28 @@ class ExportManifest:
 
 
 def export_stem(take: str, poses: str) -> str:
-    """Return the beginning of the names of all files of an export."""
+    """Return the common prefix of the file names of an export."""
     return f"{take}_{result_slug(poses)}"
 
 
 def begin_export(folder: Path, take: str, poses: str, kind: str = "") -> None:
-    """Make the folder of an export, and remove the manifest of an earlier one, whose files are about to be replaced.
+    """Create the folder of an export, and remove the manifest of an earlier export that it replaces.
 
     Args:
         folder: Folder of the export.
         take: Name of the take.
         poses: Name of the 3D result.
-        kind: Kind of film; empty for files of 3D poses.
+        kind: Kind of film; empty for an export of 3D poses.
 
     Raises:
-        CoreError: The folder cannot be made or written.
+        CoreError: The folder cannot be created or written.
     """
     path = _manifest(folder, take, poses, kind)
     with saying_why(path):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except FileNotFoundError as error:
-            raise CoreError(f"The folder {folder} cannot be made there.", "Choose another folder.") from error
+            raise CoreError(f"The folder {folder} cannot be created.", "Choose another folder.") from error
         path.unlink(missing_ok=True)
 
 
@@ -115,7 +115,7 @@ def finish_export(
 
 
 def exported_files(folder: Path, take: str, poses: str) -> list[Path]:
-    """Return the files of the latest complete export of a result that are still there as they were."""
+    """Return the unchanged files of the latest complete export of a result."""
     manifest = export_manifest(folder, take, poses)
     paths = (
         [(folder.joinpath(*_parts(file.name)), file.bytes) for file in manifest.files] if manifest is not None else []
@@ -124,13 +124,13 @@ def exported_files(folder: Path, take: str, poses: str) -> list[Path]:
 
 
 def newest_export(folder: Path) -> list[Path]:
-    """Return the files of the export in a folder that was finished last and of which files are left; not films."""
+    """Return the files of the latest export in a folder of which any files exist; films are ignored."""
     found = []
     for path in folder.glob("*.export.json"):
         try:
             manifest = from_mapping(ExportManifest, read_json(path))
         except CoreError:
-            continue  # damaged, or of a newer version
+            continue  # damaged or written by a newer version
         if path == _manifest(folder, manifest.take, manifest.poses):
             found.append((manifest.created, exported_files(folder, manifest.take, manifest.poses)))
     return max(((created, files) for created, files in found if files), default=("", []))[1]
@@ -141,11 +141,11 @@ def export_manifest(folder: Path, take: str, poses: str) -> ExportManifest | Non
     try:
         return from_mapping(ExportManifest, read_json(_manifest(folder, take, poses)))
     except CoreError:
-        return None  # never exported, or not to its end
+        return None  # not exported, or interrupted
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    """Return file and folder of a listed name; nothing that leads out of the folder of the manifest."""
+    """Return the path components of a listed name; empty for one outside the folder of the manifest."""
     return tuple(part for part in PurePosixPath(name).parts[-2:] if part not in ("/", ".."))
 
 

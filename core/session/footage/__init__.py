@@ -1,1 +1,1 @@
-"""Footage that a take can be imported from, and images and streams as videos."""
+"""Footage to import takes from: videos, image sequences, streams and recordings of other programs."""

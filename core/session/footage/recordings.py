@@ -1,7 +1,7 @@
-"""Recordings of SkellyCam (with FreeMoCap) and of caliscope: where their videos and the times of the images lie.
+"""Folder layouts of recordings by SkellyCam (FreeMoCap) and caliscope: videos and image times.
 
-A recording of SkellyCam is a folder with `synchronized_videos/`, in which `timestamps/` has a table for each video:
-`camera_timestamps/<recording>.camera<id>.timestamps.csv`, or in its first versions `<video>_binary.npy`. Caliscope
+A recording of SkellyCam is a folder with `synchronized_videos/`. Its `timestamps/` contains a table for each video:
+`camera_timestamps/<recording>.camera<id>.timestamps.csv`, or `<video>_binary.npy` in the first versions. Caliscope
 writes one table beside the videos.
 """
 
@@ -22,7 +22,7 @@ from core.types.arrays import F64
 
 SKELLYCAM_VIDEOS = "synchronized_videos"
 CALISCOPE_TABLES = ("timestamps.csv", "frame_time_history.csv")
-"""Names of the tables that caliscope has written; the first one is also that of this program."""
+"""File names of caliscope's tables; the first one is also used by this program."""
 _TABLES, _ARRAYS = "*.timestamps.csv", "*_binary.npy"
 _ID = re.compile(r".+\.(?:id-(?P<id>[^.]+)\.idx-[0-9]+|camera(?P<old>[^.]+))")
 _FIRST = re.compile(r"(Camera_[0-9]+)_synchronized")
@@ -32,7 +32,7 @@ _NS = 1e-9
 
 
 def recorded_name(video: Path) -> str:
-    """Return the name from which the camera of a video is told: SkellyCam's own, or the name of the file."""
+    """Return the name that identifies the camera of a video: SkellyCam's camera name, or the file name."""
     if video.parent.name != SKELLYCAM_VIDEOS:
         return video.stem
     camera, first = _camera_id(video.stem), _FIRST.fullmatch(video.stem)
@@ -42,14 +42,14 @@ def recorded_name(video: Path) -> str:
 
 
 def times_beside(folder: Path) -> Path | None:
-    """Return the table of image times, or the folder of such tables, that a recorder wrote beside its videos."""
+    """Return the table of image times, or the folder of tables, that belongs to a folder of videos."""
     table = next((folder / name for name in CALISCOPE_TABLES if (folder / name).is_file()), None)
     folders = (folder / "timestamps" / "camera_timestamps", folder / "timestamps")
     return table or next((f for f in folders if any(f.glob(_TABLES)) or any(f.glob(_ARRAYS))), None)
 
 
 def read_recorded_times(folder: Path, cameras: Mapping[str, tuple[str, int, int]]) -> dict[str, F64]:
-    """Read the times that SkellyCam stored, one file per camera.
+    """Read the image times of SkellyCam, one file per camera.
 
     Args:
         folder: Folder of the files.
@@ -59,7 +59,7 @@ def read_recorded_times(folder: Path, cameras: Mapping[str, tuple[str, int, int]
         (n,) increasing image times in s by camera name, from the earliest one.
 
     Raises:
-        CoreError: A file is missing or damaged, or has another number of times than its video has images.
+        CoreError: A file is missing or damaged, or its number of times differs from the number of images.
     """
     times = {}
     for name, (stem, n_frames, n_all) in cameras.items():
@@ -78,26 +78,26 @@ def read_recorded_times(folder: Path, cameras: Mapping[str, tuple[str, int, int]
 
 
 def _camera_id(stem: str) -> str:
-    """Return SkellyCam's identifier of the camera of a video; empty if the name has none."""
+    """Return SkellyCam's camera identifier in the name of a video; empty if there is none."""
     match = _ID.fullmatch(stem)
     return "" if match is None else match.group("id") or match.group("old")
 
 
 def _read_table(path: Path) -> dict[int, float]:
-    """Return the time of each image in s by its number."""
+    """Return the time of each image in s by image number."""
     try:
         reader = csv.DictReader(io.StringIO(read_text(path)))
         reader.fieldnames = [name.removeprefix("# ").strip() for name in reader.fieldnames or ()]
         column = next((name for name in _TIMES if name in reader.fieldnames), "")
         if not column or _NUMBER not in reader.fieldnames:
-            raise CoreError(f"{path.name} has no columns of numbers and times of images.", "Record it again.")
+            raise CoreError(f"{path.name} has no columns with image numbers and times.", "Record it again.")
         return {int(row[_NUMBER]): float(row[column]) * _TIMES[column] for row in reader}
     except (ValueError, TypeError, csv.Error) as error:
         raise CoreError(f"{path.name} is damaged: {error}.", "Copy the recording again.") from error
 
 
 def _read_array(path: Path) -> dict[int, float]:
-    """Return the time of each image in s by its place."""
+    """Return the time of each image in s by position."""
     try:
         values = np.load(path, allow_pickle=False)
         return dict(enumerate((np.asarray(values, np.float64).reshape(-1) * _NS).tolist()))

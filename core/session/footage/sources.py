@@ -1,6 +1,6 @@
-"""What a take can be imported from: videos, folders of numbered images, and streams without a container.
+"""Footage of takes: videos, folders of numbered images, and streams without a container.
 
-The last two store no times. With a stated frame rate they become videos without re-encoding.
+The last two store no times; with a given frame rate, they are converted to videos without re-encoding.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ VIDEO_SUFFIXES = (
 )
 # fmt: on
 STREAM_SUFFIXES = (".264", ".265", ".h264", ".h265", ".hevc", ".mjpeg", ".mjpg")
-"""Suffixes of streams without a container, as the camera of the Raspberry Pi writes them."""
+"""Suffixes of streams without a container, such as those of the Raspberry Pi camera."""
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _ABOUT = re.compile(r"(readme|licen[cs]e|copying|changelog)(\..+)?|.+\.md|thumbs\.db|desktop\.ini", re.I)
 _MAX_NAMED = 8
-_APART = 0.5  # share of the shorter folder by which first numbers may differ if they count the same frames
+_APART = 0.5  # difference of first numbers, relative to the shorter folder, up to which they count the same frames
 
 FootageKind = Literal["video", "stream", "images"]
 
@@ -44,7 +44,7 @@ class CameraFootage:
 
     Attributes:
         path: Video file, stream, or folder of images.
-        name: Name from which the camera is told.
+        name: Name that identifies the camera.
         kind: Kind of footage.
     """
 
@@ -54,23 +54,23 @@ class CameraFootage:
 
     @property
     def timeless(self) -> bool:
-        """Whether it stores no times, so that its frame rate must be stated."""
+        """True if it stores no times, so that a frame rate must be given."""
         return self.kind != "video"
 
     @property
     def images(self) -> list[Path]:
-        """Images of a folder, in order of their names."""
+        """Images of a folder, ordered by name."""
         return sorted(_images(self.path), key=lambda p: natural_key(p.name))
 
 
 def find_footage(sources: Sequence[Path | str]) -> tuple[list[CameraFootage], list[str]]:
-    """Return the footage that files and folders stand for, and notes on what is left out of folders.
+    """Return the footage in files and folders, and notes on unused files of the folders.
 
-    A folder stands for the videos in it; or for the images in it; or for its folders, if each holds the images or the
-    video of one camera; or for the videos of SkellyCam's recording, see `core.session.footage.recordings`.
+    A folder may contain videos, the images of one camera, a folder per camera with its images or video, or a recording
+    of SkellyCam (see `core.session.footage.recordings`).
 
     Raises:
-        CoreError: There is no footage, or some of it twice.
+        CoreError: There is no footage, or some is given twice.
     """
     found: list[CameraFootage] = []
     notes: list[str] = []
@@ -91,20 +91,20 @@ def find_footage(sources: Sequence[Path | str]) -> tuple[list[CameraFootage], li
 
 
 def write_timeless(footage: CameraFootage, fps: float, first: int, target: Path, reporter: Reporter) -> float:
-    """Write images or a stream into a video with times at a constant frame rate, without re-encoding them.
+    """Write images or a stream as a video with a constant frame rate, without re-encoding.
 
     Args:
         footage: Images or a stream.
-        fps: Frame rate; 0 if the user has not stated any.
+        fps: Frame rate; 0 if not given.
         first: Number of the image at time 0.
-        target: Video to write, with the suffix of `stills.SUFFIX`.
-        reporter: Says whether the job is cancelled.
+        target: Video to write, with the suffix `stills.SUFFIX`.
+        reporter: Reports cancellation of the job.
 
     Returns:
         Time of the first image in s.
 
     Raises:
-        CoreError: No frame rate is stated, or the footage cannot be read.
+        CoreError: No frame rate is given, or the footage cannot be read.
         CancelledError: The job is cancelled.
     """
     if fps <= 0:
@@ -124,9 +124,9 @@ def write_timeless(footage: CameraFootage, fps: float, first: int, target: Path,
 
 
 def first_images(footage: Sequence[CameraFootage]) -> tuple[dict[Path, int], list[str]]:
-    """Return the number at time 0 of each folder of images, and a note if they do not start alike.
+    """Return the image number at time 0 for each folder of images, and a note if first numbers differ.
 
-    Folders whose numbers count the same frames start at the lowest number of all, others each at its own.
+    Folders that number the same frames start at the lowest number of all, others at their own.
     """
     steps = {f.path: _steps(f) for f in footage if f.kind == "images"}
     if not steps:
@@ -138,13 +138,13 @@ def first_images(footage: Sequence[CameraFootage]) -> tuple[dict[Path, int], lis
     named = ", ".join(f"{path.name} {number}" for path, number in low.items())
     if apart <= _APART * min(map(len, steps.values())):
         return dict.fromkeys(low, min(low.values())), [
-            f"The images start at different numbers ({named}): equal numbers are taken as the same time."
+            f"The images start at different numbers ({named}): equal numbers are assumed to be simultaneous."
         ]
-    return low, [f"The images start at different numbers ({named}): the first ones are taken as the same time."]
+    return low, [f"The images start at different numbers ({named}): the first ones are assumed to be simultaneous."]
 
 
 def _steps(footage: CameraFootage) -> list[int]:
-    """Return the numbers of a folder's images in frames: numbers that go up by two or more at a time are divided."""
+    """Return the frame numbers of a folder's images; image numbers with a common step above 1 are divided by it."""
     images = footage.images
     numbers = image_numbers([image.stem for image in images], footage.path.name)
     pairs = list(pairwise(numbers))
@@ -152,7 +152,7 @@ def _steps(footage: CameraFootage) -> list[int]:
     if wrong is not None:
         raise CoreError(
             f"The numbers of the images in {footage.path.name} do not increase: {wrong[0].name}, {wrong[1].name}.",
-            "Keep the images of one camera in the folder, numbered in their order.",
+            "Keep the images of one camera in the folder, numbered in order.",
         )
     step = min((b - a for a, b in pairs), default=1)
     return [number // step for number in numbers] if all((b - a) % step == 0 for a, b in pairs) else numbers
@@ -204,7 +204,7 @@ def _named(paths: Sequence[Path]) -> str:
 
 
 def _about(path: Path) -> bool:
-    """Return whether a file is read elsewhere, or is nothing that could be footage."""
+    """Return whether a file is metadata rather than footage."""
     times = times_beside(path.parent)
     return (times is not None and path in (times, *times.parents)) or _ABOUT.fullmatch(path.name) is not None
 
@@ -214,7 +214,7 @@ def _images(folder: Path) -> list[Path]:
 
 
 def _wrap(path: Path, fps: float, target: Path, reporter: Reporter) -> None:
-    """Put the images of a stream into a container, with times in the order in which they are shown."""
+    """Write a stream into a container, with times in presentation order."""
     rate = Fraction(fps).limit_denominator(1001)
     try:
         shown = _shown_order(path, reporter)
@@ -235,9 +235,9 @@ def _wrap(path: Path, fps: float, target: Path, reporter: Reporter) -> None:
 
 
 def _shown_order(path: Path, reporter: Reporter) -> dict[int, int]:
-    """Return the place at which the image of each packet of a stream is shown; images may be stored in another order.
+    """Return the presentation position of each packet of a stream, which may differ from the stored order.
 
-    The decoder passes the number of a packet on with its image.
+    The decoder returns the number of a packet with its image.
     """
     order: list[int] = []
     with av.open(str(path)) as source:
@@ -250,5 +250,5 @@ def _shown_order(path: Path, reporter: Reporter) -> dict[int, int]:
             try:
                 order += [image.pts for image in packet.decode() if image.pts is not None]
             except av.FFmpegError:
-                continue  # a damaged packet costs its own image only
+                continue  # a damaged packet loses only its own image
     return {number: place for place, number in enumerate(order)}

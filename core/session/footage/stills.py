@@ -1,4 +1,4 @@
-"""Videos made of image files, without re-encoding them."""
+"""Videos from image files without re-encoding."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _REMEDY = "Convert the images to JPEG or PNG of one size and import again."
 def write_video(
     images: Sequence[Path], times_s: Sequence[float], fps: float, path: Path, reporter: Reporter
 ) -> tuple[int, int]:
-    """Write image files into a video, byte for byte.
+    """Write image files as a video without changing their bytes.
 
     Args:
         images: JPEG or PNG files of one size, at least one.
         times_s: Increasing time of each image in s.
         fps: Nominal frame rate.
         path: Video to write, with `SUFFIX`.
-        reporter: Says whether the job is cancelled.
+        reporter: Reports cancellation of the job.
 
     Returns:
         Width and height in px.
@@ -57,7 +57,7 @@ def write_video(
 
 
 def _examine(path: Path) -> tuple[str, tuple[int, int], str]:
-    """Return codec, size and pixel format of an image file."""
+    """Return the codec, size and pixel format of an image file."""
     try:
         with path.open("rb") as file:
             start = file.read(4)

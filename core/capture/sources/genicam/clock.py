@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-_LAST_SHORT_ID = 0xFFFF  # block numbers of 16 bits go from 1 to this
+_LAST_SHORT_ID = 0xFFFF  # 16-bit block numbers run from 1 to this value
 _LATCH_EVERY_NS = 5_000_000_000
 _LATCH_TRIES = 4
 _RATE_AFTER_NS = 30_000_000_000
-_MAX_RATE = 500e-6  # of the quartzes of camera and computer together; more is a clock that was set
+_MAX_RATE = 500e-6  # relative rate of the two clocks; more means that a clock was set
 _EARLY_NS, _LATE_NS = 5_000_000, 250_000_000
 _ARRIVALS = 300
 
@@ -17,7 +17,7 @@ Latch = Callable[[], tuple[int, int, int] | None]
 
 
 class BlockNumbers:
-    """Numbers of the blocks of a stream that count on where the camera's begin again."""
+    """Continuous numbers for the blocks of a stream, whose own numbers wrap around."""
 
     def __init__(self) -> None:
         self._last_id: int | None = None
@@ -27,7 +27,7 @@ class BlockNumbers:
         """Return the number of the next block.
 
         Args:
-            block_id: Number that the camera gave it: of 16 bits and never 0, or of 64 bits.
+            block_id: Block number of the camera: 16 bits and never 0, or 64 bits.
         """
         last, self._last_id = self._last_id, block_id
         if last is None:
@@ -37,27 +37,25 @@ class BlockNumbers:
         elif last <= _LAST_SHORT_ID and last - block_id > _LAST_SHORT_ID // 2:
             self._number += block_id - last + _LAST_SHORT_ID
         else:
-            self._number += 1  # the camera began again; how many it left out is unknown
+            self._number += 1  # the camera restarted; the number of missing blocks is unknown
         return self._number
 
 
 class LatchedClock:
-    """The time at which images were exposed, on the shared clock.
+    """Mapping from the camera's clock to the shared clock.
 
-    A camera that latches its clock on request is asked for its time now and then; the answer that took least time sets
-    the offset between the clocks. Images of other cameras are taken to arrive with the shortest delay of the last ones.
+    The clock of a camera that can latch it is read regularly; the reading with the shortest round trip sets the offset.
+    For other cameras, the offset is the shortest recent delay of arrival.
 
     Args:
-        latch: Returns times before and after the camera read its clock, and what it read, in ns, or None if it failed;
-            None for a camera that cannot.
+        latch: Function that returns the times before and after a reading of the camera's clock, and the reading, in ns,
+            or None if it failed; None for a camera without latch.
     """
 
     def __init__(self, latch: Latch | None) -> None:
         self._latch = latch
-        self._first: tuple[int, int] | None = (
-            None  # source time and offset of the first latch, of which rates are taken
-        )
-        self._offset: tuple[int, int] | None = None  # the same of the latest one
+        self._first: tuple[int, int] | None = None  # source time and offset of the first latch, for the rate
+        self._offset: tuple[int, int] | None = None  # those of the latest latch
         self._rate = 0.0
         self._tried_ns: int | None = None
         self._delays: deque[int] = deque(maxlen=_ARRIVALS)
@@ -65,11 +63,11 @@ class LatchedClock:
 
     @property
     def latched(self) -> bool:
-        """Whether times come from the camera's clock as it was read, not from arrivals."""
+        """True if times come from readings of the camera's clock, not from arrivals."""
         return self._offset is not None
 
     def camera_ns(self, time_ns: int) -> int | None:
-        """Return the camera's clock at a time on the shared clock; None where it was not latched."""
+        """Return the camera's clock at a time on the shared clock; None if it was not latched."""
         if self._offset is None:
             return None
         read_ns, offset_ns = self._offset
@@ -79,8 +77,8 @@ class LatchedClock:
         """Return the time of an image on the shared clock; times increase strictly.
 
         Args:
-            source_ns: Its time on the camera's clock; None where it has none.
-            arrival_ns: Time at which it arrived, on the shared clock.
+            source_ns: Time stamp of the camera; None without one.
+            arrival_ns: Time of arrival on the shared clock.
         """
         time_ns = arrival_ns if source_ns is None else self._mapped(source_ns, arrival_ns)
         self._last_ns = max(self._last_ns + 1, time_ns)
@@ -95,7 +93,7 @@ class LatchedClock:
             mapped = source_ns + offset_ns + round(self._rate * (source_ns - read_ns))
             if -_EARLY_NS <= arrival_ns - mapped <= _LATE_NS:
                 return mapped
-            self._first = self._offset = None  # its images bear the time of another clock, or it was set
+            self._first = self._offset = None  # images are stamped by another clock, or the clock was set
         delay = arrival_ns - source_ns
         if self._delays and not -_LATE_NS <= delay - self._delays[-1] <= _LATE_NS:
             self._delays.clear()

@@ -1,4 +1,4 @@
-"""Controls of an industrial camera, by the names of GenICam's standard features (SFNC), the older ones included."""
+"""Controls of an industrial camera by GenICam's standard feature names (SFNC), including the older ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from core.capture.controls import EXPOSURE, GAIN, Control
-from core.capture.sources.genicam.beat import ActionKeys
+from core.capture.sources.genicam.triggers import ActionKeys
 from core.errors import CoreError
 
 if TYPE_CHECKING:
@@ -46,24 +46,24 @@ _PTP_LATCH = ("PtpDataSetLatch", "GevIEEE1588DataSetLatch")
 _ALIGNED = ("Slave", "Master")
 _USUAL_RATE_HZ = 30.0
 _MAX_RATE_HZ = 1000.0
-_MOST = 1e6  # of values whose range the camera does not tell
+_MAX_VALUE = 1e6  # of features whose range the camera does not report
 _TRIGGERED = "FrameStart"
 
 Pause = Callable[[], AbstractContextManager[None]]
-"""Stops the camera while a feature is written."""
+"""Context manager that stops the camera while a feature is written."""
 
 
 class CameraControls:
-    """Reads and writes a camera's controls; usable from any thread.
+    """Access to a camera's controls, from any thread.
 
     Args:
         camera: The connected camera.
-        title: Its name for people.
+        title: Display name of the camera.
     """
 
     def __init__(self, camera: vg.Camera, title: str) -> None:
         self._camera, self._title = camera, title
-        self._lock = threading.RLock()  # selectors choose what the next access means
+        self._lock = threading.RLock()  # a selector changes the meaning of the next access
         known = set(camera.nodes())
         self._values, self._ptp = (
             {name: found for name, features in table.items() if (found := _first(features, known))}
@@ -84,7 +84,7 @@ class CameraControls:
         return 0.0
 
     def wanted_rate(self) -> float:
-        """Return the frame rate that is set; 30 where none is."""
+        """Return the requested frame rate; 30 if none is set."""
         import viva_genicam as vg
 
         with contextlib.suppress(vg.GenicamError, KeyError):
@@ -92,13 +92,13 @@ class CameraControls:
         return _USUAL_RATE_HZ
 
     def trigger(self) -> str:
-        """Return the source of the trigger that each image waits for, such as "Line1"; empty in free run."""
+        """Return the trigger source of the camera, such as "Line1"; empty in free run."""
         with self._lock:
             chosen = self._trigger() if self._sources else None
         return "" if chosen is None or not chosen.value else chosen.choices[round(chosen.value)]
 
     def aligned(self) -> bool:
-        """Return whether PTP aligns the camera's clock with that of others."""
+        """Return whether PTP synchronises the camera's clock."""
         import viva_genicam as vg
 
         with contextlib.suppress(vg.GenicamError, KeyError):
@@ -106,7 +106,7 @@ class CameraControls:
         return False
 
     def configure_action(self, source: str, keys: ActionKeys) -> None:
-        """Have a trigger source such as "Action1" obey action commands with these keys."""
+        """Set the keys of the action commands that a trigger source such as "Action1" obeys."""
         if "ActionSelector" in self._camera.nodes():
             self._camera.set_integer("ActionSelector", int("".join(filter(str.isdigit, source)) or 0))
         self._camera.set_integer("ActionDeviceKey", keys.device)
@@ -114,7 +114,7 @@ class CameraControls:
         self._camera.set_integer("ActionGroupMask", keys.mask)
 
     def read(self) -> tuple[Control, ...]:
-        """Return all controls that the camera offers now."""
+        """Return all controls that the camera currently offers."""
         import viva_genicam as vg
 
         out = []
@@ -124,7 +124,7 @@ class CameraControls:
         return tuple(out)
 
     def set(self, name: str, value: float | None, pause: Pause) -> Control:
-        """Set a control and return what the camera reports; see `core.capture.controls.Controllable`."""
+        """Set a control and return its state; see `core.capture.controls.Controllable`."""
         with self._lock:
             return self._set(name, value, pause)
 
@@ -135,9 +135,9 @@ class CameraControls:
             before = self._read(name)
         except (KeyError, _NotOffered, vg.GenicamError) as error:
             offered = ", ".join(control.name for control in self.read())
-            raise CoreError(f"{self._title} has no control '{name}' now.", f"It offers: {offered}.") from error
+            raise CoreError(f"{self._title} does not offer the control '{name}'.", f"It offers: {offered}.") from error
         if value is None and before.automatic is None:
-            raise CoreError(f"{self._title} does not choose {name} itself.", "Give a value.")
+            raise CoreError(f"{self._title} has no automatic {name}.", "Give a value.")
         if before.minimum == before.maximum:
             raise CoreError(f"{self._title} only reports {name}.", "Choose another control.")
         if value is not None and not before.minimum <= value <= before.maximum:
@@ -148,7 +148,7 @@ class CameraControls:
             try:
                 self._write(name, value)
             except vg.GenicamError:
-                with pause():  # many cameras lock features while they run
+                with pause():  # many cameras lock features during acquisition
                     self._write(name, value)
             return self._read(name)
         except (vg.GenicamError, _NotOffered) as error:
@@ -162,15 +162,15 @@ class CameraControls:
         if name in _SELECTED:
             self._camera.set_enum("BalanceRatioSelector", _SELECTED[name])
         state = self._state(self._values[name])
-        if name == FRAME_RATE and not state.is_available:  # while the camera chooses it
+        if name == FRAME_RATE and not state.is_available:  # chosen by the camera
             rate = float(self._state(self._resulting).value or 0) if self._resulting else 0.0
             rate = rate or _USUAL_RATE_HZ
             return Control(name=name, value=rate, minimum=1, maximum=_MAX_RATE_HZ, step=0, automatic=True, unit="Hz")
         if not state.is_available or not isinstance(state.value, int | float):
             raise _NotOffered
         value, span = float(state.value), state.range
-        if span is None:  # the camera does not say
-            least, most, step = (value, value, 0.0) if state.access == "RO" else (0.0, max(_MOST, value), 0.0)
+        if span is None:  # not reported
+            least, most, step = (value, value, 0.0) if state.access == "RO" else (0.0, max(_MAX_VALUE, value), 0.0)
         else:
             least, most, step = span.min, span.max, span.inc or 0.0
         return Control(
@@ -258,7 +258,7 @@ class CameraControls:
 
 
 class _NotOffered(Exception):
-    """A control that the camera does not offer at the moment."""
+    """The camera does not currently offer a control."""
 
 
 def _first(features: tuple[str, ...], known: set[str]) -> str:
@@ -267,5 +267,5 @@ def _first(features: tuple[str, ...], known: set[str]) -> str:
 
 
 def choice(name: str, choices: tuple[str, ...], chosen: int) -> Control:
-    """Return the state of a control whose values have names; with a single one it is a fact that cannot be set."""
+    """Return the state of a control with named values; one with a single value is read-only."""
     return Control(name=name, value=chosen, minimum=0, maximum=len(choices) - 1, step=1, choices=choices)

@@ -1,4 +1,4 @@
-"""Pixel formats of industrial cameras (PFNC names) as FFmpeg takes them."""
+"""Conversion of images of industrial cameras (pixel formats by PFNC names) to FFmpeg's formats."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _UYVY = ("YUV422_8_UYVY", "YUV422Packed", "YCbCr422_8_CbYCrY")
 
 
 def require_readable(camera: str, pixel_format: str) -> None:
-    """Check that images of a pixel format can be converted.
+    """Check that a pixel format is supported.
 
     Raises:
-        CoreError: They cannot.
+        CoreError: It is not.
     """
     import viva_genicam as vg
 
@@ -46,7 +46,7 @@ def require_readable(camera: str, pixel_format: str) -> None:
 
 
 def video_frame(block: vg.Frame) -> av.VideoFrame:
-    """Return a complete block's image: grey for monochrome cameras, else RGB or YUV, of 8 bits a channel."""
+    """Return the image of a complete block: grey for monochrome cameras, else RGB or YUV, with 8 bits per channel."""
     name = block.pixel_format
     if name in (*_YUYV, *_UYVY):
         rows = np.frombuffer(block.payload(), np.uint8)[: block.height * (2 * block.width + block.padding_x)]

@@ -1,4 +1,4 @@
-"""The kind of camera `genicam`, and its discovery in the network and on USB."""
+"""Industrial cameras (`genicam:`), and their discovery in the network and on USB."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 SCHEME = "genicam"
 _DISCOVERY_MS = 500
-_FRESH_S = 2.0  # cameras that are opened together share one discovery
+_FRESH_S = 2.0  # lifetime of a discovery, for cameras that are opened together
 _SERIAL_AT, _SERIAL_BYTES = 0xD8, 16  # bootstrap register of GigE Vision
 _NO_MAC = "000000000000"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Device:
-    """A camera that answers.
+    """Camera found by discovery.
 
     Attributes:
         info: Handle of the library.
-        names: Names for addresses, the most stable one first: serial number, MAC, IP address or place on USB.
-        title: Name for people.
+        names: Names for addresses, the most stable one first: serial number, MAC, IP address or USB port.
+        title: Display name.
     """
 
     info: vg.GigeDeviceInfo | vg.U3vDeviceInfo
@@ -57,7 +57,7 @@ class GenicamCameras:
         return address.partition(":")[0].lower() == SCHEME
 
     def discover(self) -> list[FoundCamera]:
-        """Return the cameras that answer; none where the package is not installed."""
+        """Return the cameras that respond; empty if the package is not installed."""
         try:
             devices = self._search(0.0)
         except CoreError:
@@ -68,7 +68,7 @@ class GenicamCameras:
         """Connect to a camera by serial number, MAC or IP address.
 
         Raises:
-            CoreError: The package is missing, no camera answers to this name, or it cannot be opened.
+            CoreError: The package is missing, no camera has this name, or the camera cannot be opened.
         """
         camera, request = split_mode(address)
         name = camera.partition(":")[2].strip()
@@ -80,12 +80,12 @@ class GenicamCameras:
                     return GenicamSource(_connected(device), device.title, options, ip, request)
         found = ", ".join(device.names[0] for device in devices)
         raise CoreError(
-            f"No industrial camera answers to '{name}'.",
-            f"Cameras that answer: {found}." if found else "Check its power, its cable, and the firewall (UDP 3956).",
+            f"There is no industrial camera '{name}'.",
+            f"Cameras found: {found}." if found else "Check its power, its cable, and the firewall (UDP 3956).",
         )
 
     def _search(self, fresh_s: float) -> list[Device]:
-        """Return the cameras that answered at most `fresh_s` ago, or answer now."""
+        """Return the cameras found at most `fresh_s` ago, or else search again."""
         try:
             import viva_genicam as vg
         except ImportError as error:
@@ -133,7 +133,7 @@ def _device(info: vg.GigeDeviceInfo | vg.U3vDeviceInfo, names: tuple[str, ...]) 
 
 
 def _serial(info: vg.GigeDeviceInfo) -> str:
-    """Return a camera's serial number, without taking its control; empty where it tells none."""
+    """Return a camera's serial number without taking control of it; empty if it reports none."""
     import viva_genicam as vg
 
     try:
@@ -141,7 +141,7 @@ def _serial(info: vg.GigeDeviceInfo) -> str:
             serial = camera.read_register(_SERIAL_AT, _SERIAL_BYTES).partition(b"\0")[0].decode("ascii", "ignore")
             return serial.strip() or camera.get("DeviceSerialNumber").strip()
     except vg.GenicamError:
-        return ""  # another program has exclusive access: its MAC names it
+        return ""  # another program has exclusive access
 
 
 def _connected(device: Device) -> vg.Camera:

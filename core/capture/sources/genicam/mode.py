@@ -1,4 +1,4 @@
-"""Image size and pixel format of an industrial camera, as its address chooses them."""
+"""Image size and pixel format of an industrial camera, as chosen in its address."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def set_mode(camera: vg.Camera, title: str, request: ModeRequest) -> None:
-    """Set image size and pixel format where they are requested.
+    """Set image size and pixel format if requested.
 
     Raises:
         CoreError: The camera refuses them.
@@ -38,7 +38,7 @@ def set_mode(camera: vg.Camera, title: str, request: ModeRequest) -> None:
 
 
 def _middle(camera: vg.Camera, name: str, size: int) -> int:
-    """Return the offset that puts an image of a size into the middle of the sensor."""
+    """Return the offset that centres an image of a given size on the sensor."""
     largest = camera.feature_state(name).range
     offset = camera.feature_state({"Width": "OffsetX", "Height": "OffsetY"}[name]).range
     step = int(offset.inc or 1) if offset is not None else 1

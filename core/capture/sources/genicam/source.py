@@ -1,4 +1,4 @@
-"""One running industrial camera."""
+"""Stream of an industrial camera."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from core.capture.controls import Control
 from core.capture.images import VideoImage
 from core.capture.modes import ModeRequest
 from core.capture.source import SourceOptions
-from core.capture.sources.genicam.beat import BEAT, ActionKeys, Triggered, broadcast_address
 from core.capture.sources.genicam.clock import BlockNumbers, Latch, LatchedClock
 from core.capture.sources.genicam.controls import FRAME_RATE, CameraControls, choice
 from core.capture.sources.genicam.images import require_readable, video_frame
 from core.capture.sources.genicam.mode import set_mode
+from core.capture.sources.genicam.triggers import TRIGGER_TIMER, ActionKeys, Triggered, broadcast_address
 from core.errors import CoreError
 from core.types.frame import Frame
 
@@ -40,23 +40,23 @@ _CLOCK_FEATURES = (
 
 
 class GenicamSource:
-    """A GigE Vision or USB3 Vision camera; see `core.capture.source.Source` and `core.capture.controls.Controllable`.
+    """GigE Vision or USB3 Vision camera; see `core.capture.source.Source` and `core.capture.controls.Controllable`.
 
-    Blocks that lost packets are skipped; the gap in `Frame.sequence` tells which.
+    Blocks with lost packets are skipped, which leaves a gap in `Frame.sequence`.
 
     Attributes:
-        damaged: Number of blocks that lost packets.
-        late: Number of blocks that this computer was too busy to fetch, known at the end.
+        damaged: Number of blocks with lost packets.
+        late: Number of blocks that this computer failed to fetch in time; known after the end.
 
     Args:
-        camera: The connected camera; the source closes it.
-        title: Its name for people.
-        options: Shared settings of the recording.
-        ip: Its address; empty on USB.
-        request: Image size (in the middle of the sensor), frame rate and pixel format to set.
+        camera: The connected camera, which the source closes.
+        title: Display name of the camera.
+        options: Settings of the source.
+        ip: IP address of the camera; empty on USB.
+        request: Image size (centred on the sensor), frame rate and pixel format to set.
 
     Raises:
-        CoreError: Its stream cannot be opened, its pixel format is not supported, or it refuses the mode.
+        CoreError: The stream cannot be opened, the pixel format is not supported, or the camera refuses the mode.
     """
 
     template: av.VideoStream | None = None
@@ -150,7 +150,7 @@ class GenicamSource:
         return control
 
     def interrupt(self) -> None:
-        """End `frames` soon, also while no image comes; may be called from any thread."""
+        """End `frames`, even while no image arrives; may be called from any thread."""
         self._closed.set()
 
     def close(self) -> None:
@@ -158,7 +158,7 @@ class GenicamSource:
         import viva_genicam as vg
 
         self._closed.set()
-        BEAT.leave(self)
+        TRIGGER_TIMER.remove(self)
         with contextlib.suppress(vg.GenicamError):  # it may be gone
             self._camera.acquisition_stop()
         if self._receiver.is_alive():
@@ -168,16 +168,16 @@ class GenicamSource:
         self._camera.close()
 
     def _opened_stream(self) -> vg.FrameStream:
-        """Open the stream with the largest packets that the way to the camera passes."""
+        """Open the stream with the largest packet size that the network path supports."""
         import viva_genicam as vg
 
         try:
             return self._camera.stream(deliver_incomplete=True, auto_packet_size=True)
         except vg.GenicamError:
-            return self._camera.stream(deliver_incomplete=True)  # a camera with packets of a fixed size
+            return self._camera.stream(deliver_incomplete=True)  # the camera has a fixed packet size
 
     def _receive(self) -> None:
-        """Stamp blocks as they come and queue them, since the library keeps the last four only."""
+        """Time-stamp and queue arriving blocks, because the library keeps only the last four."""
         import viva_genicam as vg
 
         ended: Exception | None = None
@@ -192,7 +192,7 @@ class GenicamSource:
         except (vg.GenicamError, CoreError) as error:
             ended = error
         with contextlib.suppress(vg.GenicamError):
-            self._stream.close()  # in this thread: the stream belongs to one
+            self._stream.close()  # streams must be closed by the thread that reads them
         if self._received.full():
             with contextlib.suppress(queue.Empty):
                 self._received.get_nowait()
@@ -203,8 +203,8 @@ class GenicamSource:
         """Return the next block; None once the source is closed or the camera has ended.
 
         Raises:
-            GenicamError: The camera does not answer any more.
-            CoreError: It answers, but sends nothing although nothing has to trigger it.
+            GenicamError: The camera does not respond.
+            CoreError: The camera responds, but sends no images although it runs without trigger.
         """
         import viva_genicam as vg
 
@@ -216,7 +216,7 @@ class GenicamSource:
                 return self._stream.next_frame(_WAIT_MS)
             except vg.TransportError:
                 if now_ns() - asked_ns < _WAIT_MS * 500_000:
-                    raise  # not for want of images
+                    raise  # an error other than missing images
             self._require_control()
             if now_ns() - begin_ns > _SILENT_NS and not self._controls.trigger():
                 raise CoreError(
@@ -226,36 +226,36 @@ class GenicamSource:
         return None
 
     def _require_control(self) -> None:
-        """Check that the camera still obeys.
+        """Check that the program still has control of the camera.
 
         Raises:
-            GenicamError: It does not answer.
-            CoreError: It has been switched off and on.
+            GenicamError: The camera does not respond.
+            CoreError: The camera has restarted.
         """
         held = self._camera.read_register(_CONTROL_AT if self._camera.transport == "gige" else 0, 4)
         if self._camera.transport == "gige" and not any(held):
-            raise CoreError(f"{self._title} has started anew.", "Check its power and cable.")
+            raise CoreError(f"{self._title} has restarted.", "Check its power and cable.")
 
     def _follow_trigger(self) -> None:
-        """Have the computer trigger the camera if that is what it waits for."""
+        """Trigger the camera from the computer if its trigger source requires it."""
         source, fps = self._controls.trigger(), self._controls.wanted_rate()
         if source == "Software":
-            BEAT.join(self, Triggered(fps=fps, fire=self._camera.trigger_software))
+            TRIGGER_TIMER.add(self, Triggered(fps=fps, fire=self._camera.trigger_software))
         elif source.startswith("Action") and self._ip:
             keys = ActionKeys()
             self._controls.configure_action(source, keys)
             self._aligned = self._controls.aligned()
             destination = broadcast_address(self._ip)
-            BEAT.join(self, Triggered(fps=fps, destination=destination, keys=keys, ticks=self._camera_ticks))
+            TRIGGER_TIMER.add(self, Triggered(fps=fps, destination=destination, keys=keys, ticks=self._camera_ticks))
         else:
-            BEAT.leave(self)
+            TRIGGER_TIMER.remove(self)
 
     def _camera_ticks(self, time_ns: int) -> int | None:
         camera_ns = self._clock.camera_ns(time_ns) if self._aligned else None
         return None if camera_ns is None else camera_ns * self._frequency // _NS
 
     def _ticks(self, block: vg.Frame) -> int | None:
-        """Return a block's time on the camera's clock: its own, or that of its chunk data."""
+        """Return the time stamp of a block, from its header or its chunk data."""
         if block.ts_dev or not block.chunks:
             return block.ts_dev or None
         time = self._camera.chunk_features(block).get("ChunkTimestamp")
@@ -283,7 +283,7 @@ class GenicamSource:
 
     @contextlib.contextmanager
     def _paused(self) -> Iterator[None]:
-        """Stop the camera while a feature is written that it locks while it runs."""
+        """Stop the acquisition, because some features are locked while it runs."""
         if self._running:
             self._camera.acquisition_stop()
         try:
@@ -294,15 +294,15 @@ class GenicamSource:
 
 
 def refused(title: str, error: Exception) -> CoreError:
-    """Return the error that says why a camera cannot be opened."""
+    """Return the error for a camera that cannot be opened."""
     return CoreError(
         f"{title} cannot be opened: {error}.",
-        "Close other programs that use it. Its address must be of the same network as the computer's.",
+        "Close other programs that use it. Its address must be in the same network as that of the computer.",
     )
 
 
 def _tick_frequency(camera: vg.Camera) -> int:
-    """Return the ticks per second of a camera's time stamps."""
+    """Return the frequency of a camera's time stamps in Hz."""
     import viva_genicam as vg
 
     if camera.transport != "gige":

@@ -1,4 +1,4 @@
-"""Triggers that the computer sends to all cameras that wait for them, at an even rate."""
+"""Periodic triggers that the computer sends to industrial cameras."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PATIENCE = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ActionKeys:
-    """Keys by which cameras know the action commands that are meant for them (GigE Vision).
+    """Keys by which cameras recognise action commands addressed to them (GigE Vision).
 
     Attributes:
         device: Device key.
@@ -34,14 +34,15 @@ class ActionKeys:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Triggered:
-    """A camera that waits for the computer's trigger.
+    """Camera that waits for triggers from the computer.
 
     Attributes:
-        fps: Rate that it can follow.
-        fire: Sends a software trigger; None for a camera that acts on action commands.
-        destination: Address for action commands.
+        fps: Highest trigger rate.
+        fire: Function that sends a software trigger; None for a camera that obeys action commands.
+        destination: IP address for action commands.
         keys: Keys of the action commands.
-        ticks: Returns the camera's clock at a time of `time.monotonic_ns`; None unless it is aligned by PTP.
+        ticks: Function that converts a time of `time.monotonic_ns` to the camera's clock; None unless PTP synchronises
+            it.
     """
 
     fps: float
@@ -51,31 +52,31 @@ class Triggered:
     ticks: Callable[[int], int | None] = lambda time_ns: None
 
 
-class TriggerBeat:
-    """Triggers its cameras at the rate of the slowest one, in a thread that lives while there are any.
+class TriggerTimer:
+    """Trigger of all added cameras at the rate of the slowest one; its thread runs while there are any.
 
-    Action commands reach all cameras of a network as one datagram. Where PTP aligns their clocks, the command names the
-    time of the exposure, so that not even its way through the network matters; cameras that cannot wait act at once.
+    An action command reaches all cameras of a network as one datagram. If PTP synchronises their clocks, the command is
+    scheduled, so that network delays have no effect; cameras without scheduling act on it at once.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._cameras: dict[Hashable, Triggered] = {}
-        self._unheard = 0  # scheduled commands in a row that not all cameras acknowledged
+        self._unacknowledged = 0  # consecutive scheduled commands that not all cameras acknowledged
         self._pool = ThreadPoolExecutor(8, "software trigger")
         self._thread: threading.Thread | None = None
 
-    def join(self, key: Hashable, camera: Triggered) -> None:
-        """Trigger a camera from now on."""
+    def add(self, key: Hashable, camera: Triggered) -> None:
+        """Add a camera."""
         with self._lock:
             self._cameras[key] = camera
-            self._unheard = 0
+            self._unacknowledged = 0
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="trigger", daemon=True)
                 self._thread.start()
 
-    def leave(self, key: Hashable) -> None:
-        """Stop triggering a camera, if it was."""
+    def remove(self, key: Hashable) -> None:
+        """Remove a camera; do nothing if it was not added."""
         with self._lock:
             self._cameras.pop(key, None)
 
@@ -96,30 +97,30 @@ class TriggerBeat:
                 time.sleep(max(0, due_ns - time.monotonic_ns()) / 1e9)
                 for key, camera in cameras.items():
                     if camera.fire is not None and (key not in waiting or waiting[key].done()):
-                        waiting[key] = self._pool.submit(_quietly, camera.fire)
+                        waiting[key] = self._pool.submit(_fire, camera.fire)
                 _send(actions, None, period_ns)
             due_ns = max(due_ns + period_ns, time.monotonic_ns())
 
     def _schedule(self, actions: list[Triggered], due_ns: int, period_ns: int) -> bool:
-        """Have cameras act at a time to come; return False if that is not possible, or others are to be triggered."""
+        """Schedule an action command; return False if impossible, or if some cameras need software triggers."""
         ticks = [camera.ticks(due_ns) for camera in actions]
-        if self._unheard >= _PATIENCE or None in ticks or not ticks or len(actions) < len(self._cameras):
+        if self._unacknowledged >= _PATIENCE or None in ticks or not ticks or len(actions) < len(self._cameras):
             return False
-        heard = _send(actions, ticks[0], period_ns) >= len(actions)
-        self._unheard = 0 if heard else self._unheard + 1
+        acknowledged = _send(actions, ticks[0], period_ns) >= len(actions)
+        self._unacknowledged = 0 if acknowledged else self._unacknowledged + 1
         return True
 
 
-BEAT = TriggerBeat()
+TRIGGER_TIMER = TriggerTimer()
 
 
 def _send(actions: list[Triggered], ticks: int | None, period_ns: int) -> int:
-    """Send an action command to each network; return how many cameras acknowledged it."""
+    """Send an action command to each network; return the number of cameras that acknowledged it."""
     import viva_genicam as vg
 
     acknowledged = 0
     for destination, keys in {(camera.destination, camera.keys) for camera in actions}:
-        with contextlib.suppress(vg.GenicamError):  # a network that is down; its cameras say that they are lost
+        with contextlib.suppress(vg.GenicamError):  # the network is down; its cameras report their loss
             sent = vg.send_action(
                 keys.device, keys.group, keys.mask, ticks, destination, timeout_ms=max(1, period_ns // 4_000_000)
             )
@@ -127,15 +128,15 @@ def _send(actions: list[Triggered], ticks: int | None, period_ns: int) -> int:
     return acknowledged
 
 
-def _quietly(fire: Callable[[], None]) -> None:
+def _fire(fire: Callable[[], None]) -> None:
     import viva_genicam as vg
 
-    with contextlib.suppress(vg.GenicamError):  # a camera that is lost says so itself
+    with contextlib.suppress(vg.GenicamError):  # a lost camera reports itself
         fire()
 
 
 def broadcast_address(ip: str) -> str:
-    """Return the address that reaches all cameras in the network of one; its own where there is no other."""
+    """Return the broadcast address of the network of an IP address; the address itself if there is none."""
     for addresses in psutil.net_if_addrs().values():
         for address in addresses:
             if address.family == socket.AF_INET and address.netmask and address.broadcast:
