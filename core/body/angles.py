@@ -1,8 +1,8 @@
-"""Joint angles of bodies, in the terms of the International Society of Biomechanics where joints alone show them.
+"""Joint angles of bodies, by the definitions of the International Society of Biomechanics as far as joints allow.
 
-Rotations of a segment relative to another are split into flexion about the transverse axis, abduction about the axis
-that flexion carries along, and rotation about the long axis of the moving segment (Grood and Suntay 1983; Wu et al.
-2002): R = X(flexion) Z(abduction) Y(rotation). A person who stands upright with hanging arms has angles of 0.
+The rotation of a segment relative to another is split into flexion about the transverse axis, abduction about the
+floating axis, and rotation about the long axis of the moving segment (Grood and Suntay 1983; Wu et al. 2002):
+R = X(flexion) Z(abduction) Y(rotation). All angles are 0 in upright standing with hanging arms.
 docs/method/body.md has the table of signs.
 
 Legend: T frame, P person, A angle.
@@ -30,13 +30,13 @@ _Axis = Literal["x", "y", "z"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JointAngle:
-    """An angle of a joint.
+    """Joint angle.
 
     Attributes:
         name: Name in files, such as "left_knee_flexion".
-        title: Name shown, such as "Left knee flexion".
-        joint: Joint of the body model that it is shown at.
-        positive: Movement that increases it.
+        title: Display name, such as "Left knee flexion".
+        joint: Joint of the body model at which it is shown.
+        positive: Movement that increases the angle.
     """
 
     name: str
@@ -47,15 +47,15 @@ class JointAngle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Group:
-    """Angles of one rotation.
+    """Angles of one relative rotation.
 
     Attributes:
-        joint: Joint that the angles are shown at.
-        chain: Joints whose rotations are multiplied, from the first parent on.
+        joint: Joint at which the angles are shown.
+        chain: Joints whose rotations are multiplied, parents first.
         order: Intrinsic order of the axes.
-        angles: Name, sign and movement for each axis of the order; empty names are not shown.
+        angles: Name, sign and movement per axis of the order; those with empty names are not shown.
         neutral_deg: Rotation about z of the moving segment from the neutral pose to the T pose.
-        elevation: Whether to add the angle between the moving segment and its neutral direction.
+        elevation: Add the angle between the moving segment and its neutral direction.
     """
 
     joint: str
@@ -102,7 +102,7 @@ _GROUPS = tuple(_groups())
 
 def _angle(joint: str, name: str, positive: str) -> JointAngle:
     title = f"{joint} {name}".replace("_", " ")
-    # The trunk's angles are shown at its middle joint.
+    # The angles of the trunk are shown at its middle joint.
     shown = "spine2" if joint == "trunk" else joint
     return JointAngle(name=f"{joint}_{name}", title=title[:1].upper() + title[1:], joint=shown, positive=positive)
 
@@ -119,7 +119,7 @@ JOINT_ANGLES: tuple[JointAngle, ...] = tuple(
 def joint_angles(bodies: BodySequence) -> F64:
     """Return the angles (T, P, A) of `JOINT_ANGLES` in degrees, NaN where a person is absent.
 
-    They change steadily from frame to frame where the motion does: a person who turns twice ends at 720 degrees.
+    Angles are unwrapped over time: a person who turns around twice ends at 720 degrees.
 
     Raises:
         CoreError: The body model lacks a joint.
@@ -128,7 +128,7 @@ def joint_angles(bodies: BodySequence) -> F64:
     if missing := sorted(needed - set(bodies.joints)):
         raise CoreError(
             f"The body model '{bodies.model}' has no joint '{missing[0]}'.",
-            "Joint angles need a body of SMPL's joints.",
+            "Joint angles need a body model with the joints of SMPL.",
         )
     T, P = bodies.present.shape
     out = np.full((T, P, len(JOINT_ANGLES)), np.nan)
@@ -151,7 +151,7 @@ def _of_frames(R: F64, joints: tuple[str, ...]) -> F64:
             turned = BODY_TO_WORLD.T @ turned
         turned = turned @ Rotation.from_euler("z", group.neutral_deg, degrees=True).as_matrix()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # an arm exactly sideways: one of two angles is 0 then
+            warnings.simplefilter("ignore", UserWarning)  # gimbal lock of an arm exactly sideways
             found = Rotation.from_matrix(turned).as_euler(group.order, degrees=True)
         columns += [sign * found[:, i] for i, (name, sign, _) in enumerate(group.angles) if name]
         if group.elevation:

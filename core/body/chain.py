@@ -1,4 +1,4 @@
-"""Keypoints of many poses of one body, their derivatives, and damped least squares over them.
+"""Forward kinematics of a body's keypoints with derivatives, and damped least squares over many poses.
 
 Loper et al. 2015 (SMPL) for the model; derivatives by the axis and arm of each rotation, dp = a x (p - joint).
 
@@ -39,11 +39,11 @@ class Poses:
         return len(self.root)
 
     def take(self, index: I64) -> Poses:
-        """Return some of the poses."""
+        """Return a subset of the poses."""
         return Poses(self.root[index], self.pelvis_mm[index], self.w[index])
 
     def where(self, use: np.ndarray, other: Poses) -> Poses:
-        """Return poses of `other` where `use` (N,) is true, and of these elsewhere."""
+        """Return the poses of `other` where `use` (N,) is true, and these elsewhere."""
         pick = use[:, None]
         return Poses(
             np.where(pick[..., None], other.root, self.root),
@@ -52,7 +52,7 @@ class Poses:
         )
 
     def moved(self, step: F64) -> Poses:
-        """Return the poses after steps (N, U): translation, rotation of the root, rotation vectors."""
+        """Return the poses after a step (N, U): translation, rotation of the root, rotation vectors."""
         w = self.w + step[:, 6:].reshape(self.w.shape)
         return Poses(exp(step[:, 3:6]) @ self.root, self.pelvis_mm + step[:, :3], w)
 
@@ -61,7 +61,7 @@ class Targets(NamedTuple):
     """Observed keypoints.
 
     Attributes:
-        xyz_mm: (N, K, 3), anything where missing.
+        xyz_mm: (N, K, 3) positions, arbitrary where missing.
         whitening: (N, K, 3, 3) in 1/mm: W with WᵀW the inverse covariance; 0 where missing.
     """
 
@@ -70,42 +70,42 @@ class Targets(NamedTuple):
 
     @classmethod
     def of(cls, xyz_mm: F64, use: np.ndarray, sigma_mm: float, covariance_mm2: F32 | None = None) -> Targets:
-        """Return targets of keypoints.
+        """Return the targets for keypoints.
 
         Args:
-            xyz_mm: (N, K, 3), anything where not used.
-            use: (N, K) whether to use a keypoint.
-            sigma_mm: Standard deviation along an axis where no covariance is known.
-            covariance_mm2: (N, K, 3, 3), NaN where not known.
+            xyz_mm: (N, K, 3) positions, arbitrary where not used.
+            use: (N, K) mask of the keypoints to use.
+            sigma_mm: Standard deviation per axis where the covariance is unknown.
+            covariance_mm2: (N, K, 3, 3) covariances, NaN where unknown.
         """
         whitening = (use / sigma_mm)[..., None, None] * np.eye(3)
         if covariance_mm2 is not None:
             n, k = np.nonzero(use & np.isfinite(covariance_mm2).all((-1, -2)))
             known = covariance_mm2[n, k].astype(np.float64)
-            limits = (_LEAST_SIGMA * sigma_mm) ** 2, (_MOST_SIGMA * sigma_mm) ** 2
+            limits = (_MIN_SIGMA * sigma_mm) ** 2, (_MAX_SIGMA * sigma_mm) ** 2
             values, vectors = np.linalg.eigh((known + np.swapaxes(known, -1, -2)) / 2)
             whitening[n, k] = np.swapaxes(vectors, -1, -2) / np.sqrt(np.clip(values, *limits))[..., None]
         return cls(np.where(use[..., None], xyz_mm, 0.0), whitening)
 
     @property
     def used(self) -> np.ndarray:
-        """(N, K) bool, keypoints that count."""
+        """(N, K) mask of the keypoints in use."""
         return np.asarray(self.whitening.any((-1, -2)))
 
     def take(self, index: I64 | slice) -> Targets:
-        """Return some of the poses' targets."""
+        """Return the targets of a subset of the poses."""
         return Targets(self.xyz_mm[index], self.whitening[index])
 
 
-_LEAST_SIGMA, _MOST_SIGMA = 0.5, 10.0  # Covariances leave out differences between definitions of joints.
+_MIN_SIGMA, _MAX_SIGMA = 0.5, 10.0  # covariances ignore different definitions of joints
 
 
 class Tie(NamedTuple):
-    """Poses to stay near.
+    """Quadratic prior around given poses.
 
     Attributes:
-        poses: N poses.
-        weight: (N, U) 1 / variance of each unknown around them.
+        poses: N mean poses.
+        weight: (N, U) inverse variance of each unknown.
     """
 
     poses: Poses
@@ -113,11 +113,11 @@ class Tie(NamedTuple):
 
 
 class BodyKeypoints(NamedTuple):
-    """Points that ride on bones.
+    """Points attached to bones.
 
     Attributes:
         names: K names.
-        bones: (K,) joint index of the bone.
+        bones: (K,) joint index of each point's bone.
         template_mm: (K, 3) points of the mean shape at rest.
         dirs_mm: (K, 3, B) displacement per unit of each shape component.
     """
@@ -129,7 +129,7 @@ class BodyKeypoints(NamedTuple):
 
     @classmethod
     def of(cls, model: BodyModel, names: tuple[str, ...]) -> BodyKeypoints:
-        """Find points of a body model; neck and mid-hip lie between its shoulders and hips.
+        """Return points of a body model; neck and mid-hip are the midpoints of shoulders and hips.
 
         Raises:
             CoreError: The model has no such point.
@@ -137,7 +137,7 @@ class BodyKeypoints(NamedTuple):
         sources = [[name] if name in model.keypoints else list(DERIVED_JOINTS.get(name, ())) for name in names]
         for name, parts in zip(names, sources, strict=True):
             if not parts or any(part not in model.keypoints for part in parts):
-                raise CoreError(f"The body model {model.name} has no keypoint '{name}'.", "Leave it out.")
+                raise CoreError(f"The body model {model.name} has no keypoint '{name}'.", "Omit it.")
         indices = [[model.keypoints.index(part) for part in parts] for parts in sources]
         bones = [
             model.joints.index(_DERIVED_BONES[name]) if len(at) > 1 else model.keypoint_bones[at[0]]
@@ -156,7 +156,7 @@ _DERIVED_BONES = {"neck": "spine3", "mid_hip": "pelvis"}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BodyChain:
-    """The kinematics of bodies with their shapes.
+    """Kinematic chain of shaped bodies.
 
     Attributes:
         model: Body model.
@@ -164,9 +164,9 @@ class BodyChain:
         keypoints: K observed keypoints.
         rest_joints_mm: (J, 3) joints at rest, or (N, J, 3) for poses of different bodies.
         rest_keypoints_mm: (K, 3) or (N, K, 3) observed keypoints at rest.
-        moves: (K, A) whether a joint moves a keypoint.
-        above: (U, U) 1 where the joint of one unknown moves that of another, 0.5 for the unknowns of the same joint.
-        huber: Residual from which on the loss is linear, in standard deviations.
+        moves: (K, A) 1 where a joint moves a keypoint, else 0.
+        above: (U, U) 1 where the joint of one unknown moves that of another, 0.5 for unknowns of the same joint.
+        huber: Threshold of Huber's loss in standard deviations.
     """
 
     model: BodyModel
@@ -180,16 +180,16 @@ class BodyChain:
 
     @classmethod
     def of(cls, model: BodyModel, names: tuple[str, ...]) -> BodyChain:
-        """Return the chain of the mean shape.
+        """Return the chain for the mean shape.
 
         Raises:
-            CoreError: The model lacks a keypoint of these names.
+            CoreError: The model has no keypoint of that name.
         """
         return cls.of_keypoints(model, BodyKeypoints.of(model, names))
 
     @classmethod
     def of_keypoints(cls, model: BodyModel, keypoints: BodyKeypoints, *, feet: bool = False) -> BodyChain:
-        """Return the chain of the mean shape; with `feet`, the ankles are free."""
+        """Return the chain for the mean shape; with `feet`, the ankles are free."""
         prior = PosePrior.of(model, feet=feet)
         moved_by = np.zeros((len(model.joints), len(model.joints)))  # joint j is moved by joint a
         for joint, parent in enumerate(model.parents):
@@ -213,7 +213,7 @@ class BodyChain:
         return 6 + 3 * len(self.prior.joints)
 
     def shaped(self, betas: F64, offsets_mm: F64 | float = 0.0) -> BodyChain:
-        """Return the chain of shapes (..., B), with offsets (..., K, 3) of the keypoints at rest."""
+        """Return the chain for shapes (..., B) and offsets (..., K, 3) of the keypoints at rest."""
         return replace(
             self,
             rest_joints_mm=self.model.joint_template_mm + np.tensordot(betas, self.model.joint_dirs_mm, (-1, 2)),
@@ -244,13 +244,13 @@ class BodyChain:
         return np.asarray((bones.R @ self.rest_joints_mm[..., None])[..., 0] + bones.t_mm)
 
     def cost(self, poses: Poses, targets: Targets, tie: Tie | None = None) -> F64:
-        """Return the cost (N,) of poses: Huber's loss of the keypoints, the prior, and the distance from a tie."""
+        """Return the cost (N,) of poses: Huber's loss of the keypoints, pose prior and tie."""
         return self._cost(poses, self._place(poses), targets, tie)
 
     def normal_equations(self, poses: Poses, targets: Targets, tie: Tie | None = None) -> tuple[F64, F64]:
-        """Return the gradient (N, U) and the approximate second derivatives (N, U, U) of half the cost.
+        """Return the gradient (N, U) and the approximate Hessian (N, U, U) of half the cost.
 
-        Each keypoint gives a 6x6 matrix over the velocity and angular velocity of a body that carries it; those of the
+        Each keypoint contributes a 6x6 matrix over the velocity and angular velocity of its body; those of all
         keypoints that a joint moves are summed, as in the composite rigid body algorithm (Featherstone 2008, 6.2).
         """
         return self._normal_equations(poses, self._place(poses), targets, tie)
@@ -307,7 +307,7 @@ class BodyChain:
         return gradient, hessian
 
     def refine(self, poses: Poses, targets: Targets, steps: int, tie: Tie | None = None) -> tuple[Poses, F64]:
-        """Improve each pose by damped Gauss-Newton steps; return the poses and their costs (N,)."""
+        """Return the poses after damped Gauss-Newton steps, and their costs (N,)."""
         placed = self._place(poses)
         cost = self._cost(poses, placed, targets, tie)
         damping = np.full(len(poses), 1e-3)
@@ -331,7 +331,7 @@ class BodyChain:
 
 
 class _Placed(NamedTuple):
-    """Rotations of bones (N, J, 3, 3), observed keypoints (N, K, 3) and joints (N, J, 3) of poses."""
+    """Forward kinematics of poses: bone rotations (N, J, 3, 3), keypoints (N, K, 3) and joints (N, J, 3)."""
 
     R: F64
     points: F64
@@ -347,6 +347,6 @@ class _Placed(NamedTuple):
 
 
 def _difference(poses: Poses, other: Poses) -> F64:
-    """Return the steps (N, U) from other poses to these."""
+    """Return the step (N, U) from other poses to these."""
     turned = log(poses.root @ np.swapaxes(other.root, -1, -2))
     return np.concatenate([poses.pelvis_mm - other.pelvis_mm, turned, (poses.w - other.w).reshape(len(poses), -1)], -1)

@@ -1,6 +1,6 @@
-"""Feet on the floor: contact from height and speed, soles that neither slide nor go through the floor, z = 0.
+"""Foot contact with the floor (z = 0): detection by height and speed, and targets against sliding and penetration.
 
-Legend: T frame, K observed keypoint, S sole point: heel and toes of the left foot, then of the right one.
+Legend: T frame, K observed keypoint, S sole point (heel and toes of the left foot, then of the right one).
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from core.types.arrays import F64
 SOLE_POINTS = ("left_heel", "left_toes", "right_heel", "right_toes")
 _SIDES = ("left", "right")
 _STILL_MM_S = 350.0
-_WINDOW_S = 0.1  # over which speed is measured
+_WINDOW_S = 0.1  # for the measurement of speed
 _SHORTEST_S = 0.1
-_NEAR_MM = 60.0  # Ankles this far from their height over the floor rest on something else.
-_AGREES_MM = 20.0  # Feet that rest this near to the floor on average are on it.
-_FEWEST_SHARE = 0.1  # of resting frames near the floor, which say how high it is
-_SHIFT_MM = 60.0  # A foot that has shifted so far has taken a small step.
-_DEEPEST_MM = 80.0  # Soles below this are left there: the floor is not where it is said to be.
+_NEAR_MM = 60.0  # distance of an ankle from its standing height from which the foot rests on something else
+_AGREES_MM = 20.0  # mean distance of resting feet up to which they are on the floor
+_FEWEST_SHARE = 0.1  # share of resting frames near the floor that determine its height
+_SHIFT_MM = 60.0  # displacement of a foot that counts as a step
+_DEEPEST_MM = 80.0  # depth of soles below which the floor must be wrong, and the soles are left there
 _SLIDE_SIGMA_MM, _FLOOR_SIGMA_MM = 5.0, 6.0
 
 
 def with_feet(chain: BodyChain) -> BodyChain:
-    """Return a chain whose ankles are free and whose last four keypoints are those of the soles."""
+    """Return a chain with free ankles, and the four sole points as last keypoints."""
     own = chain.keypoints
     soles = _soles(chain.model)
     keypoints = BodyKeypoints(
@@ -61,14 +61,14 @@ _OWN_WEIGHT, _SOLE_MM = 0.95, 12.0
 
 
 def free_ankles(poses: Poses, chain: BodyChain, feet: BodyChain) -> Poses:
-    """Return poses of a chain as poses of the same with feet, whose ankles are as at rest."""
+    """Convert poses of a chain to poses of the chain with feet, with ankles at rest."""
     w = np.zeros((len(poses), len(feet.prior.joints), 3))
     w[:, np.searchsorted(feet.prior.joints, chain.prior.joints)] = poses.w
     return Poses(poses.root, poses.pelvis_mm, w)
 
 
 def rest_heights(feet: BodyChain, poses: Poses, targets: Targets, interval_s: float) -> F64:
-    """Return the heights (n,) of the soles over the floor in frames in which a foot rests; see `feet_targets`."""
+    """Return the heights (n,) of the soles in frames in which a foot rests; see `feet_targets`."""
     joints = feet.joint_positions(feet.bones(poses))
     heights = [np.zeros(0)]
     for foot, side in enumerate(_SIDES):
@@ -79,13 +79,13 @@ def rest_heights(feet: BodyChain, poses: Poses, targets: Targets, interval_s: fl
 
 
 def floor_gap(heights_mm: Sequence[F64]) -> tuple[float, bool]:
-    """Return how high a person rests over the floor, and whether that is near enough to be set on it.
+    """Return the height of a person's resting feet over the floor, and whether to set them on it.
 
-    Cameras see feet a few millimetres too high or too low. Those that are off by more, but all by about the same, stand
-    where the floor is not at z = 0, or are seen wrong; to pull them to the floor would bend the legs.
+    Errors of a few millimetres are normal. A larger common offset means that the floor there is not at z = 0 or that
+    feet are seen wrong; pulling them to the floor would then bend the legs.
 
     Args:
-        heights_mm: Heights of soles where feet rest; those on a box say nothing unless there are no others.
+        heights_mm: Heights of soles where feet rest; those far from the floor, as on a box, count only without others.
     """
     heights = np.concatenate([np.zeros(0), *heights_mm])
     if not len(heights):
@@ -96,7 +96,7 @@ def floor_gap(heights_mm: Sequence[F64]) -> tuple[float, bool]:
 
 
 def _standing(feet: BodyChain, foot: int) -> tuple[int, float]:
-    """Return the joint of an ankle and its height in standing."""
+    """Return the joint of an ankle and its standing height."""
     ankle = feet.model.joints.index(f"{_SIDES[foot]}_ankle")
     soles = feet.rest_keypoints_mm[-len(SOLE_POINTS) :][2 * foot : 2 * foot + 2, 1]
     return ankle, float(feet.rest_joints_mm[ankle, 1] - soles.min())
@@ -105,17 +105,17 @@ def _standing(feet: BodyChain, foot: int) -> tuple[int, float]:
 def feet_targets(
     feet: BodyChain, poses: Poses, targets: Targets, interval_s: float, *, on_floor: bool = True
 ) -> Targets:
-    """Return targets with those of the soles: still where a foot rests, and not below the floor.
+    """Return targets with soles that do not slide while a foot rests, and do not penetrate the floor.
 
-    A foot rests while its ankle hardly moves. It rests on the floor if the ankle is about as high as in standing; a
-    foot that rests on something else is kept from sliding only. Ankles that were not observed say nothing.
+    A foot rests while its ankle hardly moves. It rests on the floor if the ankle is near its standing height; a foot
+    that rests on something else is only kept from sliding. Unobserved ankles have no effect.
 
     Args:
         feet: Chain with feet, see `with_feet`.
         poses: Poses of T consecutive frames.
         targets: Observed keypoints.
         interval_s: Time between frames.
-        on_floor: Whether feet are set on the floor; if not, they are kept from sliding only.
+        on_floor: Set feet on the floor; if not, they are only kept from sliding.
     """
     T, S = len(poses), len(SOLE_POINTS)
     xyz, whitening = np.zeros((T, S, 3)), np.zeros((T, S, 3, 3))
@@ -139,7 +139,7 @@ def feet_targets(
 
 
 def _rests(ankle_mm: F64, seen: np.ndarray, interval_s: float) -> list[tuple[int, int]]:
-    """Return first frame and end of each time in which a foot stays in its place."""
+    """Return the start and end frame of each interval in which a foot stays in place."""
     if len(ankle_mm) < 2:
         return []
     window = max(1, round(_WINDOW_S / interval_s))

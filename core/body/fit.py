@@ -1,8 +1,8 @@
-"""Fit of the body model to 3D keypoints of one person over a take.
+"""Fit of a body model to the 3D keypoints of one person over a take.
 
-Shape, offsets of keypoints, and poses with a prior, robust against outliers; poses of neighbouring frames are tied by
-their accelerations. Rotations are found by damped Gauss-Newton, shape and offsets in closed form, since keypoints are
-linear in them (as in MoSh, Loper et al. 2014).
+Estimates shape, keypoint offsets and poses with a pose prior, a robust loss, and a penalty on accelerations. Rotations
+are found by damped Gauss-Newton, shape and offsets in closed form because keypoints are linear in them (as in MoSh,
+Loper et al. 2014).
 
 Legend: T frame, J joint, K observed keypoint, B shape component, U unknown of a pose.
 """
@@ -24,12 +24,12 @@ from core.errors import CoreError
 from core.progress import NullReporter, Reporter, check
 from core.types.arrays import F32, F64
 
-_SHAPE_FRAMES = 100  # that shape is found from
+_SHAPE_FRAMES = 100  # for the estimate of the shape
 _OUTLIER_MM, _OUTLIER_MAD, _WINDOW = 120.0, 6.0, 7
 _RESCUE_MM = 60.0
 _BLOCK, _OVERLAP = 600, 30
-_FEWEST_KEYPOINTS = 4  # of a frame
-_FEWEST_FRAMES = 1.0  # in which every keypoint is known, on average
+_FEWEST_KEYPOINTS = 4  # per frame
+_FEWEST_FRAMES = 1.0  # mean number of observations per keypoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,14 +37,14 @@ class BodyFitConfig:
     """Settings of the fit.
 
     Attributes:
-        noise_mm: Standard deviation of keypoints along an axis, where no covariance is known.
-        offset_mm: Standard deviation of the constant offset of a keypoint from its place on the body.
+        noise_mm: Standard deviation of keypoints per axis where the covariance is unknown.
+        offset_mm: Standard deviation of the constant offset of a keypoint from its position on the body.
         acceleration_mm_s2: Standard deviation of the acceleration of the pelvis.
         acceleration_rad_s2: Standard deviation of the angular acceleration of a joint.
-        max_gap_s: Longest time without keypoints that is bridged.
-        steps: Steps of the fit of single frames.
-        temporal_steps: Steps of the fit of all frames together.
-        feet: Keep feet that rest from sliding, and set them on the floor if they are near it.
+        max_gap_s: Longest gap without keypoints that is bridged.
+        steps: Number of steps for single frames.
+        temporal_steps: Number of steps for all frames together.
+        feet: Keep resting feet from sliding, and set them on the floor if they are near it.
     """
 
     noise_mm: float = 12.0
@@ -57,7 +57,7 @@ class BodyFitConfig:
     feet: bool = True
 
     def stiffness(self, chain: BodyChain, interval_s: float) -> F64:
-        """Return the weight (U,) of the squared second difference of each unknown between frames."""
+        """Return the weight (U,) of the squared second difference over frames of each unknown."""
         sigma = np.full(chain.n_unknowns, self.acceleration_rad_s2)
         sigma[:3] = self.acceleration_mm_s2
         return np.asarray((interval_s**2 * sigma) ** -2.0)
@@ -65,19 +65,19 @@ class BodyFitConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BodyFit:
-    """A person's body over a take; NaN in frames in which the person is absent.
+    """Fitted body of one person; NaN in frames in which the person is absent.
 
     Attributes:
         betas: (B,) shape.
-        offsets_mm: (K, 3) offsets of the observed keypoints, body coordinates at rest.
+        offsets_mm: (K, 3) offsets of the observed keypoints in body coordinates at rest.
         rotations: (T, J, 3, 3) joint rotations relative to their parents.
         pelvis_mm: (T, 3) position of the root joint in world coordinates.
         joints_mm: (T, J, 3) joints in world coordinates.
-        keypoints_mm: (T, K, 3) observed keypoints as the body has them.
-        used: (T, K) keypoints that were known and no outliers.
+        keypoints_mm: (T, K, 3) keypoints of the fitted body.
+        used: (T, K) mask of the keypoints in use, without outliers.
         flexion_rad: (T, 4) flexion of knees and elbows.
-        floor_gap_mm: Height of the soles over the floor where feet rest; NaN if they never do, or were not fitted.
-        on_floor: Whether feet that rest were set on the floor, since they are near it.
+        floor_gap_mm: Height of resting soles over the floor; NaN if feet never rest or were not fitted.
+        on_floor: True if resting feet were set on the floor because they are near it.
     """
 
     betas: F64
@@ -106,16 +106,15 @@ def fit_body(
 
     Args:
         model: Body model.
-        keypoints: K names of the keypoints, all known to the model; those of shoulders, elbows, wrists, hips, knees and
-            ankles are needed.
-        xyz_mm: (T, K, 3) keypoints in world coordinates, mm, NaN where missing.
-        time_s: (T,) times, increasing. Frames are taken as evenly spaced where no gap is longer than `max_gap_s`.
+        keypoints: K names of keypoints of the model; shoulders, elbows, wrists, hips, knees and ankles are required.
+        xyz_mm: (T, K, 3) keypoints in world coordinates, NaN where missing.
+        time_s: (T,) increasing times. Frames count as evenly spaced except at gaps longer than `max_gap_s`.
         config: Settings.
         covariance_mm2: (T, K, 3, 3) covariance of the keypoints, NaN where unknown.
-        reporter: Receives progress; may cancel.
+        reporter: Receives progress, and may cancel.
 
     Raises:
-        CoreError: The model lacks a keypoint, or hardly any keypoint was observed.
+        CoreError: The model lacks a keypoint, or too few were observed.
         CancelledError: The user cancelled.
     """
     config, reporter = config or BodyFitConfig(), reporter or NullReporter()
@@ -179,7 +178,7 @@ def _empty_poses(n_frames: int, chain: BodyChain) -> Poses:
 
 
 def _keep(everything: Poses, poses: Poses, frames: np.ndarray, begin: int) -> None:
-    """Store the poses of a block, without those of its overlap with other blocks."""
+    """Store the poses of a block except those of its overlap with other blocks."""
     own = (frames >= begin) & (frames < begin + _BLOCK)
     at = frames[own]
     everything.root[at], everything.pelvis_mm[at], everything.w[at] = (
@@ -204,7 +203,7 @@ def _shaped(
     present: np.ndarray,
     config: BodyFitConfig,
 ) -> tuple[BodyChain, F64, F64]:
-    """Return the chain with the person's shape and offsets, and both; found from some of the frames."""
+    """Return the chain for the person's shape and offsets, and both, estimated from a subset of frames."""
     some = present[np.unique(np.linspace(0, len(present) - 1, _SHAPE_FRAMES).astype(int))]
     seen = targets.take(some)
     betas, offsets = shape_from_lengths(chain, xyz_mm, good), np.zeros((xyz_mm.shape[1], 3))
@@ -217,7 +216,7 @@ def _shaped(
 
 
 def _parts(present: np.ndarray, time_s: F64, longest_s: float) -> list[tuple[int, int]]:
-    """Return first frame and end of each stretch of frames (T,) in which a person is present but for short gaps."""
+    """Return the start and end frame of each interval in which a person is present except for short gaps."""
     frames = np.flatnonzero(present)
     cuts = np.flatnonzero(np.diff(time_s[frames]) > longest_s)
     firsts, lasts = frames[np.r_[0, cuts + 1]], frames[np.r_[cuts, len(frames) - 1]]
@@ -225,10 +224,10 @@ def _parts(present: np.ndarray, time_s: F64, longest_s: float) -> list[tuple[int
 
 
 def _outliers(xyz_mm: F64, known: np.ndarray) -> np.ndarray:
-    """Return keypoints (T, K) that are far from the median of their neighbours in time (Hampel's test)."""
+    """Return the mask (T, K) of keypoints far from the median of their temporal neighbours (Hampel identifier)."""
     filled = _filled(xyz_mm, known)
     middle = median_filter(filled, (_WINDOW, 1, 1), mode="nearest")
-    for window in (slice(0, _WINDOW), slice(-_WINDOW, None)):  # Without frames on one side, motion counts as steady.
+    for window in (slice(0, _WINDOW), slice(-_WINDOW, None)):  # without frames on one side, velocity is extrapolated
         rows = filled[window]
         ahead = np.arange(len(rows))[:, None] - np.arange(len(rows))  # (frame to predict, frame to predict from)
         step = np.median(np.diff(rows, axis=0), axis=0) if len(rows) > 1 else np.zeros(rows.shape[1:])
@@ -241,7 +240,7 @@ def _outliers(xyz_mm: F64, known: np.ndarray) -> np.ndarray:
 
 
 def _filled(xyz_mm: F64, known: np.ndarray) -> F64:
-    """Return keypoints with linear interpolation over gaps; NaN where one is never known."""
+    """Return keypoints with gaps filled by linear interpolation; NaN if one is never known."""
     out = np.full(xyz_mm.shape, np.nan)
     frames = np.arange(len(xyz_mm))
     for k in range(xyz_mm.shape[1]):  # Each keypoint has its own gaps.
@@ -253,7 +252,7 @@ def _filled(xyz_mm: F64, known: np.ndarray) -> F64:
 
 
 def _rescued(chain: BodyChain, poses: Poses, cost: F64, targets: Targets, steps: int) -> Poses:
-    """Return poses in which frames with a keypoint far off were tried again from the poses of better frames."""
+    """Return poses after retrying frames with a large error from the poses of better frames."""
     gap = np.linalg.norm(chain.points(chain.bones(poses)) - targets.xyz_mm, axis=-1)
     far = (np.where(targets.used, gap, 0.0) > _RESCUE_MM).any(1)
     bad, good = np.flatnonzero(far), np.flatnonzero(~far)

@@ -1,9 +1,9 @@
-"""Points of fitted bodies beside the observed joints: all joints of the model, and landmarks of head, feet and hands.
+"""Points of fitted bodies: all joints of the model, and landmarks of head, feet and hands.
 
-Landmarks of the embedded body are its keypoints. Those of SMPL, SMPL-H and SMPL-X lie on the skin; the package `smplx`
-knows where, and is imported when they are asked for.
+Landmarks of the embedded body are its keypoints. Those of SMPL, SMPL-H and SMPL-X are points of the skin defined by the
+package `smplx`, which is imported on demand.
 
-Legend: T frame, N frame of a block, P person, V vertex, L point of the skin, K point of the body.
+Legend: T frame, N frame of a block, P person, V vertex, L skin point, K point of the body.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from core.types.arrays import F64, I64
 _BLOCK_FRAMES = 512
 _SIDES = ("left", "right")
 _LIMBS = tuple(f"{side}_{part}" for side in _SIDES for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle"))
-_LACKING = "The package 'smplx', which knows the landmarks of SMPL, SMPL-H and SMPL-X bodies, is not installed."
+_LACKING = "The package 'smplx', which defines the landmarks of SMPL, SMPL-H and SMPL-X bodies, is not installed."
 _INSTALL = "Read its licence, which is non-commercial, and install it: pip install 'selfpose-studio[smplx]'."
 
 
@@ -31,8 +31,8 @@ class SkinPoints(NamedTuple):
     """Points on the surface of a body model.
 
     Attributes:
-        names: L names, as `smplx` has them.
-        vertices: (L, 3) vertices of the triangle that each lies in; three times the same for a vertex.
+        names: L names of `smplx`.
+        vertices: (L, 3) vertices of the triangle that contains each point; for a vertex, three times its index.
         weights: (L, 3) barycentric coordinates.
     """
 
@@ -42,13 +42,13 @@ class SkinPoints(NamedTuple):
 
 
 def skin_points(model: BodyModel) -> SkinPoints | None:
-    """Return the landmarks of a body of the SMPL family: nose, eyes, ears, toes, heels, finger tips, and the face's.
+    """Return the landmarks of a body of the SMPL family: nose, eyes, ears, toes, heels, finger tips and face.
 
     Returns:
         None for the embedded body, whose landmarks are its keypoints.
 
     Raises:
-        CoreError: The package `smplx` is not installed, or does not know the model.
+        CoreError: The package `smplx` is not installed, or does not support the model.
     """
     if model.family == FREE:
         return None
@@ -65,8 +65,8 @@ def skin_points(model: BodyModel) -> SkinPoints | None:
     corner = np.broadcast_to([1.0, 0.0, 0.0], (len(ids), 3))
     if len(names) != len(ids) + len(model.face_vertices) or ids.max() >= len(model.template_mm):
         raise CoreError(
-            f"The body model '{model.name}' has landmarks that this version of 'smplx' does not know.",
-            "Install version 0.1.28 of it, or choose another format.",
+            f"The body model '{model.name}' has landmarks that this version of 'smplx' does not define.",
+            "Install version 0.1.28 of 'smplx', or choose another format.",
         )
     return SkinPoints(
         names,
@@ -80,7 +80,7 @@ class BodyPoints(NamedTuple):
 
     Attributes:
         names: K names: joints of the model, then landmarks.
-        xyz_mm: (T, P, K, 3) in world coordinates, NaN where a person is absent.
+        xyz_mm: (T, P, K, 3) positions in world coordinates, NaN where a person is absent.
     """
 
     names: tuple[str, ...]
@@ -92,7 +92,7 @@ def body_points(motion: BodyMotion, skin: SkinPoints | None) -> BodyPoints:
 
     Args:
         motion: Bodies with their model.
-        skin: Landmarks, see `skin_points`; None for the keypoints of the model, which ride on its bones.
+        skin: Landmarks, see `skin_points`; None for the keypoints of the model.
     """
     model, bodies = motion.model, motion.bodies
     keys = [k for k, name in enumerate(model.keypoints) if name not in _LIMBS]
@@ -119,7 +119,7 @@ def body_points(motion: BodyMotion, skin: SkinPoints | None) -> BodyPoints:
 
 
 def _part(model: BodyModel, vertices: I64) -> tuple[BodyModel, I64]:
-    """Return a model that has these vertices only, and where in it they are."""
+    """Return a model reduced to some vertices, and their indices in it."""
     kept, at = np.unique(vertices, return_inverse=True)
     return dataclasses.replace(
         model,

@@ -1,6 +1,6 @@
-"""Bodies of people in front of running cameras, a frame at a time.
+"""Online fit of bodies to the people of a live stream.
 
-Each pose starts from the last one and stays near it; the shape is found from the first seconds.
+Each pose is initialised from the previous one and tied to it; the shape is estimated from the first seconds.
 
 Legend: P person, J joint, K observed keypoint, B shape component.
 """
@@ -22,11 +22,11 @@ from core.types.skeleton import Skeleton
 
 _STEPS, _FIRST_STEPS = 2, 6
 _FEWEST_KEYPOINTS = 4
-_SPEED_MM_S, _SPEED_RAD_S = 1000.0, 4.0  # standard deviations from frame to frame
-_FAR_MM, _FAR_KEYPOINTS = 150.0, 3  # Poses with so many keypoints this far off are tried again from the start.
-_JUMP_MM, _JUMP_MM_S, _JUMP_S = 120.0, 4000.0, 0.2  # A keypoint that is suddenly elsewhere is not used at first.
-_HUBER = 2.0  # Outliers of single frames are not known from their neighbours here.
-_SHAPE_AT_S = (0.3, 1.0, 2.0, 4.0)  # since a person was first seen
+_SPEED_MM_S, _SPEED_RAD_S = 1000.0, 4.0  # standard deviations of velocities between frames
+_FAR_MM, _FAR_KEYPOINTS = 150.0, 3  # error and number of keypoints from which a pose is re-initialised
+_JUMP_MM, _JUMP_MM_S, _JUMP_S = 120.0, 4000.0, 0.2  # a jump of a keypoint, and the time for which it is ignored
+_HUBER = 2.0  # later frames, which would reveal outliers, are not known yet
+_SHAPE_AT_S = (0.3, 1.0, 2.0, 4.0)  # times after a person's first frame
 _SAMPLE_S, _SAMPLES = 0.25, 16
 _SHAPE_STEPS = 3
 _FORGET_S = 60.0
@@ -37,13 +37,13 @@ class OnlineBodies:
     """Bodies at one time.
 
     Attributes:
-        person_ids: (P,) numbers of the people.
+        person_ids: (P,) identities.
         betas: (P, B) shape vectors.
         rotations: (P, J, 3, 3) rotation of each joint relative to its parent, that of the pelvis from body to world
             coordinates.
         pelvis_mm: (P, 3) position of the pelvis in world coordinates.
         joints_mm: (P, J, 3) joints in world coordinates.
-        shaped: (P,) bool, false while a shape is known from a person's first frame only, which is a rough guess.
+        shaped: (P,) bool, False while the shape is a rough estimate from a single frame.
     """
 
     person_ids: tuple[int, ...]
@@ -56,7 +56,7 @@ class OnlineBodies:
 
 @dataclass(slots=True)
 class _Person:
-    """State of a person: one pose, samples of keypoints (K, 3), times at which keypoints were last used."""
+    """State of a person: one pose, samples of keypoints (K, 3), and the last use of each keypoint."""
 
     first_s: float
     seen_s: float
@@ -70,12 +70,12 @@ class _Person:
 
 
 class OnlineBodyFit:
-    """Fit of bodies to the 3D joints of people, a frame at a time.
+    """Online fit of bodies to the 3D joints of people.
 
     Args:
         model: Body model.
-        skeleton: Joint set of the 3D joints; those that the model lacks are not used.
-        config: Settings, of which noise, offset and gap count.
+        skeleton: Skeleton of the 3D joints; joints that the model lacks are ignored.
+        config: Settings, of which only noise, offset and gap have an effect.
     """
 
     def __init__(self, model: BodyModel, skeleton: Skeleton, config: BodyFitConfig | None = None) -> None:
@@ -92,14 +92,13 @@ class OnlineBodyFit:
         """Fit the bodies of the people of a frame.
 
         Args:
-            time_s: Time of the frame; increases.
-            person_ids: P numbers of the people, the same for a person in all frames.
-            xyz_mm: (P, J', 3) joints of the joint set in world coordinates, NaN where missing.
+            time_s: Time of the frame; must increase.
+            person_ids: P identities.
+            xyz_mm: (P, J', 3) joints of the skeleton in world coordinates, NaN where missing.
             covariance_mm2: (P, J', 3, 3) covariance of the joints, NaN where unknown.
 
         Returns:
-            Bodies of these people, without those of whom too few joints are known. The pose of a person whose joints
-            are missing for a moment is the last one.
+            Bodies of the people except those with too few joints. The last pose bridges short gaps.
         """
         xyz = xyz_mm[:, self._columns]
         known = np.asarray(np.isfinite(xyz).all(-1))
@@ -128,7 +127,7 @@ class OnlineBodyFit:
         return time_s - self._people[number].seen_s > self._config.max_gap_s
 
     def _start(self, time_s: float, number: int, xyz: F64, targets: Targets) -> None:
-        """Find the pose of a person who is new, or comes back with the shape that is known."""
+        """Initialise the pose of a person who is new, or who returns with a known shape."""
         known = self._people.get(number)
         betas = shape_from_lengths(self._chain, xyz, targets.used) if known is None else known.betas
         offsets = np.zeros((xyz.shape[1], 3)) if known is None else known.offsets_mm
@@ -142,7 +141,7 @@ class OnlineBodyFit:
 
     def _follow(self, time_s: float, numbers: list[int], xyz: F64, targets: Targets) -> None:
         people = [self._people[n] for n in numbers]
-        chain, last = self._chain_of(people), _joined([person.poses for person in people])
+        chain, last = self._chain_of(people), _concatenate([person.poses for person in people])
         elapsed = np.array([max(time_s - person.seen_s, 1e-3) for person in people])[:, None]
         targets = self._without_jumps(time_s, people, chain, last, xyz, targets, elapsed)
         speed = np.full(chain.n_unknowns, _SPEED_RAD_S)
@@ -152,7 +151,7 @@ class OnlineBodyFit:
         gap = np.linalg.norm(chain.points(chain.bones(poses)) - targets.xyz_mm, axis=-1)
         far = np.flatnonzero((np.where(targets.used, gap, 0.0) > _FAR_MM).sum(1) >= _FAR_KEYPOINTS)
         if len(far):
-            some, seen = _taken(chain, far), targets.take(far)
+            some, seen = _take_chain(chain, far), targets.take(far)
             tied = Tie(last.take(far), tie.weight[far])
             again, _new_cost = some.refine(initial_poses(some, xyz[far]), seen, _FIRST_STEPS)
             better = some.cost(again, seen, tied) < cost[far]
@@ -171,7 +170,7 @@ class OnlineBodyFit:
         targets: Targets,
         elapsed: F64,
     ) -> Targets:
-        """Return targets without keypoints that have jumped and not stayed there, if that leaves enough."""
+        """Return targets without keypoints that have just jumped, if enough remain."""
         gap = np.linalg.norm(chain.points(chain.bones(last)) - xyz, axis=-1)
         used_s = np.stack([person.used_s for person in people])
         jumped = (gap > _JUMP_MM + _JUMP_MM_S * elapsed) & (time_s - used_s < _JUMP_S)
@@ -182,7 +181,7 @@ class OnlineBodyFit:
         return Targets(targets.xyz_mm, targets.whitening * use[..., None, None])
 
     def _improve_shape(self, time_s: float, numbers: list[int], xyz: F64, targets: Targets) -> None:
-        """Collect keypoints, and find the shape of the person whose turn it is: one a frame, to keep frames short."""
+        """Collect samples, and update at most one person's shape per frame, to bound the time per frame."""
         due: _Person | None = None
         for i, number in enumerate(numbers):
             person = self._people[number]
@@ -225,7 +224,7 @@ class OnlineBodyFit:
                 joints_mm=empty[..., 0],
                 shaped=np.zeros(0, bool),
             )
-        chain, poses = self._chain_of(people), _joined([person.poses for person in people])
+        chain, poses = self._chain_of(people), _concatenate([person.poses for person in people])
         return OnlineBodies(
             person_ids=numbers,
             betas=np.stack([person.betas for person in people]),
@@ -236,7 +235,7 @@ class OnlineBodyFit:
         )
 
 
-def _joined(poses: list[Poses]) -> Poses:
+def _concatenate(poses: list[Poses]) -> Poses:
     return Poses(
         np.concatenate([p.root for p in poses]),
         np.concatenate([p.pelvis_mm for p in poses]),
@@ -244,7 +243,7 @@ def _joined(poses: list[Poses]) -> Poses:
     )
 
 
-def _taken(chain: BodyChain, people: np.ndarray) -> BodyChain:
+def _take_chain(chain: BodyChain, people: np.ndarray) -> BodyChain:
     return replace(
         chain, rest_joints_mm=chain.rest_joints_mm[people], rest_keypoints_mm=chain.rest_keypoints_mm[people]
     )

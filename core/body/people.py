@@ -1,4 +1,4 @@
-"""Bodies of all people of a 3D result, and the joints that they have.
+"""Bodies of all people of a 3D result, and their joints.
 
 Legend: T frame, P person, J joint of the body model, K joint of the result.
 """
@@ -22,20 +22,19 @@ from core.types.body import BodySequence
 from core.types.pose3d import Pose3DSequence
 from core.types.skeleton import Skeleton
 
-_FILLED_SCORE = 0.01  # of a joint in a short gap, which the body bridges
+_FILLED_SCORE = 0.01  # score of a joint in a gap that the body bridges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FittedPeople:
-    """Bodies of a 3D result.
+    """Bodies fitted to a 3D result.
 
     Attributes:
-        bodies: Shapes and poses, with a column for every person of the result; NaN for those left out.
-        poses: The result with the joints that the bodies have. A joint that was missing for longer than the bridged
-            gap is missing here, too.
-        left_out: Reasons by number of the person.
-        missing: Names of joints that the body model does not have.
-        off_floor_mm: Height over the floor, by number of the person, of those who rest elsewhere than on it.
+        bodies: Shapes and poses, with a column for every person of the result; NaN for people without body.
+        poses: The result with the joints of the bodies. Joints missing for longer than the bridged gap stay missing.
+        left_out: Reason by person number for people without body.
+        missing: Names of joints that the body model lacks.
+        off_floor_mm: Height of resting feet by person number, for people who were not set on the floor.
     """
 
     bodies: BodySequence
@@ -59,8 +58,8 @@ def fit_people(
         model: Body model.
         poses: 3D joints of people.
         config: Settings.
-        people: Numbers of the people to fit; empty for all.
-        reporter: Receives progress; may cancel.
+        people: Person numbers to fit; empty for all.
+        reporter: Receives progress, and may cancel.
 
     Raises:
         CoreError: There is no such person.
@@ -116,7 +115,7 @@ def fit_people(
 
 
 def joints_of_model(model: BodyModel, skeleton: Skeleton) -> tuple[str, ...]:
-    """Return the names of the joints of a joint set that a body model has."""
+    """Return the names of a skeleton's joints that a body model has."""
     return tuple(name for name in skeleton.joints if _known_to(model, name))
 
 
@@ -129,7 +128,7 @@ def _known_to(model: BodyModel, name: str) -> bool:
 
 
 def _near_known(known: np.ndarray, time_s: F64, max_gap_s: float) -> np.ndarray:
-    """Return (T, K) whether each joint is known, or lies in a gap of at most `max_gap_s` between two known frames."""
+    """Return the mask (T, K) of joints that are known, or in a gap of at most `max_gap_s` between known frames."""
     frames = np.arange(len(known))[:, None]
     before = np.maximum.accumulate(np.where(known, frames, -1), axis=0)
     after = np.minimum.accumulate(np.where(known, frames, len(known))[::-1], axis=0)[::-1]

@@ -1,7 +1,7 @@
-"""Prior of human poses without licensed data: a relaxed mean, spread by axis, and hinges that do not bend backwards.
+"""Pose prior without licensed data: a relaxed mean, standard deviations per axis, and limits of hinge joints.
 
-Rotation vectors of joints relative to their parents, in body coordinates (x left, y up, z forward), from the T pose. A
-knee bends about +x. A left elbow bends about -y, a right one about +y.
+Poses are rotation vectors of joints relative to their parents, in body coordinates (x left, y up, z forward), from the
+T pose. Knees bend about +x, the left elbow about -y, the right elbow about +y.
 
 Legend: A joint with free rotation.
 """
@@ -16,7 +16,7 @@ from core.body.model import BodyModel
 from core.types.arrays import F64, I64
 
 HINGE_LIMIT_RAD = float(np.radians(-2.0))
-"""Flexion from which on knees and elbows resist."""
+"""Flexion below which the limit of knees and elbows takes effect."""
 _HINGE_SIGMA_RAD = float(np.radians(1.5))
 
 # Mean and standard deviation in degrees about x, y, z of the left side; the right side is its mirror image.
@@ -38,14 +38,14 @@ _MIRROR = np.array([1.0, -1.0, -1.0])
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PosePrior:
-    """Prior of the free joints of a body model; the root has none, and other joints stay as they are at rest.
+    """Prior of the free joints of a body model; the root has none, and other joints are fixed.
 
     Attributes:
         joints: (A,) joint indices, parents first.
         mean_rad: (A, 3) mean rotation vectors.
         sigma_rad: (A, 3) standard deviations.
-        hinges: (4,) places in `joints` of knees and elbows.
-        hinge_axis: (4,) component of the rotation vector that is the flexion.
+        hinges: (4,) indices of knees and elbows in `joints`.
+        hinge_axis: (4,) component of the rotation vector that measures flexion.
         hinge_sign: (4,) sign of flexion.
     """
 
@@ -58,7 +58,7 @@ class PosePrior:
 
     @classmethod
     def of(cls, model: BodyModel, *, feet: bool = False) -> PosePrior:
-        """Return the prior of a model with SMPL's joint names; with `feet`, the ankles are free, too."""
+        """Return the prior for a model with SMPL's joint names; with `feet`, the ankles are free as well."""
         joints: list[int] = []
         mean, sigma, hinges = [], [], []
         for index, name in enumerate(model.joints):
@@ -77,7 +77,7 @@ class PosePrior:
         return cls(np.array(joints), np.array(mean), np.array(sigma), np.array(places), np.array(axes), np.array(signs))
 
     def flexion_rad(self, w: F64) -> F64:
-        """Return the flexion (..., 4) of knees and elbows from rotation vectors (..., A, 3); below 0 is backwards."""
+        """Return the flexion (..., 4) of knees and elbows from rotation vectors (..., A, 3); negative is backwards."""
         return np.asarray(w[..., self.hinges, self.hinge_axis] * self.hinge_sign)
 
     def cost(self, w: F64) -> F64:
@@ -86,7 +86,7 @@ class PosePrior:
         return np.asarray((((w - self.mean_rad) / self.sigma_rad) ** 2).sum((-2, -1)) + (over**2).sum(-1))
 
     def add(self, w: F64, gradient: F64, hessian: F64) -> None:
-        """Add the gradient of half the cost and the diagonal of its second derivatives, both (..., A, 3), in place."""
+        """Add the gradient and the diagonal Hessian of half the cost, both (..., A, 3), in place."""
         weight = 1 / self.sigma_rad**2
         gradient += weight * (w - self.mean_rad)
         hessian += weight

@@ -1,4 +1,4 @@
-"""Bones, joints and surfaces of the bodies of a take.
+"""Bones, joints and meshes of the bodies of a take.
 
 Legend: T frame, P person, N present person, V vertex, J joint.
 """
@@ -18,7 +18,7 @@ from core.types.body import BodySequence
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BodyMotion:
-    """The bodies of a take with their model.
+    """Bodies of a take with their model.
 
     Attributes:
         model: Body model of the sequence.
@@ -32,10 +32,10 @@ class BodyMotion:
 
     @classmethod
     def of(cls, model: BodyModel, bodies: BodySequence) -> BodyMotion:
-        """Shape the people's bodies.
+        """Return the bodies with their shapes evaluated.
 
         Raises:
-            CoreError: The bodies belong to another model.
+            CoreError: The bodies were fitted with another model.
         """
         if model.name != bodies.model or model.joints != bodies.joints or model.n_shape != bodies.betas.shape[1]:
             raise CoreError(
@@ -45,28 +45,28 @@ class BodyMotion:
         made_with = bodies.provenance.get("body", {}).get("sha256", model.source_sha256)
         if made_with != model.source_sha256:
             raise CoreError(
-                f"These bodies were fitted with another file of the body model '{model.name}' than the one that was "
-                "added on this computer: its shapes may differ.",
-                "Fit them again with 'fit-body', or add the file that they were fitted with.",
+                f"These bodies were fitted with a file of the body model '{model.name}' other than the one on this "
+                "computer: its shapes may differ.",
+                "Fit them again with 'fit-body', or add the original file.",
             )
         return cls(model, bodies, model.rest(bodies.betas))
 
     def people(self, frame: int) -> I64:
-        """Return the columns (N,) of the people who are present at a frame."""
+        """Return the column indices (N,) of the people present in a frame."""
         return np.flatnonzero(np.isfinite(self.bodies.pelvis_mm[frame, :, 0]))
 
     def bones(self, frame: int) -> BoneTransforms:
-        """Return the bone transforms (N, J, ...) of the people who are present at a frame."""
+        """Return the bone transforms (N, J, ...) of the people present in a frame."""
         people = self.people(frame)
         rotations = exp(self.bodies.rotations_rad[frame, people].astype(np.float64))
         return self.model.transforms(self.rest.joints_mm[people], rotations, self.bodies.pelvis_mm[frame, people])
 
     def vertices_mm(self, frame: int) -> F32:
-        """Return the posed vertices (N, V, 3) in world coordinates of the people who are present at a frame."""
+        """Return the posed vertices (N, V, 3) in world coordinates of the people present in a frame."""
         return self.model.skin(self.rest.vertices_mm[self.people(frame)], self.bones(frame))[0]
 
     def joints_mm(self, person: int, frames: slice) -> F64:
-        """Return the joints (T, J, 3) of one person (column) at some frames in world coordinates; NaN where absent."""
+        """Return the joints (T, J, 3) of a person (column index) in world coordinates; NaN where absent."""
         bodies = self.bodies
         rotations, pelvis = bodies.rotations_rad[frames, person], bodies.pelvis_mm[frames, person]
         here = np.flatnonzero(np.isfinite(pelvis[:, 0]))

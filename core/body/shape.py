@@ -1,4 +1,4 @@
-"""Shape of a body: from the lengths of limbs, and together with offsets of keypoints in closed form.
+"""Estimation of body shape, from limb lengths or together with keypoint offsets in closed form.
 
 Legend: T frame, N pose, K keypoint, B shape component.
 """
@@ -11,18 +11,18 @@ from core.body.chain import BodyChain, Poses, Targets
 from core.types.arrays import F64
 
 _LENGTH_SIGMA_MM = 15.0
-_DISPROPORTION = 0.3  # logarithm of a limb's length in relation to the others from which on it is an outlier
-_INDEPENDENT = 40.0  # frames whose errors count as independent
+_DISPROPORTION = 0.3  # log ratio of a limb's length to the others from which it is an outlier
+_INDEPENDENT = 40.0  # effective number of frames with independent errors
 _ROBUST_MM = 80.0
 
 
 def shape_from_lengths(chain: BodyChain, xyz_mm: F64, good: np.ndarray) -> F64:
-    """Return a shape (B,) whose limbs have the median lengths of those observed.
+    """Return the shape (B,) that fits the median observed limb lengths.
 
     Args:
         chain: Chain of the observed keypoints.
-        xyz_mm: (T, K, 3).
-        good: (T, K) whether a keypoint is known.
+        xyz_mm: (T, K, 3) keypoints.
+        good: (T, K) mask of known keypoints.
     """
     points = chain.keypoints
     pairs = [
@@ -54,13 +54,13 @@ def shape_from_lengths(chain: BodyChain, xyz_mm: F64, good: np.ndarray) -> F64:
 
 
 def shape_and_offsets(chain: BodyChain, poses: Poses, targets: Targets, offset_mm: float) -> tuple[F64, F64]:
-    """Return the shape (B,) and the offsets (K, 3) that fit best with the rotations of these poses.
+    """Return the best shape (B,) and offsets (K, 3) for the rotations of given poses.
 
     Args:
-        chain: Chain of the present shape and offsets.
+        chain: Chain for the current shape and offsets.
         poses: N poses.
         targets: Observed keypoints.
-        offset_mm: Standard deviation of an offset along an axis.
+        offset_mm: Standard deviation of offsets per axis.
     """
     model, points, bones = chain.model, chain.keypoints, chain.bones(poses)
     gap = np.linalg.norm(chain.points(bones) - targets.xyz_mm, axis=-1)
@@ -68,9 +68,9 @@ def shape_and_offsets(chain: BodyChain, poses: Poses, targets: Targets, offset_m
     weight = weight * np.minimum(1, _ROBUST_MM / np.maximum(gap, 1e-9))
     N, K = weight.shape
     B = model.n_shape
-    moved = np.zeros((N, len(model.joints), 3, B))  # joints by shape, with the root where it is
+    moved = np.zeros((N, len(model.joints), 3, B))  # derivatives of joints by shape, with a fixed root
     origin = np.zeros((N, len(model.joints), 3))
-    for joint, parent in enumerate(model.parents[1:], start=1):  # A joint needs its parent's result.
+    for joint, parent in enumerate(model.parents[1:], start=1):  # parents before children
         R = bones.R[:, parent]
         moved[:, joint] = moved[:, parent] + R @ (model.joint_dirs_mm[joint] - model.joint_dirs_mm[parent])
         bone = model.joint_template_mm[joint] - model.joint_template_mm[parent]
@@ -80,18 +80,18 @@ def shape_and_offsets(chain: BodyChain, poses: Poses, targets: Targets, offset_m
     directions = moved[:, at] + R @ (points.dirs_mm - model.joint_dirs_mm[at])
     rest = points.template_mm - model.joint_template_mm[at]
     seen = targets.xyz_mm - origin[:, at] - (R @ rest[..., None])[..., 0]
-    # Unknowns: shape, offsets, and the pelvis of each frame, which is eliminated by taking weighted means.
+    # Unknowns: shape, offsets, and the pelvis of each frame, which weighted means eliminate.
     share = weight[..., None] / np.maximum(weight.sum(1), 1e-12)[:, None, None]
     blocks = np.zeros((N, K, 3, B + 3 * K))
     blocks[..., :B] = directions
-    for k in range(K):  # Each offset moves one keypoint.
+    for k in range(K):  # an offset moves only its keypoint
         blocks[:, k, :, B + 3 * k : B + 3 * k + 3] = R[:, k]
     blocks -= (share[..., None] * blocks).sum(1, keepdims=True)
     seen = seen - (share * seen).sum(1, keepdims=True)
     root = np.sqrt(weight)[..., None]
     A, y = (blocks * root[..., None]).reshape(-1, B + 3 * K), (seen * root).reshape(-1)
     ridge = np.concatenate([np.ones(B), np.full(3 * K, offset_mm**-2.0)])
-    # Errors of neighbouring frames are alike: all frames together say as much as some independent ones.
+    # Errors of neighbouring frames are correlated, so fewer independent frames count.
     part = min(1.0, _INDEPENDENT / N)
     solution = np.linalg.solve(part * A.T @ A + np.diag(ridge), part * A.T @ y)
     return solution[:B], solution[B:].reshape(K, 3)

@@ -1,8 +1,8 @@
-"""Coarser versions of a body model, for drawing bodies that are small on the screen.
+"""Mesh simplification of body models, for bodies that are small on the screen.
 
-Edges are collapsed onto one of their ends, those first that change the surface least (quadric errors, Garland and
-Heckbert 1997). The vertices that remain keep their shape components and skinning weights, so a coarser model takes the
-same poses. Many collapses are made at once, on edges that do not touch each other's neighbourhoods.
+Edges are collapsed onto one of their ends in the order of quadric errors (Garland and Heckbert 1997). Remaining
+vertices keep their shape components and skinning weights, so that a coarser model takes the same poses. Many edges with
+disjoint neighbourhoods are collapsed at once.
 
 Legend: V vertex, F face, E edge.
 """
@@ -19,13 +19,13 @@ from core.body.model import BodyModel
 from core.types.arrays import F64, I64
 
 _PER_VERTEX = ("template_mm", "shape_dirs_mm", "weights")
-_LENGTH_SHARE = 2e-3  # of squared edge length in the cost, so that flat parts keep well-shaped triangles
+_LENGTH_SHARE = 2e-3  # weight of squared edge length in the cost, for well-shaped triangles in flat parts
 _MIN_TURN = 0.3  # smallest cosine between normals of a face before and after a collapse
 
 
 @functools.lru_cache(maxsize=8)
 def simplified(model: BodyModel, n_vertices: int) -> BodyModel:
-    """Return a model with about this many vertices, or the model itself if it has no more."""
+    """Return a model with about `n_vertices` vertices, or the model itself if it has no more."""
     if len(model.template_mm) <= n_vertices:
         return model
     kept, faces = collapse_edges(model.template_mm.astype(np.float64), model.faces, n_vertices)
@@ -36,15 +36,15 @@ def simplified(model: BodyModel, n_vertices: int) -> BodyModel:
 
 
 def collapse_edges(vertices: F64, faces: I64, n_vertices: int) -> tuple[I64, I64]:
-    """Simplify a mesh to at least `n_vertices`, more if no further collapse keeps it whole.
+    """Simplify a mesh to `n_vertices` vertices, or more if no further collapse preserves its topology.
 
     Args:
         vertices: (V, 3) positions.
         faces: (F, 3) vertex indices.
-        n_vertices: Wanted number of vertices.
+        n_vertices: Target number of vertices.
 
     Returns:
-        Indices (n,) of the remaining vertices, and faces (m, 3) that index them.
+        Indices (n,) of the remaining vertices, and faces (m, 3) in terms of these.
     """
     quadrics = _quadrics(vertices, faces)
     remaining = len(np.unique(faces))
@@ -67,7 +67,7 @@ def collapse_edges(vertices: F64, faces: I64, n_vertices: int) -> tuple[I64, I64
 
 
 def _quadrics(vertices: F64, faces: I64) -> F64:
-    """Return per vertex the summed squared distances to the planes of its faces, as (V, 4, 4) forms."""
+    """Return the quadric (V, 4, 4) of each vertex: the sum of squared distances to the planes of its faces."""
     a, b, c = (vertices[faces[:, i]] for i in range(3))
     normal = np.cross(b - a, c - a)
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
@@ -80,11 +80,11 @@ def _quadrics(vertices: F64, faces: I64) -> F64:
 
 
 def _independent_collapses(vertices: F64, faces: I64, quadrics: F64, unsound: I64) -> tuple[I64, I64]:
-    """Return sources and targets of collapses, cheapest first, without those that `unsound` lists as s * V + t."""
+    """Return sources and targets of collapses, cheapest first, except those in `unsound`, coded as s * V + t."""
     V = len(vertices)
     directed = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
     pairs = coo_matrix((np.ones(len(directed)), directed.T), (V, V)).tocsr()
-    pairs = (pairs + pairs.T).tocsr()  # the number of faces at each edge
+    pairs = (pairs + pairs.T).tocsr()  # number of faces at each edge
     source, target = pairs.nonzero()
     rim = np.zeros(V, bool)
     rim[source[np.asarray(pairs[source, target]).ravel() != 2]] = True
@@ -109,7 +109,7 @@ def _independent_collapses(vertices: F64, faces: I64, quadrics: F64, unsound: I6
 
 
 def _flips(vertices: F64, faces: I64, source: I64, target: I64) -> np.ndarray:
-    """Return (E,) bool, whether a collapse turns a face over or makes it a needle."""
+    """Return the mask (E,) of collapses that flip or degenerate a face."""
     number = np.full(len(vertices), -1)
     number[source] = np.arange(len(source))
     out = np.zeros(len(source), bool)

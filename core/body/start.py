@@ -1,4 +1,4 @@
-"""Initial poses of bodies in closed form: the trunk by the best rotation, limbs by directions and planes of hinges.
+"""Initial poses of bodies in closed form: the trunk by rigid alignment, limbs by their directions and hinge planes.
 
 Legend: N pose, K keypoint.
 """
@@ -12,13 +12,13 @@ from core.geometry.so3 import cross, log
 from core.types.arrays import F64
 
 _TRUNK = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
-_STRAIGHT = 0.25  # share of the trunk's forward direction in the plane of a limb, for limbs that are nearly straight
+_STRAIGHT = 0.25  # weight of the trunk's forward direction in the plane of a nearly straight limb
 
 
 def initial_poses(chain: BodyChain, xyz_mm: F64) -> Poses:
-    """Return initial poses of keypoints (N, K, 3), mm; limbs with missing points are relaxed.
+    """Return initial poses for keypoints (N, K, 3) in mm; limbs with missing points are relaxed.
 
-    Poses without two points of the trunk on each side of its middle have the rotation of the nearest pose in order.
+    Poses with too few points of the trunk get the rotation of the nearest other pose.
     """
     names = chain.keypoints.names
     joint, prior = chain.model.joints.index, chain.prior
@@ -32,7 +32,7 @@ def initial_poses(chain: BodyChain, xyz_mm: F64) -> Poses:
         for ends in (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist")):
             a, b, c = (xyz_mm[:, names.index(f"{side}_{end}")] for end in ends)
             upper, lower = b - a, c - b
-            # A knee leads its limb, a wrist leads from the line of the upper arm; nearly straight ones bend forward.
+            # Knees bend forward of their limb, wrists forward of the line of the upper arm.
             knee = ends[0] == "hip"
             line, lead = (upper + lower, upper - lower) if knee else (upper, lower)
             lead = lead + _STRAIGHT * np.linalg.norm(upper, axis=-1, keepdims=True) * root[..., 2]
@@ -53,7 +53,7 @@ _AHEAD = np.array([0.0, 0.0, 1.0])
 
 
 def _trunk(rest: F64, seen: F64, root_mm: F64) -> tuple[F64, F64]:
-    """Return the rotation and position of the root (N, ...) that bring four points at rest closest to those seen."""
+    """Return the rotation and position of the root (N, ...) that best align four points at rest with those seen."""
     known = np.asarray(np.isfinite(seen).all(-1))
     good = np.flatnonzero(known.sum(1) >= 3)
     if not len(good):

@@ -1,4 +1,4 @@
-"""Poses of consecutive frames fitted together, tied by their accelerations.
+"""Joint fit of the poses of consecutive frames with a penalty on accelerations.
 
 Legend: T frame, U unknown of a pose.
 """
@@ -14,19 +14,19 @@ from core.types.arrays import F64
 
 
 def smooth_poses(chain: BodyChain, poses: Poses, targets: Targets, stiffness: F64, steps: int) -> Poses:
-    """Return poses of consecutive frames that fit their keypoints, the prior and a smooth motion.
+    """Fit poses of consecutive frames to keypoints, prior and smooth motion.
 
     Args:
         chain: Chain of the body.
-        poses: T poses to start from.
+        poses: T initial poses.
         targets: Observed keypoints.
         stiffness: (U,) weight of the squared second difference of each unknown.
-        steps: Gauss-Newton steps.
+        steps: Number of Gauss-Newton steps.
     """
     T, U = len(poses), chain.n_unknowns
     if T < 3:
         return poses
-    # Second differences of neighbours as a banded matrix: 1 -2 1 squared.
+    # Second differences (1 -2 1), squared, as a banded matrix.
     D = np.zeros((T - 2, T))
     D[np.arange(T - 2), np.arange(T - 2)] = D[np.arange(T - 2), np.arange(2, T)] = 1
     D[np.arange(T - 2), np.arange(1, T - 1)] = -2

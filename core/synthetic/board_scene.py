@@ -14,8 +14,8 @@ from core.geometry.so3 import exp
 from core.types.arrays import F64, I64
 from core.types.camera import Camera, CameraRig
 
-_LEAST_FACING = 0.25  # cosine of the steepest viewing angle at which corners are detected
-_LEAST_PX = 6.0  # smallest side of a square in the image at which corners are detected
+_MIN_FACING = 0.25  # smallest cosine between view direction and board normal for detection
+_MIN_PX = 6.0  # smallest side of a square in the image for detection
 
 
 def board_scene(
@@ -33,7 +33,7 @@ def board_scene(
     speed_mm: float = 500.0,
     room_mm: float = 1200.0,
 ) -> BoardObservations:
-    """Simulate observations of a board that is carried around and turned to one camera after another.
+    """Simulate observations of a board that is carried around and faces one camera after another.
 
     Args:
         rig: Posed cameras.
@@ -42,9 +42,9 @@ def board_scene(
         seconds: Duration of the recording.
         fps: Frames per second.
         noise_px: Standard deviation of a corner's coordinate.
-        time_offset_s: (V,) recorded time minus true time of each camera's images; none when empty.
-        clock_error_s: (V, T) further error of the recorded time of each image, as by drift and unnoticed drops.
-        jitter_s: Standard deviation of the additional time offset of each image.
+        time_offset_s: (V,) recorded minus true time of each camera's images; empty for none.
+        clock_error_s: (V, T) additional error of each recorded time, such as drift and unnoticed drops.
+        jitter_s: Standard deviation of a random error of each recorded time.
         missed: Share of visible corners that are not detected.
         speed_mm: Approximate speed of the board, mm/s.
         room_mm: Largest distance of the board from the viewed point, per axis.
@@ -97,7 +97,7 @@ def closeups(
     missed: float = 0.05,
     interval_s: float = 1.0,
 ) -> BoardObservations:
-    """Simulate a board held in front of each camera alone, tilted and all over its image, for intrinsics.
+    """Simulate a tilted board in front of each single camera, all over its image, for intrinsics.
 
     Args:
         rig: Cameras; their poses do not matter.
@@ -116,7 +116,7 @@ def closeups(
         R_camera, t = camera.pose
         size = np.array(camera.size_px)
         aim = undistort(camera, rng.uniform(0.12, 0.88, (images, 2)) * size)
-        # The board fills a third to nine tenths of the image's width.
+        # The board fills a third to nine tenths of the image width.
         depth = board.width_mm * camera.K[0, 0] / (size[0] * rng.uniform(0.3, 0.9, images))
         local = np.concatenate([aim, np.ones((images, 1))], 1) * depth[:, None]
         tilt = exp(rng.uniform(-0.6, 0.6, (images, 3)) * (1, 1, 0.5))
@@ -142,13 +142,13 @@ def _seen(
     missed: float,
     rng: np.random.Generator,
 ) -> dict[tuple[int, int], tuple[I64, F64]]:
-    """Detect points in each image of one camera: from the front, not too steep and not too small."""
+    """Return the detected points in each image of a camera, if seen from the front, not too steep and not too small."""
     xy = project(camera, world)
     view = camera.centre_mm - at
     distance = np.linalg.norm(view, axis=-1)
     facing = -(view * R[..., 2]).sum(-1) / distance  # the board's z axis points away from its viewer
     size = board.square_mm * camera.K[0, 0] / distance
-    seen = inside(camera, xy) & ((facing > _LEAST_FACING) & (size * facing > _LEAST_PX))[:, None]
+    seen = inside(camera, xy) & ((facing > _MIN_FACING) & (size * facing > _MIN_PX))[:, None]
     seen &= rng.random(seen.shape) >= missed
     found = {}
     for m in np.flatnonzero(seen.sum(1) >= 4):
@@ -194,7 +194,7 @@ def _path(
 
 
 def _facing(at: F64, towards: F64, roll: F64) -> F64:
-    """Return (T, 3, 3) board to world rotations with the front facing a point, upright except for a roll."""
+    """Return (T, 3, 3) rotations from board to world with the front facing a point, upright except for a roll."""
     z = at - towards  # into the board
     z /= np.linalg.norm(z, axis=-1, keepdims=True)
     x = np.cross((0.0, 0.0, -1.0), z)

@@ -1,6 +1,6 @@
-"""Structured errors of 2D estimators and rigs: borrowed limbs, exchanged sides, lost views, cameras slightly turned.
+"""Structured errors of 2D estimators and rigs: borrowed limbs, exchanged sides, lost views, rotated cameras.
 
-They last for several frames and move whole limbs at once, so no triangulation averages them out.
+They last for several frames and affect entire limbs, so that triangulation cannot average them out.
 
 Legend: T frame, P person, J joint, L limb.
 """
@@ -34,9 +34,9 @@ class Confusions:
     """Rates of structured errors.
 
     Attributes:
-        borrow: Share of the people in a view who have a limb, the legs or a single hip of the person beside them.
-        swap: Share of the people in a view whose left and right are exchanged: all joints, the arms or the legs.
-        lost_view: Share of the frames in which a camera finds nobody.
+        borrow: Fraction of people per view with a limb, the legs or a single hip of the nearest other person.
+        swap: Fraction of people per view with exchanged sides: of all joints, the arms or the legs.
+        lost_view: Fraction of frames in which a camera detects nobody.
         rig_deg: Standard deviation of the rotation by which each camera differs from its calibration.
     """
 
@@ -53,7 +53,7 @@ class Confusions:
 
 @lru_cache(maxsize=4)
 def limb_masks(skeleton: Skeleton) -> np.ndarray:
-    """Return (L, J) bool: joints that furniture, other people and the body itself occlude together."""
+    """Return masks (L, J) of joints that are occluded together."""
     arms, legs, hips = _arms(), _legs(), [["left_hip", "right_hip", "mid_hip"]]
     sides = [
         arm + leg + [f"{side}_shoulder", f"{side}_hip"]
@@ -64,7 +64,7 @@ def limb_masks(skeleton: Skeleton) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def borrowed_masks(skeleton: Skeleton) -> np.ndarray:
-    """Return (L, J) bool: joints that estimators take together from another person; single hips are the most common."""
+    """Return masks (L, J) of joints that are borrowed together; single hips are the most common."""
     arms, legs, hips = _arms(), _legs(), [["left_hip"], ["right_hip"]]
     with_hips = [leg + hip for leg, hip in zip(legs, hips, strict=True)]
     return _masks(skeleton, [*hips, *hips, *arms, *legs, *with_hips, with_hips[0] + with_hips[1]])
@@ -72,14 +72,14 @@ def borrowed_masks(skeleton: Skeleton) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def side_masks(skeleton: Skeleton) -> np.ndarray:
-    """Return (L, J) bool: joints whose sides are exchanged together: all, the legs with the hips, or the arms."""
+    """Return masks (L, J) of joints whose sides are exchanged together: all, the legs with hips, or the arms."""
     legs = ["left_hip", "right_hip", *_legs()[0], *_legs()[1]]
     arms = ["left_shoulder", "right_shoulder", *_arms()[0], *_arms()[1]]
     return _masks(skeleton, [list(skeleton.joints), legs, arms])
 
 
 def derived_joints(skeleton: Skeleton) -> tuple[tuple[int, list[int]], ...]:
-    """Return the joints that follow from others of the same skeleton, with their parts."""
+    """Return the derived joints of a skeleton with the joints that define them."""
     return tuple(
         (skeleton.index(joint), skeleton.indices(*parts))
         for joint, parts in DERIVED_JOINTS.items()
@@ -88,7 +88,7 @@ def derived_joints(skeleton: Skeleton) -> tuple[tuple[int, list[int]], ...]:
 
 
 def turned(camera: Camera, rig_deg: float, rng: np.random.Generator) -> Camera:
-    """Return a camera that is rotated about its centre by a random small angle about each axis."""
+    """Return a camera rotated about its centre by a small random angle about each axis."""
     rotation = Rotation.from_rotvec(np.radians(rig_deg) * rng.normal(size=3)).as_matrix()
     R, t_mm = camera.pose
     return dataclasses.replace(camera, R=rotation @ R, t_mm=rotation @ t_mm)
@@ -116,8 +116,8 @@ def confuse(
     Args:
         xy: (T, P, J, 2) detected joints, px.
         score: (T, P, J) scores, 0 where missing.
-        exact: (T, P, J, 2) exact joints, which tell who is beside whom.
-        skeleton: Joint set.
+        exact: (T, P, J, 2) exact joints, which determine the nearest other person.
+        skeleton: Skeleton of the joints.
         confusions: Rates.
         step_s: Seconds between frames.
         rng: Random generator.
@@ -143,7 +143,7 @@ def confuse(
 
 
 def _neighbours(exact: F64) -> tuple[np.ndarray, np.ndarray]:
-    """Return the nearest other person (T, P) in the image, and whether that one is within reach."""
+    """Return the nearest other person (T, P) in the image, and whether they are close enough."""
     low, high = np.nanmin(exact, axis=2), np.nanmax(exact, axis=2)
     middle, size = (low + high) / 2, (high - low).max(-1)
     distance = np.linalg.norm(middle[:, :, None] - middle[:, None], axis=-1)
@@ -155,13 +155,13 @@ def _neighbours(exact: F64) -> tuple[np.ndarray, np.ndarray]:
 def _groups(
     rate: float, masks: np.ndarray, shape: tuple[int, int], step_s: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Draw joints (T, P, J) that are affected, by groups (L, J) of which one or another is for a while."""
+    """Draw masks (T, P, J) of affected joints: runs of frames, each with a random group of (L, J)."""
     active = _events(rate / len(masks), (*shape, len(masks)), step_s, rng)
     return np.asarray((active[..., None] & masks).any(-2))
 
 
 def _events(rate: float, shape: tuple[int, ...], step_s: float, rng: np.random.Generator) -> np.ndarray:
-    """Draw booleans (T, ...) that are true for a share `rate` of the frames, in runs."""
+    """Draw booleans (T, ...) that are True in a fraction `rate` of the frames, in runs."""
     if rate <= 0:
         return np.zeros(shape, bool)
     width = max(0.5, _EVENT_S / step_s)

@@ -1,8 +1,8 @@
-"""Errors of a real 2D estimator, measured on real images, for synthetic detections.
+"""Measured errors of a real 2D estimator on real images, for synthetic detections.
 
-Errors of estimators are not white noise: they last for several frames, move whole limbs at once, have heavy tails, and
-scores reflect them only in part. So sequences of measured errors are replayed: the error of each joint relative to the
-person's size in the image, with its score.
+Errors of estimators are not white noise: they last for several frames, affect entire limbs, have heavy tails, and are
+only partly reflected by scores. Therefore sequences of measured errors are replayed: the error of each joint relative
+to the person's size in the image, with its score.
 
 Legend: N sequence, F frame of a sequence, J joint.
 """
@@ -21,9 +21,9 @@ from core.types.arrays import F64
 from core.types.skeleton import COCO17
 
 MEASURED = ("movenet",)
-"""Estimators whose measured errors are included."""
+"""Estimators with measured errors."""
 VARIED_SIGMA = 0.3
-"""Standard deviation of the logarithm of the factor on varied errors."""
+"""Standard deviation of the log scale of varied errors."""
 _LEVERAGE = 3 / 8
 """Mean leverage of a view of four in the triangulation that the errors were measured against.
 
@@ -70,11 +70,11 @@ class ErrorBank:
     def draw(
         self, n_frames: int, fps: float, rng: np.random.Generator, shape: tuple[int, ...], *, varied: bool = False
     ) -> tuple[F64, F64]:
-        """Draw errors (*shape, T, 17, 2) and scores (*shape, T, 17): a sequence each, from a random start.
+        """Draw errors (*shape, T, 17, 2) and scores (*shape, T, 17) as sequences with random starts.
 
-        A sequence that ends is replayed backwards, and half of them are mirrored. Networks can memorise the errors of
-        few people: `varied` ones are rotated, scaled and resampled in time, and for half of the people every joint has
-        its own sequence.
+        Sequences are continued backwards at their ends, and half of them are mirrored. Since networks can memorise the
+        errors of few people, `varied` ones are rotated, scaled and resampled in time, and for half of the people each
+        joint has its own sequence.
         """
         N, F, J = self.score.shape
         start, row = rng.uniform(0, F, (*shape, 1, 1)), rng.integers(N, size=(*shape, 1, 1))

@@ -46,7 +46,7 @@ class Furniture:
         return cls(low, np.column_stack([centre + half, size[:, 2]]))
 
     def occludes(self, camera: Camera, xyz_mm: F64) -> np.ndarray:
-        """Return the points (...) of (..., 3) whose line of sight from the camera crosses a box."""
+        """Return the mask (...) of points (..., 3) whose line of sight from the camera crosses a box."""
         centre = camera.centre_mm
         ray = np.asarray(xyz_mm)[..., None, :] - centre
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -1,4 +1,4 @@
-"""Random human motion over the whole range of the joints, for training of motion networks.
+"""Random human motion over the full range of the joints, to train motion networks.
 
 Limbs move from posture to posture on minimum-jerk trajectories (T. Flash and N. Hogan, J. Neuroscience 5, 1985) at
 random speeds, from slow to as fast as a punch; the body walks, runs, turns and jumps.
@@ -64,7 +64,7 @@ def _knots(n: int, time_s: F64, pace_s: F64, rng: np.random.Generator) -> tuple[
     index = (start[:, None, :] <= time_s[None, :, None]).sum(-1) - 1
     index = np.clip(index, 0, _KNOTS - 2)
     rows = np.arange(n)[:, None]
-    moving = step * rng.uniform(0.5, 1.0, step.shape)  # A posture is held for the rest of the time.
+    moving = step * rng.uniform(0.5, 1.0, step.shape)  # the posture is held for the rest of the time
     tau = np.clip((time_s[None] - start[rows, index]) / moving[rows, index + 1], 0, 1)
     return index, np.asarray(tau**3 * (10 - 15 * tau + 6 * tau**2))
 

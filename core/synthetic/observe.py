@@ -1,4 +1,4 @@
-"""Simulation of 2D detections: the output of an imperfect estimator for people whose joints are known exactly."""
+"""Simulation of 2D detections: the output of an imperfect estimator for exactly known people."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ def observe(
     varied: bool = False,
     furniture: Furniture | None = None,
 ) -> dict[str, Pose2D]:
-    """Simulate the detections of every camera, in random order.
+    """Simulate the detections of each camera, in random order.
 
     Args:
         rig: Posed cameras.
         people: Exact joints; missing ones are not detected.
-        noise_px: Standard deviation per axis over all joints. It varies between joints, and scores reflect it, as those
-            of real estimators do.
+        noise_px: Standard deviation per axis over all joints. It varies between joints, and scores reflect it, as with
+            real estimators.
         miss: Probability that a person is not detected in a view.
-        rng: Random generator; a fixed seed when None.
+        rng: Random generator; None for a fixed seed.
         joint_miss: Probability that a single joint is missing.
         false_people: Mean number of false detections per view and frame, with low scores.
-        confusions: Rates of structured errors; with them white noise lasts for some frames as well. None for none.
-        occlusion: Let people occlude joints of those behind them: most are missed, the rest are guessed badly.
-        errors: Measured errors of a real estimator in place of white noise. `noise_px` and `joint_miss` are ignored.
+        confusions: Rates of structured errors; with them, white noise also lasts for some frames. None for none.
+        occlusion: Let people occlude joints of those behind them: most are missed, the others guessed badly.
+        errors: Measured errors of a real estimator instead of white noise; `noise_px` and `joint_miss` are ignored.
         varied: Rotate, scale and mix measured errors, so that networks cannot memorise them.
         furniture: Boxes that occlude joints.
 
@@ -78,7 +78,7 @@ def observe(
 def _white(
     exact: F64, hidden: np.ndarray, noise_px: float, joint_miss: float, rng: np.random.Generator, step_s: float | None
 ) -> tuple[F64, F64]:
-    """Return joints with errors that are independent, or last if frames are `step_s` apart; scores, 0 where missed."""
+    """Return joints with white noise (correlated in time if `step_s` is given), and scores, 0 where missed."""
 
     def normal(*shape: int) -> F64:
         return rng.normal(size=shape) if step_s is None else persistent(shape, step_s, rng)
@@ -101,9 +101,9 @@ def _measured(
     rng: np.random.Generator,
     varied: bool,
 ) -> tuple[F64, F64]:
-    """Return joints with measured errors, and their scores, 0 where missed.
+    """Return joints with measured errors, and scores, 0 where missed.
 
-    Some occluded joints are guessed; the guesses of a person in a view have correlated errors that last for a while.
+    Some occluded joints are guessed, with errors that are correlated over the joints of a person and over time.
     """
     T, P, J, _ = exact.shape
     step_s = float(np.median(np.diff(people.time_s))) if T > 1 else 1 / errors.fps
@@ -169,9 +169,9 @@ def boxes(xy_px: F64, margin: float = 0.1) -> F64:
 
 
 def occluded(camera: Camera, xyz_mm: F64, skeleton: Skeleton) -> np.ndarray:
-    """Return the joints (T, P, J) that are occluded by the limbs or the trunk of another person.
+    """Return the mask (T, P, J) of joints occluded by limbs or trunk of another person.
 
-    A bone is a capsule: it occludes points further from the camera whose projection lies within its radius.
+    Bones are capsules, which occlude points farther from the camera whose projection is within their radius.
     """
     pixels, depth = project(camera, xyz_mm), to_camera(camera, xyz_mm)[..., 2]
     focal = (camera.K[0, 0] + camera.K[1, 1]) / 2
@@ -194,7 +194,7 @@ def occluded(camera: Camera, xyz_mm: F64, skeleton: Skeleton) -> np.ndarray:
 
 
 def _false_people(camera: Camera, exact: F64, mean: float, rng: np.random.Generator) -> tuple[F64, F64, np.ndarray]:
-    """Return false detections: the shape of a real person, scaled and placed anywhere, with half of its joints."""
+    """Return false detections: scaled and displaced copies of real people with half of their joints."""
     T, P, J, _ = exact.shape
     most = max(1, int(np.ceil(3 * mean)))
     count = np.minimum(rng.poisson(mean, T), most)

@@ -43,7 +43,7 @@ def walkers(
     stature_mm: tuple[float, float] = (1500.0, 1950.0),
     skeleton: Skeleton = COCO17,
 ) -> Pose3DSequence:
-    """Generate people who walk between random places of a square around the origin and stop at each for an action.
+    """Generate people who walk between random places in a square around the origin, and perform an action at each.
 
     Args:
         n_people: Number of people P.
@@ -53,7 +53,7 @@ def walkers(
         half_size_mm: Half the edge of the square.
         distance_mm: Smallest distance of two mid-hips.
         stature_mm: Range of body heights.
-        skeleton: Joint set of the result.
+        skeleton: Skeleton of the result.
 
     Raises:
         CoreError: The square is too small for so many people.
@@ -78,7 +78,7 @@ def crossing(
     stature_mm: tuple[float, float] = (1550.0, 1900.0),
     skeleton: Skeleton = COCO17,
 ) -> Pose3DSequence:
-    """Generate people who start on a circle and walk to the opposite side and back, all meeting near the centre."""
+    """Generate people who walk across a circle and back, and all meet near its centre."""
     angle = 2 * np.pi * (np.arange(n_people) + rng.uniform(-0.2, 0.2, n_people)) / n_people
     start = radius_mm * np.stack([np.cos(angle), np.sin(angle)], -1)
     there_and_back = np.resize([-1.0, 1.0], n_frames + 4)
@@ -94,10 +94,10 @@ def poses(
     stature_mm: tuple[float, float] = (1000.0, 2000.0),
     skeleton: Skeleton = COCO17,
 ) -> F64:
-    """Generate single random poses (n, J, 3), mm, with random heading and the mid-hip above the origin.
+    """Generate random poses (n, J, 3) in mm with random headings and the mid-hip above the origin.
 
-    Half are common: walking, standing, sitting, reaching. The others use the whole range of the joints, some in the
-    air, some on the ground. Limb proportions vary.
+    Half are common: walking, standing, sitting, reaching. The others use the full range of the joints, some in the air,
+    some on the ground. Limb proportions vary.
     """
     phase = rng.uniform(0, 2 * np.pi, n)
     still = _action_postures(rng.integers(len(ACTIONS), size=n), rng.uniform(0, 4, n), rng.integers(2, size=n))
@@ -116,7 +116,7 @@ def poses(
 
 
 def free_postures(n: int, rng: np.random.Generator) -> Posture:
-    """Draw postures from the whole range of the joints, independently; the middle of the range is more frequent."""
+    """Draw independent postures from the full range of the joints, with more weight on the middle of the range."""
 
     def angle(low: float, high: float) -> F64:
         return np.asarray(low + (high - low) * rng.beta(1.3, 1.3, n))
@@ -153,14 +153,14 @@ _TREE = tuple(
         *((f"{side}_wrist", f"{side}_elbow") for side in ("left", "right")),
     )
 )
-"""Joints and their parents; the mean of two where two are named."""
+"""Joints and their parents; two parents stand for their mean."""
 _LIMB_SIGMA, _WIDTH_SIGMA = 0.05, 0.10
 
 
 def vary_proportions(xyz: F64, rng: np.random.Generator) -> F64:
     """Scale the limbs and widths of bodies (n, ..., 17, 3) by some percent, symmetrically and constant per body."""
     out = xyz.copy()
-    one = (len(xyz), *[1] * (xyz.ndim - 2))  # One factor per body, for single joints.
+    one = (len(xyz), *[1] * (xyz.ndim - 2))  # one factor per body
     left, right = (COCO17.index(f"{side}_shoulder") for side in ("left", "right"))
     hips = [COCO17.index(f"{side}_hip") for side in ("left", "right")]
     upper = [j for j in range(len(COCO17)) if "shoulder" in COCO17.joints[j] or j < 5]
@@ -172,7 +172,7 @@ def vary_proportions(xyz: F64, rng: np.random.Generator) -> F64:
     factor = {name: 1 + rng.normal(0, _LIMB_SIGMA, one) for name in ("hip", "knee", "ankle", "elbow", "wrist")}
     factor["hip"] = 1 + rng.normal(0, _WIDTH_SIGMA, one)
     result = out.copy()
-    for joint, parents in _TREE:  # From parent to child, so that a longer bone moves all that follow it.
+    for joint, parents in _TREE:  # parents first, so that a longer bone moves all its descendants
         bone = xyz[..., joint, :] - xyz[..., list(parents), :].mean(-2)
         base = xyz[..., list(parents), :].mean(-2) if len(parents) > 1 else result[..., parents[0], :]
         result[..., joint, :] = base + factor[COCO17.joints[joint].split("_")[1]] * bone
@@ -180,7 +180,7 @@ def vary_proportions(xyz: F64, rng: np.random.Generator) -> F64:
 
 
 def _jump_and_fall(xyz: F64, stature: F64, rng: np.random.Generator) -> F64:
-    """Lift or tilt some bodies (n, 17, 3), which jump, lie, crawl or fall; the others stay on the floor."""
+    """Lift or tilt some bodies (n, 17, 3), which jump, lie, crawl or fall."""
     n = len(xyz)
     tilt = np.where(rng.random(n) < 0.08, rng.uniform(-1.6, 1.6, n), rng.normal(0, 0.06, n))
     axis = rng.uniform(-np.pi, np.pi, n)
@@ -224,7 +224,7 @@ def _push_apart(places: F64, distance: float, rng: np.random.Generator, passes: 
 def _walk(
     start: F64, goals: F64, pause_s: F64, n_frames: int, fps: float, distance: float, rng: np.random.Generator
 ) -> tuple[_Paths, F64]:
-    """Simulate trajectories on the floor: people head for their next goals, step aside to the right, and keep apart.
+    """Simulate trajectories on the floor: people head for their goals, evade to the right, and keep their distance.
 
     Returns:
         The trajectories, and the seconds (T, P) spent at the current stop, 0 while walking.
@@ -288,7 +288,7 @@ def _perform(
     speed = _smooth(paths.speed_mm_s, fps)
     cycle = 2 * np.pi * np.cumsum(speed / stride, axis=0) / fps + rng.uniform(0, 2 * np.pi, P)
     gait = gait_posture(cycle, speed / 1200.0)
-    # A stop begins where the waiting time rises from 0; each has its own action.
+    # A stop begins where the waiting time rises from 0; each stop has its own action.
     begins = (busy_s > 0) & (np.vstack([np.zeros((1, P)), busy_s[:-1]]) <= 0)
     stop = np.cumsum(begins, axis=0)
     # The time of the action continues while it fades out after the stop.
@@ -297,7 +297,7 @@ def _perform(
     kinds = rng.integers(len(ACTIONS), size=(T + 1, P))
     hands = rng.integers(2, size=(T + 1, P))
     everyone = np.arange(P)[None]
-    # Smoothed over time, so that actions blend into each other.
+    # Smoothed over time to blend actions.
     action = _action_postures(kinds[stop, everyone], seconds, hands[stop, everyone])
     action = action.map(lambda angle: _smooth(angle, fps))
     weight = _smooth(_ease(busy_s), fps)

@@ -1,4 +1,4 @@
-"""Recordings of people who walk in front of a rig that is known exactly: truth for tests and benchmarks."""
+"""Synthetic recordings of walking people with exact ground truth, for tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
 from core.types.pose3d import Pose3DSequence
 
-_MARGIN_S = 0.3  # of motion before and after the recording; more where time offsets of cameras are larger
+_MARGIN_S = 0.3  # of motion before and after the recording; more for larger time offsets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PeopleScene:
-    """A recording of people.
+    """Synthetic recording of people.
 
     Attributes:
         poses2d: Detections by camera name.
         time_s: Recorded times (T,) by camera name.
         time_offset_s: (V,) true time offsets.
-        people: True motion, with a margin before and after the recording.
+        people: True motion with a margin before and after the recording.
     """
 
     poses2d: dict[str, Pose2D]
@@ -57,9 +57,9 @@ def record_people(
         seconds: Length of the recording.
         fps: Images per second.
         noise_px: See `observe`; a tenth of people and some joints are missed.
-        time_offset_s: (V,) recorded time minus true time; empty for none.
-        clock_error_s: (V, T) further error of the recorded time of each image, as by drift and unnoticed drops.
-        occlusion: Whether people occlude each other.
+        time_offset_s: (V,) recorded minus true time; empty for none.
+        clock_error_s: (V, T) additional error of each recorded time, such as drift and unnoticed drops.
+        occlusion: Let people occlude each other.
         half_size_mm: Half the edge of the square in which they walk.
     """
     rng = np.random.default_rng([seed, people, len(rig)])

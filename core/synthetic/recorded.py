@@ -1,4 +1,4 @@
-"""People who move as bodies of a take did, to be rendered with exact truth."""
+"""Moving people from the bodies of a take, for rendering with exact ground truth."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from core.types.skeleton import COCO17
 
 
 class RecordedPeople:
-    """People with the bodies of a take. All of them are present in all frames.
+    """Moving people from the bodies of a take, all of whom are present in all frames.
 
     Args:
-        motion: Bodies and their model, which has COCO's keypoints.
+        motion: Bodies with a model that has COCO's keypoints.
     """
 
     def __init__(self, motion: BodyMotion) -> None:
@@ -24,11 +24,11 @@ class RecordedPeople:
         self.rest: RestBodies = motion.rest
 
     def bones(self, time_s: float) -> BoneTransforms:
-        """Return the bone transforms (P, J, ...) of the frame nearest to a time."""
+        """Return the bone transforms (P, J, ...) in the frame nearest to a time."""
         return self.motion.bones(int(np.abs(self.motion.bodies.time_s - time_s).argmin()))
 
     def sequence(self, time_s: F64) -> Pose3DSequence:
-        """Return the exact COCO joints of the frames nearest to times (T,), which increase."""
+        """Return the exact COCO joints in the frames nearest to increasing times (T,)."""
         columns = [self.model.keypoints.index(name) for name in COCO17.joints]
         each = [self.model.posed_keypoints(self.rest.keypoints_mm, self.bones(t))[:, columns] for t in time_s]
         xyz = np.stack(each)

@@ -13,11 +13,11 @@ from core.types.camera import Camera, CameraRig
 LANDSCAPE = (1920, 1080)
 PORTRAIT = (1080, 1920)
 _FAR_MM = 7000.0
-"""Distance from which on cameras stand higher and are aimed less exactly."""
+"""Distance in mm from which cameras are higher and aimed less exactly."""
 
 
 def look_at(centre_mm: F64 | Sequence[float], target_mm: F64 | Sequence[float]) -> tuple[F64, F64]:
-    """Return the pose of an upright camera at `centre_mm` (3,) that looks at `target_mm` (3,).
+    """Return the pose of an upright camera at `centre_mm` (3,) that faces `target_mm` (3,).
 
     Returns:
         R (3, 3) and t_mm (3,), world to camera.
@@ -45,7 +45,7 @@ def camera(
     fov_deg: float = 70.0,
     distortion: Sequence[float] = (),
 ) -> Camera:
-    """Return a camera that looks at a point; `fov_deg` is the field of view along the longer image side."""
+    """Return a camera that faces a point; `fov_deg` is the field of view along the longer image side."""
     width, height = size_px
     focal = max(size_px) / 2 / np.tan(np.radians(fov_deg) / 2)
     K = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
@@ -64,13 +64,13 @@ def ring_rig(
     distortion: Sequence[float] = (),
     start_deg: float = 20.0,
 ) -> CameraRig:
-    """Return `n` cameras evenly spaced on a circle, all looking at its centre.
+    """Return `n` cameras evenly spaced on a circle, all facing its centre.
 
     Args:
         n: Number of cameras, named cam01, cam02, ...
         radius_mm: Radius of the circle in the ground plane.
         heights_mm: Heights of the cameras, repeated.
-        target_mm: (3,) point that all cameras look at; the circle is centred above or below it.
+        target_mm: (3,) point that all cameras face; the circle is centred above or below it.
         size_px: Image size; `PORTRAIT` for upright images.
         fov_deg: Field of view along the longer side.
         distortion: OpenCV coefficients, the same for all.
@@ -101,12 +101,12 @@ def random_rig(
 
     Args:
         rng: Random generator.
-        n: Number of cameras; 3 to 8 at random when None.
+        n: Number of cameras; None for 3 to 8 at random.
         radius_mm: Range of distances from the origin.
-        size_px: Image size of all cameras; landscape or portrait at random when None.
+        size_px: Image size of all cameras; None for landscape or portrait at random.
         distorted: Give the lenses mild barrel or pincushion distortion.
-        seen_mm: Range of the width that a camera sees around the origin, along its longer side, as far as lenses of
-            12 to 85 degrees allow; fields of view of 55 to 85 degrees when None.
+        seen_mm: Range of the width around the origin that a camera sees along its longer side, with fields of view
+            limited to 12 to 85 degrees; None for fields of view of 55 to 85 degrees.
     """
     count = int(rng.integers(3, 9)) if n is None else n
     size = (LANDSCAPE, PORTRAIT)[int(rng.integers(2))] if size_px is None else size_px
@@ -119,7 +119,7 @@ def random_rig(
         centre = (radius * np.cos(angle), radius * np.sin(angle), rng.uniform(900.0, 3200.0 * far))
         aim = rng.normal(0.0, 250.0 * far, 3) * (1.0, 1.0, 1 / far) + (0.0, 0.0, 900.0)
         k1 = rng.uniform(-0.12, 0.06)
-        # The quartic term of the opposite sign keeps the distortion monotone over the whole image.
+        # A quartic term of the opposite sign keeps the distortion monotone over the image.
         coefficients = (k1, -0.2 * k1, rng.normal(0, 5e-4), rng.normal(0, 5e-4), 0.0) if distorted else ()
         fov = rng.uniform(55.0, 85.0) if seen_mm is None else _field_of_view(rng, radius, seen_mm)
         cameras.append(camera(f"cam{i + 1:02d}", centre, aim, size_px=size, fov_deg=fov, distortion=coefficients))
@@ -127,6 +127,6 @@ def random_rig(
 
 
 def _field_of_view(rng: np.random.Generator, radius_mm: float, seen_mm: tuple[float, float]) -> float:
-    """Draw a field of view in degrees that shows a width of `seen_mm` at a distance, within what lenses have."""
+    """Draw a field of view in degrees that covers a width of `seen_mm` at a distance, within realistic limits."""
     width = np.exp(rng.uniform(*np.log(seen_mm)))
     return float(np.clip(2 * np.degrees(np.arctan(width / 2 / radius_mm)), 12.0, 85.0))

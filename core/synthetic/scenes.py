@@ -67,7 +67,7 @@ SCENES = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SyntheticScene:
-    """A scene with exact ground truth.
+    """Scene with exact ground truth.
 
     Attributes:
         rig: Cameras.
@@ -89,7 +89,7 @@ def build_scene(name: str, seed: int, n_frames: int = 60, motion: Mapping[str, F
         name: Name of the scene.
         seed: Seed of positions, motion, rig and detections.
         n_frames: Number of frames T.
-        motion: Takes of recorded motion by name, (F, 17, 3) metres each, z up; synthetic walkers when None.
+        motion: Recorded motion by name, (F, 17, 3) in metres, z up; None for synthetic walkers.
 
     Raises:
         CoreError: The scene is unknown.
@@ -115,7 +115,7 @@ def build_scene(name: str, seed: int, n_frames: int = 60, motion: Mapping[str, F
 
 
 def _performers(motion: Mapping[str, F64], count: int, n_frames: int, rng: np.random.Generator) -> Pose3DSequence:
-    """Return people with recorded motion, each around its own place and with random heading."""
+    """Return people with recorded motion at different places and with random headings."""
     angle = 2 * np.pi * (np.arange(count) + rng.uniform(-0.2, 0.2)) / max(1, count)
     radius = 0.0 if count == 1 else _SPACING_MM / 2 / np.sin(np.pi / max(count, 2)) + 150
     places = radius * np.stack([np.cos(angle), np.sin(angle)], -1)
@@ -127,7 +127,7 @@ def _performers(motion: Mapping[str, F64], count: int, n_frames: int, rng: np.ra
         xyz = take[start : start + n_frames]
         xyz = np.concatenate([xyz, np.repeat(xyz[-1:], n_frames - len(xyz), axis=0)])
         hips = xyz[:, [COCO17.index("left_hip"), COCO17.index("right_hip")], :2].mean(1, keepdims=True)
-        # People drift by a fraction of the recorded path, so that they do not pass through each other.
+        # People follow only a fraction of the recorded path, so that they do not collide.
         xyz[..., :2] += _DRIFT * (hips - hips.mean(0)) - hips
         heading = rng.uniform(-np.pi, np.pi)
         c, s = np.cos(heading), np.sin(heading)

@@ -1,8 +1,8 @@
-"""Walking people as body poses: closed paths, feet that stay where they were set down, arms that swing and gesture.
+"""Body poses of walking people: closed paths, planted feet, swinging and gesturing arms.
 
-The motion is a function of time that repeats after `PERIOD_S`. Feet are planted along the path, and the legs follow by
-inverse kinematics. Angles of the gait are those of adults at a comfortable pace (Winter, Biomechanics and Motor Control
-of Human Movement, 2009, chapter 4).
+The motion is periodic with `PERIOD_S`. Feet are planted along the path, and the legs follow by inverse kinematics. Gait
+angles are those of adults at a comfortable pace (Winter, Biomechanics and Motor Control of Human Movement, 2009,
+chapter 4).
 
 Legend: T time, P person, J joint.
 """
@@ -21,10 +21,10 @@ from core.types.pose3d import Pose3DSequence
 from core.types.skeleton import COCO17
 
 PERIOD_S = 60.0
-"""Time after which all people repeat their motion."""
+"""Period of the motion of all people in s."""
 _SAMPLES = 6000
-_STANCE = 0.62  # share of the stride in which a foot is on the floor
-_AHEAD = 0.25  # strides from the pelvis to the foot that touches the floor
+_STANCE = 0.62  # fraction of the stride in which a foot is on the floor
+_AHEAD = 0.25  # distance from the pelvis to the landing foot in strides
 # Foot pitch over the stride from the heel strike, toes up, in degrees.
 _PITCH = PchipInterpolator(
     [-0.13, 0.0, 0.08, 0.34, 0.50, 0.62, 0.74, 0.87, 1.0, 1.08], [8, 18, 0, 0, -22, -55, -32, 8, 18, 0]
@@ -33,14 +33,14 @@ _PITCH = PchipInterpolator(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walker:
-    """One person's walk.
+    """Walk of one person.
 
     Attributes:
         betas: (B,) shape.
         axes_mm: Semi-axes of the ellipse on which the person walks.
-        loops: Number of times the ellipse is walked around per period; negative for clockwise.
+        loops: Number of turns around the ellipse per period; negative for clockwise.
         phase: Start on the ellipse, 0 to 1.
-        gestures: Arm movements as (kind, side, begin, end), times in s of the period; see `GESTURES`.
+        gestures: Arm movements as (kind, side, begin, end) with times in s; see `GESTURES`.
         sole_mm: Thickness of the shoes' soles.
     """
 
@@ -66,7 +66,7 @@ class WalkingPeople:
 
     Args:
         model: Body model.
-        walkers: The people.
+        walkers: Walks of the people.
     """
 
     def __init__(self, model: BodyModel, walkers: tuple[Walker, ...]) -> None:
@@ -80,7 +80,7 @@ class WalkingPeople:
         return float(np.ptp(self.rest.vertices_mm[person, :, 1]))
 
     def poses(self, time_s: F64) -> tuple[F64, F64]:
-        """Return joint rotations (T, P, J, 3, 3) and positions of the pelvis (T, P, 3), mm, at times (T,)."""
+        """Return joint rotations (T, P, J, 3, 3) and positions of the pelvis (T, P, 3) in mm at times (T,)."""
         each = [self._person(p, np.asarray(time_s, float)) for p in range(len(self.walkers))]
         return np.stack([r for r, _ in each], 1), np.stack([x for _, x in each], 1)
 
@@ -90,7 +90,7 @@ class WalkingPeople:
         return self.model.transforms(self.rest.joints_mm, rotations[0], pelvis[0])
 
     def sequence(self, time_s: F64) -> Pose3DSequence:
-        """Return the exact COCO joints at times (T,), which increase."""
+        """Return the exact COCO joints at increasing times (T,)."""
         rotations, pelvis = self.poses(time_s)
         T, P = pelvis.shape[:2]
         joints, points = (np.broadcast_to(x, (T, *x.shape)).reshape(T * P, *x.shape[1:]) for x in self.rest[1:])
@@ -109,12 +109,12 @@ class WalkingPeople:
         walker, path, rest = self.walkers[person], self._paths[person], self.rest.joints_mm[person]
         index = self.model.joints.index
         s = path.distance_mm(time_s)
-        stride = s / path.stride_mm  # Strides walked since the start.
+        stride = s / path.stride_mm  # strides since the start
         swing = 2 * np.pi * stride
         _, heading = path.at(s)
         local = np.broadcast_to(np.eye(3), (len(time_s), len(rest), 3, 3)).copy()
 
-        # Trunk: the pelvis turns and tilts with the legs, the chest against it.
+        # Trunk: the pelvis rotates and tilts with the legs, the chest in the opposite direction.
         turn, tilt = np.radians(6.0) * np.cos(swing), np.radians(3.5) * np.sin(swing)
         local[:, 0] = _about(2, heading + turn) @ BODY_TO_WORLD @ _about(2, tilt) @ _about(0, np.full_like(s, 0.04))
         for name, share in (("spine1", 0.35), ("spine2", 0.4), ("spine3", 0.45)):
@@ -124,7 +124,7 @@ class WalkingPeople:
         local[:, index("head")] = _about(1, 0.6 * glance) @ _about(0, np.full_like(s, 0.03))
         self._arms(walker, local, swing, time_s)
 
-        # Pelvis: lowest in double support, above the standing leg in between.
+        # Pelvis: lowest in double support, over the standing leg in between.
         legs = [np.linalg.norm(rest[index(f"left_{b}")] - rest[index(f"left_{a}")]) for a, b in _LEG]
         reach = float(np.sqrt((0.975 * sum(legs)) ** 2 - (0.235 * path.stride_mm) ** 2))
         hip_height = -rest[index("left_hip"), 1]
@@ -152,7 +152,7 @@ class WalkingPeople:
 
     def _arms(self, walker: Walker, local: F64, swing: F64, time_s: F64) -> None:
         for name, sign in (("left", 1.0), ("right", -1.0)):
-            forward = -sign * np.cos(swing)  # The arm swings with the leg of the other side.
+            forward = -sign * np.cos(swing)  # arms swing with the opposite leg
             angles: list[F64] = [
                 5 + 21 * forward,
                 np.full_like(swing, 9.0),
@@ -169,7 +169,7 @@ class WalkingPeople:
                 angles = [a + weight * (b - a) for a, b in zip(angles, wanted, strict=True)]
             flexion, abduction, rotation, elbow = np.radians(angles)
             down = np.pi / 2 - abduction
-            lift = np.clip(flexion + abduction - 1.0, 0.0, None) * 0.25  # The collar bone follows a raised arm.
+            lift = np.clip(flexion + abduction - 1.0, 0.0, None) * 0.25  # the collar bone follows a raised arm
             index = self.model.joints.index
             local[:, index(f"{name}_collar")] = _about(2, sign * (lift - 0.06))
             local[:, index(f"{name}_shoulder")] = _about(0, -flexion) @ _about(2, -sign * down) @ _about(0, rotation)
@@ -181,10 +181,10 @@ _LEG = (("hip", "knee"), ("knee", "ankle"))
 
 
 class _Path:
-    """A closed path that is walked with a whole number of strides per period.
+    """Closed path with a whole number of strides per period.
 
     Args:
-        walker: The person.
+        walker: Walk of the person.
         stature_mm: Height of the person.
     """
 
@@ -201,13 +201,13 @@ class _Path:
         self._wave = walker.phase
 
     def distance_mm(self, time_s: F64) -> F64:
-        """Return the distance (T,) walked since the start; the pace varies by a tenth."""
+        """Return the distance (T,) since the start; the pace varies by a tenth."""
         turns = time_s / PERIOD_S
         pace = 0.1 / (2 * np.pi * 5) * (np.sin(2 * np.pi * (5 * turns + self._wave)) - np.sin(2 * np.pi * self._wave))
         return np.asarray(self._total * (turns + pace))
 
     def at(self, s: F64) -> tuple[F64, F64]:
-        """Return positions (T, 2) and headings (T,) after walking distances (T,)."""
+        """Return positions (T, 2) and headings (T,) at distances (T,) along the path."""
         lap, rest = np.divmod(s, self._s[-1])
         xy = np.stack([np.interp(rest, self._s, self._xy[:, axis]) for axis in range(2)], -1)
         return xy, np.interp(rest, self._s, self._heading) + lap * (self._heading[-1] - self._heading[0])
@@ -216,7 +216,7 @@ class _Path:
 def _foot(
     path: _Path, stride: F64, offset: float, sign: float, toe_mm: F64, ankle_mm: float
 ) -> tuple[F64, F64, F64, F64]:
-    """Return ankle positions (T, 3), yaw, pitch (toes up) and bend of the toes (T,), in rad, of one foot."""
+    """Return ankle positions (T, 3), yaw, pitch (toes up) and toe flexion (T,) in rad of one foot."""
     number = np.floor(stride)
     u = stride - number
 
@@ -224,7 +224,7 @@ def _foot(
         place, heading = path.at((step + offset + _AHEAD) * path.stride_mm)
         side = np.stack([-np.sin(heading), np.cos(heading)], -1)
         place = place + sign * 75.0 * side
-        # The foot rolls over the heel at first, over the joint of the toes at last.
+        # The foot first rolls over the heel, then over the toe joint.
         pivot = np.where(pitch > 0, -0.4 * toe_mm[2], toe_mm[2])
         above = np.where(pitch > 0, ankle_mm, -toe_mm[1])
         up = ankle_mm + above * (np.cos(pitch) - 1) - pivot * np.sin(pitch)
@@ -250,10 +250,10 @@ def _two_bones(start: F64, target: F64, forward: F64, upper_mm: F64, lower_mm: F
 
     Args:
         start: (T, 3) hips.
-        target: (T, 3) ankles; a leg that is too short stays straight.
+        target: (T, 3) ankles; a leg that cannot reach stays straight.
         forward: (T, 3) direction in which the knee points.
-        upper_mm: (3,) first bone at rest, body coordinates.
-        lower_mm: (3,) second bone at rest, body coordinates.
+        upper_mm: (3,) first bone at rest in body coordinates.
+        lower_mm: (3,) second bone at rest in body coordinates.
     """
     a, b = float(np.linalg.norm(upper_mm)), float(np.linalg.norm(lower_mm))
     line = target - start
@@ -273,7 +273,7 @@ def _two_bones(start: F64, target: F64, forward: F64, upper_mm: F64, lower_mm: F
 
 
 def _frame(bone: F64, ahead: F64) -> F64:
-    """Return axes (T, 3, 3) as columns: along the bone, ahead as far as perpendicular to it, and across both."""
+    """Return axes (T, 3, 3) as columns: along the bone, ahead (made perpendicular to it), and across both."""
     first = bone / np.linalg.norm(bone, axis=-1, keepdims=True)
     second = ahead - (ahead * first).sum(-1, keepdims=True) * first
     second /= np.linalg.norm(second, axis=-1, keepdims=True)

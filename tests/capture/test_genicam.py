@@ -332,7 +332,7 @@ def test_a_camera_is_found_by_each_of_its_names_and_only_once_controlled() -> No
         assert "Close other programs" in refused.value.hint
         source.close()
         opened().close()
-        with pytest.raises(CoreError, match="answers to 'nobody'") as refused:
+        with pytest.raises(CoreError, match="no industrial camera 'nobody'") as refused:
             opened("genicam:nobody")
         assert SERIAL in refused.value.hint
 

@@ -132,7 +132,7 @@ def test_a_broken_matroska_says_what_is_missing(tmp_path: Path) -> None:
 def test_a_recording_without_its_index_is_said(tmp_path: Path) -> None:
     whole = write_video(tmp_path / "A.mp4", n=30).read_bytes()
     (tmp_path / "B.mp4").write_bytes(whole[: int(0.6 * len(whole))])
-    with pytest.raises(CoreError, match=r"B\.mp4 breaks off: its index") as error:
+    with pytest.raises(CoreError, match=r"B\.mp4 is incomplete: its index") as error:
         VideoReader(tmp_path / "B.mp4")
     assert "untrunc" in error.value.hint
 

@@ -57,7 +57,7 @@ def test_changed_inputs_are_named(take: tuple[Session, Take]) -> None:
     )
     walk.layout.poses2d_manifest("made").unlink()
     (message,) = outdated_inputs(session, walk, provenance)
-    assert message.endswith("are gone.")
+    assert message.endswith("no longer exist.")
     with pytest.raises(CoreError, match="no complete 2D poses of made"):
         input_digests(walk, "made", session.rig_for(walk))
 

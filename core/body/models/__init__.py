@@ -1,1 +1,1 @@
-"""Body models that can be loaded."""
+"""Registry and readers of body models."""

@@ -1,4 +1,4 @@
-"""Families of body models: what they are, where to get them, and under which terms."""
+"""Families of body models with sources and terms of use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 FREE = "free"
-"""Name and family of the body that ships with the program."""
+"""Name and family of the embedded body model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,9 +16,9 @@ class BodyFamily:
 
     Attributes:
         name: Name in settings and files.
-        title: Name in the window.
-        terms: Terms of use in one sentence.
-        site: Address of the publisher; empty for what ships with the program.
+        title: Display name.
+        terms: Sentence on the terms of use.
+        site: Website of the publisher; empty for the embedded model.
         licence_site: Address of the licence text.
         reference: Publication to cite.
     """
@@ -32,7 +32,7 @@ class BodyFamily:
 
 
 COMMERCIAL_SITE = "https://meshcapade.com"
-"""Address of the company that licenses the SMPL family for commercial use."""
+"""Website of the company that licenses the SMPL family for commercial use."""
 _TERMS = (
     "Non-commercial research, education and art only, no redistribution of the model; commercial use needs a licence "
     "from Meshcapade."

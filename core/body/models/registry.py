@@ -1,7 +1,7 @@
-"""Body models to choose from: the one that ships with the program, and those that the user added.
+"""Available body models: the embedded one, and those added by the user.
 
-A user's model file is read once (`core.body.models.smpl`) and kept in the user's data folder as plain arrays, with a
-card that says what it is, where it came from, and when its terms were accepted. It is never stored in a session.
+A user's model file is read once (`core.body.models.smpl`) and stored in the user's data folder as plain arrays, with a
+card on its family, its source and the acceptance of its terms. It is never stored in a session.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ _AGAIN = "Remove it and add it again from the file of its publisher."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyCard:
-    """A body model to choose.
+    """Description of an available body model.
 
     Attributes:
-        name: Name in settings, files and for `load_body_model`.
+        name: Name in settings and files.
         family: Name of its family, a key of `FAMILIES`.
-        gender: Sex of the people whose shapes it has: "neutral", "female" or "male".
-        source: Name of the file that it was added from; empty for the one that ships with the program.
-        sha256: SHA-256 of that file in hex.
-        accepted: Date and time at which the user accepted its terms, ISO 8601.
+        gender: "neutral", "female" or "male".
+        source: Name of the source file; empty for the embedded model.
+        sha256: Hexadecimal SHA-256 of the source file.
+        accepted: Date and time at which the user accepted the terms, ISO 8601.
         problem: Reason why it cannot be used; empty if it can.
     """
 
@@ -54,12 +54,12 @@ class BodyCard:
 
     @property
     def about(self) -> BodyFamily:
-        """Family with its terms and addresses."""
+        """Family of the model."""
         return FAMILIES[self.family]
 
     @property
     def title(self) -> str:
-        """Name in the window, such as "SMPL-X, female"; with the name it was given, if it was given another one."""
+        """Display name, such as "SMPL-X, female", with the name if the user has chosen one."""
         if self.name == FREE or self.problem:
             return self.about.title if self.name == FREE else self.name
         usual = f"{self.about.title}, {self.gender}"
@@ -67,12 +67,12 @@ class BodyCard:
 
 
 def bodies_folder() -> Path:
-    """Return the folder of the models that the user added."""
+    """Return the folder of the user's models."""
     return platformdirs.user_data_path(NAME, appauthor=False) / "bodies"
 
 
 def body_models() -> tuple[BodyCard, ...]:
-    """Return the body models on this machine, the one that ships with the program first."""
+    """Return the available body models, the embedded one first."""
     added = sorted(bodies_folder().glob("*.yaml"))
     return (BodyCard(name=FREE, family=FREE), *(_read_card(path) for path in added))
 
@@ -81,21 +81,21 @@ def body_card(name: str) -> BodyCard:
     """Return the card of a body model.
 
     Raises:
-        CoreError: There is no such model on this machine.
+        CoreError: There is no such model on this computer.
     """
     cards = {card.name: card for card in body_models()}
     if name not in cards:
-        message = f"There is no body model '{name}' on this machine."
+        message = f"There is no body model '{name}' on this computer."
         remedy = "Add it on the View page (Bodies), or with 'selfpose body-models --add FILE'."
         raise CoreError(message, f"{closest(name, list(cards))} {remedy}")
     return cards[name]
 
 
 def load_body_model(name: str) -> BodyModel:
-    """Return the body model of that name.
+    """Load a body model.
 
     Raises:
-        CoreError: There is no such model on this machine, or its file is damaged.
+        CoreError: There is no such model on this computer, or its file is damaged.
     """
     if name == FREE:
         return free_body()
@@ -110,21 +110,21 @@ def load_body_model(name: str) -> BodyModel:
 
 
 def keep_body_model(model: BodyModel, path: Path, name: str = "", *, accepted: bool) -> BodyCard:
-    """Keep a body model for use in all sessions; return its card.
+    """Store a body model for use in all sessions, and return its card.
 
     Args:
-        model: Model as `read_smpl` returned it.
-        path: File that it was read from.
-        name: Name to keep it under; empty for its own.
-        accepted: Whether the user has accepted its terms.
+        model: Model from `read_smpl`.
+        path: Source file.
+        name: Name to store it under; empty for the name in the file.
+        accepted: True if the user has accepted the terms.
 
     Raises:
-        CoreError: Its terms were not accepted, the name is taken, or the folder cannot be written.
+        CoreError: The terms were not accepted, the name is taken, or the folder cannot be written.
     """
     name, family = safe_name(name or model.name), FAMILIES[model.family]
     if name in [card.name for card in body_models()]:
         message = f"There is already a body model '{name}'."
-        raise CoreError(message, "Give the new one another name, or remove the present one first.")
+        raise CoreError(message, "Choose another name, or remove the existing model first.")
     if not accepted:
         message = f"The terms of {family.title} were not accepted: {family.terms}"
         raise CoreError(message, f"Read {family.licence_site}, and accept it (--accept-licence).")
@@ -145,18 +145,18 @@ def keep_body_model(model: BodyModel, path: Path, name: str = "", *, accepted: b
         write_yaml(_card_path(card.name), values)
     except OSError as error:
         message = f"The body model could not be stored in {bodies_folder()}: {error.strerror or error}."
-        raise CoreError(message, "Make room there, or check that you may write to it.") from error
+        raise CoreError(message, "Free some space there, or check that you may write to it.") from error
     return card
 
 
 def remove_body_model(name: str) -> None:
-    """Delete a model that the user added; the file that it was added from stays.
+    """Delete a user's model; its source file is kept.
 
     Raises:
-        CoreError: There is no such model, or it ships with the program.
+        CoreError: There is no such model, or it is the embedded one.
     """
     if name == FREE:
-        raise CoreError("The free body ships with the program and stays.", "Name a model that was added.")
+        raise CoreError("The free body ships with the program and cannot be removed.", "Choose a model that you added.")
     body_card(name)
     _card_path(name).unlink()
     _arrays_path(name).unlink(missing_ok=True)

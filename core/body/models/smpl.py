@@ -1,7 +1,7 @@
-"""Reading of users' SMPL, SMPL-H and SMPL-X files, also of pickles with chumpy objects; no code in them is run.
+"""Reader of SMPL, SMPL-H and SMPL-X files, including pickles with chumpy objects; no code in them is run.
 
-Loper et al. 2015 (SMPL), Romero et al. 2017 (SMPL-H), Pavlakos et al. 2019 (SMPL-X). Joints, mesh and the places of
-keypoints on it are those that the models publish.
+Loper et al. 2015 (SMPL), Romero et al. 2017 (SMPL-H), Pavlakos et al. 2019 (SMPL-X). Joints, mesh and keypoints are
+those published with the models.
 
 Legend: V vertex, F face, J joint, B shape component.
 """
@@ -26,12 +26,12 @@ from core.types.arrays import F64
 
 _MM_PER_M = 1000.0
 _N_SHAPE = 10
-"""Shape components in use: joints say nothing about later ones, and in early SMPL-X files expressions follow."""
+"""Number of shape components in use: joints do not determine later ones, and early SMPL-X files append expressions."""
 _MAX_NESTING = 8
 _MAX_VALUE = 1e6
 _ARRAYS = ("v_template", "f", "weights", "shapedirs", "posedirs", "J_regressor", "kintree_table")
 _HANDS, _FACE = ("hands_meanl", "hands_meanr"), ("lmk_faces_idx", "lmk_bary_coords")
-"""Arrays that some files have: finger rotations of hands at rest, and landmarks of the face (triangle, place in it)."""
+"""Optional arrays: finger rotations of relaxed hands, and face landmarks (triangle, barycentric coordinates)."""
 _REMEDY = "Choose a model file (.pkl or .npz) as published on the website of SMPL, SMPL-H or SMPL-X."
 _SPARSE = {f"scipy.sparse.{module}.{kind}_matrix": kind for kind in ("csc", "csr") for module in (kind, f"_{kind}")}
 _CHUMPY, _SELECT = "chumpy.ch.Ch", "chumpy.reordering.Select"
@@ -72,10 +72,10 @@ KEYPOINTS = (*_SKIN_POINTS[:5], *_LIMB_POINTS, *_SKIN_POINTS[5:])
 
 
 def read_smpl(path: Path) -> BodyModel:
-    """Read a model file of the SMPL family; its name says family and sex, such as "smplx_female".
+    """Read a model file of the SMPL family; the model is named after family and gender, such as "smplx_female".
 
     Args:
-        path: A pickle, the published ones with chumpy objects included, or an npz archive.
+        path: Pickle (with or without chumpy objects) or npz archive.
 
     Raises:
         CoreError: The file is missing, damaged, of another kind, or refers to code.
@@ -109,7 +109,7 @@ def read_smpl(path: Path) -> BodyModel:
         _check_array(triangles, (L,), f"{where}: lmk_faces_idx")
         _check_array(arrays["lmk_bary_coords"], (L, 3), f"{where}: lmk_bary_coords")
         if triangles.dtype.kind not in "iu" or triangles.min() < 0 or triangles.max() >= len(f):
-            raise bad_document(f"{where}: lmk_faces_idx", "it names triangles that the mesh does not have", _REMEDY)
+            raise bad_document(f"{where}: lmk_faces_idx", "it refers to triangles that the mesh does not have", _REMEDY)
     return _model(family, _gender(path), parents, arrays)
 
 
@@ -149,7 +149,7 @@ def _model(family: str, gender: str, parents: np.ndarray, arrays: Mapping[str, n
         keypoints=KEYPOINTS,
         keypoint_template_mm=keypoints(template, joint_template),
         keypoint_dirs_mm=keypoints(shape_dirs, joint_dirs),
-        # The position of a joint does not depend on its own rotation: it moves with the bone above.
+        # A joint does not move with its own rotation, but with the bone above.
         keypoint_bones=np.concatenate([heaviest[head], parents[at_joint], heaviest[feet]]),
         relaxed=exp(relaxed),
         **face,
@@ -162,16 +162,16 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
         found = read_npz(path, wanted)
         if not found:
             hint = "If it is an archive from the website of a model, unpack it and choose the .pkl or .npz file in it."
-            raise bad_document(path.name, "it holds no body model", hint)
+            raise bad_document(path.name, "it contains no body model", hint)
         return found
     values = parse_pickle(read_bounded(path), path.name, _OBJECTS)
     if not isinstance(values, dict):
-        raise bad_document(path.name, "it holds no body model", _REMEDY)
+        raise bad_document(path.name, "it contains no body model", _REMEDY)
     return {key: _dense(values[key], f"{path.name}: {key}", 0) for key in wanted if key in values}
 
 
 def _dense(value: Any, where: str, depth: int) -> np.ndarray:
-    """Return a stored value as an array, as chumpy and scipy.sparse would make it."""
+    """Convert a stored value to an array as chumpy and scipy.sparse would."""
     if isinstance(value, np.ndarray):
         return value
     if depth < _MAX_NESTING and isinstance(value, PickledObject):
@@ -190,7 +190,7 @@ def _dense(value: Any, where: str, depth: int) -> np.ndarray:
 
 
 def _from_sparse(inside: Mapping[str, Any], kind: str) -> np.ndarray:
-    """Return a matrix that is stored by columns ("csc") or rows ("csr") with their non-zero values."""
+    """Convert a sparse matrix, stored by columns ("csc") or rows ("csr"), to a dense one."""
     rows, columns = (int(n) for n in inside.get("_shape") or inside["shape"])
     if not 0 < rows <= max(map(len, JOINTS.values())) or not 0 < columns <= max(_N_VERTICES.values()):
         raise ValueError(f"a matrix of {rows} x {columns} values")
@@ -223,7 +223,7 @@ def _check_array(array: np.ndarray, shape: tuple[int, ...], where: str) -> None:
 
 
 def _parents(table: np.ndarray, n_joints: int, where: str) -> np.ndarray:
-    """Return the parent of each joint; the file writes that of the root as -1 or as its unsigned equal."""
+    """Return the parent of each joint; files store that of the root as -1 or as the equivalent unsigned number."""
     if table.shape != (2, n_joints) or table.dtype.kind not in "iu":
         raise bad_document(where, f"it has shape {table.shape}, expected (2, {n_joints})", _REMEDY)
     parents: np.ndarray = table[0].astype(np.int64)
@@ -234,7 +234,7 @@ def _parents(table: np.ndarray, n_joints: int, where: str) -> np.ndarray:
 
 
 def _gender(path: Path) -> str:
-    """Return the sex that a file, or its folder, is named after."""
+    """Return the gender in the name of a file or of its folder."""
     for text in (path.stem, path.parent.name):
         for word in re.split(r"[^a-z]+", text.lower()):
             if word in ("f", "female"):

@@ -1,1 +1,1 @@
-"""Images of people in a room with exact truth: a software rasteriser for calibrated cameras with lens distortion."""
+"""Rendering of people in a room with exact ground truth, by a software rasteriser with lens distortion."""

@@ -1,7 +1,7 @@
-"""Images of dressed people in the room.
+"""Renderer of dressed people in the room.
 
-Each image is the empty room, darkened below the people, with the people in front of what is farther away, and the noise
-of a sensor. Images depend on the time only and repeat exactly.
+An image consists of the empty room with shadows below the people, the people with occlusion by depth, and sensor noise.
+Images are deterministic functions of time.
 
 Legend: P person, V vertex, N pixel, H W image.
 """
@@ -23,9 +23,9 @@ from core.types.arrays import F32, F64, I64, U8
 from core.types.camera import Camera
 from core.types.pose3d import Pose3DSequence
 
-_NOISE = 1.6  # standard deviation of the sensor's noise, of 255
-_INSIDE_MM = 150.0  # a joint is hidden by its own body if the surface is this much nearer
-_SHADOW_LENGTH_MM = 600.0  # bodies higher than this cast no visible shadow in diffuse light
+_NOISE = 1.6  # standard deviation of the sensor noise in grey levels
+_INSIDE_MM = 150.0  # depth below the surface from which a joint is occluded by its own body
+_SHADOW_LENGTH_MM = 600.0  # height above which bodies cast no visible shadow in diffuse light
 _SUN, _SKY = np.float32(0.62), np.float32(0.50)
 
 
@@ -33,10 +33,10 @@ class PosedPeople(NamedTuple):
     """Dressed people at one time.
 
     Attributes:
-        vertices_mm: (P V, 3).
-        normals: (3, P V), about unit length.
+        vertices_mm: (P V, 3) vertices.
+        normals: (3, P V) normals of about unit length.
         shade: Light on the floor; see `floor_shade`.
-        shade_area_mm: (4,) lowest and highest x and y of the shadows as (x, y, x, y).
+        shade_area_mm: (4,) bounds of the shadows: lowest x, y, highest x, y.
     """
 
     vertices_mm: F32
@@ -60,7 +60,7 @@ class MovingPeople(Protocol):
         """Return the bone transforms (P, J, ...) at a time."""
 
     def sequence(self, time_s: F64) -> Pose3DSequence:
-        """Return the exact COCO joints at times (T,), which increase."""
+        """Return the exact COCO joints at increasing times (T,)."""
 
 
 class DressedPeople:
@@ -87,7 +87,7 @@ class DressedPeople:
         self.person = np.repeat(np.arange(len(outfits)), len(people.model.faces))
 
     def at(self, time_s: float) -> PosedPeople:
-        """Return the people at a time; cameras that expose at the same time share the result."""
+        """Return the people at a time; the result is cached for cameras with the same time of exposure."""
         with self._lock:
             if self._last is None or self._last[0] != time_s:
                 vertices, rotation = self.people.model.skin(self.rest_mm, self.people.bones(time_s))
@@ -101,18 +101,18 @@ class DressedPeople:
 
 
 class RoomCamera:
-    """Draws people in the room as one camera sees them.
+    """Renderer of the room with people for one camera.
 
     Args:
         camera: Posed camera inside the room.
-        boxes: The furniture.
-        seed: Seed of the sensor's noise and colours.
+        boxes: Furniture.
+        seed: Seed of sensor noise and colour balance.
     """
 
     def __init__(self, camera: Camera, boxes: tuple[Box, ...], seed: int) -> None:
         self.camera = camera
         rng = np.random.default_rng(seed)
-        self._gain = rng.normal(1.0, 0.012, 3).astype(np.float32)  # Exposures and white balances differ a little.
+        self._gain = rng.normal(1.0, 0.012, 3).astype(np.float32)  # slightly different exposure and white balance
         self._tone = _tone(self._gain)
         room = view_room(camera, boxes)
         channels = [cv2.LUT(room.image[..., k], self._tone_of_srgb(k)) for k in range(3)]
@@ -128,7 +128,7 @@ class RoomCamera:
         Args:
             dressed: The people.
             time_s: Time of the exposure.
-            number: Number of the image, which decides on the noise.
+            number: Number of the image, which determines the noise.
         """
         posed = dressed.at(time_s)
         out = self._shaded_room(posed)
@@ -141,7 +141,7 @@ class RoomCamera:
         return np.asarray(cv2.addWeighted(out, 1.0, noise, 1.0, -128.0), np.uint8)
 
     def visible(self, dressed: DressedPeople, time_s: float, xyz_mm: F64) -> np.ndarray:
-        """Return whether points (..., 3) on or inside people are in the image with nothing in front of them."""
+        """Return the mask (...) of points (..., 3) on or inside people that are visible in the image."""
         xy, depth = project(self.camera, xyz_mm), to_camera(self.camera, xyz_mm)[..., 2]
         seen = self._fragments(dressed.at(time_s), dressed)
         nearness = self._nearness.copy()
@@ -152,7 +152,7 @@ class RoomCamera:
         return np.asarray(ok & (surface_mm > depth - _INSIDE_MM))
 
     def _fragments(self, posed: PosedPeople, dressed: DressedPeople) -> Fragments:
-        """Return the pixels in which people are in front of the room."""
+        """Return the pixels in which people are visible."""
         vertices = posed.vertices_mm.astype(np.float64)
         xy, depth = project(self.camera, vertices), to_camera(self.camera, vertices)[:, 2]
         seen = rasterize(xy.astype(np.float32), depth.astype(np.float32), dressed.faces, self.camera.size_px)
@@ -160,7 +160,7 @@ class RoomCamera:
         return Fragments(seen.pixel[front], seen.face[front], seen.weights[:, front], seen.nearness[front])
 
     def _colours(self, dressed: DressedPeople, normals: F32, seen: Fragments) -> U8:
-        """Return the colours (N, 3), uint8 sRGB, of visible pixels."""
+        """Return the uint8 sRGB colours (N, 3) of visible pixels."""
         corners = dressed.faces.T[:, seen.face]
         surface, normal = (_interpolate(values, corners, seen.weights) for values in (dressed.surface, normals))
         normal /= np.maximum(np.sqrt((normal * normal).sum(0)), 1e-6)
@@ -169,13 +169,13 @@ class RoomCamera:
         for p, outfit in enumerate(dressed.outfits):
             mine = np.flatnonzero(person == p)
             colour[mine] = albedo(outfit, surface[:, mine])
-        # A window's light, wrapped around the body as that of a large source, and the light of the room.
+        # Light of the window, wrapped around the body like that of a large source, and ambient light.
         sun = np.clip((LIGHT.astype(np.float32) @ normal + 0.35) / 1.35, 0, None)
         light = (_SUN * sun + _SKY * (0.72 + 0.28 * normal[2])) * surface[6]
         return np.asarray(self._tone[np.clip(colour * (4095 * light)[:, None], 0, 4095).astype(np.int32), range(3)])
 
     def _blend(self, out: U8, seen: Fragments, colours: U8) -> None:
-        """Draw pixels into the image, with edges as soft as those of a lens."""
+        """Draw pixels into the image with soft edges."""
         height, width = out.shape[:2]
         rows, columns = np.divmod(seen.pixel, width)
         top, left = max(rows.min() - 2, 0), max(columns.min() - 2, 0)
@@ -190,7 +190,7 @@ class RoomCamera:
         cv2.copyTo(soft, near, part)
 
     def _shaded_room(self, posed: PosedPeople) -> U8:
-        """Return a copy of the room's image with the soft shadows of people on the floor."""
+        """Return the image of the room with soft shadows of people on the floor."""
         out = self._room.copy()
         area = posed.shade_area_mm
         corners = np.array([[x, y, 0.0] for x in area[::2] for y in area[1::2]])
@@ -203,19 +203,19 @@ class RoomCamera:
         if x1 <= x0 or y1 <= y0:
             return out
         part = slice(y0, y1), slice(x0, x1)
-        # cv2.remap would do, but that of OpenCV 5.0.0 leaves some pixels unset.
+        # Not cv2.remap, which leaves some pixels unset in OpenCV 5.0.0.
         factor = np.take(posed.shade, self._cells[part])
         cv2.multiply(out[part], cv2.merge([factor] * 3), out[part], scale=1 / 255)
         return out
 
     def _tone_of_srgb(self, channel: int) -> U8:
-        """Return the (256,) table from the room's colours to the camera's."""
+        """Return the (256,) lookup table from the colours of the room to those of the camera."""
         linear = (np.arange(256) / 255.0) ** 2.2
         return np.ascontiguousarray(self._tone[(linear * 4095).astype(int), channel])
 
 
 def _interpolate(values: F32, corners: I64, weights: F32) -> F32:
-    """Return values (K, N) at pixels from those (K, V) of vertices; corners and weights are (3, N)."""
+    """Interpolate vertex values (K, V) at pixels (K, N); corners and weights are (3, N)."""
     a, b, c = (np.take(values, corners[k], axis=1) * weights[k] for k in range(3))
     return np.asarray(a + b + c)
 
@@ -224,14 +224,14 @@ _SHIFT = 64
 
 
 def floor_shade(vertices: F32) -> tuple[U8, F64]:
-    """Return the light on the floor below people, 255 where there is no shadow, and the extent of the shadows.
+    """Return the light on the floor below people, 255 without shadow, and the bounds of the shadows.
 
     Args:
         vertices: (N, 3) points of the people, mm.
 
     Returns:
-        Values of cells of `SHADE_CELL_MM` / 2 row by row from the lowest corner of the room, then one for all that is
-        not floor; and the lowest and highest x and y of the shadows as (x, y, x, y).
+        Light per cell of size `SHADE_CELL_MM` / 2 in row-major order from the lowest corner of the room, followed by
+        one value for everything that is not floor; and the lowest x, y and highest x, y of the shadows.
     """
     low = vertices[vertices[:, 2] < _SHADOW_LENGTH_MM]
     columns, rows = shade_size()
@@ -252,7 +252,7 @@ def floor_shade(vertices: F32) -> tuple[U8, F64]:
 
 
 def _shade_cells(floor: F32) -> I64:
-    """Return the cell (H, W) of `floor_shade` at each pixel, from its column and row (H, W, 2) in larger cells."""
+    """Return the index (H, W) into `floor_shade` of each pixel from its column and row (H, W, 2) in full cells."""
     columns, rows = shade_size()
     column, row = (np.rint(2 * floor[..., axis] + 0.5).astype(np.int64) for axis in range(2))
     known = (column >= 0) & (column < 2 * columns) & (row >= 0) & (row < 2 * rows)
@@ -260,6 +260,6 @@ def _shade_cells(floor: F32) -> I64:
 
 
 def _tone(gain: F32) -> U8:
-    """Return the (4096, 3) table from linear light to sRGB values."""
+    """Return the (4096, 3) lookup table from linear light to sRGB values."""
     light = np.arange(4096)[:, None] / 4095 * gain
     return (255 * np.clip(light, 0, 1) ** (1 / 2.2)).astype(np.uint8)

@@ -1,7 +1,7 @@
-"""A furnished room as boxes, and its image as a camera sees it, by casting one ray per sample.
+"""Furnished room of boxes, rendered by ray casting.
 
-Rays start from undistorted pixels, so that the image has exactly the camera's distortion. The room does not move, so
-each camera's image is made once.
+Rays start from undistorted pixels, so that the image has exactly the distortion of the camera. The room is static, so
+each camera's image is rendered once.
 
 Legend: N ray or point, H W image.
 """
@@ -24,23 +24,23 @@ RGB = tuple[int, int, int]
 XY = tuple[float, float]
 XYZ = tuple[float, float, float]
 ROOM_MM = np.array([[-3300.0, -2900.0, 0.0], [3300.0, 2900.0, 2700.0]])
-"""Lowest and highest corner of the room."""
+"""Lowest and highest corner of the room in mm."""
 LIGHT = np.array([0.45, 0.55, 0.70]) / np.linalg.norm([0.45, 0.55, 0.70])
-"""Direction towards the main light."""
+"""Unit vector towards the main light."""
 SHADE_CELL_MM = 20.0
-"""Cell size of maps of shade on the floor."""
-_EDGE = 14  # difference of neighbouring pixels, of 255, from which on they are sampled more often
-_MARGIN_PX = 6.0  # around the projected points of a box; its edges are curved by distortion
+"""Cell size of shade maps of the floor."""
+_EDGE = 14  # difference of neighbouring pixels in grey levels from which they are supersampled
+_MARGIN_PX = 6.0  # around the projected corners of a box, since distortion curves its edges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
-    """An upright box.
+    """Axis-aligned box.
 
     Attributes:
         low_mm: Lowest corner.
         high_mm: Highest corner.
-        colour: Colour (sRGB).
+        colour: sRGB colour.
         texture: "plain", "wood", "cloth", "picture" or "light".
     """
 
@@ -51,7 +51,7 @@ class Box:
 
 
 def furniture() -> tuple[Box, ...]:
-    """Return the furniture of the demo room, all along the walls."""
+    """Return the furniture of the demo room, which is along the walls."""
     wood, dark, white = (164, 116, 72), (92, 66, 46), (228, 226, 220)
     boxes = [
         *_table((-700, 2150), (700, 2780), 740, wood),
@@ -97,12 +97,12 @@ def furniture() -> tuple[Box, ...]:
 
 
 class RoomView(NamedTuple):
-    """The empty room as one camera sees it.
+    """Empty room in the view of one camera.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        nearness: (H, W) 1 / depth in 1/mm of the surface at each pixel.
-        floor: (H, W, 2) column and row in maps of shade on the floor; far outside where the floor is not visible.
+        nearness: (H, W) inverse depth of each pixel in 1/mm.
+        floor: (H, W, 2) column and row in shade maps of the floor; far outside where the floor is not visible.
     """
 
     image: U8
@@ -111,9 +111,9 @@ class RoomView(NamedTuple):
 
 
 def view_room(camera: Camera, boxes: tuple[Box, ...]) -> RoomView:
-    """Return the image, the depths and the visible floor of the room.
+    """Render the empty room for a camera.
 
-    One ray is cast through each pixel, and three more where the image has edges.
+    One ray is cast per pixel, and three more at edges.
     """
     width, height = camera.size_px
     rays, extents = _rays(camera), _extents(camera, boxes)
@@ -128,7 +128,7 @@ def view_room(camera: Camera, boxes: tuple[Box, ...]) -> RoomView:
         _cast(camera, rays.reshape(-1, 2)[edges] + dx * by_x + dy * by_y, extents, boxes)[0]
         for dx, dy in ((-0.3, -0.2), (0.35, -0.15), (-0.05, 0.35))
     ]
-    colour[edges] = np.mean([colour[edges], *finer], 0)  # of linear light, as a sensor has it
+    colour[edges] = np.mean([colour[edges], *finer], 0)  # mean of linear light, as in a sensor
     cells = (hit[:, :2] - ROOM_MM[0, :2]) / SHADE_CELL_MM - 0.5
     floor = np.where(on_floor[:, None], cells, -1e4).reshape(height, width, 2)
     return RoomView(
@@ -139,7 +139,7 @@ def view_room(camera: Camera, boxes: tuple[Box, ...]) -> RoomView:
 
 
 def _rays(camera: Camera) -> F64:
-    """Return the ideal coordinates (H, W, 2) of all pixels, interpolated between every eighth one."""
+    """Return the ideal coordinates (H, W, 2) of all pixels, interpolated from every eighth one."""
     width, height = camera.size_px
     xs, ys = (np.linspace(0, n - 1, n // 8 + 1) for n in (width, height))
     coarse = np.nan_to_num(undistort(camera, np.stack(np.meshgrid(xs, ys), -1)))
@@ -148,36 +148,36 @@ def _rays(camera: Camera) -> F64:
 
 
 def _edges(image: F32) -> np.ndarray:
-    """Return the (H, W) pixels that differ from a neighbour."""
+    """Return the mask (H, W) of pixels that differ from a neighbour."""
     bright = np.ascontiguousarray((255 * np.clip(image, 0, 1) ** (1 / 2.2)).astype(np.uint8))
     kernel = np.ones((3, 3), np.uint8)
     return np.asarray((cv2.dilate(bright, kernel).astype(int) - cv2.erode(bright, kernel)).max(-1) > _EDGE)
 
 
 def shade_size() -> tuple[int, int]:
-    """Return the columns and rows of maps of shade on the floor."""
+    """Return the number of columns and rows of shade maps of the floor."""
     columns, rows = np.ceil((ROOM_MM[1, :2] - ROOM_MM[0, :2]) / SHADE_CELL_MM).astype(int)
     return int(columns), int(rows)
 
 
 def _cast(camera: Camera, ideal: F64, extents: list[I64], boxes: tuple[Box, ...]) -> tuple[F32, F64, F64, np.ndarray]:
-    """Cast rays.
+    """Cast rays into the room.
 
     Args:
         camera: The camera.
         ideal: (N, 2) ideal coordinates.
-        extents: Rays that can hit each box.
+        extents: Indices of the rays that can hit each box.
         boxes: The boxes.
 
     Returns:
-        Linear colours (N, 3), depths (N,), points hit (N, 3) and whether they are on the floor (N,).
+        Linear colours (N, 3), depths (N,), hit points (N, 3) and the mask (N,) of those on the floor.
     """
     R, _ = camera.pose
     centre = camera.centre_mm
-    direction = np.concatenate([ideal, np.ones((len(ideal), 1))], -1) @ R  # Depth 1 along the optical axis.
+    direction = np.concatenate([ideal, np.ones((len(ideal), 1))], -1) @ R  # depth 1 along the optical axis
     with np.errstate(divide="ignore"):
         inverse = np.ascontiguousarray(1 / direction.T)
-    # The room from inside: the wall where the ray leaves it.
+    # The room itself: the wall where a ray leaves it.
     far = np.maximum(*((corner - centre)[:, None] * inverse for corner in ROOM_MM))
     depth, axis = far.min(0), far.argmin(0)
     number = np.full(len(ideal), -1)
@@ -209,7 +209,7 @@ def _extents(camera: Camera, boxes: tuple[Box, ...]) -> list[I64]:
             x0, y0 = np.clip(xy.min(0) - _MARGIN_PX, 0, (width, height)).astype(int)
             x1, y1 = np.clip(xy.max(0) + _MARGIN_PX, 0, (width, height)).astype(int)
             extents.append(pixels[y0:y1, x0:x1].ravel())
-        else:  # A part of the box is not in front of the camera, or far beside its view.
+        else:  # partly behind the camera, or far outside the image
             extents.append(pixels.ravel() if (z > 0).any() else pixels[:0].ravel())
     return extents
 
@@ -230,7 +230,7 @@ def _shade(hit: F64, axis: np.ndarray, normal: F64, number: np.ndarray, boxes: t
         mine = order[begin[index] : begin[index + 1]]
         if box.texture != "plain" and len(mine):
             albedo[mine] = _TEXTURES[box.texture](hit[mine], albedo[mine], box)
-    # Corners receive less light, and so does the floor below and beside furniture.
+    # Ambient occlusion of corners, and of the floor below and beside furniture.
     distance = np.minimum(hit - ROOM_MM[0], ROOM_MM[1] - hit)
     np.put_along_axis(distance, np.where(room, axis, 0)[..., None], 1e4, -1)
     a, b, c = (1 - 0.38 * np.exp(-np.clip(distance, 0, None) / 240.0)).T
@@ -241,7 +241,7 @@ def _shade(hit: F64, axis: np.ndarray, normal: F64, number: np.ndarray, boxes: t
 
 
 def _under(points: F64, boxes: tuple[Box, ...]) -> F64:
-    """Return the share (N,) of light on the floor that furniture leaves."""
+    """Return the fraction (N,) of light on the floor that furniture does not block."""
     light = _floor_light(boxes)
     cells = ((points[:, :2] - ROOM_MM[0, :2]) / SHADE_CELL_MM).astype(int)
     rows, columns = light.shape
@@ -309,7 +309,7 @@ def _cloth(points: F64, albedo: F64, box: Box) -> F64:
 
 
 def _picture(points: F64, albedo: F64, box: Box) -> F64:
-    """Return a framed picture: a horizon, hills and a sky, in the colours of the box."""
+    """Return the colours of a framed picture with horizon, hills and sky."""
     low, size = np.array(box.low_mm), np.subtract(box.high_mm, box.low_mm)
     axis = int(size[1] > size[0])
     u, v = (points[:, axis] - low[axis]) / size[axis], (points[:, 2] - low[2]) / size[2]
@@ -322,7 +322,7 @@ def _picture(points: F64, albedo: F64, box: Box) -> F64:
 
 
 def _light(points: F64, albedo: F64, box: Box) -> F64:
-    """Return the sky behind a window."""
+    """Return the colours of the sky behind a window."""
     v = (points[:, 2] - box.low_mm[2]) / (box.high_mm[2] - box.low_mm[2])
     return np.asarray(np.array([0.82, 0.90, 1.0]) * (0.78 + 0.2 * v)[:, None])
 
@@ -331,13 +331,13 @@ _TEXTURES = {"wood": _wood, "cloth": _cloth, "picture": _picture, "light": _ligh
 
 
 def _hash(value: F64) -> F64:
-    """Return reproducible noise, 0 to 1, of whole numbers."""
+    """Return reproducible noise in [0, 1] for integers."""
     x = np.sin(value * 12.9898) * 43758.5453
     return np.asarray(x - np.floor(x))
 
 
 def _noise(points: F64, cell_mm: float) -> F64:
-    """Return smooth reproducible noise (N,), -1 to 1, of places (N, 3): trilinear between random values."""
+    """Return smooth reproducible noise (N,) in [-1, 1] at points (N, 3): trilinear between random values."""
     grid = points.T / cell_mm
     base = np.floor(grid)
     f = grid - base
@@ -373,7 +373,7 @@ def _chair(low: XY, high: XY, colour: RGB) -> list[Box]:
 
 
 def _shelf(low: XY, high: XY, colour: RGB) -> list[Box]:
-    """Return a bookcase with books; its open front is the long side that faces the middle of the room."""
+    """Return a bookcase with books, whose open front faces the middle of the room."""
     (x0, y0), (x1, y1) = low, high
     wide = x1 - x0 > y1 - y0
     boards = [

@@ -1,4 +1,4 @@
-"""The demo room: two people who walk in it, and eight cameras on its walls."""
+"""Demo room with two walking people and eight cameras on its walls."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CAMERAS = (
 
 
 def room_rig(n_cameras: int = len(_CAMERAS)) -> CameraRig:
-    """Return the exact rig of the first cameras of the demo room."""
+    """Return the exact rig of the first `n_cameras` cameras of the demo room."""
     cameras = (
         camera(
             f"cam{i + 1:02d}", centre, (0, 0, 850), size_px=_SIZE_PX, fov_deg=fov, distortion=(k1, -0.2 * k1, 0, 0, 0)
@@ -40,7 +40,7 @@ def room_rig(n_cameras: int = len(_CAMERAS)) -> CameraRig:
 
 @functools.lru_cache(maxsize=1)
 def room_walk() -> WalkingPeople:
-    """Return the two people of the demo room; one walks around the other, in the opposite direction."""
+    """Return the two people of the demo room, who walk in opposite directions, one around the other."""
     model = free_body()
     walkers = (
         Walker(
@@ -76,11 +76,11 @@ def room_walk() -> WalkingPeople:
 
 @functools.lru_cache(maxsize=1)
 def room_people() -> DressedPeople:
-    """Return the people of the demo room with their clothes."""
+    """Return the dressed people of the demo room."""
     return DressedPeople(room_walk(), OUTFITS)
 
 
 @functools.lru_cache(maxsize=len(_CAMERAS))
 def room_camera(number: int) -> RoomCamera:
-    """Return a camera of the demo room by its index; its image of the empty room is made on the first call."""
+    """Return a camera of the demo room by index; its image of the empty room is rendered on the first call."""
     return RoomCamera(room_rig().cameras[number], furniture(), seed=number)

@@ -1,7 +1,7 @@
-"""Dressed people: garments as fields on the body's surface, thickness of cloth, and colours by pixel.
+"""Clothes of people: garments as fields on the body surface, cloth thickness, and colours per pixel.
 
-A garment covers the surface where its field is positive. Fields are linear between vertices, so hems are smooth lines.
-Places on the body are those of the embedded body at rest, mm; see `core.body.models.free`.
+A garment covers the surface where its field is positive. Fields are linear between vertices, so that hems are smooth.
+Positions on the body are those of the embedded body at rest in mm; see `core.body.models.free`.
 
 Legend: P person, V vertex, N pixel.
 """
@@ -20,17 +20,18 @@ from core.types.arrays import F32, F64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outfit:
-    """Colours (sRGB) and cut of one person's clothes.
+    """Colours (sRGB) and cut of a person's clothes.
 
     Attributes:
-        skin: Skin.
-        hair: Hair.
-        shirt: Shirt.
-        stripe: Second colour of the shirt; that of the shirt for a plain one.
-        trousers: Trousers.
-        shoes: Shoes.
-        sleeve_mm: End of the sleeve, from the middle of the body along the arm; the elbow is at 440, the wrist at 670.
-        leg_mm: End of the trousers, height relative to the pelvis; the knee is at -400 and the ankle at -830.
+        skin: Colour of the skin.
+        hair: Colour of the hair.
+        shirt: Colour of the shirt.
+        stripe: Second colour of the shirt; equal to `shirt` for a plain one.
+        trousers: Colour of the trousers.
+        shoes: Colour of the shoes.
+        sleeve_mm: Distance of the sleeve's end from the body's middle along the arm; the elbow is at 440, the wrist at
+            670.
+        leg_mm: Height of the trousers' end relative to the pelvis; the knee is at -400, the ankle at -830.
         long_hair: True for hair down to the shoulders.
     """
 
@@ -69,11 +70,11 @@ OUTFITS = (
 
 _LIPS: F32 = np.array([0.78, 0.5, 0.5], np.float32)  # relative to the skin
 SOLE_MM = 16.0
-"""Thickness of the soles of shoes."""
+"""Thickness of shoe soles."""
 
 
 SURFACE = ("shirt", "trousers", "shoes", "hair", "face", "lips", "cavity", "x", "y", "z")
-"""Values of the surface by vertex, which are interpolated to pixels.
+"""Number of surface values per vertex, which are interpolated to pixels.
 
 Fields of garments; shade of the face, 1 for skin and less for eyes and brows; share of the colour of lips; share of the
 light that reaches hollows; place at rest, mm.
@@ -81,16 +82,16 @@ light that reaches hollows; place at rest, mm.
 
 
 def dress(model: BodyModel, rest_mm: F32, outfit: Outfit, seed: int) -> tuple[F32, F32, F32]:
-    """Put clothes on one body.
+    """Dress a body.
 
     Args:
         model: The embedded body model.
         rest_mm: (V, 3) shaped body at rest.
-        outfit: The clothes.
+        outfit: Clothes.
         seed: Seed of the folds.
 
     Returns:
-        Vertices at rest with the thickness of clothes and hair (V, 3), their normals (V, 3), and the surface (10, V);
+        Vertices at rest including clothes and hair (V, 3), their normals (V, 3), and surface values (10, V);
         see `SURFACE`.
     """
     place = model.template_mm.astype(float)
@@ -104,11 +105,11 @@ def dress(model: BodyModel, rest_mm: F32, outfit: Outfit, seed: int) -> tuple[F3
         (shirt, np.where(np.abs(place[:, 0]) < 190, 13.0, 15.0), 5.0),
         (hair, np.full(len(place), 24.0 if outfit.long_hair else 13.0), 4.0),
     ):
-        amount = np.clip(field / 25.0, 0, 1)  # Cloth begins at the hem, within this distance.
+        amount = np.clip(field / 25.0, 0, 1)  # full thickness at this distance from the hem
         out += (amount * (thickness + depth * folds))[:, None] * normals
     shoe = np.clip(shoes / 10.0, 0, 1)[:, None]
     smooth = out
-    for _ in range(8):  # A shoe has no toes.
+    for _ in range(8):  # smooth toes away in shoes
         smooth = smooth + shoe * (_neighbours(model, smooth) - smooth)
     out = smooth + 9.0 * shoe * normals
     sole = np.clip((-878 - place[:, 1]) / 12.0, 0, 1) * shoe[:, 0]
@@ -118,7 +119,7 @@ def dress(model: BodyModel, rest_mm: F32, outfit: Outfit, seed: int) -> tuple[F3
 
 
 def albedo(outfit: Outfit, columns: F32) -> F32:
-    """Return the colours (N, 3), linear 0 to 1, of surface values (10, N); see `SURFACE`."""
+    """Return the linear colours (N, 3) in [0, 1] for surface values (10, N); see `SURFACE`."""
     shirt, trousers, shoes, hair, face, lips, _, x, y, z = columns
     colour = {name: _linear(getattr(outfit, name)) for name in ("skin", "hair", "shirt", "stripe", "trousers", "shoes")}
     lip = colour["skin"] * _LIPS
@@ -131,7 +132,7 @@ def albedo(outfit: Outfit, columns: F32) -> F32:
     weave = 1 + 0.06 * np.sin(1.9 * (x[some] + z[some])) * np.sin(1.9 * y[some])
     out[some] = colour["trousers"] * weave[:, None]
     some = np.flatnonzero(shirt > 0)
-    # Stripes run around the trunk and around the sleeves.
+    # Stripes around trunk and sleeves.
     along = np.where(np.abs(x[some]) > 190, np.abs(x[some]), y[some])
     second = np.floor(along / 34.0) % 2 > 0
     out[some] = np.where(second[:, None], colour["stripe"], colour["shirt"])
@@ -168,25 +169,25 @@ def _surface(model: BodyModel, place: F64, outfit: Outfit) -> F32:
 
 
 def _cavity(model: BodyModel, place: F64) -> F64:
-    """Return the share (V,) of light that reaches each vertex: less where its neighbours lie in front of it."""
+    """Return the ambient occlusion (V,) of vertices: the fraction of light that their neighbours do not block."""
     normals = vertex_normals(place.astype(np.float32), model.faces)
     depth = np.zeros(len(place))
     smooth = place
-    for _ in range(6):  # Wider and wider neighbourhoods.
+    for _ in range(6):  # increasing neighbourhoods
         smooth = _neighbours(model, smooth)
         depth += ((smooth - place) * normals).sum(-1)
     return np.asarray(np.clip(1 - depth / 90.0, 0.35, 1.1))
 
 
 def _neighbours(model: BodyModel, values: F64) -> F64:
-    """Return the mean (V, 3) of each vertex's neighbours on the surface."""
+    """Return the mean (V, 3) over the neighbours of each vertex."""
     a, b = model.faces.ravel(), np.roll(model.faces, 1, 1).ravel()
     count = np.bincount(a, minlength=len(values))[:, None]
     return np.stack([np.bincount(a, values[b, k], len(values)) for k in range(3)], -1) / count
 
 
 def _folds(place: F64, rng: np.random.Generator) -> F64:
-    """Return the relief (V,) of folds in cloth, -1 to 1: waves of several lengths, mostly across the limbs."""
+    """Return the relief (V,) of folds in cloth in [-1, 1]: waves of several lengths, mostly across the limbs."""
     total = np.zeros(len(place))
     for length in (130.0, 85.0, 55.0):
         direction = rng.normal(0, 1, 3) * (0.8, 1.6, 0.8)
