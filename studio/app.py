@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from PySide6.QtCore import QCoreApplication, Qt
+from PySide6.QtCore import QCoreApplication, QEvent, Qt
 from PySide6.QtWidgets import QApplication
 
 from core import NAME, __version__
@@ -50,6 +50,14 @@ def run_window(argv: Sequence[str] | None = None) -> int:
     settings = SettingsStore(user_settings_file())
     apply_theme(app, settings.value.theme)
     app.setWindowIcon(icon("logo", "accent"))
+    code = _show(app, settings, arguments)
+    # Background threads may still run: collected by the automatic collector, the window could die in one of them.
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    gc_guard.stop()
+    return code
+
+
+def _show(app: QApplication, settings: SettingsStore, arguments: argparse.Namespace) -> int:
     window = MainWindow(AppState(settings))
     window.show()
     if settings.complaint:
@@ -59,7 +67,7 @@ def run_window(argv: Sequence[str] | None = None) -> int:
     elif arguments.session is not None:
         window.pages.when_complete(lambda: window.open_path(arguments.session))
     code = app.exec()
-    gc_guard.stop()
+    window.deleteLater()
     return code
 
 

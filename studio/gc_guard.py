@@ -35,6 +35,7 @@ class GcGuard(QObject):
                 return
 
     def stop(self) -> None:
-        """Enable the automatic collector again."""
+        """Collect everything, and enable the automatic collector again."""
         self._timer.stop()
+        gc.collect()
         gc.enable()

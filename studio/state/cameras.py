@@ -311,7 +311,7 @@ class LiveCameras(QObject):
             self.job_changed.emit()
         if job is None and self._pending is not None:
             # Later: this is called while the bridge goes through its jobs.
-            QTimer.singleShot(0, self._run_pending)
+            QTimer.singleShot(0, self, self._run_pending)
 
     def _run_pending(self) -> None:
         if self._pending is not None and self._job is None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 
 from studio.app import run_window
 from studio.gc_guard import GcGuard
@@ -78,6 +79,10 @@ def test_garbage_is_collected_by_the_timer_only(dressed: QApplication) -> None:
         before = gc.get_count()[0]
         collector.collect()
         assert gc.get_count()[0] < before
+        orphan = QWidget()
+        orphan.__dict__["me"] = orphan  # a window is such garbage once it is closed
+        dead = weakref.ref(orphan)
+        del orphan
     finally:
         collector.stop()
-    assert gc.isenabled()
+    assert gc.isenabled() and dead() is None, "left to a collection in another thread"

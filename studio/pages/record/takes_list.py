@@ -68,7 +68,7 @@ class TakeWidget(Card):
         super().paintEvent(event)
         if self.images is None and not self.take.error:
             self.images = ImageTiles("First frame of the take.", height_px=_IMAGE_PX)
-            QTimer.singleShot(0, self._fill)
+            QTimer.singleShot(0, self, self._fill)
 
     def _fill(self) -> None:
         assert self.images is not None

@@ -115,7 +115,7 @@ class RigView(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Keep the legend in its corner."""
         super().resizeEvent(event)
-        QTimer.singleShot(0, self._place_legend)
+        QTimer.singleShot(0, self, self._place_legend)
 
     def close_canvas(self) -> None:
         """Free OpenGL resources."""
