@@ -20,7 +20,7 @@ def calibrations_command(arguments: argparse.Namespace, out: Console, errors: Co
         for note in replaced.notes:
             errors.print(note, style="yellow", highlight=False, markup=False)
         if replaced.change is not None:
-            out.print("3D poses, capture volume and reports have moved along.", highlight=False, markup=False)
+            out.print("3D poses, capture volume and reports were transformed.", highlight=False, markup=False)
     kept = kept_calibrations(session)
     if not kept:
         out.print("The session keeps no calibration: calibrate, or import one.", highlight=False, markup=False)

@@ -74,13 +74,13 @@ class ExportedResult:
         poses: Joint positions, at least one person in at least one frame.
         origin: Origin of the poses.
         motion: Bodies that were fitted to the poses, with their model; None without.
-        told: Receiver of the share of a file that is written, which raises to end long work.
+        report: Function that receives the written fraction of a file, and may raise to cancel.
     """
 
     poses: Pose3DSequence
     origin: Origin
     motion: BodyMotion | None = None
-    told: Callable[[float], None] = lambda _share: None
+    report: Callable[[float], None] = lambda _share: None
 
     @property
     def content(self) -> frozenset[Content]:

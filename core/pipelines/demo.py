@@ -1,4 +1,4 @@
-"""The embedded sample as a session: real footage of two people from four cameras, with its calibration."""
+"""Sample session: real footage of two people from four cameras, with its calibration."""
 
 from __future__ import annotations
 
@@ -31,14 +31,15 @@ def demo_folder() -> Path:
 
 
 def create_demo(root: Path, reporter: Reporter | None = None, *, result: bool = False) -> Session:
-    """Create a session from the embedded sample, or open an existing session.
+    """Create the sample session, or open an existing one.
 
-    The session is created under a temporary name and renamed at the end, so that an interrupted attempt leaves nothing.
+    The session is created under a temporary name and renamed at the end, so that an interruption leaves no partial
+    session.
 
     Args:
         root: Session folder; missing, empty, or a session.
         reporter: Receives the progress.
-        result: Triangulate the people, from 2D poses that come with the sample, so that there is something to see.
+        result: Triangulate the people from the 2D poses of the sample, for a first 3D view.
 
     Returns:
         The session, with the take "two_people" and its rig.
@@ -54,7 +55,7 @@ def create_demo(root: Path, reporter: Reporter | None = None, *, result: bool = 
         raise CoreError(f"{root} exists and is not empty.", "Choose a new folder for the sample session.")
     with saying_why(root.parent):
         root.parent.mkdir(parents=True, exist_ok=True)
-        temporary = temporary_in(root.parent)  # swept by the next attempt, should this one be killed
+        temporary = temporary_in(root.parent)  # removed by the next attempt if this one is killed
         temporary.mkdir()
     try:
         _fill(temporary, reporter)
@@ -83,7 +84,7 @@ def _fill(temporary: Path, reporter: Reporter) -> None:
 
 
 def _triangulate(temporary: Path) -> None:
-    """Triangulate the embedded first-pass 2D poses; the cameras are not compared, which takes a minute."""
+    """Triangulate the embedded first-pass 2D poses without the comparison of cameras, which takes a minute."""
     session = Session.open(temporary / _SESSION)
     take, rig = session.take(DEMO_TAKE), session.require_rig()
     estimator = read_yaml(resource("sample", "poses2d", "estimator.yaml"))["estimator"]

@@ -1,4 +1,4 @@
-"""Verb `evaluate`: label-free metrics of a take: triangulation, the same with smoothing, and a trained run."""
+"""Verb `evaluate`: label-free metrics of a take for triangulation with and without smoothing, and trained networks."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ _CONTEXT_S = 0.5  # Around the held-out frames, for tracking and smoothing.
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _EvaluationData:
-    """Inputs that all methods share.
+    """Inputs common to all methods.
 
-    Methods work on `poses2d`, and are judged by `observed`, which lacks the second look: it follows the 3D people.
-    `held_out` are the observations for LOCO, `stored` the names of the 3D results that are evaluated.
+    Methods use `poses2d` and are assessed by `observed`, without the second look, which depends on the 3D people.
+    `held_out` are the observations for LOCO, `stored` the names of the evaluated 3D results.
     """
 
     take: Take
@@ -90,14 +90,13 @@ class _EvaluationData:
 
 
 def run_evaluate(session: Session, params: EvaluateParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Evaluate a take and store the report with the take and with the trained run, if there is one.
+    """Evaluate a take, and store the report in the take and in the trained run, if there is one.
 
     Returns:
         The report; see `core.evaluation.report.build_report`.
 
     Raises:
-        CoreError: The take, the run, the baseline or the 2D poses of the estimator are missing, a result is out of
-            date, or the truth cannot be read.
+        CoreError: Take, run, baseline or 2D poses are missing, a result is out of date, or the truth cannot be read.
     """
     take = session.take(params.take)
     if not take.layout.poses3d(BASELINE).exists():
@@ -147,7 +146,7 @@ def _load_data(
     folder: Path,
     reporter: Reporter,
 ) -> _EvaluationData:
-    """Load what all methods share; `folder` holds what is too large for the memory."""
+    """Load the common inputs; large ones are stored in `folder`."""
     rig = session.rig_for(take)
     observed = poses2d = take.stored_poses2d(estimator, rig, folder)
     if take.poses2d_manifest(estimator).get("second_look"):
@@ -158,7 +157,7 @@ def _load_data(
     if not len(frames):
         frames = np.arange(len(time_s))
         if model is not None and model.run is not None:
-            reporter.note("Training held no frames out: the metrics are over training frames.", "warning")
+            reporter.note("The training held out no frames: the metrics are over training frames.", "warning")
     return _EvaluationData(
         take=take,
         rig=rig,
@@ -172,17 +171,17 @@ def _load_data(
 
 
 def _split(model: TrainedNetworks | None) -> SplitConfig:
-    """Return the split that the networks were trained with, or the default one."""
+    """Return the split of the networks' training, or the default one."""
     if model is None or model.run is None or not model.run.config.exists():
         return SplitConfig()
     return from_mapping(TrainParams, read_yaml(model.run.config)).training.split
 
 
 def _triangulation(data: _EvaluationData, reporter: Reporter) -> dict[str, MethodResult]:
-    """Evaluate the stored baseline and, unless it is smoothed so, the same with a Rauch-Tung-Striebel smoother.
+    """Evaluate the stored baseline and, unless already smoothed, the baseline with a Rauch-Tung-Striebel smoother.
 
-    Both are refitted for every left-out camera with the baseline's own settings, from the held-out frames and some
-    before and after.
+    Both are refitted for every left-out camera with the settings of the baseline, from the held-out frames and some
+    context.
     """
     own = Triangulator.from_baseline(Pose3DSequence.load_provenance(data.take.layout.poses3d(BASELINE)))
     raw = dataclasses.replace(own, tracking=dataclasses.replace(own.tracking, smoothing="none"))
@@ -196,7 +195,7 @@ def _triangulation(data: _EvaluationData, reporter: Reporter) -> dict[str, Metho
         stored = data.take.poses3d(BASELINE)
         return stored if tracking is own.tracking else smooth(stored, tracking)
 
-    # Whole takes first, while little else is in memory.
+    # Complete takes first, while little memory is in use.
     results = {
         key: MethodResult.of(functools.partial(whole, tracking), data.reprojection_px, smoothing=tracking.smoothing)
         for key, tracking in methods.items()
@@ -218,15 +217,15 @@ def _add_bodies(
     variants: list[Variant],
     reporter: Reporter,
 ) -> None:
-    """Add the joints of the bodies that were fitted to a stored result, and a variant that fits bodies as they were.
+    """Add the joints of bodies fitted to a stored result, and a variant with the same body fit.
 
     Args:
-        data: Inputs that all methods share.
+        data: Inputs common to all methods.
         key: Key of the method.
         name: Name of its stored result.
-        results: Results by key, without their errors.
-        variants: Variants of the method that give its results; the first one is that of `key`.
-        reporter: Receives a note where the body model is gone.
+        results: Results by key, without errors.
+        variants: Variants of the method; the first one belongs to `key`.
+        reporter: Receives a note if the body model is missing.
     """
     body = body_result(name)
     if body not in data.stored:
@@ -244,7 +243,7 @@ def _add_bodies(
 
 
 def _fit_without(data: _EvaluationData, triangulator: Triangulator) -> FitWithout:
-    """Return the triangulation of the held-out frames, and those around them, from all cameras but one."""
+    """Return a function that triangulates held-out frames and their context from all cameras but one."""
     frames = _with_context(data.held_out.frames, data.time_s)
     poses2d = {name: pose.select(frames) for name, pose in data.poses2d.items()}
 
@@ -257,7 +256,7 @@ def _fit_without(data: _EvaluationData, triangulator: Triangulator) -> FitWithou
 def _trained(
     data: _EvaluationData, predictor: Predictor, model: TrainedNetworks, reporter: Reporter
 ) -> dict[str, MethodResult]:
-    """Evaluate networks: their stored 3D poses, or else new ones, and their predictions of left-out cameras."""
+    """Evaluate networks by their stored 3D poses (or new ones), and by predictions for left-out cameras."""
     take, rig, estimator = data.take, data.rig, data.estimator
     made = None
     if model.name not in data.stored:
@@ -288,7 +287,7 @@ def _trained(
 
 
 def _tracking(stored: Pose3DSequence) -> TrackingConfig:
-    """Return the tracking settings of inferred 3D poses; the default ones for those of another version."""
+    """Return the tracking settings of inferred 3D poses; the default ones if they are of another version."""
     try:
         return from_mapping(TrackingConfig, stored.provenance.get("tracking", {}))
     except CoreError:
@@ -296,7 +295,7 @@ def _tracking(stored: Pose3DSequence) -> TrackingConfig:
 
 
 def _with_context(frames: np.ndarray, time_s: F64) -> np.ndarray:
-    """Add the frames within `_CONTEXT_S` of the wanted ones."""
+    """Add the frames within `_CONTEXT_S` of the given ones."""
     wanted = time_s[frames]
     after = np.clip(np.searchsorted(wanted, time_s), 0, len(wanted) - 1)
     gap = np.minimum(np.abs(time_s - wanted[after]), np.abs(time_s - wanted[np.maximum(after - 1, 0)]))

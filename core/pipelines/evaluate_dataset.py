@@ -1,4 +1,4 @@
-"""Verb `evaluate-dataset`: 3D people against the ground truth of a public data set, with published results."""
+"""Verb `evaluate-dataset`: comparison of 3D people with the ground truth of public data sets and published results."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Sequence:
 def run_evaluate_dataset(
     session: Session, params: EvaluateDatasetParams, run: RunLayout, reporter: Reporter
 ) -> dict[str, Any]:
-    """Evaluate stored 3D results, files, or the baseline, on one or several sequences together.
+    """Evaluate stored 3D results, files or the baseline on one or several sequences.
 
     Returns:
         data_set, sequences, poses, frames, missed_frames (test frames without any prediction), metrics (see
@@ -58,7 +58,7 @@ def run_evaluate_dataset(
     protocol_result = PROTOCOLS[kind](predicted, truth, label)
     missed = int((~predicted.present.any(1) & truth.present.any(1)).sum())
     if missed:
-        text = f"{missed} of {len(truth.time_s)} frames have no prediction: they count as missed."
+        text = f"{missed} of {len(truth.time_s)} frames have no prediction and count as missed."
         reporter.note(text, "warning")
     result = {
         "data_set": kind,
@@ -103,7 +103,7 @@ def _sequences(session: Session, params: EvaluateDatasetParams, reporter: Report
 
 
 def _take_sequence(take: Take, poses: str) -> _Sequence:
-    """Return the test frames of a take that import-dataset made."""
+    """Return the test frames of a take of `import-dataset`."""
     truth = take.truth
     if truth is None:
         raise CoreError(f"Take {take.name} has no ground truth.", "Pass the folder of the data set with --folders.")
@@ -133,7 +133,7 @@ def _take_sequence(take: Take, poses: str) -> _Sequence:
 def _folder_sequence(
     data: DataSet, take: Take | None, poses: str, first_frame: int | None, reporter: Reporter
 ) -> _Sequence:
-    """Return the test frames of a data set's folder, with a take's result, a file, or the baseline of its 2D poses."""
+    """Return the test frames of a data set's folder, with a take's result, a file, or the baseline as prediction."""
     tested = np.flatnonzero(data.tested)
     truth = select_frames(data.truth, data.tested)
     if take is not None:
@@ -147,7 +147,7 @@ def _folder_sequence(
 
 
 def _baseline(data: DataSet, reporter: Reporter) -> Pose3DSequence:
-    """Triangulate the 2D poses that come with the data set; return the test frames."""
+    """Triangulate the 2D poses of the data set, and return the test frames."""
     if not data.poses2d:
         raise CoreError(
             f"{data.name} comes without 2D poses.",
@@ -160,7 +160,7 @@ def _baseline(data: DataSet, reporter: Reporter) -> Pose3DSequence:
 
 
 def _match_frames(poses3d: Pose3DSequence, frames: I64, fps: float, first_frame: int | None) -> I64:
-    """Return the row (F,) of a result for each frame number, -1 where it has none."""
+    """Return the row (F,) of a result for each frame number, -1 where missing."""
     count = len(poses3d.time_s)
     if first_frame is not None:
         numbers = first_frame + np.round(poses3d.time_s * fps).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Verb `export`: 3D poses of a take as files of other tools."""
+"""Verb `export`: 3D poses of a take in the file formats of other tools."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ from core.session.inputs import (
 from core.types import Pose3DSequence
 
 _MAX_JITTER = 0.1
-"""Largest deviation of a frame interval from the mean, as a share of it, at which the frame rate counts as constant."""
+"""Largest relative deviation of a frame interval from the mean for a constant frame rate."""
 
 
 def run_export(session: Session, params: ExportParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
     """Write one 3D result in every requested format.
 
     Returns:
-        `poses`, `folder`, `files` and `manifest`, which is written last and lists them.
+        `poses`, `folder`, `files` and `manifest`, which lists the files and is written last.
 
     Raises:
-        CoreError: Unknown take, result or format, a format that cannot hold the result, no person in it, or a folder
-            that cannot be written to.
+        CoreError: Take, result or format is unknown, a format cannot store the result, the result contains no person,
+            or the folder cannot be written.
     """
     take = session.take(params.take)
     name = chosen_result(session, take, params.poses, reporter)
@@ -77,7 +77,7 @@ def run_export(session: Session, params: ExportParams, run: RunLayout, reporter:
     for done, (format, chosen) in enumerate(options.items()):
         check(reporter)
         reporter.progress(done, len(options), f"Writing {EXPORTERS.get(format).title}")
-        watched = dataclasses.replace(result, told=_teller(reporter, format, done, len(options)))
+        watched = dataclasses.replace(result, report=_progress_of(reporter, format, done, len(options)))
         files += write_result(format, watched, folder / export_stem(take.name, name), chosen)
     bodies = bodies_id(take, name) if motion is not None else ""
     manifest = finish_export(folder, take.name, name, origin.rig, files, result_id(take, name), bodies)
@@ -96,10 +96,10 @@ def _with_bodies(
     """Read the bodies of a result if a format needs them.
 
     Returns:
-        The formats that can be written, and the bodies; None if no format needs them.
+        Formats that can be written, and the bodies; None if no format needs them.
 
     Raises:
-        CoreError: Formats of bodies were asked for, but the bodies are out of date, or their model is missing.
+        CoreError: A requested format needs bodies, but they are out of date, or their model is missing.
     """
     needing = tuple(format for format in formats if set(EXPORTERS.get(format).needs) - {"points"})
     if not needing:
@@ -117,26 +117,26 @@ def _with_bodies(
         if asked:
             raise
         titles = " and ".join(EXPORTERS.get(format).title for format in needing)
-        reporter.note(f"{error} So these are left out: {titles}.", "warning")
+        reporter.note(f"{error} These formats are not written: {titles}.", "warning")
         return tuple(format for format in formats if format not in needing), None
     if without := [poses.person_ids[p] for p in np.flatnonzero(poses.present.any(0) & ~bodies.present.any(0))]:
         labels = ", ".join(map(person_label, without))
-        reporter.note(f"No bodies were fitted to {labels}, who are left out of the formats of bodies.", "warning")
+        reporter.note(f"No bodies were fitted to {labels}, who are missing from body formats.", "warning")
     return formats, motion
 
 
-def _teller(reporter: Reporter, format: str, done: int, total: int) -> Callable[[float], None]:
-    """Return what passes the progress of a format on, and raises CancelledError if the user cancelled."""
+def _progress_of(reporter: Reporter, format: str, done: int, total: int) -> Callable[[float], None]:
+    """Return a function that reports the progress of a format, and raises CancelledError once cancelled."""
 
-    def told(share: float) -> None:
+    def report(share: float) -> None:
         check(reporter)
         reporter.progress(done + share, total, f"Writing {EXPORTERS.get(format).title}")
 
-    return told
+    return report
 
 
 def _options(format: str, params: ExportParams, only: bool, reporter: Reporter) -> ExportOptions:
-    """Resolve the options of a format; among several formats one that does not support them uses its defaults."""
+    """Resolve the options of a format; unless it is the only one, unsupported options fall back to its defaults."""
     exporter = EXPORTERS.get(format)
     try:
         return resolve_options(exporter, params.units, params.up)
@@ -159,6 +159,6 @@ def _warn_of_uneven_times(poses: Pose3DSequence, formats: Sequence[str], reporte
     if titles and (np.abs(intervals * poses.fps - 1) > _MAX_JITTER).any():
         reporter.note(
             f"The frames of the take are not evenly spaced, but {' and '.join(titles)} stores a constant rate "
-            f"({poses.fps:.6g} frames per second): frames are shifted in time in it.",
+            f"({poses.fps:.6g} frames per second), which shifts frames in time.",
             "warning",
         )

@@ -1,4 +1,4 @@
-"""Verb `import-dataset`: a sequence of a public data set as a take, for training and inference."""
+"""Verb `import-dataset`: import of a sequence of a public data set as a take."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from core.types.rate import frame_rate
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _CameraVideo:
-    """Video of one camera, and the index of its image for each frame (T,), -1 for none."""
+    """Video of one camera with the image index of each frame (T,), -1 where missing."""
 
     camera: TakeCamera
     index: I64
@@ -41,16 +41,16 @@ class _CameraVideo:
 def run_import_dataset(
     session: Session, params: ImportDatasetParams, run: RunLayout, reporter: Reporter
 ) -> dict[str, Any]:
-    """Import the frames of a data set as a take: images where there are any, 2D poses, and ground truth.
+    """Import the frames of a data set as a take with its images, 2D poses and ground truth, as far as they exist.
 
-    The cameras become the rig of the session, unless it has them already. Only evaluate-dataset reads the ground truth.
+    The cameras become the rig of the session unless it already has them. Only `evaluate-dataset` uses the ground truth.
 
     Returns:
-        take, frames, tested (number of test frames of the protocol), cameras, estimator (name of the 2D poses of the
-        data set, or empty), notes.
+        `take`, `frames`, `tested` (number of test frames in the protocol), `cameras`, `estimator` (name of the 2D poses
+        of the data set, or empty) and `notes`.
 
     Raises:
-        CoreError: The data set cannot be read, its cameras are not those of the session, or the name is taken.
+        CoreError: The data set cannot be read, its cameras differ from those of the session, or the name is taken.
         CancelledError: The job was cancelled; no files are left behind.
     """
     folder = Path(params.folder).expanduser()
@@ -83,7 +83,7 @@ def run_import_dataset(
 
 
 def _has_rig(session: Session, data: DataSet) -> bool:
-    """Return whether the session has the cameras of the data set; raise if it has others."""
+    """Return whether the session has the cameras of the data set; raise CoreError if it has others."""
     rig = session.rig
     if rig is None:
         return False
@@ -96,7 +96,7 @@ def _has_rig(session: Session, data: DataSet) -> bool:
 
 
 def _with_images(data: DataSet) -> DataSet:
-    """Drop cameras and frames without images, where there are images of others."""
+    """Drop cameras and frames without images, unless there are no images at all."""
     with_images = [name for name in data.rig.names if name in data.images or name in data.videos]
     if not with_images:
         return dataclasses.replace(
@@ -105,7 +105,9 @@ def _with_images(data: DataSet) -> DataSet:
     without = [name for name in data.rig.names if name not in with_images]
     if without and not data.poses2d:
         if len(with_images) < 2:
-            raise CoreError(f"{data.name} has images of {with_images[0]} only.", "Unpack those of another camera.")
+            raise CoreError(
+                f"{data.name} has images of {with_images[0]} only.", "Unpack those of another camera as well."
+            )
         note = f"There are no images of {', '.join(without)}: the take uses {len(with_images)} cameras."
         data = dataclasses.replace(data, rig=data.rig.subset(with_images), notes=(*data.notes, note))
     if data.videos:
@@ -128,7 +130,7 @@ def _with_images(data: DataSet) -> DataSet:
 
 
 def _truth_rows(data: DataSet, rows: np.ndarray) -> Pose3DSequence:
-    """Return some frames of the ground truth, with times from the first one."""
+    """Return a subset of the ground truth's frames, with times from the first one."""
     truth = select_frames(data.truth, rows)
     return dataclasses.replace(truth, time_s=truth.time_s - truth.time_s[0])
 
@@ -138,7 +140,7 @@ def _rows(pose: Pose2D, rows: np.ndarray) -> Pose2D:
 
 
 def _write_videos(data: DataSet, staging: TakeLayout, reporter: Reporter) -> list[_CameraVideo]:
-    """Write the images of each camera as a video, one image per frame; copy videos as they are."""
+    """Write the images of each camera as a video with one image per frame; copy existing videos."""
     copied = copy_videos({n: data.videos[n] for n in data.rig.names if n in data.videos}, staging, reporter)
     videos = []
     for v, camera in enumerate(data.rig):
@@ -170,7 +172,7 @@ def _index_video(data: DataSet, name: str, path: Path) -> _CameraVideo:
 def _write_images(
     data: DataSet, name: str, size_px: tuple[int, int], staging: TakeLayout, reporter: Reporter
 ) -> _CameraVideo:
-    """Write the images of one camera as a video; without images of any camera, every frame counts as present."""
+    """Write the images of a camera as a video; without images of any camera, every frame counts as present."""
     files = data.images.get(name, (None,) * len(data.frames))
     present = np.array([file is not None for file in files])
     path, fps = staging.video(name, SUFFIX), _fps(data)
@@ -184,12 +186,12 @@ def _write_images(
 
 
 def _fps(data: DataSet) -> float:
-    """Return the frame rate, lower than that of the data set where frames are skipped."""
+    """Return the frame rate, which is lower than that of the data set if frames are skipped."""
     return frame_rate(data.truth.time_s, data.fps) if len(data.frames) > 1 else data.fps
 
 
 def _size_notes(data: DataSet, videos: list[_CameraVideo]) -> list[str]:
-    """Describe image sizes that differ from the calibration; raise where they do not fit it."""
+    """Return notes on image sizes that differ from the calibration; raise CoreError if they do not fit."""
     notes = [resize_note(data.rig[video.camera.name], video.camera.size_px) for video in videos]
     return [note for note in notes if note]
 

@@ -1,4 +1,4 @@
-"""Verb `infer`: 3D poses of a take with trained or shipped networks, stored with their provenance."""
+"""Verb `infer`: 3D poses of a take by trained or shipped networks."""
 
 from __future__ import annotations
 
@@ -23,39 +23,39 @@ from core.tracking.smooth import smooth
 from core.tracking.track import note_discarded
 from core.training.presets import SHIPPED_PRESETS, preset
 
-if TYPE_CHECKING:  # torch takes 240 MB, also where there are no networks to evaluate
+if TYPE_CHECKING:  # torch takes 240 MB of memory, even without networks to evaluate
     from core.models.distributed import Group
     from core.reconstruction.predictor import Predictor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedNetworks:
-    """Networks ready for inference: those of a training run of the session, or those that the program ships.
+    """Networks for inference, of a training run or shipped with the program.
 
-    Results of shipped networks are stored under the name of their preset, which no run can have.
+    Results of shipped networks are stored under the name of their preset, which cannot be the name of a run.
 
     Attributes:
-        name: Name of their results: that of the run, or of the preset of shipped networks.
-        run: The training run; None for shipped networks.
+        name: Name of the results: that of the run or of the preset.
+        run: Training run; None for shipped networks.
     """
 
     name: str
     run: RunLayout | None
 
     def load(self, session: Session, take: str, reporter: Reporter, **options: Any) -> Predictor:
-        """Load the networks; shipped ones search the capture volume of the take.
+        """Load the networks; for shipped ones, the capture volume is that of the take.
 
-        Networks that were trained here work in the world coordinates of their training. If the calibration has changed
-        otherwise since, this is said.
+        Trained networks operate in the world coordinates of their training. Other changes of the calibration since then
+        are noted.
 
         Args:
             session: Session of the take.
             take: Name of the take.
             reporter: Receives notes.
-            options: Further options of `Predictor`.
+            options: Additional options of `Predictor`.
 
         Raises:
-            CoreError: As `Predictor.load` and `training_volume`.
+            CoreError: See `Predictor.load` and `training_volume`.
         """
         from core.models.checkpoint import Checkpoint
         from core.models.device import pick_device
@@ -75,16 +75,16 @@ class TrainedNetworks:
 
 
 def choose_networks(session: Session, run: str, model: str, take: Take | None = None) -> TrainedNetworks | None:
-    """Return the networks that a user asked for, or else those of the newest finished training, or None.
+    """Return the requested networks, or else those of the newest finished training, or None.
 
     Args:
         session: The session.
-        run: Name of a training run; empty for none.
-        model: Name of shipped networks; empty for none.
-        take: Take whose results of shipped networks count, if nothing was asked for and trained.
+        run: Name of a requested training run; empty for none.
+        model: Name of requested shipped networks; empty for none.
+        take: Take whose existing results of shipped networks determine the choice if nothing is requested or trained.
 
     Raises:
-        CoreError: Both are given, there are no such networks, or the run has none.
+        CoreError: Both are requested, or the networks do not exist.
     """
     if run and model:
         raise CoreError(
@@ -107,10 +107,10 @@ def choose_networks(session: Session, run: str, model: str, take: Take | None = 
 
 
 def run_infer(session: Session, params: InferParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Predict and track the people of a take, smooth them if configured, and store them under the networks' name.
+    """Predict, track and optionally smooth the people of a take, and store them under the name of the networks.
 
     Returns:
-        model, file, people, people_per_frame (number of frames by number of people), device.
+        `model`, `file`, `people`, `people_per_frame` (number of frames by number of people) and `device`.
 
     Raises:
         CoreError: There are no such networks, or the take has no 2D poses.

@@ -1,4 +1,4 @@
-"""Verbs `import-take`, `import-rig` and `import-poses2d`: bring existing data into a session."""
+"""Verbs `import-take`, `import-rig` and `import-poses2d`: import of existing data into a session."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from core.types.skeleton import COCO17, Skeleton
 
 
 def run_import_take(session: Session, params: ImportTakeParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Copy videos into the session as one take; see `core.session.ingest.ingest_videos`."""
+    """Import videos as a take; see `core.session.ingest.ingest_videos`."""
     take = session_ingest.ingest_videos(
         session,
         [Path(v) for v in params.videos],
@@ -42,10 +42,10 @@ def run_import_take(session: Session, params: ImportTakeParams, run: RunLayout, 
 
 
 def run_import_rig(session: Session, params: ImportRigParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Import a rig file, check it, and make it the session's rig.
+    """Import and check a calibration file, and adopt it as the rig of the session.
 
-    An implausible rig is imported as well, with findings that say so, because it can then be inspected over the images.
-    The previous rig is kept as a backup.
+    Even an implausible rig is imported, with findings, so that it can be inspected over the images. The former rig is
+    kept in the list of calibrations.
     """
     reporter.progress(0, 3, "Reading the rig")
     found = import_rig_file(
@@ -76,11 +76,11 @@ def run_import_rig(session: Session, params: ImportRigParams, run: RunLayout, re
 def run_import_poses2d(
     session: Session, params: ImportPoses2DParams, run: RunLayout, reporter: Reporter
 ) -> dict[str, Any]:
-    """Import 2D poses of another program, as if an estimator had made them.
+    """Import 2D poses of another program as those of an estimator.
 
     Raises:
-        CoreError: The take or the folder does not exist, a camera has no poses, a file has another format, or there are
-            2D poses of this name already.
+        CoreError: The take or the folder does not exist, a camera has no poses, a file has another format, or the name
+            is taken.
         CancelledError: The job is cancelled.
     """
     take = session.take(params.take)
@@ -115,7 +115,7 @@ def _check_new_poses2d(take: Take, name: str) -> None:
 
 
 def _rig_of(session: Session, take: Take) -> CameraRig | None:
-    """Return the cameras of a take; None where it cannot be triangulated yet."""
+    """Return the cameras of a take; None if it cannot be triangulated yet."""
     try:
         return session.rig_for(take)
     except CoreError:
@@ -136,7 +136,7 @@ def note_poses2d(layout: TakeLayout, name: str, title: str, skeleton: Skeleton, 
 
 
 def _video_sizes(session: Session) -> dict[str, tuple[int, int]]:
-    """Return image sizes by camera name, from the takes; cameras with several sizes are left out."""
+    """Return the image size by camera name from the takes, except for cameras with several sizes."""
     sizes: dict[str, set[tuple[int, int]]] = {}
     for name in session.take_names():
         for camera in session.take(name).manifest.cameras:

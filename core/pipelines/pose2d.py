@@ -1,8 +1,8 @@
-"""Verb `pose2d`: 2D poses in every view of a take, with one estimator, and a second look at people who are small.
+"""Verb `pose2d`: estimation of 2D poses in every view of a take, and a second look at small people.
 
-Cameras are processed one after the other in chunks of frames. Each finished chunk is a file, from which a cancelled or
-killed run resumes. Results of an earlier run stay valid until the new result is complete. The second look is stored
-beside the first pass, which stays as it is: another rig needs another second look, but not another first pass.
+Cameras are processed one after the other in chunks of frames. Finished chunks are stored in files, from which an
+interrupted run resumes. Results of an earlier run stay valid until the new result is complete. The second look depends
+on the rig and is stored separately from the first pass, which does not.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ from core.types.arrays import U8
 from core.types.pose2d import Pose2D
 
 REVISION = 1
-"""Number to increase when the same model and settings give different poses, so that stored poses are recomputed."""
+"""Version of the algorithm; increase it when the same settings give different poses, to recompute stored ones."""
 
 CHUNK = 32
 """Number of frames per chunk."""
 _MAX_WORKERS = 8
 _STAGE = "Estimating 2D poses"
 _FIRST_PASS_SHARE = 0.35
-"""Share of the first pass in the time of both, measured on the embedded sample."""
+"""Fraction of the total time that the first pass takes, measured on the embedded sample."""
 _POLL_S = 0.05
 Estimated = tuple[int, Detections, bytes]
 """Frame index, detections, and compressed heatmaps."""
@@ -61,10 +61,10 @@ def run_pose2d(session: Session, params: Pose2DParams, run: RunLayout, reporter:
 
     Returns:
         `take`, `estimator`, `long_side_px` (of the network input), `cached`, `images`, `people_per_image` (by camera),
-        `heatmaps`, `provider` and `second_look` (numbers of images looked at and of joints; None without one).
+        `heatmaps`, `provider` and `second_look` (numbers of images and joints; None without one).
 
     Raises:
-        CoreError: Unknown take or estimator, a missing or wrong model, or an unreadable video.
+        CoreError: Take or estimator is unknown, the model is missing or wrong, or a video is unreadable.
         CancelledError: The job was stopped; finished chunks are kept.
     """
     take = session.take(params.take)
@@ -102,7 +102,7 @@ def run_pose2d(session: Session, params: Pose2DParams, run: RunLayout, reporter:
 
 
 def _with_choices(work: _Work, files: dict[str, Path], reporter: Reporter) -> _Work:
-    """Choose what the settings leave open, orientation and input size: as stored, or else from a probe."""
+    """Choose orientation and input size if the settings do not: as stored, or else by a probe."""
     config, model = work.params.pose2d, work.model
     if config.long_side_px and config.upright == "off":
         return work
@@ -136,7 +136,7 @@ def _with_choices(work: _Work, files: dict[str, Path], reporter: Reporter) -> _W
 def _estimate_share(
     work: _Work, files: dict[str, Path], params: Pose2DParams, ranks: Ranks, reporter: Reporter
 ) -> Estimator:
-    # One thread per image on several images uses the cores better than all threads on one image.
+    # Several images with one thread each use the cores better than one image with all threads.
     model, threads = work.model, max(1, cpu_threads() // _MAX_WORKERS)
     estimator = ESTIMATORS.get(model.runner)(model.name, files, params.pose2d, threads)
     reporter.note(estimator.provider.description)
@@ -152,8 +152,8 @@ class _Work:
         take: The take.
         model: Card of the estimator.
         params: Parameters of the verb.
-        choice: Input size chosen for the take; None if the settings name it.
-        turned_deg: Clockwise rotation of the images of some cameras; see `choose_turns`.
+        choice: Input size chosen for the take; None if the settings specify it.
+        turned_deg: Clockwise rotation of images by camera; see `choose_turns`.
     """
 
     take: Take
@@ -175,7 +175,7 @@ class _Work:
         return self._chunks / "request.yaml"
 
     def stored(self, request: dict[str, Any]) -> dict[str, Any] | None:
-        """Return what an earlier run stored for a request that is equal up to the choices; None if there was none."""
+        """Return the stored manifest of a request that is equal except for the choices; None if there is none."""
 
         def asked(request: dict[str, Any]) -> dict[str, Any]:
             config = {key: value for key, value in request["config"].items() if key != "long_side_px"}
@@ -189,7 +189,7 @@ class _Work:
         return None
 
     def is_done(self, request: dict[str, Any]) -> bool:
-        """Return whether complete poses of an equal request are stored; the manifest then names the choice, too."""
+        """Return whether complete poses for an equal request are stored."""
         stored = _mapping(self._manifest)
         if stored.get("request") != request:
             return False
@@ -201,7 +201,7 @@ class _Work:
         return done
 
     def prepare(self, request: dict[str, Any]) -> None:
-        """Keep the chunks of an interrupted run of an equal request, and delete those of any other."""
+        """Delete stored chunks unless they belong to an equal request."""
         if self._chunks.exists() and not self._is_prepared(request):
             shutil.rmtree(self._chunks)
         choice = None if self.choice is None else to_mapping(self.choice)
@@ -230,7 +230,7 @@ class _Work:
         return range(0, self.take.manifest.n_frames, CHUNK)
 
     def run(self, estimator: Estimator, workers: int, reporter: Reporter, ranks: Ranks) -> None:
-        """Estimate this process's share of the missing chunks."""
+        """Estimate the missing chunks of this process."""
         timeline = self.take.timeline()
         share = ranks.share([(v, start) for v in range(len(self.take.cameras)) for start in self.starts()])
         has_image = timeline.frame_index >= 0
@@ -256,7 +256,7 @@ class _Work:
                         _progress(done, total, reporter)
 
     def finish(self, estimator: Estimator, request: dict[str, Any]) -> None:
-        """Assemble the chunks; the manifest is deleted first and written last, so that no partial result is read."""
+        """Assemble the chunks; the manifest is deleted first and written last, so that partial results are invalid."""
         layout, name = self.take.layout, self.model.name
         n_frames = self.take.manifest.n_frames
         self._manifest.unlink(missing_ok=True)
@@ -268,7 +268,7 @@ class _Work:
             poses.save(layout.poses2d_file(name, camera))
             heatmaps = layout.heatmaps_file(name, camera)
             if any(chunk.shape != (0, 0) for chunk in chunks):
-                # One chunk at a time: the heatmaps of a long take do not fit into memory.
+                # One chunk at a time, because the heatmaps of a long take do not fit into memory.
                 assemble_heatmaps(heatmaps, estimator.skeleton, (Chunk.load(path) for path in paths), chunks, n_frames)
             else:
                 heatmaps.unlink(missing_ok=True)
@@ -312,7 +312,7 @@ def _estimate_frames(
     pool: ThreadPoolExecutor,
     workers: int,
 ) -> Iterator[list[Estimated]]:
-    """Estimate frames in order; images are decoded here while the pool processes earlier ones."""
+    """Estimate frames in order; decoding overlaps with the processing of earlier images in the pool."""
 
     def submitted() -> Iterator[Future[list[Estimated]]]:
         for first in range(0, len(frames), estimator.batch):
@@ -328,9 +328,12 @@ def _estimate_batch(estimator: Estimator, frames: Sequence[int], images: Sequenc
 
 
 def _request(work: _Work, files: dict[str, Path]) -> dict[str, Any]:
-    """Return everything that the result depends on, as plain values: equal requests give equal results."""
+    """Return all values on which the result depends."""
     take, config = work.take, to_mapping(work.params.pose2d)
-    for name in ("provider", "second_look"):  # providers differ by rounding only; a second look leaves the first pass
+    for name in (
+        "provider",
+        "second_look",
+    ):  # providers differ only by rounding; the first pass does not depend on the second look
         config.pop(name)
     return {
         "revision": REVISION,
@@ -344,7 +347,7 @@ def _request(work: _Work, files: dict[str, Path]) -> dict[str, Any]:
 
 
 def _fingerprint(path: Path, ends: int = 1 << 20) -> str:
-    """Return a hash of the size and the first and last megabyte of a video; full hashes would take minutes."""
+    """Return a hash of the size and of the first and last megabyte of a video, since full hashes take minutes."""
     if not path.is_file():
         raise CoreError(f"The video {path} is missing.", "Put it back, or import the take again.")
     size = path.stat().st_size

@@ -1,7 +1,7 @@
-"""Verb `record`: run cameras, show them, and make takes of them.
+"""Verb `record`: running cameras, their previews and their takes.
 
-On the command line the take begins at once and the job ends with it. In the window the job watches, and commands start
-and stop takes; `core.jobs.commands` lists them, and the values of the `status` events.
+On the command line, the job records a single take. In the window, commands start and stop takes; see
+`core.jobs.commands` for the commands and the values of `status` events.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from core.files import read_json, write_json
 from core.jobs.commands import AddMarker, Command, CommandReader, SetControl, SetLive, StartTake, StopTake
 from core.live.client import LiveSwitch
 from core.live.config import LiveConfig
-from core.pipelines.cameras.board_look import BoardLook
+from core.pipelines.cameras.board_preview import BoardPreview
 from core.pipelines.params import RecordParams
 from core.pipelines.rig.certify import certify_recorded
 from core.pipelines.rig.demo_room import adopt_demo_rig, save_demo_truth
@@ -42,18 +42,17 @@ from core.types.frame import Frame
 _PRE_ROLL_S = 2.0
 _STATUS_EVERY_S = 0.5
 _START_TIMEOUT_S = 15.0
-_STALE_S = 1.0  # a frame set this much older than the latest frames is not shown
+_STALE_S = 1.0  # age relative to the latest frames from which a frame set is not shown
 _LEAST_STEP_NS = 5_000_000
-_RATE_S = 2.0  # over which the rate of writing is measured
+_RATE_S = 2.0  # measurement period of the data rate
 
 
 def run_record(
     session: Session, params: RecordParams, run: RunLayout, reporter: Reporter, clock: Clock = SYSTEM_CLOCK
 ) -> dict[str, Any]:
-    """Run cameras until cancelled or until the time is up, and make takes of what they sent.
+    """Run cameras until cancelled or for a given duration, and record takes.
 
-    Cancelling is the normal end, also of watching. Called again in the run of a recording that crashed, it makes the
-    take of what that one left.
+    Cancelling is the normal end. Called again with the run of a crashed recording, it recovers the take.
 
     Args:
         session: Session that receives the takes.
@@ -63,36 +62,36 @@ def run_record(
         clock: Clock of cameras and previews.
 
     Returns:
-        `take`, the last one (empty if only watched), `takes`, `seconds`, and `images` by camera.
+        `take` (the last one, empty without takes), `takes`, `seconds`, and `images` by camera.
 
     Raises:
-        CoreError: No camera is given, or none sends an image.
+        CoreError: No cameras are given, or none sends an image.
     """
     av.logging.set_level(av.logging.ERROR)
     recovered = []
     while (found := find_recording(session, run.name)) is not None:
-        reporter.note("The recording was interrupted. Its images are recovered.")
+        reporter.note("The recording was interrupted. Recovering its images.")
         recovered.append(save_recording(session, *found, reporter))
     if recovered:
         return _result(recovered, 0.0)
     if run.recorded.is_file() and (name := str(read_json(run.recorded))) in session.take_names():
-        reporter.note(f"The recording had ended: its take is {name}.")
+        reporter.note(f"The recording had already ended with take {name}.")
         return _result([session.take(name)], 0.0)
     addresses = _addresses(params.cameras)
     adopt_demo_rig(session, addresses, run, reporter)
     board = session_board(session, params.board)
     if board.kind == "auto" and all(is_simulated(address) for address in addresses.values()):
         board = board_to_print(session, params.board)
-        save_session_board(session, board)  # what they film is known
+        save_session_board(session, board)  # the board of demo cameras is known
     with clock.member():
         opener = partial(_open, start_ns=clock.now_ns(), clock=clock, board=board)
         job = _CameraJob(session, params, run, reporter, clock, addresses)
         with ExitStack() as open_until_the_end:
             previews = open_until_the_end.enter_context(closing(Previews(reporter)))
             if params.remote_port:
-                remote = RemoteControl(run.root, params.remote_port, reporter, all_interfaces=params.remote_anyone)
+                remote = RemoteControl(run.root, params.remote_port, reporter, all_interfaces=params.remote_network)
                 job.remote = open_until_the_end.enter_context(closing(remote))
-            return job.run(opener, previews, BoardLook(BoardWatch(board), clock))
+            return job.run(opener, previews, BoardPreview(BoardWatch(board), clock))
 
 
 def _open(camera: str, address: str, **shared: Any) -> Source:
@@ -100,7 +99,7 @@ def _open(camera: str, address: str, **shared: Any) -> Source:
 
 
 class _CameraJob:
-    """Cameras that run, and the take that is recorded or about to begin."""
+    """Main loop of running cameras, with the current or next take."""
 
     def __init__(
         self,
@@ -117,7 +116,7 @@ class _CameraJob:
         self._live = LiveSwitch(session.root, reporter)
         self._commands = CommandReader(run.root)
         self._kind, self._sound = params.kind, False
-        self._next: tuple[StartTake, TakeLayout, int] | None = None  # the take to come, and when it begins
+        self._next: tuple[StartTake, TakeLayout, int] | None = None  # next take and its start time
         self._length_s = 0.0
         self._begin_ns = clock.now_ns()
         self._written: tuple[int, dict[str, int]] = (0, {})
@@ -127,11 +126,11 @@ class _CameraJob:
 
     @property
     def _once(self) -> bool:
-        """Whether the job is one take, and ends with it."""
+        """True if the job records a single take."""
         return not self._params.preview_only
 
-    def run(self, opener: Opener, previews: Previews, board: BoardLook) -> dict[str, Any]:
-        """Run the cameras to the end of the job; return its result."""
+    def run(self, opener: Opener, previews: Previews, board: BoardPreview) -> dict[str, Any]:
+        """Run the cameras until the job ends, and return its result."""
         folder = None
         if self._once:
             folder = self._start(self._first(), numbered=False)
@@ -139,8 +138,8 @@ class _CameraJob:
             if self._params.countdown_s:
                 folder = None
             else:
-                self._begun()
-        # Raw images would have to be encoded for it all the time.
+                self._mark_begun()
+        # A pre-roll of raw images needs continuous encoding.
         pre_roll_s = 0.0 if self._once or self._params.live is not None else _PRE_ROLL_S
         self._recorder = Recorder(
             self._addresses, opener, self._clock, pre_roll_s=pre_roll_s, folder=folder, sound=self._params.sound
@@ -151,14 +150,14 @@ class _CameraJob:
         finally:
             self._live.close()
             self._recorder.stop()
-            self._abandon()
+            self._cancel_countdown()
             sent = {name: camera.frames for name, camera in self._recorder.cameras.items()}
             self._takes.end(self._recorder, unwanted=not any(sent.values()))
             self._recorder.close()
         self._note_all()
         heard = [name for name, store in self._recorder.stores.items() if store.sound]
         if heard and self._once and not self._params.sound:
-            self._reporter.note(f"The sound of {', '.join(heard)} was not recorded; --sound records it.")
+            self._reporter.note(f"The sound of {', '.join(heard)} was not recorded; use --sound to record it.")
         try:
             self._save(wait=True)
         finally:
@@ -167,7 +166,7 @@ class _CameraJob:
             problems = " ".join(c.problem for c in self._recorder.cameras.values() if c.problem)
             raise CoreError("No camera sent an image.", problems or "Check the addresses of the cameras.")
         takes = [self._session.take(name) for name in self._takes.takes]
-        simulated = all(map(is_simulated, self._addresses.values()))  # their clocks are known
+        simulated = all(map(is_simulated, self._addresses.values()))  # exactly known clocks
         if self._once and takes and not simulated and not self._reporter.cancelled():
             certify_recorded(self._session, takes[-1], self._run, self._reporter)
         return (
@@ -187,8 +186,8 @@ class _CameraJob:
             sound=p.sound,
         )
 
-    def _loop(self, previews: Previews, board: BoardLook) -> float:
-        """Show the cameras and follow commands until the end; return the length of the last take, or of watching."""
+    def _loop(self, previews: Previews, board: BoardPreview) -> float:
+        """Update previews and execute commands until the end; return the length of the last take or of the job in s."""
         params, clock, recorder = self._params, self._clock, self._recorder
         shown, status_ns, watched_s, due_ns = dict[str, int](), 0, 0.0, clock.now_ns()
         while not self._reporter.cancelled() and not recorder.ended:
@@ -197,7 +196,7 @@ class _CameraJob:
             silent = not any(camera.frames or camera.phase == "starting" for camera in recorder.cameras.values())
             if watched_s > _START_TIMEOUT_S and silent:
                 break
-            self._obey()
+            self._execute_commands()
             self._advance()
             seconds = self._takes.seconds if self._once or self._takes.folder is not None else watched_s
             if self._once and self._takes.folder is None and self._next is None:
@@ -217,7 +216,7 @@ class _CameraJob:
                 self._save()
                 self._publish(self._status(previews, board.summary))
                 self._progress(seconds)
-            # Steps of the same length keep the rate, unless one takes too long.
+            # A fixed schedule keeps the rate, unless an iteration takes too long.
             due_ns = max(due_ns + round(1e9 / params.preview_hz), clock.now_ns() + _LEAST_STEP_NS)
             clock.sleep((due_ns - clock.now_ns()) / 1e9)
         self._publish(self._status(previews, board.summary))
@@ -228,23 +227,23 @@ class _CameraJob:
         if self.remote is not None:
             self.remote.status = remote_status(status)
 
-    def _obey(self) -> None:
+    def _execute_commands(self) -> None:
         commands, errors = self._commands.read()
         for error in errors:
             self._warn(error)
         for command in commands:
             try:
-                self._follow(command)
+                self._execute(command)
             except CoreError as error:
                 self._warn(error)
 
-    def _follow(self, command: Command) -> None:
+    def _execute(self, command: Command) -> None:
         if isinstance(command, StartTake):
             if self._next is not None or self._takes.folder is not None:
-                raise CoreError("A take is being recorded.", "Stop it before you start another one.")
+                raise CoreError("A take is being recorded.", "Stop it before starting another one.")
             self._start(command)
         elif isinstance(command, StopTake):
-            self._abandon()
+            self._cancel_countdown()
             self._takes.end(self._recorder, unwanted=command.discard)
         elif isinstance(command, AddMarker):
             self._takes.mark(command.text)
@@ -267,25 +266,25 @@ class _CameraJob:
         self._next = command, folder, self._clock.now_ns() + round(command.countdown_s * 1e9)
         return folder
 
-    def _begun(self) -> None:
-        """Take note that the next take has begun."""
+    def _mark_begun(self) -> None:
+        """Make the next take the current one."""
         assert self._next is not None
         command, folder, begin_ns = self._next
         self._next, self._length_s = None, command.duration_s
         self._takes.began(folder, begin_ns)
 
-    def _abandon(self) -> None:
-        """End the countdown."""
+    def _cancel_countdown(self) -> None:
+        """Cancel the countdown."""
         if self._next is not None:
             discard(self._session, self._next[1])
             self._next = None
 
     def _advance(self) -> None:
-        """Begin the take after its countdown; end it when its time or the disk is up."""
+        """Begin the take after its countdown, and end it after its duration or when the disk is full."""
         if self._next is not None and self._clock.now_ns() >= self._next[2]:
             command, folder, begin_ns = self._next
             self._recorder.begin(folder, begin_ns, sound=command.sound)
-            self._begun()
+            self._mark_begun()
         if self._takes.folder is None:
             return
         if self._length_s and self._takes.seconds >= self._length_s:
@@ -294,12 +293,12 @@ class _CameraJob:
         stores = self._recorder.stores.values()
         full = room_bytes(self._session.root) <= 0
         if full or all(store.problem for store in stores):
-            why = "The disk is nearly full" if full else "No camera can be stored any more"
+            why = "The disk is nearly full" if full else "No camera can be stored"
             self._reporter.note(f"{why}: the take {self._takes.folder.name} has ended.", "warning")
             self._takes.end(self._recorder)
 
     def _save(self, *, wait: bool = False) -> None:
-        """Say which takes are complete; in a job that is one take, a failure ends it."""
+        """Note completed takes; a failure ends a job with a single take."""
         try:
             for name in self._takes.finished(wait=wait):
                 save_demo_truth(self._session.take(name), self._addresses)
@@ -318,7 +317,7 @@ class _CameraJob:
             self._reporter.note(note, "warning")
         silent = set(self._recorder.silent)
         for name in sorted(silent - self._silent):
-            self._reporter.note(f"{name} has stopped sending images. The others go on.", "warning")
+            self._reporter.note(f"{name} has stopped sending images. The other cameras keep running.", "warning")
         self._silent = silent
 
     def _progress(self, seconds: float) -> None:
@@ -386,7 +385,7 @@ class _CameraJob:
 
 
 def _latest(recorder: Recorder) -> tuple[int, Mapping[str, Frame]]:
-    """Return index and frames of the latest frame set, or -1 and each camera's latest while there is no recent one."""
+    """Return the index and the frames of the latest frame set, or -1 and the latest frames if it is not recent."""
     frames = {name: camera.latest for name, camera in recorder.cameras.items() if camera.latest is not None}
     frame_set = recorder.frame_set
     if frame_set is not None and frames:
@@ -404,7 +403,7 @@ def _result(takes: Sequence[Take], seconds: float) -> dict[str, Any]:
 
 
 def _addresses(cameras: tuple[str, ...]) -> dict[str, str]:
-    """Return the address by camera name; cameras without a name are numbered."""
+    """Return the address by camera name; unnamed cameras are numbered."""
     out: dict[str, str] = {}
     for number, text in enumerate(expand_folders(cameras), 1):
         name, address = parse_camera(text)

@@ -1,7 +1,7 @@
-"""Verb `run`: all steps from the videos of a take to exported 3D poses and their metrics.
+"""Verb `run`: all steps from the videos of a take to metrics and exported 3D poses.
 
-Each step is a verb. Finished 2D poses and training runs with the same settings are reused, so that a stopped run
-resumes where it was.
+Each step is a verb. Finished 2D poses and training runs with the same settings are reused, so that an interrupted run
+resumes.
 """
 
 from __future__ import annotations
@@ -44,30 +44,30 @@ _SHARES = {
     "evaluate": 0.03,
     "export": 0.02,
 }
-"""Share of each step in the total time, measured on the embedded sample without a GPU."""
-_MOST_REPAIRS = 3  # synchronising, then repairing the rig, and one more where people match better by then
+"""Fraction of the total time of each step, measured on the embedded sample without a GPU."""
+_MOST_REPAIRS = 3  # synchronisation, repair of the rig, and one more with the better matches of people
 
 
 @dataclass(frozen=True, slots=True)
 class _Pipeline:
-    """Runner of the steps: each gets its share of the progress and its folder."""
+    """Runner of the steps, with a share of the progress and a folder for each."""
 
     session: Session
     run: RunLayout
     reporter: Reporter
 
     def step(self, name: str, settings: Any, part: int = 0, parts: int = 1) -> dict[str, Any]:
-        """Run one verb, or one of several parts of a step."""
+        """Run a step, or one of several parts of it."""
         self._begin(name)
         return verb(name)(self.session, to_mapping(settings), self.run.step(name), self._stage(name, part, parts))
 
     def train(self, settings: TrainParams, take: Take) -> str:
-        """Train in a separate job, whose folder becomes the model, and return the name of that folder."""
+        """Train in a separate run, and return its name."""
         self._begin("train")
         values, stage = to_mapping(settings), self._stage("train")
         model, done = self._model(values, settings.estimator, take)
         if done:
-            self.reporter.note(f"Run {model.name} was trained with the same settings; it is used again.")
+            self.reporter.note(f"Run {model.name} was trained with the same settings and is reused.")
             stage.progress(1, 1)
             return model.name
         JobSpec(verb="train", params=values, title=f"Train on {take.name}", parent=self.run.name).save(model.root)
@@ -81,20 +81,20 @@ class _Pipeline:
         return model.name
 
     def _begin(self, name: str) -> None:
-        """Say which step begins, unless the job is cancelled."""
+        """Report the start of a step; raise CancelledError if the job is cancelled."""
         check(self.reporter)
         self.reporter.status({"step": name, "number": list(_SHARES).index(name) + 1, "steps": len(_SHARES)})
 
     def repair(self, action: str, triangulation: TriangulateParams, pose2d: Pose2DParams | None) -> list[str]:
-        """Repair the rig or synchronise the take until the people fit, and triangulate again.
+        """Repair the rig or synchronise the take until the people fit, and repeat the triangulation.
 
         Args:
-            action: Verb that helps.
+            action: Verb of the remedy.
             triangulation: Settings of the triangulation.
-            pose2d: Settings of the 2D poses, whose second look follows the rig; None for imported ones.
+            pose2d: Settings of the 2D poses, to update the second look; None for imported ones.
 
         Returns:
-            A sentence on each change.
+            A sentence per change.
         """
         changes: list[str] = []
         stage = StageReporter(self.reporter, _SHARES["pose2d"] + _SHARES["triangulate"], 0.0)
@@ -125,9 +125,9 @@ class _Pipeline:
         return StageReporter(self.reporter, start + part * share, share, verb(name).summary)
 
     def _model(self, values: dict[str, Any], estimator: str, take: Take) -> tuple[RunLayout, bool]:
-        """Return the run to train in, and whether it is finished.
+        """Return the run for the training, and whether it is finished.
 
-        A run with the same settings, rig, capture volume and 2D poses is reused; else the run is new.
+        A run with the same settings, rig, capture volume and 2D poses is reused.
         """
         rig = self.session.rig_for(take)
         config = from_mapping(TrainConfig, values["training"])
@@ -149,8 +149,8 @@ def run_pipeline(session: Session, params: RunParams, run: RunLayout, reporter: 
     """Run all steps on one take.
 
     Returns:
-        `repairs` (sentence on each change of the rig and of the take's time offsets), `report` (metrics of the
-        evaluation), `report_file`, `model` (name of the training run), `poses3d` and `exports` (files).
+        `repairs` (sentence per change of rig or time offsets), `report` (metrics of the evaluation), `report_file`,
+        `model` (name of the training run), `poses3d` and `exports` (files).
 
     Raises:
         CoreError: A step failed.
@@ -161,7 +161,7 @@ def run_pipeline(session: Session, params: RunParams, run: RunLayout, reporter: 
     pipeline = _Pipeline(session, run, reporter)
     estimator, pose2d = poses2d_of_run(take, params.estimator, params.pose2d.estimator), None
     if estimator:
-        reporter.note(f"The imported 2D poses of {estimator} are used; none are estimated.")
+        reporter.note(f"The imported 2D poses of {estimator} are used.")
     else:
         estimator = params.estimator or params.pose2d.estimator
         pose2d = Pose2DParams(take=take.name, pose2d=dataclasses.replace(params.pose2d, estimator=estimator))
@@ -174,7 +174,7 @@ def run_pipeline(session: Session, params: RunParams, run: RunLayout, reporter: 
     if action and params.repair_rig:
         repairs = pipeline.repair(action, triangulation, pose2d)
     elif action:
-        reporter.note(f"'run --repair-rig' does that ({action}) before it trains.", "warning")
+        reporter.note(f"'run --repair-rig' does this ({action}) before training.", "warning")
     settings = TrainParams(takes=(take.name,), estimator=estimator, preset=params.preset, training=params.training)
     model = pipeline.train(settings, take)
     pipeline.step("infer", InferParams(take=take.name, run=model, estimator=estimator, tracking=params.tracking))
@@ -182,7 +182,7 @@ def run_pipeline(session: Session, params: RunParams, run: RunLayout, reporter: 
     for part, poses in enumerate(results):
         try:
             pipeline.step("fit-body", FitBodyParams(take=take.name, poses=poses), part, len(results))
-        except CoreError as error:  # Points are worth having without bodies.
+        except CoreError as error:  # 3D poses are useful without bodies
             reporter.note(f"No bodies were fitted. {error.message} {error.hint}".strip(), "warning")
     pipeline.step("evaluate", EvaluateParams(take=take.name, run=model, estimator=estimator))
     exports: list[str] = []
@@ -204,7 +204,7 @@ def run_pipeline(session: Session, params: RunParams, run: RunLayout, reporter: 
 
 
 def _forward(event: Event, reporter: Reporter) -> None:
-    """Forward an event of a job to the reporter of the job that contains it."""
+    """Forward an event of a nested job to the reporter of the outer job."""
     match event:
         case Progressed():
             reporter.progress(event.done, event.total, event.text)
@@ -217,7 +217,7 @@ def _forward(event: Event, reporter: Reporter) -> None:
 
 
 def _settings(spec: JobSpec) -> dict[str, Any] | None:
-    """Return the settings of a training job with all defaults; None for other verbs and unknown settings."""
+    """Return the settings of a training job with all defaults; None for other verbs or unknown settings."""
     try:
         return to_mapping(from_mapping(TrainParams, spec.params)) if spec.verb == "train" else None
     except CoreError:
@@ -232,4 +232,4 @@ def _same_volume(run: RunLayout, volume: VolumeSettings) -> bool:
     try:
         return run.volume.exists() and VolumeSettings.load(run.volume) == volume
     except CoreError:
-        return False  # damaged, or of a newer version
+        return False  # damaged or written by a newer version

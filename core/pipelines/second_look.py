@@ -1,7 +1,7 @@
-"""Second look at the people of a take, as part of the verb `pose2d`.
+"""Second look at people, as part of the verb `pose2d`.
 
-It is stored beside the first pass, which stays as it is: another rig needs another second look, but not another first
-pass. The manifest of the 2D poses names what it was made from; without that entry the first pass is valid.
+The second look depends on the rig and is stored separately from the first pass, which does not. It is valid if the
+manifest of the 2D poses has an entry with its inputs; else the first pass is used.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
 
 REVISION = 1
-"""Number to increase when the same network, rig and first pass give a different second look."""
+"""Version of the algorithm; increase it when the same inputs give a different second look."""
 LARGE_PERSON_PX = INPUT_PX / PADDING
-"""Size of a person in the network input from which on the crop of a second look shows the person no larger."""
+"""Size of a person in the network input from which a crop would not show the person any larger."""
 
 
 def second_look_expected(session: Session, take: Take, config: Pose2DConfig, choice: InputChoice | None) -> bool:
-    """Return whether the first pass will probably be followed by a second look, for a forecast of the time.
+    """Return whether a second look is likely to follow the first pass, to estimate the total time.
 
     Args:
         session: Session with or without a rig.
@@ -52,7 +52,7 @@ def second_look_expected(session: Session, take: Take, config: Pose2DConfig, cho
 def update_second_look(
     session: Session, take: Take, model: ModelCard, config: Pose2DConfig, reporter: Reporter
 ) -> None:
-    """Make the second look agree with settings, rig and first pass: keep it, make it or delete it.
+    """Keep, compute or delete the second look according to settings, rig and first pass.
 
     Args:
         session: Session with the rig.
@@ -85,11 +85,11 @@ def update_second_look(
     request = _request(take, model, rig)
     stored = take.poses2d_manifest(model.name).get("second_look") or {}
     if stored.get("request") == request and all(p.is_file() for p in take.poses2d_files(model.name).values()):
-        reporter.note("The second look at these 2D poses is kept.")
+        reporter.note("The second look at these 2D poses is up to date.")
         return
     reporter.note(
-        f"People are {person_px:.0f} px tall in the network's input: a second look at full resolution follows, where "
-        "the triangulated people are expected (pose2d.second_look=off skips it)."
+        f"People are {person_px:.0f} px tall in the network's input: a second look at full resolution follows near the "
+        "triangulated people (pose2d.second_look=off skips it)."
     )
     _make(take, model, config, rig, first_pass, request, reporter)
 
@@ -110,7 +110,7 @@ def _make(
         write_yaml(prepared, request)
     turned = request["first_pass"]["turned_deg"]
     found = look_again(take, rig, first_pass, turned, CropRefiner(config.provider, threads=1), chunks, reporter)
-    _store(take, model, None)  # no reader may take a mixture of two second looks
+    _store(take, model, None)  # invalidates the former one while it is overwritten
     for camera, poses in found.poses2d.items():
         poses.save(take.layout.second_look_file(model.name, camera))
     counts = {"images": found.images, "moved": found.moved, "added": found.added, "kept": found.kept}
@@ -123,14 +123,14 @@ def _make(
 
 
 def _store(take: Take, model: ModelCard, second_look: dict[str, Any] | None) -> None:
-    """Write the entry of the manifest that makes the second look valid, or remove it."""
+    """Write or remove the manifest entry that makes the second look valid."""
     manifest = take.poses2d_manifest(model.name)
     if manifest.get("second_look") != second_look:
         write_yaml(take.layout.poses2d_manifest(model.name), {**manifest, "second_look": second_look})
 
 
 def _request(take: Take, model: ModelCard, rig: CameraRig) -> dict[str, Any]:
-    """Return everything that the second look depends on, as plain values."""
+    """Return all values on which the second look depends."""
     return {
         "revision": REVISION,
         "network": sha256(weights_file()),
@@ -142,7 +142,7 @@ def _request(take: Take, model: ModelCard, rig: CameraRig) -> dict[str, Any]:
 
 
 def _person_px(take: Take, poses2d: Mapping[str, Pose2D], input_px: int) -> float:
-    """Return the median size of people in pixels of the network input; infinite without people."""
+    """Return the median size of people in px of the network input; infinite without people."""
     sizes = []
     for camera, poses in poses2d.items():
         box = poses.box_px[poses.present]

@@ -1,4 +1,4 @@
-"""Verb `train`: training on takes of the session. The folder of the run becomes the model."""
+"""Verb `train`: training on takes of the session; the run is the model."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ from core.types.skeleton import skeleton
 
 
 def run_train(session: Session, params: TrainParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Train on takes that have 2D poses and a baseline; a run in the same folder resumes from its checkpoint.
+    """Train on takes with 2D poses and a baseline; an interrupted run resumes from its checkpoint.
 
-    No 3D labels are involved: the baseline cleans the 2D pseudo labels and bounds the capture volume.
+    No 3D labels are used: the baseline filters the 2D pseudo labels and bounds the capture volume.
 
     Returns:
         `steps`, `minutes`, `held_out_px` (best value, before refinement), `best_stage`, `device`, `processes` and
@@ -78,7 +78,7 @@ def _train(
         if messages := outdated_training(session, run):
             raise CoreError(
                 f"This training cannot be resumed. {' '.join(messages)}",
-                "Start a new one, or use the former calibration again: 'calibrations' lists them.",
+                "Start a new one, or return to the former calibration: 'calibrations' lists them.",
             )
         world = world_of_training(session, run)
         rig = rig if world is None else CameraRig.load(run.rig)
@@ -156,8 +156,8 @@ def _footage(
     footage = Footage.build(rig, inputs, labels, times_s, config.split, maps, images)
     if not footage.labels.weight[footage.held_out].any():
         reporter.note(
-            "No person is in the held-out frames: the networks are not measured, and the last ones are kept. Train on "
-            "a longer take to measure them.",
+            "There are no people in the held-out frames: the networks are not evaluated, and the last ones are kept. "
+            "Train on a longer take to evaluate them.",
             "warning",
         )
     elif len(footage.held_out):

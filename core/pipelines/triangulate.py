@@ -1,4 +1,4 @@
-"""Verb `triangulate`: 3D people of a take by association and triangulation, without training."""
+"""Verb `triangulate`: 3D poses of a take by association and triangulation, without training."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def run_triangulate(session: Session, params: TriangulateParams, run: RunLayout,
     """Triangulate the people of a take and store them as its baseline.
 
     Returns:
-        take, people_per_frame (number of frames by number of people), person_ids, identity_switches
-        (None where frames lie too far apart to count them), reprojection_px_median (None without people),
-        rig_comparison (how well the cameras fit the people, and the verb that repairs them).
+        `take`, `people_per_frame` (number of frames by number of people), `person_ids`, `identity_switches` (None if
+        frames are too far apart), `reprojection_px_median` (None without people) and `rig_comparison` (fit of the
+        cameras to the people, and the verb for a repair).
 
     Raises:
         CoreError: The take, its rig or the 2D poses of the estimator are missing.
@@ -78,7 +78,7 @@ def run_triangulate(session: Session, params: TriangulateParams, run: RunLayout,
 
 
 def _warn(rig: CameraRig, sequence: Pose3DSequence, reporter: Reporter) -> None:
-    """Warn about an implausible rig: a wrong axis or unit shows in the people and not in the reprojection error."""
+    """Warn about an implausible rig: people reveal a wrong axis or unit, the reprojection error does not."""
     if not sequence.present.any():
         if sequence.provenance.get(DISCARDED):
             return

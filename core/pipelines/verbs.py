@@ -1,7 +1,7 @@
-"""Table of verbs, one use-case function each, shared by the command line, the worker and the window.
+"""Table of verbs for the command line, the worker and the window, with one use-case function each.
 
-Only names and settings are imported here, so that the window lists the verbs without loading torch; a function is
-imported when its verb runs. Every function is named `run_<verb>` and has the signature
+Only settings are imported here, so that the window lists the verbs without loading torch; a function is imported when
+its verb runs. Every function is named `run_<verb>` and has the signature
 `(session: Session, params: P, run: RunLayout, reporter: Reporter) -> dict[str, JSON value]`.
 """
 
@@ -28,18 +28,18 @@ Group = Literal["data", "calibration", "poses", "results"]
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One step that the studio can run.
+    """Verb of the command line, which is also a job of the window.
 
     Attributes:
-        name: Name of the step on the command line.
-        group: Part of the workflow to list the verb under.
+        name: Name on the command line.
+        group: Part of the workflow under which it is listed.
         summary: Description in one line, an imperative phrase without a full stop.
         params: Dataclass of the settings.
         function: Use-case function as `package.module:function`.
-        take_kind: Kind of take to work on if none is named.
-        target: Setting with a file or folder to write; with one outside of the session, nothing in it is changed.
-        holds_take: Whether it changes results of its take, which no two programs may do at a time.
-        replaces_rig: Whether it makes another calibration the session's.
+        take_kind: Kind of take to use if none is given.
+        target: Setting with the output path; the session does not change if the path is outside of it.
+        locks_take: True if it changes results of its take, and therefore locks the take.
+        replaces_rig: True if it changes the calibration of the session.
     """
 
     name: str
@@ -49,18 +49,18 @@ class Verb:
     function: str
     take_kind: TakeKind = "motion"
     target: str = ""
-    holds_take: bool = False
+    locks_take: bool = False
     replaces_rig: bool = False
 
     def __call__(
         self, session: Session, values: Mapping[str, Any], run: RunLayout, reporter: Reporter
     ) -> dict[str, Any]:
-        """Check the settings, store them in the run's folder with all defaults filled in, and run the use case."""
+        """Check the settings, store them with all defaults in the folder of the run, and run the use case."""
         settings: Any = from_mapping(self.params, keep_passwords(values))
         write_yaml(run.config, to_mapping(settings))
         module, _, name = self.function.partition(":")
         function = getattr(importlib.import_module(module), name)
-        held = session.take(settings.take).locked(self.name) if self.holds_take else contextlib.nullcontext()
+        held = session.take(settings.take).locked(self.name) if self.locks_take else contextlib.nullcontext()
         with held:
             result: dict[str, Any] = function(session, settings, run, reporter)
         return result
@@ -79,10 +79,10 @@ VERBS = {
         Verb(
             "cut-take",
             "data",
-            "Trim a take, or split it in two, as new takes",
+            "Create new takes by trimming or splitting a take",
             params.CutTakeParams,
             "core.pipelines.takes.cut:run_cut_take",
-            holds_take=True,
+            locks_take=True,
         ),
         Verb(
             "record",
@@ -94,7 +94,7 @@ VERBS = {
         Verb(
             "live",
             "poses",
-            "Show people of running cameras in 3D while they move",
+            "Show people of running cameras in 3D in real time",
             params.LiveParams,
             "core.pipelines.cameras.live:run_live",
         ),
@@ -111,7 +111,7 @@ VERBS = {
             "Import 2D poses of another program into a take",
             params.ImportPoses2DParams,
             "core.pipelines.ingest:run_import_poses2d",
-            holds_take=True,
+            locks_take=True,
         ),
         Verb(
             "board-sheet",
@@ -141,7 +141,7 @@ VERBS = {
         Verb(
             "certify",
             "calibration",
-            "Measure offset, drift and missing images of the cameras' clocks in the images, or set offsets",
+            "Measure offsets, drifts and missing images of the cameras in their images, or set offsets",
             params.CertifyParams,
             "core.pipelines.rig.certify:run_certify",
         ),
@@ -182,7 +182,7 @@ VERBS = {
             "Estimate 2D poses in every view of a take",
             params.Pose2DParams,
             "core.pipelines.pose2d:run_pose2d",
-            holds_take=True,
+            locks_take=True,
         ),
         Verb(
             "triangulate",
@@ -190,7 +190,7 @@ VERBS = {
             "Triangulate 3D poses from 2D poses, without training (baseline)",
             params.TriangulateParams,
             "core.pipelines.triangulate:run_triangulate",
-            holds_take=True,
+            locks_take=True,
         ),
         Verb(
             "train",
@@ -205,7 +205,7 @@ VERBS = {
             "Predict 3D poses of a take with trained networks",
             params.InferParams,
             "core.pipelines.infer:run_infer",
-            holds_take=True,
+            locks_take=True,
         ),
         Verb(
             "fit-body",
@@ -213,7 +213,7 @@ VERBS = {
             "Fit bodies to the 3D poses of a take",
             params.FitBodyParams,
             "core.pipelines.results.fit_body:run_fit_body",
-            holds_take=True,
+            locks_take=True,
         ),
         Verb(
             "run",
@@ -221,12 +221,12 @@ VERBS = {
             "Run pose2d, triangulate, train, infer, fit-body, evaluate and export on a take",
             params.RunParams,
             "core.pipelines.run:run_pipeline",
-            holds_take=True,
+            locks_take=True,
         ),
         Verb(
             "update",
             "results",
-            "Make results again whose calibration or 2D poses have changed",
+            "Recompute results whose calibration or 2D poses have changed",
             params.UpdateParams,
             "core.pipelines.results.update:run_update",
         ),
@@ -236,7 +236,7 @@ VERBS = {
             "Measure baseline and trained networks on a take, without ground truth",
             params.EvaluateParams,
             "core.pipelines.evaluate:run_evaluate",
-            holds_take=True,
+            locks_take=True,
         ),
         Verb(
             "evaluate-dataset",
@@ -256,7 +256,7 @@ VERBS = {
         Verb(
             "film",
             "results",
-            "Film people in 3D and over the videos, as an MP4 file",
+            "Render people in 3D and over the videos to an MP4 file",
             params.FilmParams,
             "core.pipelines.film.film:run_film",
             target="folder",
@@ -266,10 +266,10 @@ VERBS = {
 
 
 def verb(name: str) -> Verb:
-    """Return the verb of that name.
+    """Return the verb with a name.
 
     Raises:
-        CoreError: Unknown verb; the hint names the nearest one.
+        CoreError: The verb is unknown; the hint suggests the closest one.
     """
     if name not in VERBS:
         raise CoreError(f"Unknown verb '{name}'.", closest(name, list(VERBS)))

@@ -1,4 +1,4 @@
-"""Capture volume of a training run: that of its settings, or else the session's."""
+"""Capture volume of a training run: that of its settings, or else of the session."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _OTHER_RIG = "The capture volume was set for another calibration: check that it 
 def pinned_volume(
     session: Session, takes: Sequence[str], config: TrainConfig, run: RunLayout, reporter: Reporter
 ) -> VolumeSettings:
-    """Return the capture volume of a run, fixed at its first start so that resuming is exact.
+    """Return the capture volume of a run, which is fixed at its first start so that resuming is exact.
 
     Raises:
-        CoreError: As `training_volume`, or the file of the run is damaged.
+        CoreError: See `training_volume`, or the file of the run is damaged.
     """
     if run.volume.exists():
         return VolumeSettings.load(run.volume)
@@ -55,7 +55,7 @@ def training_volume(session: Session, takes: Sequence[str], config: TrainConfig,
 
 
 def with_volume(config: TrainConfig, chosen: VolumeSettings) -> TrainConfig:
-    """Return training settings with this capture volume, as they are used and stored with the run."""
+    """Return training settings with a capture volume."""
     spacing_mm = chosen.spacing_mm or config.model.root.spacing_mm
     volume = chosen.volume(spacing_mm)
     root = dataclasses.replace(config.model.root, spacing_mm=spacing_mm)

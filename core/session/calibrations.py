@@ -203,5 +203,5 @@ def replaced_text(session: Session, *, moved: bool = False) -> str:
     count = sum(len(list(session.layout.take(name).poses3d_root.glob("*.nc"))) for name in session.take_names())
     results = f"{count} 3D result{'s' if count > 1 else ''} made with it"
     if count:
-        text += f" {results} will move along." if moved else f" {results} will be out of date."
+        text += f" {results} will be transformed." if moved else f" {results} will be out of date."
     return text

@@ -58,7 +58,7 @@ def test_bodies_and_their_joints_are_stored_and_known_to_be_out_of_date(session:
     assert np.nanmedian(gap) < 25 and np.isfinite(gap).mean() > 0.9
     assert 700 < joints(session)[:, 0, 2].mean() < 1100, "the pelvis is above the floor"
     assert take_status(session, take)["fit-body"].state == "done"
-    with pytest.raises(CoreError, match="joints of bodies already"):
+    with pytest.raises(CoreError, match="already are the joints of bodies"):
         run(session, "fit-body", take="walk", poses=BODY)
 
     store_poses2d(take, session.require_rig(), 2)

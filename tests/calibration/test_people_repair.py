@@ -201,7 +201,9 @@ def test_verb_adopts_nothing_that_its_own_checks_call_wrong(session, rig) -> Non
     before = session.layout.rig.read_bytes()
     run = session.new_run("calibrate-people")
     params = CalibratePeopleParams(take="walk", estimator="exact", moved=("cam03",))
-    with pytest.raises(CoreError, match=r"The rig was not changed, for the result cannot be right: .* under the floor"):
+    with pytest.raises(
+        CoreError, match=r"The rig was not changed, because the result is implausible: .* under the floor"
+    ):
         run_calibrate_people(session, params, run, NullReporter())
     assert session.layout.rig.read_bytes() == before
     assert json.loads(run.report.read_text())["level"] == "error"

@@ -254,7 +254,7 @@ def test_a_killed_recording_loses_a_second_at_most_and_is_recovered(session: Ses
     assert kept <= size  # written once, renamed into place
     # A kill may fall between the renaming of the take and the end of the job.
     once_more = subprocess.run(again, capture_output=True, text=True, timeout=120)
-    assert once_more.returncode == 0 and "had ended" in once_more.stderr, once_more.stderr
+    assert once_more.returncode == 0 and "had already ended" in once_more.stderr, once_more.stderr
 
 
 def test_a_recording_of_which_nothing_is_left_is_refused(session: Session) -> None:

@@ -407,7 +407,7 @@ def test_a_verb_asks_by_what_it_replaces(sample_session: Session) -> None:
         return question(VERBS[name], values, sample_session)
 
     assert "1 3D result made with it will be out of date. Replace it?" in asked("calibrate")
-    assert "1 3D result made with it will move along. Change the world coordinates?" in asked("set-world")
+    assert "1 3D result made with it will be transformed. Change the world coordinates?" in asked("set-world")
     assert asked("run", repair_rig=False) == asked("triangulate") == ""
     assert "Replace it if cameras do not fit the people?" in asked("run", repair_rig=True)
     assert asked("certify", take="two_people") == ""

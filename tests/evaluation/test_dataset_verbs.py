@@ -199,7 +199,7 @@ class TestEvaluate:
         reporter = RecordingReporter()
         result = run(session, "evaluate-dataset", reporter, takes=["seq"], poses=["part"])
         assert result["missed_frames"] == 1 and result["metrics"]["recall500"] == 75
-        assert reporter.notes[-1] == ("1 of 4 frames have no prediction: they count as missed.", "warning")
+        assert reporter.notes[-1] == ("1 of 4 frames have no prediction and count as missed.", "warning")
 
     def test_all_frames_of_an_empty_result_count_as_missed(self, session: Session, tmp_path: Path) -> None:
         dataset = layouts.write_panoptic(tmp_path / "seq")

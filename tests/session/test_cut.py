@@ -142,7 +142,7 @@ def test_a_split_loses_no_frame_and_leaves_out_cameras_without_images(session: S
     assert (first.name, second.name) == ("walk_a", "walk_b")
     assert (first.manifest.n_frames, second.manifest.n_frames) == (20, 40)
     assert second.cameras == ("cam01", "cam02")
-    assert ("cam03 has no image in walk_b and is left out.", "warning") in reporter.notes
+    assert ("cam03 has no image in walk_b and is omitted.", "warning") in reporter.notes
     assert any("certificate is about the whole of walk" in text for text, _ in reporter.notes)
     assert shown(second, 0) == {name: n for name, n in shown(session.take("walk"), 20).items() if name != "cam03"}
     assert not session.layout.incoming.exists()

@@ -70,7 +70,7 @@ class BvhExporter(Exporter):
                 formats = [number] * 3 + ["%.6f"] * (3 * len(motion.model.joints))
                 done = 0
                 for rows in _rows(motion, person, options):
-                    result.told((index + done / len(frames)) / len(people))
+                    result.report((index + done / len(frames)) / len(people))
                     np.savetxt(file, rows + 0.0, fmt=formats)
                     done += len(rows)
             paths.append(path)

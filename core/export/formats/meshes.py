@@ -82,7 +82,7 @@ class MeshSequenceExporter(Exporter):
         corners = _face_lines(faces - len(motion.model.template_mm)) if self.form == "obj" else ""
         with replacing_folder(folder, folder.with_name(f"{folder.name}.former")) as fresh:
             for frame in range(n_frames := len(motion.bodies.time_s)):
-                result.told(frame / n_frames)
+                result.report(frame / n_frames)
                 path = fresh / f"{frame:06d}.{self.form}"
                 people = motion.people(frame)
                 vertices = to_file_coordinates(motion.vertices_mm(frame).astype(np.float64), options)

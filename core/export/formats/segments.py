@@ -55,7 +55,7 @@ class SegmentsExporter(Exporter):
         with replacing(path) as temporary, temporary.open("wb") as file:
             file.write(_head(result, people, options))
             for first in range(0, n_frames, _BLOCK_FRAMES):
-                result.told(first / n_frames)
+                result.report(first / n_frames)
                 last = min(first + _BLOCK_FRAMES, n_frames)
                 rows = [_matrices(motion, person, slice(first, last), options) for person in people]
                 file.write(np.stack(rows, axis=1).astype("<f4").tobytes())

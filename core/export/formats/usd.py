@@ -105,7 +105,7 @@ def _write_stage(path: Path, result: ExportedResult, options: ExportOptions) -> 
     world.GetPrim().SetCustomData({f"selfpose:{key}": value for key, value in about.items()})
     people = people_in(motion)
     for index, person in enumerate(people):
-        result.told(index / len(people))
+        result.report(index / len(people))
         _add_person(stage, motion, person, codes, options)
     stage.GetRootLayer().Save()
 

@@ -1,4 +1,4 @@
-"""Verb `live`: people of running cameras in 3D while they move."""
+"""Verb `live`: real-time 3D people of running cameras."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from core.pipelines.record import run_record
 from core.progress import Reporter
 from core.session import RunLayout, Session
 
-_IMAGES_HZ = 30.0  # more than live 3D mostly uses, so that its newest images are new
+_IMAGES_HZ = 30.0  # more than live 3D usually needs, so that the newest images are recent
 
 
 def run_live(session: Session, params: LiveParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Run the cameras without recording, with live 3D, until cancelled or until the time is up.
+    """Run the cameras with live 3D and without recording, until cancelled or for a given duration.
 
     Returns:
         `seconds`, `images` by camera, and the last `fps`, `latency_ms` and number of `people`.

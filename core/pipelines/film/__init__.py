@@ -1,1 +1,1 @@
-"""Verb `film`: people in 3D and over the videos, as an MP4 file."""
+"""Verb `film`: rendering of people in 3D and over the videos to an MP4 file."""

@@ -1,4 +1,4 @@
-"""Verb `film`: people in 3D and over the videos, as an MP4 file."""
+"""Verb `film`: rendering of people in 3D and over the videos to an MP4 file."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ _MOST_RATE = 240.0
 
 
 def run_film(session: Session, params: FilmParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Write a film of a take: the 3D view, and the videos with the people drawn over them.
+    """Write a film of a take with the 3D view, and the videos with the people drawn over them.
 
     Returns:
         `poses`, `film`, `seconds`, `frames`, and `manifest`, which is written last.
 
     Raises:
-        CoreError: Unknown take, result or camera, settings out of range, no calibration for the videos, or a folder
-            that cannot be written to.
+        CoreError: Take, result or camera is unknown, settings are out of range, there is no calibration for the videos,
+            or the folder cannot be written.
     """
     take = session.take(params.take)
     name = chosen_result(session, take, params.poses, reporter)
@@ -91,17 +91,17 @@ def run_film(session: Session, params: FilmParams, run: RunLayout, reporter: Rep
 
 
 def _rig(session: Session, take: Take, poses: Pose3DSequence) -> CameraRig:
-    """Return the cameras that the result was made with: people of one rig do not fit images of another.
+    """Return the cameras of the result, since people of one rig do not fit images of another.
 
     Raises:
-        CoreError: They are unknown.
+        CoreError: The cameras are unknown.
     """
     rig, digest = session.rig_for(take), str(poses.provenance.get("rig", ""))
     if digest and rig.digest != digest:
         former = former_rig(session, take, digest)
         if former is None:
             raise CoreError(
-                "The 3D poses were made with a calibration that is not kept any more: they do not fit the videos.",
+                "The 3D poses were made with a calibration that no longer exists: they do not fit the videos.",
                 f"{UPDATE} Or film the 3D view alone, with --layout view.",
             )
         return former
@@ -109,28 +109,28 @@ def _rig(session: Session, take: Take, poses: Pose3DSequence) -> CameraRig:
 
 
 def _centres_mm(session: Session, rig: CameraRig | None, take: Take) -> F64:
-    """Return the camera centres (V, 3), as far as they are known."""
+    """Return the known camera centres (V, 3)."""
     try:
         cameras = rig or session.rig_for(take)
     except CoreError:
-        return np.zeros((0, 3))  # a result without cameras has none in the way
+        return np.zeros((0, 3))  # no cameras to avoid
     return np.array([camera.centre_mm for camera in cameras if camera.posed]).reshape(-1, 3)
 
 
 def _open(
     take: Take, rig: CameraRig, timeline: Timeline, chosen: tuple[str, ...], closing: ExitStack
 ) -> list[FilmTile]:
-    """Open the videos of the chosen cameras, or of all.
+    """Open the videos of the chosen cameras, or of all if none are chosen.
 
     Raises:
-        CoreError: An unknown camera, or one without a pose, or a video that cannot be read.
+        CoreError: A camera is unknown or has no pose, or a video cannot be read.
     """
     names = chosen or tuple(name for name in take.cameras if name in rig.names and rig[name].posed)
     tiles = []
     for name in dict.fromkeys(names):
         part = take.camera(name)
         if name not in rig.names or not rig[name].posed:
-            raise CoreError(f"Camera {name} has no pose.", "Calibrate it, or leave it out.")
+            raise CoreError(f"Camera {name} has no pose.", "Calibrate it, or omit it.")
         reader = closing.enter_context(VideoReader(take.video_path(name), part.rotation_deg))
         tiles.append(
             FilmTile(rig[name], reader, timeline.frame_index[:, timeline.cameras.index(name)], Place(0, 0, 1, 1))
@@ -143,7 +143,7 @@ def _open(
 def _places(
     params: FilmParams, size_px: tuple[int, int], shapes: list[tuple[int, int]]
 ) -> tuple[Place | None, list[Place]]:
-    """Return the place of the 3D view, if it is shown, and those of the videos."""
+    """Return the tile of the 3D view, if it is shown, and those of the videos."""
     whole, gap = Place(0, 0, *size_px), max(2, round(_GAP_PX * size_px[1] / 1080))
     if params.layout == "view":
         return whole, []
@@ -153,7 +153,7 @@ def _places(
 
 
 def _size_px(height_px: int) -> tuple[int, int]:
-    """Return width and height, both even as encoders need them.
+    """Return the width and height, which encoders need to be even.
 
     Raises:
         CoreError: The height is out of range.
@@ -166,10 +166,10 @@ def _size_px(height_px: int) -> tuple[int, int]:
 
 
 def _times(timeline: Timeline, rate: float, params: FilmParams) -> tuple[F64, float]:
-    """Return the times in the take (N,) of the film's frames, and their rate.
+    """Return the times (N,) of the film's frames in the take, and the frame rate.
 
     Raises:
-        CoreError: The part of the take, the frame rate or the time of a turn is out of range.
+        CoreError: Start, end, frame rate or rotation period is out of range.
     """
     times = timeline.time_s
     fps = params.fps or rate / max(1, round(rate / _MOST_FPS))
@@ -177,12 +177,12 @@ def _times(timeline: Timeline, rate: float, params: FilmParams) -> tuple[F64, fl
     if not 0 <= params.start_s < end_s or params.start_s > times[-1]:
         raise CoreError(
             f"The part from {params.start_s:g} to {end_s:g} s is not in the take, which lasts {times[-1]:.3f} s.",
-            "Choose a start before the end, both in the take.",
+            "Choose a start before the end, both within the take.",
         )
     if not 0 < fps <= _MOST_RATE or params.turn_s < 0:
         raise CoreError(
-            f"Frame rate {fps:g}, or a turn of {params.turn_s:g} s, cannot be filmed.",
-            f"Choose a rate up to {_MOST_RATE:g} frames per second, and a time of 0 or more.",
+            f"A frame rate of {fps:g} or a rotation in {params.turn_s:g} s is not possible.",
+            f"Choose a rate up to {_MOST_RATE:g} frames per second, and a rotation time of 0 or more.",
         )
     count = max(1, round((min(end_s, float(times[-1]) + 1 / rate) - params.start_s) * fps))
     return np.minimum(params.start_s + np.arange(count) / fps, times[-1]), float(fps)

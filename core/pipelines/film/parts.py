@@ -1,4 +1,4 @@
-"""The parts of a film: the 3D view, and the videos with people over them."""
+"""Tiles of a film: the 3D view, and the videos with people over them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OVER_VIDEO = 0.86
 
 
 class FilmView:
-    """The 3D view in its place of the film."""
+    """Tile with the 3D view."""
 
     def __init__(
         self, poses: Pose3DSequence, params: FilmParams, colours: ViewColours, cameras_mm: F64, place: Place
@@ -36,7 +36,7 @@ class FilmView:
         self._azimuth_deg = clear if params.azimuth_deg is None else params.azimuth_deg
 
     def draw(self, image: U8, elapsed_s: float, people: Surface, trails: Surface | None) -> None:
-        """Draw the people as they are `elapsed_s` after the start of the film."""
+        """Draw the people at `elapsed_s` after the start of the film."""
         turned = 360 * elapsed_s / self._turn_s if self._turn_s else 0.0
         size_px = self._place.width, self._place.height
         camera = orbit_camera(*self._box, size_px, self._azimuth_deg + turned, _ELEVATION_DEG)
@@ -45,13 +45,13 @@ class FilmView:
 
 @dataclass(slots=True, eq=False)
 class FilmTile:
-    """A camera's video in its place of the film.
+    """Tile with the video of a camera.
 
     Attributes:
-        camera: Camera, posed.
+        camera: Posed camera.
         reader: Video.
-        index: (T,) index of the image at each frame of the take; -1 where it was dropped.
-        place: Place in the film.
+        index: (T,) index of the image at each frame of the take, -1 where dropped.
+        place: Position in the film.
     """
 
     camera: Camera
@@ -84,7 +84,7 @@ def _part(image: U8, place: Place) -> U8:
 
 
 def _write(image: U8, text: str) -> None:
-    """Write a name into the upper left corner, on a dark plate."""
+    """Write a label into the upper left corner on a dark background."""
     scale = max(0.38, min(0.7, max(image.shape[:2]) / 900))
     (width, height), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
     pad = round(10 * scale)

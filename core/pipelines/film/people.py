@@ -1,4 +1,4 @@
-"""The people of a film at each time: fitted bodies, or else figures of the skeletons.
+"""People of a film at each time: fitted bodies, or else figures of skeletons.
 
 Legend: T frame, P person, J joint.
 """
@@ -26,7 +26,7 @@ _TRAIL_S = 2.0
 
 
 class FilmedPeople:
-    """People as surfaces.
+    """Surfaces of the people.
 
     Args:
         poses: 3D result.
@@ -36,13 +36,13 @@ class FilmedPeople:
 
     def __init__(self, poses: Pose3DSequence, motion: BodyMotion | None, colours: ViewColours) -> None:
         self.poses, self._motion = poses, motion
-        self._fps = poses.fps, motion.bodies.fps if motion is not None else 0.0  # worked out from all times
+        self._fps = poses.fps, motion.bodies.fps if motion is not None else 0.0  # computed from all times
         self._colours = np.stack([colours.person(p) for p in range(len(poses.person_ids))])
         self._floor = rgb(colours.floor)
         self._centres_mm = person_centres_mm(poses)
 
     def surface(self, time_s: float) -> Surface:
-        """Return the people at a time in the take; a person without a body is a figure."""
+        """Return the people at a time of the take; people without body are figures."""
         surfaces, drawn = [], set()
         if self._motion is not None:
             bodies = self._motion.bodies
@@ -65,17 +65,17 @@ class FilmedPeople:
         return join(surfaces)
 
     def trails(self, time_s: float) -> Surface:
-        """Return the paths of the last seconds."""
+        """Return the trails of the last seconds."""
         times = self.poses.time_s
         first, last = np.searchsorted(times, (time_s - _TRAIL_S, time_s + 1e-6))
         return trail_surface(self._centres_mm[first:last], self._colours, self._floor)
 
 
 def read_motion(take: Take, result: str, figures: FilmFigures, reporter: Reporter) -> BodyMotion | None:
-    """Return the bodies of a result that a film shows; None for skeletons.
+    """Return the bodies that a film shows; None for skeletons.
 
     Raises:
-        CoreError: Bodies were asked for, and there are none, or they are out of date, or their model is missing.
+        CoreError: Bodies were requested, but there are none, they are out of date, or their model is missing.
     """
     if figures == "skeletons" or (figures == "auto" and not take.has_bodies(result)):
         return None
@@ -87,7 +87,7 @@ def read_motion(take: Take, result: str, figures: FilmFigures, reporter: Reporte
     except CoreError as error:
         if figures == "bodies":
             raise
-        reporter.note(f"{error} So the skeletons are shown.", "warning")
+        reporter.note(f"{error} Skeletons are shown instead.", "warning")
         return None
 
 

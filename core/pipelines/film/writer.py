@@ -1,4 +1,4 @@
-"""MP4 files from images."""
+"""Encoding of images to MP4 files."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _ENCODERS: dict[str, dict[str, str]] = {
     "h264_videotoolbox": {"q": "70"},
     "h264_mf": {"rate_control": "quality", "quality": "80"},
 }
-_BITS_PER_PIXEL = 0.12  # of encoders that know no quality
+_BITS_PER_PIXEL = 0.12  # for encoders without quality setting
 _BT709 = 1
 
 
 class FilmWriter:
-    """An MP4 file (H.264, yuv420p) that is being written.
+    """Writer of an MP4 file (H.264, yuv420p).
 
     Args:
         path: Path of the file.
@@ -36,7 +36,7 @@ class FilmWriter:
 
     def __init__(self, path: Path, size_px: tuple[int, int], fps: float) -> None:
         encoder = _encoder()
-        # The index at the beginning: browsers play the film while they load it.
+        # With the index first, browsers play the film while loading it.
         self._container = av.open(str(path), "w", format="mp4", options={"movflags": "faststart"})
         rate = Fraction(fps).limit_denominator(1001)
         stream: Any = self._container.add_stream(encoder, rate=rate, options=_ENCODERS[encoder])
@@ -58,22 +58,22 @@ class FilmWriter:
         self._container.mux(self._stream.encode(frame))
 
     def finish(self) -> None:
-        """Write what is left."""
+        """Flush the encoder and complete the file."""
         self._container.mux(self._stream.encode(None))
         self._container.close()
 
     def abandon(self) -> None:
-        """Close the file as it is."""
+        """Close the incomplete file."""
         self._container.close()
 
 
 @contextmanager
 def film_writer(path: Path, size_px: tuple[int, int], fps: float) -> Iterator[FilmWriter]:
-    """Write a film; it takes the place of an earlier one once it is complete.
+    """Provide a writer for a film, which replaces an earlier one once complete.
 
     Raises:
-        CoreError: No encoder for H.264 is at hand.
-        DiskError: The disk is full, or may not be written.
+        CoreError: There is no encoder for H.264.
+        DiskError: The disk is full or cannot be written.
     """
     with replacing(path) as temporary:
         writer = FilmWriter(temporary, size_px, fps)
@@ -81,7 +81,7 @@ def film_writer(path: Path, size_px: tuple[int, int], fps: float) -> Iterator[Fi
             yield writer
             writer.finish()
         except BaseException:
-            with suppress(av.FFmpegError, OSError):  # the first error says why
+            with suppress(av.FFmpegError, OSError):  # the first error has the reason
                 writer.abandon()
             raise
 
@@ -93,4 +93,4 @@ def _encoder() -> str:
         except (av.FFmpegError, ValueError):
             continue  # FFmpeg was built without it
         return name
-    raise CoreError("PyAV has no encoder for H.264 here.", "Install PyAV from PyPI: pip install --force-reinstall av.")
+    raise CoreError("This PyAV has no encoder for H.264.", "Install PyAV from PyPI: pip install --force-reinstall av.")

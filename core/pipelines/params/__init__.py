@@ -1,6 +1,6 @@
-"""Settings of the verbs: one frozen dataclass per verb. Torch-free: the window builds job files from these.
+"""Settings of the verbs: one frozen dataclass per verb, without imports of torch because the window uses them.
 
-The command line prints every attribute's description as its help text, hence each is a sentence that stands alone.
+The description of each attribute is its help text on the command line, so that each has to stand alone.
 """
 
 from core.pipelines.params.calibration import (

@@ -1,4 +1,4 @@
-"""Settings of the verbs about cameras: where they stand, and when they see."""
+"""Settings of the verbs for calibration and synchronisation."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class ImportRigParams:
     Attributes:
         path: Calibration file, or folder for formats that consist of several files.
         format: Format of the calibration; "auto" detects it from the content.
-        units: Length unit of a file that does not state one; "auto" takes the most plausible unit.
-        up: World axis of the file that points up; "auto" takes the axis that the format defines, or z.
-        pose_is: Meaning of the poses in the file; "auto" takes what the format or the names of its fields say, or world
+        units: Length unit of a file that does not specify one; "auto" chooses the most plausible unit.
+        up: World axis of the file that points up; "auto" uses the axis defined by the format, or z.
+        pose_is: Meaning of the poses in the file; "auto" follows the format or its field names, or else assumes world
             to camera.
         rotation_is: Unit of rotation vectors, or order of quaternions, in the file.
     """
@@ -41,8 +41,8 @@ class CalibrateParams:
     """Settings of `calibrate`.
 
     Attributes:
-        take: Take of a board that is moved in view of several cameras at a time.
-        intrinsics_takes: Further takes of the same board, used for the intrinsics only.
+        take: Take of a board that is moved in view of several cameras at the same time.
+        intrinsics_takes: Additional takes of the same board, for the intrinsics only.
         floor_take: Take of the board lying on the floor. If omitted, the floor of the previous rig is kept if the
             cameras have not moved, or else estimated.
         adopt: Make the result the rig of the session.
@@ -81,17 +81,17 @@ class CalibratePeopleParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertifyParams:
-    """Settings of `certify`. Without offsets, the cameras' clocks are measured in the images.
+    """Settings of `certify`. Without offsets, the camera clocks are measured in the images.
 
     Attributes:
         take: Take whose cameras are compared.
-        method: Motion or light that shows the time: "people" who move (needs a calibrated rig), a "board"
-            that moves, or a light that goes on, "flash"; "auto" takes what the take has.
+        method: Events to synchronise by: moving "people" (requires a calibrated rig), a moving "board", or a "flash"
+            (light that is switched on); "auto" chooses what the take contains.
         estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`. If omitted, the
             take's only 2D poses are used.
-        time_offset_ms: Offsets of cameras in this take as "camera=ms", the time stamp minus the true time: negative for
-            a camera that started late. They replace what was measured.
-        reset: Remove all corrections of the clocks in this take.
+        time_offset_ms: Time offsets of cameras in this take as "camera=ms": time stamp minus true time, negative for a
+            camera that started late. They replace measured ones.
+        reset: Remove all clock corrections of this take.
     """
 
     take: str
@@ -127,9 +127,9 @@ class SetWorldParams:
         poses: 3D result of the feet take: "baseline" or the name of a training run.
         floor_points_mm: Three floor points as nine numbers in current world coordinates: the new origin, a point on
             the new x axis, and a third point.
-        rotation_axis: World axis to rotate about.
+        rotation_axis: World axis of the rotation.
         quarter_turns: Number of counterclockwise quarter turns about the rotation axis.
-        upside_down: Turn the world upside down.
+        upside_down: Turn the world coordinates upside down.
         origin_mm: New origin as three numbers in current world coordinates.
         distance_mm: True distance between the two cameras named by `between`; rescales the world.
         between: Names of the two cameras whose distance is given by `distance_mm`.
@@ -155,7 +155,7 @@ class BoardSheetParams:
     Attributes:
         path: File to write: .pdf to print at true size, with a ruler, or .png to show on a screen.
         board: Calibration board to draw; null draws the session's board, or a ChArUco board of 7 x 5 squares.
-        paper: Paper size; "auto" takes the smallest size that holds the board.
+        paper: Paper size; "auto" uses the smallest size that fits the board.
     """
 
     path: str

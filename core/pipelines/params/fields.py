@@ -6,9 +6,9 @@ from dataclasses import field
 from typing import Any
 
 REGISTRY = "registry"
-"""Key in a field's metadata: `package.module:name` of the registry whose names the field takes."""
+"""Metadata key of a field: `package.module:name` of the registry that contains its allowed names."""
 
 
 def name_in(registry: str, default: Any) -> Any:
-    """Declare a field that takes names of a registry, so that its help text lists them."""
+    """Declare a field for names of a registry, which its help text lists."""
     return field(default=default, metadata={REGISTRY: registry})

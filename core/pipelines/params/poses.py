@@ -1,4 +1,4 @@
-"""Settings of the verbs that make poses, networks and bodies."""
+"""Settings of the verbs for 2D and 3D poses, training and bodies."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from core.training.presets import PRESETS, preset, quick
 
 
 def _of_preset() -> TrainConfig:
-    """Stand in for the training settings of the preset, which is not known before all settings are."""
+    """Return a placeholder for the settings of the preset, which is unknown until all settings are."""
     return None  # type: ignore[return-value]
 
 
 def _training(name: Any, given: TrainConfig | None) -> TrainConfig:
-    """Return training settings that start from a preset.
+    """Return training settings based on a preset.
 
     Args:
         name: Name of the preset; empty for "quick".
-        given: Settings that are complete; None for those of the preset.
+        given: Complete settings; None for those of the preset.
 
     Raises:
-        CoreError: There is no such preset, or the settings are those of another one.
+        CoreError: There is no such preset, or the settings belong to another one.
     """
     if given is None:
         return preset(name) if isinstance(name, str) and name else quick()
     if name and name != given.name and given.name in PRESETS:
         raise CoreError(
             f"The preset is '{name}', but the training settings are those of '{given.name}'.",
-            "Leave one of the two out.",
+            "Omit one of the two.",
         )
     return given
 
@@ -47,10 +47,9 @@ class Pose2DParams:
     Attributes:
         take: Name of the take.
         pose2d: Settings of the 2D pose estimator.
-        allow_download: Download a missing model from the address on its model card.
+        allow_download: Download a missing model from the address in its model card.
         model_file: Local ONNX file to use instead of a download.
-        processes: Number of processes that share the images on this machine. A single process uses all CPU cores, but
-            only one GPU.
+        processes: Number of parallel processes on this computer. A single process uses all CPU cores, but only one GPU.
     """
 
     take: str
@@ -86,9 +85,9 @@ class TrainParams:
         takes: Names of the takes to train on; each needs 2D poses and a baseline.
         estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`. If omitted, the
             take's only 2D poses are used.
-        preset: Preset that the settings under `training` start from. If omitted, they start from "quick".
-        training: Settings of the training; those that are not given are the preset's.
-        processes: Number of processes that train together on this machine; 0 starts one per GPU.
+        preset: Preset of the settings under `training`. If omitted, it is "quick".
+        training: Settings of the training, by default those of the preset.
+        processes: Number of parallel processes on this computer; 0 starts one per GPU.
     """
 
     takes: tuple[str, ...]
@@ -113,13 +112,13 @@ class InferParams:
     Attributes:
         take: Name of the take; needs 2D poses.
         run: Name of the training run to use. If omitted, the newest finished run is used.
-        model: Shipped networks to use without any training: "quick" or "fast". Results have this name.
+        model: Shipped networks to use without training: "quick" or "fast". The results have this name.
         estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`. If omitted, the
             take's only 2D poses are used.
-        precision: Number format of the networks; "auto" takes bf16 on devices that gain from it, or else fp32.
-        temporal: Refine the poses over time, if the run has a trained temporal refiner.
+        precision: Number format of the networks; "auto" uses bf16 on devices that benefit from it, or else fp32.
+        temporal: Refine the poses over time if the run has a trained temporal refiner.
         tracking: Settings of tracking and smoothing.
-        processes: Number of processes that share the frames on this machine; 0 starts one per GPU.
+        processes: Number of parallel processes on this computer; 0 starts one per GPU.
     """
 
     take: str
@@ -138,10 +137,10 @@ class FitBodyParams:
 
     Attributes:
         take: Name of the take.
-        poses: 3D result to fit bodies to: "baseline" or the name of a training run. If omitted, the result that the
-            evaluation found better is used, or else the baseline.
+        poses: 3D result to fit bodies to: "baseline" or the name of a training run. If omitted, the better result by
+            the evaluation is used, or else the baseline.
         body_model: Name of the body model.
-        people: Numbers of the people to fit bodies to. If omitted, all people.
+        people: Numbers of the people to fit bodies to. If omitted, bodies are fitted to all people.
     """
 
     take: str
@@ -161,12 +160,12 @@ class RunParams:
         pose2d: Settings of the 2D pose estimator, unless imported 2D poses are used.
         association: Settings of the cross-view association.
         tracking: Settings of tracking and smoothing.
-        repair_rig: Repair the rig or synchronise the take where the people in it show that cameras do not fit the
-            others, unless the repair's own checks find an error.
-        preset: Preset that the settings under `training` start from.
-        training: Settings of the training; those that are not given are the preset's.
-        formats: File formats to export. If omitted, all that can hold the result are written, except landmarks, USD and
-            files of meshes.
+        repair_rig: Repair the rig or synchronise the take if the people show that cameras do not fit the others, unless
+            the checks of the repair find an error.
+        preset: Preset of the settings under `training`.
+        training: Settings of the training, by default those of the preset.
+        formats: File formats to export. If omitted, all that can store the result are written, except landmarks, USD
+            and mesh files.
     """
 
     take: str

@@ -1,4 +1,4 @@
-"""Settings of the verbs that measure results and write them to files."""
+"""Settings of the verbs for evaluation and export."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class EvaluateParams:
         model: Shipped networks to evaluate instead of a training run: "quick" or "fast".
         estimator: Name of the 2D poses to use: an estimator, or the name given to `import-poses2d`. If omitted, the
             take's only 2D poses are used.
-        truth: Files with the true joints of people, to score all methods against: CSV, C3D, TRC or NetCDF; several
-            files are several people. Joints are known by the names of COCO, Panoptic or OpenSim.
-        truth_fit: Alignment of the truth with the take: "rigid" finds one rotation and translation, "scaled" a scale,
-            too, and "none" takes the coordinates as they are.
-        truth_offset_s: Time in the take at time 0 of the truth. If omitted, it is found from the motion, or is 0
-            without a fit.
+        truth: Files with the true joints of people, to score all methods against: CSV, C3D, TRC or NetCDF; one file per
+            person or for all. Joints are recognised by the names of COCO, Panoptic or OpenSim.
+        truth_fit: Alignment of the truth with the take: "rigid" estimates a rotation and a translation, "scaled" also a
+            scale, and "none" keeps the coordinates.
+        truth_offset_s: Time in the take at time 0 of the truth. If omitted, it is estimated from the motion, or 0
+            without alignment.
     """
 
     take: str
@@ -46,12 +46,12 @@ class EvaluateDatasetParams:
 
     Attributes:
         takes: Names of takes made by `import-dataset`. If omitted and without `folders`, all such takes of the session.
-        folders: Folders of datasets in the layout of their authors, whose ground truth is used instead of the takes'.
+        folders: Folders of datasets in their original layout, whose ground truth is used instead of that of the takes.
         kind: Name of the dataset in `folders`; "auto" detects it from the files.
         poses: 3D results to evaluate, one for all sequences or one per sequence: "baseline" or the name of a training
             run. With `folders`, NetCDF files or "baseline", which triangulates the 2D poses of the dataset.
-        first_frame: Frame number in the dataset at time 0 of the result, with `folders` only. If omitted, the result
-            must have one frame per tested frame, or one per frame from number 0 on.
+        first_frame: Frame number in the dataset at time 0 of the result, only with `folders`. If omitted, the result
+            must have one frame per test frame, or one per frame from number 0.
     """
 
     takes: tuple[str, ...] = ()
@@ -63,10 +63,10 @@ class EvaluateDatasetParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateParams:
-    """Settings of `update`. Results are made again with the settings that they were made with; nothing is trained.
+    """Settings of `update`. Results are recomputed with their original settings; nothing is trained.
 
     Attributes:
-        takes: Names of the takes whose results are made again where they are out of date.
+        takes: Names of the takes whose outdated results are recomputed.
     """
 
     takes: tuple[str, ...]
@@ -78,13 +78,13 @@ class ExportParams:
 
     Attributes:
         take: Name of the take.
-        poses: 3D result to export: "baseline" or the name of a training run. If omitted, the result that the
-            evaluation found better is exported, or else the baseline.
-        formats: File formats to write. If omitted, all that can hold the result are written, except landmarks, USD and
-            files of meshes.
+        poses: 3D result to export: "baseline" or the name of a training run. If omitted, the better result by the
+            evaluation is exported, or else the baseline.
+        formats: File formats to write. If omitted, all that can store the result are written, except landmarks, USD and
+            mesh files.
         folder: Folder to write to. If omitted, the exports folder of the session is used.
-        units: Length unit of the files; "auto" takes the usual unit of each format.
-        up: Axis that points up in the files; "auto" takes the usual axis of each format.
+        units: Length unit of the files; "auto" uses the usual unit of each format.
+        up: Axis that points up in the files; "auto" uses the usual axis of each format.
     """
 
     take: str
@@ -101,18 +101,18 @@ class FilmParams:
 
     Attributes:
         take: Name of the take.
-        poses: 3D result to show. If omitted, it is chosen as by `export`.
+        poses: 3D result to show. If omitted, it is chosen as in `export`.
         layout: Content of the film: the 3D view beside the videos, the 3D view alone, or the videos alone.
         cameras: Cameras whose videos are shown. If omitted, all are shown.
-        figures: Form of the people; "auto" shows bodies where they were fitted, and skeletons elsewhere.
-        height_px: Height of the film; it is 16/9 times as wide.
-        fps: Frames per second of the film; 0 takes those of the take, or every second or third of them, up to 30.
+        figures: Representation of the people; "auto" shows fitted bodies, and skeletons of people without body.
+        height_px: Height of the film; the aspect ratio is 16 : 9.
+        fps: Frame rate of the film; 0 uses that of the take, divided by a whole number if above 30.
         start_s: Time in the take at which the film starts.
-        end_s: Time in the take at which the film ends; 0 for its end.
-        turn_s: Time in which the 3D view turns around the people once; 0 keeps it still.
-        azimuth_deg: Direction of the 3D view, at its start; at 0 it looks along the y axis. If omitted, it is one
-            without a camera in the way.
-        trails: Paths of the people on the floor are shown.
+        end_s: Time in the take at which the film ends; 0 for the end of the take.
+        turn_s: Time for one rotation of the 3D view around the people; 0 for a static view.
+        azimuth_deg: Azimuth of the 3D view at the start; 0 looks along the y axis. If omitted, a direction that no
+            camera obstructs is chosen.
+        trails: Show the trails of the people on the floor.
         theme: Colours of the 3D view.
         folder: Folder to write to. If omitted, the exports folder of the session is used.
     """

@@ -1,1 +1,1 @@
-"""Use cases on results that exist."""
+"""Use cases on existing results."""

@@ -1,4 +1,4 @@
-"""The 3D result that a verb works on."""
+"""Choice of the 3D result for a verb."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from core.session.naming import fitted_result
 def chosen_result(
     session: Session, take: Take, named: str, reporter: Reporter, *, of_bodies: bool = True, use: str = "use it"
 ) -> str:
-    """Return the named 3D result of a take, or the one that the evaluation found better.
+    """Return the named 3D result of a take, or else the better one by the evaluation.
 
     Args:
         session: The session.
         take: Take of the session.
         named: Name of the result; empty to choose.
-        reporter: Receives the reasons of a choice, and warnings of inputs that have changed.
-        of_bodies: True if the joints of bodies may be chosen; else what the bodies were fitted to is.
-        use: What the verb does with the result, for messages.
+        reporter: Receives the reason of a choice, and warnings about changed inputs.
+        of_bodies: Allow joints of bodies; if not, the result to which bodies were fitted is chosen.
+        use: Verb phrase for messages.
 
     Raises:
-        CoreError: There is no such result, or it is out of date and was not named.
+        CoreError: There is no such result, or it is out of date and not named explicitly.
     """
     name = named
     if not name:

@@ -1,4 +1,4 @@
-"""Verb `fit-body`: bodies of the people of a take, and the joints that these bodies have."""
+"""Verb `fit-body`: bodies of the people of a take, with their joints."""
 
 from __future__ import annotations
 
@@ -22,15 +22,14 @@ from core.types.pose3d import Pose3DSequence
 
 
 def run_fit_body(session: Session, params: FitBodyParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Fit bodies to a 3D result of a take, and store them with their joints, which are a result of their own.
+    """Fit bodies to a 3D result of a take, and store them, with their joints as a separate result.
 
     Returns:
-        take, poses (the result that bodies were fitted to), result (the name of the joints of the bodies), model,
-        person_ids, left_out (reasons by number of the person), moved_mm_median (distance of the joints of the bodies
-        from those of the result).
+        `take`, `poses` (fitted result), `result` (name of the joints of the bodies), `model`, `person_ids`, `left_out`
+        (reason by person number) and `moved_mm_median` (distance of the bodies' joints from those of the result).
 
     Raises:
-        CoreError: Unknown take, result, body model or person, or no person has enough joints.
+        CoreError: Take, result, body model or person is unknown, or no person has enough joints.
         CancelledError: The user cancelled; nothing was changed.
     """
     take = session.take(params.take)
@@ -55,7 +54,7 @@ def run_fit_body(session: Session, params: FitBodyParams, run: RunLayout, report
         "code_version": __version__,
     }
     joints = take.layout.poses3d(body_result(name))
-    # Both are written before one takes its place: a full disk or a kill leaves no bodies without their joints.
+    # Both are written before either is renamed, so that an interruption leaves no bodies without joints.
     with replacing(take.layout.bodies(name)) as new_bodies, replacing(joints) as new_joints:
         dataclasses.replace(fitted.bodies, provenance=provenance).save(new_bodies)
         dataclasses.replace(fitted.poses, provenance=provenance).save(new_joints)
@@ -74,25 +73,25 @@ def run_fit_body(session: Session, params: FitBodyParams, run: RunLayout, report
 def _source(session: Session, take: Take, wanted: str, reporter: Reporter) -> str:
     """Return the result to fit bodies to."""
     if source := fitted_result(wanted):
-        raise CoreError(f"'{wanted}' are the joints of bodies already.", f"Fit bodies to '{source}'.")
+        raise CoreError(f"'{wanted}' already are the joints of bodies.", f"Fit bodies to '{source}'.")
     return chosen_result(session, take, wanted, reporter, of_bodies=False, use="fit bodies to it")
 
 
 def _note(fitted: FittedPeople, reporter: Reporter) -> None:
     for number, reason in fitted.left_out.items():
-        reporter.note(f"Person {number} is left out. {reason}", "warning")
+        reporter.note(f"No body was fitted to person {number}. {reason}", "warning")
     gaps = [
         f"person {number} {abs(gap):.0f} mm {'above' if gap > 0 else 'below'}"
         for number, gap in fitted.off_floor_mm.items()
     ]
     if gaps:
         reporter.note(
-            f"Cameras see feet at rest off the floor of the calibration: {', '.join(gaps)}. These bodies stay where "
-            "they are seen. If all are off by about as much, measure the floor again (set-world)."
+            f"Resting feet are off the floor: {', '.join(gaps)}. These bodies were not set on the floor. If all are "
+            "off by a similar distance, measure the floor again (set-world)."
         )
     if fitted.missing:
         names = ", ".join(name.replace("_", " ") for name in fitted.missing)
-        reporter.note(f"The body model lacks these joints, which its result leaves out: {names}.", "warning")
+        reporter.note(f"The body model lacks these joints, which are missing from the result: {names}.", "warning")
 
 
 def _moved_mm(poses: Pose3DSequence, bodies: Pose3DSequence) -> float | None:

@@ -1,4 +1,4 @@
-"""Verb `update`: results of takes made again where their calibration or 2D poses have changed since."""
+"""Verb `update`: recomputation of outdated results."""
 
 from __future__ import annotations
 
@@ -34,13 +34,12 @@ from core.training.presets import SHIPPED_PRESETS
 
 
 def run_update(session: Session, params: UpdateParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Make results again that are out of date: second looks, 3D poses and bodies, and evaluations.
+    """Recompute outdated second looks, 3D poses, bodies and evaluations with their original settings.
 
-    Each is made with the settings that it was made with. Networks are not trained again; where they should be, it is
-    said.
+    Networks are not trained again; outdated ones are noted.
 
     Returns:
-        `updated`: by take, the names of what was made again. `left`: sentences on what was not.
+        `updated` (names of recomputed results by take) and `left` (sentences on results that stay out of date).
 
     Raises:
         CoreError: A take or its rig is missing.
@@ -58,12 +57,12 @@ def run_update(session: Session, params: UpdateParams, run: RunLayout, reporter:
     for message in left:
         reporter.note(message, "warning")
     if not updated:
-        reporter.note("All results are up to date." if not left else "Nothing was made again.")
+        reporter.note("All results are up to date." if not left else "Nothing was updated.")
     return {"updated": updated, "left": left}
 
 
 def _update(session: Session, take: Take, run: RunLayout, reporter: Reporter, left: list[str]) -> list[str]:
-    """Make the results of one take again; return their names."""
+    """Recompute the outdated results of a take, and return their names."""
     done = []
     first, second, third = (StageReporter(reporter, start, 1 / 3) for start in (0.0, 1 / 3, 2 / 3))
     for estimator in take.estimators():
@@ -77,7 +76,7 @@ def _update(session: Session, take: Take, run: RunLayout, reporter: Reporter, le
     for name in list(results):
         estimator = provenance_of(take, name).get("estimator", "")
         if estimator and estimator not in take.estimators():
-            left.append(f"{take.name}: the 2D poses of {estimator} are gone; {name} stays out of date.")
+            left.append(f"{take.name}: the 2D poses of {estimator} no longer exist; {name} stays out of date.")
             results.remove(name)
     if BASELINE in results:
         settings = Triangulator.from_baseline(provenance_of(take, BASELINE))
@@ -98,12 +97,12 @@ def _update(session: Session, take: Take, run: RunLayout, reporter: Reporter, le
 def _fit_again(
     session: Session, take: Take, run: RunLayout, reporter: Reporter, done: list[str], left: list[str]
 ) -> None:
-    """Fit bodies again whose 3D poses have changed."""
+    """Refit bodies whose 3D poses have changed."""
     for name in take.bodies_runs():
         if not (outdated_bodies(take, name) or outdated_result(session, take, body_result(name))):
             continue
         if outdated_result(session, take, name) or name not in take.poses3d_runs():
-            left.append(f"{take.name}: the 3D poses {name} are gone or out of date; so are the bodies fitted to them.")
+            left.append(f"{take.name}: the 3D poses {name} are missing or out of date; their bodies stay out of date.")
             continue
         settings = stored_bodies_provenance(take, name).get("body", {})
         again = FitBodyParams(
@@ -119,11 +118,11 @@ def _fit_again(
 def _infer_again(
     session: Session, take: Take, name: str, run: RunLayout, reporter: Reporter, done: list[str], left: list[str]
 ) -> None:
-    """Infer 3D poses again with the networks that made them, if they are still there."""
+    """Repeat the inference of 3D poses with the same networks, if they still exist."""
     known = provenance_of(take, name)
     shipped = known.get("networks") == "shipped" or name in SHIPPED_PRESETS
     if not shipped and not session.layout.run(name).checkpoints.is_dir():
-        left.append(f"{take.name}: the networks of {name} are gone; its 3D poses stay out of date.")
+        left.append(f"{take.name}: the networks of {name} no longer exist; its 3D poses stay out of date.")
         return
     try:
         tracking = from_mapping(TrackingConfig, known.get("tracking", {}))
@@ -145,7 +144,7 @@ def _infer_again(
 def _evaluate_again(
     session: Session, take: Take, run: RunLayout, reporter: Reporter, done: list[str], left: list[str]
 ) -> None:
-    """Evaluate again what was evaluated last, if it has changed."""
+    """Repeat the last evaluation if its inputs have changed."""
     report = evaluation_report(take.layout.report)
     methods, results = report.get("methods"), take.poses3d_runs()
     if not isinstance(methods, dict) or BASELINE not in results:
@@ -157,7 +156,7 @@ def _evaluate_again(
         return
     shipped = method in SHIPPED_PRESETS
     if method and not shipped and not session.layout.run(method).checkpoints.is_dir():
-        left.append(f"{take.name}: the networks of {method}, which were evaluated last, are gone.")
+        left.append(f"{take.name}: the networks of {method}, which were evaluated last, no longer exist.")
         method = ""
     truth = report.get("truth", {})
     files = [str(file) for file in truth.get("files", []) if Path(file).exists()]

@@ -1,1 +1,1 @@
-"""Use cases on the rig: calibration, world coordinates, export."""
+"""Use cases on the rig: calibration, synchronisation, world coordinates and export."""

@@ -1,4 +1,4 @@
-"""Adoption of a rig by a session: checked, kept in the list of calibrations, and followed by all that it moves."""
+"""Adoption of a rig by a session, with its checks and the transformation of results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from core.types.axes import Axis
 from core.types.camera import CameraRig
 
 _LENGTH_CHECKS = frozenset(("length", "scale"))
-"""Board checks that compare lengths, which say nothing about a rig of another scale."""
+"""Board checks that compare lengths, which are invalid after a change of scale."""
 
 
 def adopt_rig(
@@ -36,21 +36,21 @@ def adopt_rig(
     board: BoardObservations | None = None,
     kept: CalibrationLayout | None = None,
 ) -> tuple[RigCheck, str]:
-    """Make a rig the session's, write its report, and keep the previous one; see `replace_rig`.
+    """Adopt a rig with its report, and keep the former one; see `replace_rig`.
 
     Args:
         session: Session that receives the rig.
         rig: The rig.
-        run: Run that keeps a copy.
-        reporter: Receives the problems as notes.
+        run: Run that stores a copy.
+        reporter: Receives problems as notes.
         up: Vertical axis, see `check_rig`.
-        more: Further findings, such as those of a board calibration.
-        details: Further values for the report.
-        board: Board that the rig was calibrated from.
-        kept: Folder in which the rig is kept already.
+        more: Additional findings, such as those of a board calibration.
+        details: Additional values for the report.
+        board: Observations of the board of the calibration.
+        kept: Folder in which the rig is already kept.
 
     Returns:
-        The check, and the path of the previous rig within the session; empty if there was none.
+        Result of the checks, and the path of the former rig within the session; empty if there was none.
     """
     check = check_session_rig(session, rig, up=up, board=board).with_findings(more)
     report = _origin(rig) | check.to_mapping() | dict(details or {})
@@ -65,7 +65,7 @@ def adopt_report(
     reporter: Reporter,
     kept: CalibrationLayout | None = None,
 ) -> str:
-    """Make a rig with its report the session's, as `adopt_rig`; return the path of the previous rig."""
+    """Adopt a rig with a given report as in `adopt_rig`, and return the path of the former rig."""
     replaced = replace_rig(session, rig, report, kept)
     rig.save(run.rig)
     reporter.note(rig.source)
@@ -82,22 +82,22 @@ def adopt_report(
             f"--use {replaced.former.name}' goes back to it."
         )
     if replaced.change is not None:
-        reporter.note("3D poses, capture volume and reports have moved along.")
+        reporter.note("3D poses, capture volume and reports were transformed.")
         if replaced.bodies_outdated and any(session.take(name).bodies_runs() for name in session.take_names()):
-            reporter.note("Bodies keep their size and are out of date now: 'update' fits them again.")
+            reporter.note("Bodies keep their size and are now out of date: 'update' fits them again.")
     elif count := sum(_outdated(session, name) for name in session.take_names()):
         results = f"{count} 3D results are" if count > 1 else "A 3D result is"
-        reporter.note(f"{results} out of date now: 'update' makes what was made with the former calibration again.")
+        reporter.note(f"{results} now out of date: 'update' recomputes results of the former calibration.")
     return replaced.former.rig.relative_to(session.root).as_posix()
 
 
 def move_world(session: Session, change: Similarity, note: str) -> RigReplacement:
-    """Change the world coordinates of a session: the rig, and everything that is in these coordinates.
+    """Change the world coordinates of a session: of the rig and of all results.
 
     Args:
         session: Session with a rig.
         change: Change of the world coordinates.
-        note: The change as a sentence, appended to the rig's source.
+        note: Sentence on the change, appended to the rig's source.
 
     Raises:
         CoreError: There is no rig, or a file cannot be read or written; nothing has changed.
@@ -110,14 +110,14 @@ def move_world(session: Session, change: Similarity, note: str) -> RigReplacemen
 
 
 def moved_report(session: Session, rig: CameraRig, scale: float) -> dict[str, Any]:
-    """Return the report of the session's rig for the same rig in other world coordinates.
+    """Return the report of the session's rig in new world coordinates.
 
-    What was measured with a board or people stays, and the checks of the axes and the floor are made again.
+    Measurements with a board or people are kept; the checks of axes and floor are repeated.
 
     Args:
-        session: The session, still with its former rig.
-        rig: The rig in new coordinates.
-        scale: Factor of all lengths.
+        session: Session with the former rig.
+        rig: Rig in new coordinates.
+        scale: Scale factor of lengths.
     """
     path = session.layout.rig_report
     report = read_json(path) if path.exists() else {}
@@ -128,7 +128,7 @@ def moved_report(session: Session, rig: CameraRig, scale: float) -> dict[str, An
     known = [finding_from(f) for f in findings if isinstance(f, dict)] if isinstance(findings, list) else []
     kept = [f for f in known if f.check in (BOARD_CHECKS - gone) | FILE_CHECKS or f.check == PEOPLE_FIT]
     check = check_session_rig(session, rig).with_findings(kept)
-    report = {k: v for k, v in report.items() if k != "accuracy"}  # a map of the floor in the former coordinates
+    report = {k: v for k, v in report.items() if k != "accuracy"}  # valid only in the former coordinates
     if scaled:
         report = {k: _times(v, scale) if k.endswith("_mm") else v for k, v in report.items()}
         if isinstance(report.get("quality"), dict):
@@ -137,14 +137,14 @@ def moved_report(session: Session, rig: CameraRig, scale: float) -> dict[str, An
 
 
 def use_calibration(session: Session, name: str) -> RigReplacement:
-    """Make a kept calibration the session's rig again, as it was, with its report.
+    """Adopt a kept calibration with its report, unchanged.
 
     Raises:
         CoreError: There is no such calibration, it is damaged, or a file cannot be written; nothing has changed.
     """
     kept = session.layout.calibration(name)
     if not kept.rig.is_file():
-        raise CoreError(f"The session keeps no calibration '{name}'.", "'selfpose calibrations SESSION' lists them.")
+        raise CoreError(f"The session has no calibration '{name}'.", "'selfpose calibrations SESSION' lists them.")
     rig = CameraRig.load(kept.rig)
     report = read_json(kept.report) if kept.report.exists() else {}
     if not isinstance(report, dict) or report.get("digest") != rig.digest:
@@ -166,7 +166,7 @@ def _origin(rig: CameraRig) -> dict[str, Any]:
 
 
 def _times(value: Any, factor: float) -> Any:
-    """Return a length, or the lengths of a list or a mapping, in another scale."""
+    """Return a number, or a list or mapping of numbers, multiplied by a factor."""
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""Calibrate a rig from a take of a board, and check a rig on one."""
+"""Verbs `calibrate` and `check-rig`: calibration of a rig from a take of a board, and check of a rig on one."""
 
 from __future__ import annotations
 
@@ -35,18 +35,17 @@ from core.session.calibrations import free_calibration
 from core.types.arrays import F64
 from core.types.camera import CameraRig
 
-_UNMOVED = 0.02  # relative change of distances between cameras below which the cameras were not moved
+_UNMOVED = 0.02  # relative change of distances between cameras up to which they count as not moved
 
 
 def run_calibrate(session: Session, params: CalibrateParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
     """Detect the board in a take, calibrate the cameras, set world coordinates, and assess the result.
 
     Returns:
-        Cameras, missing cameras, level, verdict, findings, metrics, and where everything is stored.
+        Cameras, missing cameras, level, verdict, findings, metrics, and paths of the stored files.
 
     Raises:
-        CoreError: The take does not exist, shows no board or another one than the given one, or no two cameras can be
-            connected.
+        CoreError: The take does not exist, shows no board or not the given one, or no two cameras can be connected.
         CancelledError: The reporter asked to stop.
     """
     take = session.take(params.take)
@@ -110,7 +109,7 @@ def run_calibrate(session: Session, params: CalibrateParams, run: RunLayout, rep
 
 
 def run_check_rig(session: Session, params: CheckRigParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Assess the session's rig, whatever its source, on a take of a board; the rig does not change.
+    """Check the session's rig on a take of a board, without changing the rig.
 
     Raises:
         CoreError: The session has no rig, or the take does not exist or shows no board.
@@ -140,7 +139,7 @@ def run_check_rig(session: Session, params: CheckRigParams, run: RunLayout, repo
 
 
 def _checked(take: Take, given: Board, run: RunLayout, reporter: Reporter) -> CheckedBoard:
-    """Return the board to detect; where the take shows another one, the window offers that of the run's report."""
+    """Return the board to detect; if the take shows another one, the run's report contains it for the window."""
     try:
         return check_board(take, given, reporter)
     except WrongBoardError as error:
@@ -172,7 +171,7 @@ def _accuracy(rig: CameraRig) -> dict[str, Any] | None:
     try:
         return accuracy_map(rig).to_mapping()
     except CoreError:
-        return None  # no common volume, which the findings report
+        return None  # no common volume, which is a finding
 
 
 def _world(
@@ -183,7 +182,7 @@ def _world(
     former: CameraRig | None,
     reporter: Reporter,
 ) -> tuple[Similarity, str]:
-    """Return the transform to world coordinates, and a note on its source."""
+    """Return the transformation to world coordinates, and a note on its source."""
     if floor_take:
         return floor_from_take(session, floor_take, board, solved.rig, reporter)
     if former is not None and _unmoved(solved.rig, former):
@@ -192,7 +191,7 @@ def _world(
 
 
 def _unmoved(rig: CameraRig, former: CameraRig) -> bool:
-    """Return whether the distances between the cameras are those of the former rig."""
+    """Return whether the distances between cameras equal those of the former rig."""
     names = [c.name for c in rig if c.posed and c.name in former.names and former[c.name].posed]
     if len(names) < 3:
         return False
@@ -206,7 +205,7 @@ def _distances(rig: CameraRig, names: list[str]) -> F64:
 
 
 def _board_points(solved: BoardCalibration) -> F64:
-    """Return the (N, 3) corners of the board along its trajectory, in the coordinates of the solution."""
+    """Return the corners (N, 3) of the board along its trajectory in the coordinates of the solution."""
     path = solved.solution.trajectory
     points = solved.seen.board.points_mm
     return (points @ np.swapaxes(path.R, -1, -2) + path.t_mm[:, None]).reshape(-1, 3)

@@ -1,4 +1,4 @@
-"""Verb `calibrate-people`: a first rig, or the smallest change of one, from people who walk and without a board."""
+"""Verb `calibrate-people`: calibration, or repair of a rig, from walking people without a board."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ from core.types.camera import Camera, CameraRig
 def run_calibrate_people(
     session: Session, params: CalibratePeopleParams, run: RunLayout, reporter: Reporter
 ) -> dict[str, Any]:
-    """Calibrate the cameras from the 2D poses of a take, or make the smallest change of their rig.
+    """Calibrate the cameras from the 2D poses of a take, or repair their rig with the smallest change.
 
-    A result whose own checks find an error is stored, but the session keeps its rig.
+    A result with errors in its checks is stored, but not adopted.
 
     Returns:
-        `cameras`, `change` (sentence on what was done), `solved`, `missing`, `level`, `verdict`, `findings`, `loco_px`
-        before and after by camera, `time_offset_ms`, and the names of the stored `calibration` and of the `backup` of
-        the former rig; both are empty if nothing has changed.
+        `cameras`, `change` (sentence), `solved`, `missing`, `level`, `verdict`, `findings`, `loco_px` before and after
+        by camera, `time_offset_ms`, and the names of the stored `calibration` and of the `backup` of the former rig;
+        both are empty if nothing has changed.
 
     Raises:
-        CoreError: Missing take, intrinsics or 2D poses, too few observations of people, or a result that must not be
-            adopted.
+        CoreError: Take, intrinsics or 2D poses are missing, there are too few observations of people, or the result
+            must not be adopted.
         CancelledError: The reporter was cancelled.
     """
     take, former = session.take(params.take), session.rig
     filmed = _filmed(take, former)
     assert former is not None
-    # A second look follows the former rig: only the first pass tells how the cameras stand.
+    # The second look depends on the former rig, so only the first pass is unbiased.
     estimator = choose_poses2d([take], params.estimator, reporter)
     poses2d, time_s = take.poses2d(estimator, first_pass=True), image_times_s(take.timeline())
     repair = params.mode == "repair" or bool(params.moved)
@@ -65,7 +65,7 @@ def run_calibrate_people(
     checked, backup, name = check_session_rig(session, rig).with_findings(list(found.findings)), "", ""
     report = {"digest": rig.digest, "source": rig.source, "created": rig.created} | checked.to_mapping() | details
     write_json(run.report, report)
-    change = found.notes[0] if repair else "All cameras were solved again."
+    change = found.notes[0] if repair else "All cameras were recalibrated."
     reporter.note(change)
     if rig.digest != former.digest:
         folder = free_calibration(session)
@@ -93,22 +93,22 @@ def run_calibrate_people(
 
 
 def _refuse_errors(checked: RigCheck, former: CameraRig, take: Take) -> None:
-    """Raise on an error in the checks of a new rig; cameras that had no pose, or did not film, may lack one.
+    """Refuse a rig with an error in its checks; cameras that had no pose, or did not film, may lack one.
 
     Raises:
-        CoreError: The first error, with its remedy.
+        CoreError: The checks found an error.
     """
     may_lack = {c.name for c in former if not c.posed or c.name not in take.cameras}
     for finding in checked.findings:
         incomplete = finding.check in ("pose", "calibrated") and finding.camera in may_lack
         if finding.level == "error" and not incomplete:
             raise CoreError(
-                f"The rig was not changed, for the result cannot be right: {finding.message}", finding.remedy
+                f"The rig was not changed, because the result is implausible: {finding.message}", finding.remedy
             )
 
 
 def _filmed(take: Take, rig: CameraRig | None) -> CameraRig:
-    """Return the cameras of the take with their intrinsics, at the size of its images.
+    """Return the cameras of the take with intrinsics for the size of its images.
 
     Raises:
         CoreError: The intrinsics of a camera are unknown.
@@ -117,8 +117,8 @@ def _filmed(take: Take, rig: CameraRig | None) -> CameraRig:
     missing = [name for name in take.cameras if name not in known]
     if rig is None or missing:
         raise CoreError(
-            f"The intrinsics of camera '{missing[0]}' are unknown; people give the extrinsics only.",
-            "Calibrate the intrinsics from a board, or import a calibration that has them; poses are not needed.",
+            f"The intrinsics of camera '{missing[0]}' are unknown; people determine only the extrinsics.",
+            "Calibrate the intrinsics from a board, or import a calibration with intrinsics.",
         )
     try:
         fitted = tuple(at_size(rig[camera.name], camera.size_px) for camera in take.manifest.cameras)
@@ -128,9 +128,9 @@ def _filmed(take: Take, rig: CameraRig | None) -> CameraRig:
 
 
 def _merged(former: CameraRig, found: PeopleCalibration, *, keep_others: bool) -> CameraRig:
-    """Return the session's rig with new poses; intrinsics and image sizes stay.
+    """Return the session's rig with new poses; intrinsics and image sizes are kept.
 
-    Cameras that did not film the take keep their pose in a repair; in a new rig they have none.
+    Cameras that did not film the take keep their pose in a repair, and lose it in a new rig.
     """
 
     def camera(old: Camera) -> Camera:

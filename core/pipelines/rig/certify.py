@@ -1,4 +1,4 @@
-"""Verb `certify`: sync certificate of a take from its images, by which the cameras' clocks are corrected afterwards."""
+"""Verb `certify`: measurement of camera clocks in the images of a take, and their correction (sync certificate)."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ _OF_CAMERA_S = 0.1  # offset in a take of a board below which it belongs to the 
 
 
 def run_certify(session: Session, params: CertifyParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Measure the clocks of the cameras of a take, or set their offsets; no image and no pose is changed.
+    """Measure the camera clocks of a take, or set their offsets; images and poses are not changed.
 
     Returns:
-        `change` (sentence on what was done), and the content of `sync.yaml`.
+        `change` (sentence), and the content of `sync.yaml`.
 
     Raises:
-        CoreError: Given offsets that cannot be, or images that do not show the clocks.
+        CoreError: Given offsets are implausible, or the images do not determine the clocks.
         CancelledError: The reporter was cancelled.
     """
     take = session.take(params.take)

@@ -1,4 +1,4 @@
-"""Exact truth of recordings of the demo room: its rig, and the joints of the people beside each take."""
+"""Ground truth for recordings of the demo room: its rig, and the joints of the people in each take."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from core.types.camera import CameraRig
 
 
 def adopt_demo_rig(session: Session, addresses: Mapping[str, str], run: RunLayout, reporter: Reporter) -> None:
-    """Give a session without a rig that of the demo room, if all its cameras are there.
+    """Adopt the exact rig of the demo room if the session has no rig and all its cameras are in the room.
 
     Args:
-        session: Session that is recorded into.
-        addresses: Addresses by camera name.
+        session: Session of the recording.
+        addresses: Address by camera name.
         run: Run of the recording.
         reporter: Receives notes.
     """
@@ -31,13 +31,13 @@ def adopt_demo_rig(session: Session, addresses: Mapping[str, str], run: RunLayou
 
     room = room_rig()
     if not set(in_room.values()) <= set(room.names):
-        return  # opening the cameras says which one does not exist
+        return  # reported when the cameras are opened
     cameras = tuple(room[camera].replace(name=name) for name, camera in in_room.items())
     adopt_rig(session, CameraRig(cameras=cameras, source=room.source), run, reporter)
 
 
 def save_demo_truth(take: Take, addresses: Mapping[str, str]) -> None:
-    """Write the exact joints of the people beside a take of the demo room; takes of other cameras stay as they are."""
+    """Write the exact joints of the people into a take of the demo room; takes of other cameras are left unchanged."""
     if not all(room_camera_name(addresses.get(camera.name, "")) for camera in take.manifest.cameras):
         return
     from core.synthetic.rendering.scene import room_people
@@ -48,7 +48,7 @@ def save_demo_truth(take: Take, addresses: Mapping[str, str]) -> None:
         times, index = read_image_times(take.layout.frame_times(name)), timeline.frame_index[:, v]
         row = np.searchsorted(times.index, index).clip(0, len(times) - 1)
         started_s[:, v] = np.where(index >= 0, times.source_time_ns[row] / 1e9, np.nan)
-    # Clocks of demo cameras start with the people, and those without errors show the true time.
+    # Clocks of demo cameras start with the motion, and are exact unless errors are simulated.
     start_s = float(np.nanmedian(started_s - timeline.time_s[:, None]))
     truth = room_people().people.sequence(start_s + timeline.time_s)
     dataclasses.replace(truth, time_s=timeline.time_s).save(take.layout.truth)

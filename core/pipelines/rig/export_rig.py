@@ -1,4 +1,4 @@
-"""Verb `export-rig`: write the session's rig as a file of another program."""
+"""Verb `export-rig`: export of the rig in the formats of other programs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from core.session import RunLayout, Session
 
 
 def run_export_rig(session: Session, params: ExportRigParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Write the session's rig in one format; what the format cannot hold is reported as a note.
+    """Write the session's rig in one format, with notes on what the format cannot store.
 
     Returns:
         `format`, `files` and `notes`.
 
     Raises:
-        CoreError: No rig, an unknown format, a camera that the format cannot hold, or a path that is not writable.
+        CoreError: There is no rig, the format is unknown or cannot store a camera, or the path is not writable.
     """
     exporter = EXPORTERS.get(params.format)
     rig = session.rig
@@ -29,7 +29,7 @@ def run_export_rig(session: Session, params: ExportRigParams, run: RunLayout, re
         )
     path = Path(params.path).expanduser() if params.path else session.layout.exports / exporter.default_name
     if path.resolve() in (session.root.resolve(), session.layout.rig.resolve()):
-        raise CoreError(f"{path} is a file of the session, which an export must not replace.", "Choose another path.")
+        raise CoreError(f"{path} is a file of the session, which exports must not replace.", "Choose another path.")
     reporter.progress(0, 1, f"Writing {exporter.title}")
     written = write_rig(rig, path.absolute(), params.format)
     for note in written.notes:

@@ -1,4 +1,4 @@
-"""Verbs `set-world`, which changes the world coordinates of a rig, and `board-sheet`, which draws a board."""
+"""Verbs `set-world`, which changes the world coordinates, and `board-sheet`, which draws a board for printing."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ from core.types.arrays import F64
 from core.types.camera import CameraRig
 from core.types.pose3d import Pose3DSequence
 
-_STANDING_SHARE = 0.25  # share of the slowest ankle positions that are taken for standing feet
+_STANDING_SHARE = 0.25  # fraction of slowest ankle positions that count as standing feet
 _ANKLE_MM = 85.0  # height of the ankle of a standing foot
 
 
 def run_set_world(session: Session, params: SetWorldParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Change the world coordinates of the session: the rig, and all results, which move along.
+    """Change the world coordinates of the session, of the rig and of all results.
 
     Returns:
-        `done` (a sentence per change), `level`, `verdict` and `findings` of the self-check, and the `backup` of the
-        former rig.
+        `done` (sentence per change), `level`, `verdict` and `findings` of the checks, and the `backup` of the former
+        rig.
 
     Raises:
-        CoreError: No rig, no change given, or a change that is not possible.
+        CoreError: There is no rig, no change is given, or a change is impossible.
         CancelledError: The reporter was cancelled.
     """
     rig = session.rig
@@ -72,10 +72,10 @@ def run_set_world(session: Session, params: SetWorldParams, run: RunLayout, repo
 
 
 def run_board_sheet(session: Session, params: BoardSheetParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Write the sheet of a board, which becomes the session's board.
+    """Write the sheet of a board, and make it the board of the session.
 
     Raises:
-        CoreError: A path that ends neither in .pdf nor in .png, or a board larger than the paper.
+        CoreError: The path ends in neither .pdf nor .png, or the board is larger than the paper.
     """
     board = board_to_print(session, params.board)
     files = save_sheet(board, Path(params.path).expanduser(), params.paper)
@@ -87,7 +87,7 @@ def run_board_sheet(session: Session, params: BoardSheetParams, run: RunLayout, 
 def _changes(
     session: Session, params: SetWorldParams, reporter: Reporter, rig: Callable[[], CameraRig]
 ) -> Iterator[tuple[Similarity, str]]:
-    """Yield each change with a sentence on it; `rig` returns the rig after the changes so far."""
+    """Yield each change with its description; `rig` returns the rig after the previous changes."""
     if params.floor_take:
         yield floor_from_take(session, params.floor_take, session_board(session, params.board), rig(), reporter)
     if params.feet_take:
@@ -137,7 +137,7 @@ def _changes(
 def floor_from_take(
     session: Session, take: str, board: Board, rig: CameraRig, reporter: Reporter
 ) -> tuple[Similarity, str]:
-    """Return the change to the world coordinates of a board on the floor, and a sentence on it."""
+    """Return the transformation to the world coordinates of a board on the floor, and a description."""
     if board.kind == "auto":
         board = check_board(session.take(take), board, reporter).board
     seen = detect_board(session.take(take), board, reporter, rate_hz=2.0)
@@ -147,7 +147,7 @@ def floor_from_take(
 
 
 def standing_feet_mm(poses: Pose3DSequence) -> F64:
-    """Return the floor points (N, 3) under standing feet: slow ankles, less the height of an ankle.
+    """Return floor points (N, 3) under standing feet: slow ankles minus the height of an ankle.
 
     Raises:
         CoreError: The skeleton has no ankles.

@@ -1,1 +1,1 @@
-"""Use cases that make takes of takes."""
+"""Use cases that derive takes from takes."""

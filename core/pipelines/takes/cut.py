@@ -1,8 +1,8 @@
-"""Verb `cut-take`: new takes from parts of a take, without re-encoding an image.
+"""Verb `cut-take`: new takes from parts of a take, without re-encoding.
 
-A new take has the videos of the first one, as hard links where the disk has them, and the rows of its timeline within
-the part. Image numbers stay those of the video, so nothing can shift: frame k of a part that begins at frame a shows
-what frame a + k of the whole take shows.
+A new take has the videos of the original, as hard links if the disk supports them, and the rows of its timeline within
+the part. Image indices refer to the full video: frame k of a part that begins at frame a is frame a + k of the
+original.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from core.session.incoming import free_take_name, put_in_place, staged
 from core.session.ingest import copy_videos
 from core.types.pose2d import Pose2D
 
-_EXACT_S = 0.0005  # times are stated to the millisecond
+_EXACT_S = 0.0005  # times are given in milliseconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakePart:
-    """A part of a take.
+    """Part of a take.
 
     Attributes:
-        name: Name of the take that it becomes.
+        name: Name of the new take.
         first: First frame.
         end: Frame after the last one.
     """
@@ -47,13 +47,13 @@ class TakePart:
 
 
 def run_cut_take(session: Session, params: CutTakeParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
-    """Make a take of a part of a take, or two takes of its parts before and after an instant.
+    """Create a take from a part of a take, or two takes by splitting it.
 
     Returns:
         `take`, and `parts`: name, `first_frame` and `n_frames` of each new take.
 
     Raises:
-        CoreError: The take has no such part, a name is taken, a video is missing, or the disk is full.
+        CoreError: The part does not exist, a name is taken, a video is missing, or the disk is full.
         CancelledError: The job is cancelled.
     """
     take = session.take(params.take)
@@ -62,12 +62,14 @@ def run_cut_take(session: Session, params: CutTakeParams, run: RunLayout, report
     if params.at_s is None:
         first, end = _frames(take, time_s, period, params.from_s, params.to_s)
         if (first, end) == (0, len(time_s)):
-            raise CoreError(f"That part is all of {take.name}.", "Give a start, an end, or a time to split at.")
+            raise CoreError(f"This part is all of {take.name}.", "Give a start, an end, or a time to split at.")
         name = free_take_name(session, wanted, numbered=not params.name)
         parts = [TakePart(name=name, first=first, end=end)]
     else:
         if params.from_s or params.to_s is not None:
-            raise CoreError("A take is either trimmed or split.", "Give a time to split at, or a start and an end.")
+            raise CoreError(
+                "Trimming and splitting exclude each other.", "Give a time to split at, or a start and an end."
+            )
         middle = _frames(take, time_s, period, params.at_s, None)[0]
         if middle == 0:
             raise CoreError(f"{take.name} has no frame before {params.at_s:g} s.", "Choose a later time.")
@@ -78,11 +80,11 @@ def run_cut_take(session: Session, params: CutTakeParams, run: RunLayout, report
         ]
     made = cut_take(session, take, parts, reporter)
     for part, new in zip(parts, made, strict=True):
-        reporter.note(f"{new.name}: frames {part.first} to {part.end - 1} of {take.name}. {take.name} is as before.")
+        reporter.note(f"{new.name}: frames {part.first} to {part.end - 1} of {take.name}, which is unchanged.")
     if take.layout.sync.is_file():
-        reporter.note(f"The corrections of the clocks are kept; their certificate is about the whole of {take.name}.")
+        reporter.note(f"Clock corrections are kept; their certificate covers all of {take.name}.")
     if take.poses3d_runs():
-        reporter.note(f"3D poses are not kept: they depend on the whole of {take.name}. Triangulate the new takes.")
+        reporter.note(f"3D poses are not kept, because they depend on all of {take.name}. Triangulate the new takes.")
     return {
         "take": take.name,
         "parts": [
@@ -93,14 +95,14 @@ def run_cut_take(session: Session, params: CutTakeParams, run: RunLayout, report
 
 
 def cut_take(session: Session, take: Take, parts: list[TakePart], reporter: Reporter) -> list[Take]:
-    """Make takes of parts of a take, all or none of them; the take itself stays as it is.
+    """Create takes from parts of a take, all or none of them; the take itself does not change.
 
-    2D poses, clocks, markers and annotated people are kept; 3D poses are not, since they depend on what comes before.
+    2D poses, clock errors, markers and annotations are kept; 3D poses are not, since they depend on earlier frames.
 
     Args:
         session: Session of the take.
         take: The take.
-        parts: Parts with free names.
+        parts: Parts with unused names.
         reporter: Receives progress and notes.
 
     Raises:
@@ -126,7 +128,7 @@ def cut_take(session: Session, take: Take, parts: list[TakePart], reporter: Repo
 
 
 def _frames(take: Take, time_s: np.ndarray, period: float, from_s: float, to_s: float | None) -> tuple[int, int]:
-    """Return the first frame of a part, and the one after its last.
+    """Return the first frame of a part, and the frame after its last one.
 
     Raises:
         CoreError: There are no such frames.
@@ -138,20 +140,20 @@ def _frames(take: Take, time_s: np.ndarray, period: float, from_s: float, to_s: 
         until = "its end" if to_s is None else f"{to_s:g} s"
         raise CoreError(
             f"{take.name} has no frames from {from_s:g} s to {until}.",
-            f"It lasts {length:.3f} s: choose times within it, the start before the end.",
+            f"It lasts {length:.3f} s: choose a start before the end, both within the take.",
         )
     return first, end
 
 
 def _fill(take: Take, part: TakePart, folder: TakeLayout, reporter: Reporter) -> None:
-    """Write a part of a take into the folder of a new one, the manifest last."""
+    """Write a part of a take into the folder of a new take, the manifest last."""
     whole, rows = take.timeline(), slice(part.first, part.end)
     start_s = float(whole.time_s[part.first])
     index = whole.frame_index[rows]
     used = np.asarray((index >= 0).any(0))
     cameras = tuple(_camera(camera, start_s, index[:, v]) for v, camera in enumerate(take.manifest.cameras) if used[v])
     for camera in np.array(take.cameras)[~used]:
-        reporter.note(f"{camera} has no image in {part.name} and is left out.", "warning")
+        reporter.note(f"{camera} has no image in {part.name} and is omitted.", "warning")
     _bring_videos(take, [camera.name for camera in cameras], folder, reporter)
     timeline = Timeline(
         cameras=tuple(camera.name for camera in cameras),
@@ -191,12 +193,12 @@ def _fill(take: Take, part: TakePart, folder: TakeLayout, reporter: Reporter) ->
 
 
 def _camera(camera: TakeCamera, start_s: float, index: np.ndarray) -> TakeCamera:
-    """Return a camera of a part: the error of its clock counts from the start of the part.
+    """Return a camera of a part, with its clock error relative to the start of the part.
 
     Args:
-        camera: Camera of the whole take.
-        start_s: Start of the part in the whole take.
-        index: (T,) numbers of its images in the part, -1 where dropped.
+        camera: Camera of the original take.
+        start_s: Start of the part in the original take.
+        index: (T,) indices of its images in the part, -1 where dropped.
     """
     images = index[index >= 0]
     first, last = int(images[0]), int(images[-1])
@@ -213,7 +215,7 @@ def _video_name(take: Take, camera: str, folder: TakeLayout) -> str:
 
 
 def _bring_videos(take: Take, cameras: list[str], folder: TakeLayout, reporter: Reporter) -> None:
-    """Link the videos and the tables of their image times into a take's folder; copy what cannot be linked."""
+    """Link videos and tables of image times into the folder of a take; copy files that cannot be linked."""
     copied = {}
     for camera in cameras:
         video, table = take.video_path(camera), take.layout.frame_times(camera)
@@ -243,7 +245,7 @@ def _bring_poses2d(
     for camera in new.cameras:
         poses = Pose2D.load(old.poses2d_file(estimator, camera))
         if poses.n_frames != take.manifest.n_frames:
-            reporter.note(f"The 2D poses of {estimator} do not fit {take.name} and are left out.", "warning")
+            reporter.note(f"The 2D poses of {estimator} do not fit {take.name} and are omitted.", "warning")
             return
         poses = poses.select(rows)
         poses.save(target.poses2d_file(estimator, camera))
@@ -260,7 +262,7 @@ def _bring_poses2d(
 
 
 def _manifest_of_part(take: Take, new: Take, manifest: dict[str, Any]) -> dict[str, Any]:
-    """Return the manifest of a part's 2D poses, by which `pose2d` knows that they are up to date if they were."""
+    """Return the manifest for the 2D poses of a part, which preserves whether they are up to date."""
     request, second_look = manifest.get("request"), manifest.get("second_look")
     if not isinstance(request, dict) or request.get("timeline") != sha256(take.layout.timestamps):
         return manifest

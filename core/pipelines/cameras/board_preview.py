@@ -1,4 +1,4 @@
-"""Detection of the calibration board beside the previews of running cameras."""
+"""Detection of the calibration board in the previews of running cameras."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from core.types.arrays import F64
 from core.types.frame import Frame
 
 _BOARD_EVERY_S = 0.2
-_BOARD_SHARE = 0.25  # of a core, that looking for the board takes at most
+_BOARD_SHARE = 0.25  # largest share of a core for the detection
 _SUMMARY_EVERY = 4  # frame sets
-_CORNERS_S = 0.5  # that corners are shown for
+_CORNERS_S = 0.5  # for which detected corners are shown
 
 
-class BoardLook:
-    """Looks for the board in as many images as a share of a core allows.
+class BoardPreview:
+    """Background detection of the board in as many images as a share of a core allows.
 
     Args:
-        watch: Finds the board, and knows where it has been.
+        watch: Detector with the coverage so far.
         clock: Clock of the cameras.
 
     Attributes:
-        summary: What has been seen of the board; None before the first images.
+        summary: Coverage of the board so far; None before the first images.
     """
 
     def __init__(self, watch: BoardWatch, clock: Clock) -> None:
@@ -37,23 +37,23 @@ class BoardLook:
         self.summary: WatchSummary | None = None
 
     def offer(self, frames: Mapping[str, Frame]) -> None:
-        """Look for the board in these images, unless others are still looked at."""
+        """Detect the board in these images unless a detection is running."""
         now_ns = self._clock.now_ns()
         if now_ns < self._due_ns or (self._thread is not None and self._thread.is_alive()):
             return
         self._due_ns = now_ns + round(_BOARD_EVERY_S * 1e9)
         if self._clock.waits:
-            self._look(frames)
+            self._detect(frames)
         else:
-            self._thread = threading.Thread(target=self._look, args=(frames,), name="board", daemon=True)
+            self._thread = threading.Thread(target=self._detect, args=(frames,), name="board", daemon=True)
             self._thread.start()
 
     def corners(self, frame: Frame) -> F64 | None:
-        """Return the corners last seen by a camera, if that was not long before an image."""
+        """Return the corners last detected by the camera of a frame; None if that was too long before."""
         time_ns, xy_px = self._corners.get(frame.camera, (0, None))
         return xy_px if frame.time_ns - time_ns < _CORNERS_S * 1e9 else None
 
-    def _look(self, frames: Mapping[str, Frame]) -> None:
+    def _detect(self, frames: Mapping[str, Frame]) -> None:
         begin_ns, images = self._clock.now_ns(), {}
         for name, frame in frames.items():
             with suppress(CoreError):  # a damaged image
