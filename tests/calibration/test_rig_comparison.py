@@ -185,9 +185,9 @@ def test_given_offsets_are_set_removed_and_checked(tmp_path) -> None:
     assert set(sync(reset=True).values()) == {0.0}
     assert session.take("walk").layout.timestamps.read_bytes() == recorded
     for text, sentence in (
-        ("cam01", "is no time offset"),
-        ("cam01=soon", "is no time offset"),
-        ("cam01=nan", "is no time offset"),
+        ("cam01", "is not a time offset"),
+        ("cam01=soon", "is not a time offset"),
+        ("cam01=nan", "is not a time offset"),
         ("cam09=3", "no camera 'cam09'"),
     ):
         with pytest.raises(CoreError, match=sentence):

@@ -1,1 +1,1 @@
-"""Sync certificates: how the images of a take, not its clocks, say that the cameras ran."""
+"""Sync certificates: measurement of camera clocks in the images of a take."""

@@ -1,7 +1,7 @@
-"""The clocks of cameras by a board that is moved in front of them.
+"""Measurement of camera clocks by a board that is moved in front of the cameras.
 
-The poses of the cameras are solved from the same images, with offsets of up to a few tenths of a second; intrinsics are
-those of the rig. Corners then take the place of a person's joints.
+Camera poses are estimated from the same images, with offsets up to a few tenths of a second and the intrinsics of the
+rig. Board corners then serve as the joints of a person.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from core.calibration.people.bundle import CameraPoses
 from core.calibration.people.tracks import Tracks
 from core.calibration.sync.estimate import MeasuredClocks, measure_clocks, merge_jump, with_jumps
 from core.calibration.sync.evidence import MovingPoints
-from core.calibration.sync.missing import Jump, image_costs, whole_step
+from core.calibration.sync.missing import Jump, find_clock_step, image_costs
 from core.calibration.sync.people import image_period_s
 from core.errors import CoreError
 from core.geometry import undistort
@@ -27,23 +27,23 @@ from core.session.clocks import CameraClock
 from core.types.arrays import F64, I64
 from core.types.camera import Camera, CameraRig
 
-_CORNERS = 40  # of the board that are compared: those that are seen most
-_MOST, _STEPS = 8, 4  # images that may be missing, and delays per image that are compared
-_LEAST_GAIN = 100.0  # log likelihood by which missing images beat any drift: errors of the poses last for seconds
-_USUAL_PPM, _LARGEST_PPM = 100, 300  # drifts that are tried instead of missing images
-_ROUNDS = 5  # of calibrating with the missing images that are known
-_GAP = 1.6  # usual intervals between images; the board is not followed across longer ones
+_CORNERS = 40  # number of corners compared: the most frequently seen
+_MAX_LOST, _STEPS = 8, 4  # largest number of missing images, and delays per image to compare
+_LEAST_GAIN = 100.0  # log likelihood of missing images over any drift; high because pose errors last for seconds
+_USUAL_PPM, _LARGEST_PPM = 100, 300  # drifts to compare with missing images
+_ROUNDS = 5  # of calibration with the known missing images
+_GAP = 1.6  # in usual intervals between images, above which tracks of the board are cut
 
 
 class BoardEvidence:
-    """Corners of a board; see `Evidence`.
+    """Evidence from the corners of a board; see `Evidence`.
 
     Args:
-        seen: Observations, in stretches of consecutive images.
+        seen: Observations, in runs of consecutive images.
         recorded_s: (T, V) recorded time of each image of the take, NaN where missing.
-        image: (T, V) number of each image in its video, -1 where missing.
-        rig: Cameras whose intrinsics are used.
-        reporter: Asked whether to stop.
+        image: (T, V) index of each image in its video, -1 where missing.
+        rig: Cameras with known intrinsics.
+        reporter: Reports cancellation of the job.
     """
 
     shows_jumps, joint, largest_sd_s = False, False, 0.003
@@ -74,7 +74,7 @@ class BoardEvidence:
         return [MovingPoints(tracks=tracks, poses=self.poses, person=person, rows=used)]
 
     def _track(self, v: int, clock: CameraClock) -> tuple[Tracks, I64]:
-        """Return the corners in one camera as tracks, and the rows of its images; the board is cut where it is lost."""
+        """Return the corners in one camera as tracks, cut where the board is lost, and the rows of its images."""
         seen, camera = self.seen, self.intrinsics[v]
         frames = np.unique(seen.frame[seen.view == v])
         image = seen.image_index[frames, v]
@@ -94,7 +94,7 @@ class BoardEvidence:
         return Tracks(focal_px=focal, time_s=time_s, xy=xy, score=score), rows
 
     def calibrate(self, clocks: Sequence[CameraClock]) -> F64:
-        """Calibrate the cameras at corrected times, and return the time offsets that are left (V,).
+        """Calibrate the cameras at corrected times, and return the remaining time offsets (V,).
 
         Raises:
             CoreError: No two cameras can be connected.
@@ -117,10 +117,10 @@ class BoardEvidence:
 
 
 def clocks_by_board(evidence: BoardEvidence, reporter: Reporter) -> MeasuredClocks:
-    """Measure offsets and drifts of all cameras, and place missing images, which make the poses of the cameras wrong.
+    """Measure offsets and drifts of all cameras, and locate missing images, which distort the camera poses.
 
     Raises:
-        CoreError: No two cameras see the board together, or images are missing in no certain place.
+        CoreError: No two cameras see the board together, or missing images cannot be located.
         CancelledError: The reporter asked to stop.
     """
     clocks, jumps = [CameraClock(period_s=float(p)) for p in evidence.period_s], list[Jump]()
@@ -133,21 +133,21 @@ def clocks_by_board(evidence: BoardEvidence, reporter: Reporter) -> MeasuredCloc
         lossy, jumps = evidence.cameras[found.view], merge_jump(jumps, found)
         clocks = [with_jumps(evidence, c, v, jumps) for v, c in enumerate(clocks)]
     raise CoreError(
-        f"{lossy} seems to have lost images, but the board does not tell how many.",
+        f"{lossy} seems to have lost images, but the board does not determine how many.",
         "Film the board again, or certify a take of people.",
     )
 
 
 def _lost_images(evidence: BoardEvidence, clocks: Sequence[CameraClock], lossy: set[int]) -> Jump | None:
-    """Return the missing images that explain most; None if no more are missing.
+    """Return the most likely further missing images; None if there are none.
 
     Args:
-        evidence: The board.
-        clocks: Present clocks.
-        lossy: Cameras known to have lost images; large drifts would pass for the rest of them.
+        evidence: Evidence from the board.
+        clocks: Current clocks.
+        lossy: Cameras known to have lost images, for which a large drift may hide the remaining ones.
     """
     (points,) = evidence.points(clocks)
-    shift = np.arange(-_MOST * _STEPS, _MOST * _STEPS + 1) / _STEPS
+    shift = np.arange(-_MAX_LOST * _STEPS, _MAX_LOST * _STEPS + 1) / _STEPS
     best, most = None, _LEAST_GAIN
     for v, period_s in enumerate(evidence.period_s.tolist()):
         check(evidence.reporter)
@@ -155,12 +155,12 @@ def _lost_images(evidence: BoardEvidence, clocks: Sequence[CameraClock], lossy: 
         if not points.poses.registered[v] or len(own) < 2:
             continue
         cost = image_costs(points, v, shift * period_s)
-        step = whole_step(cost, _MOST, _STEPS)
+        step = find_clock_step(cost, _MAX_LOST, _STEPS)
         if step is None:
             continue
         gain = _without(cost, points.tracks[v].time_s, period_s, _USUAL_PPM if v in lossy else _LARGEST_PPM) - step.cost
         if gain > most:
-            # Anywhere since the image before in which the board was compared.
+            # Anywhere since the previous image in which the board was compared.
             rows = np.arange(own[step.earliest - 1] + 1, own[step.latest] + 1)
             rows = rows[evidence.image[rows, v] >= 0]
             first, middle, last = (int(rows[n]) for n in (0, len(rows) // 2, -1))
@@ -169,7 +169,7 @@ def _lost_images(evidence: BoardEvidence, clocks: Sequence[CameraClock], lossy: 
 
 
 def _without(cost: F64, time_s: F64, period_s: float, largest_ppm: int) -> float:
-    """Return minus the log likelihood of the best delay and drift without missing images."""
+    """Return the negative log likelihood of the best delay and drift without missing images."""
     L, out = cost.shape[1], np.inf
     for ppm in range(-largest_ppm, largest_ppm + 1, 50):
         shift = np.round(1e-6 * ppm * (time_s - time_s.mean()) / period_s * _STEPS).astype(int)

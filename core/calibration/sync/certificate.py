@@ -1,4 +1,4 @@
-"""The sync certificate of a take, and its file `sync.yaml`."""
+"""Sync certificate of a take, and its file `sync.yaml`."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from core.session.clocks import CameraClock, DroppedImages
 
 CERTIFICATE_SCHEMA = 1
 SyncMethod = Literal["board", "people", "flash", "given"]
-LEAST_OFFSET_S, LEAST_DRIFT_PPM = 0.001, 1.0  # below which a clock is called right
-SIGNIFICANCE, DRIFT_SIGNIFICANCE = 3.0, 4.5  # standard errors from zero at which an offset, a drift, is used
+LEAST_OFFSET_S, LEAST_DRIFT_PPM = 0.001, 1.0  # up to which a clock counts as right
+SIGNIFICANCE, DRIFT_SIGNIFICANCE = 3.0, 4.5  # in standard errors, for the use of an offset and of a drift
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundDrop:
-    """Images that are missing although the recorded times run on.
+    """Missing images that left no gap in the recorded times.
 
     Attributes:
-        image: Number in the video of the first image after them.
+        image: Index in the video of the first image after the gap.
         count: Number of missing images.
-        earliest: Smallest number that `image` can have.
-        latest: Largest number that `image` can have.
+        earliest: Smallest possible value of `image`.
+        latest: Largest possible value of `image`.
     """
 
     image: int
@@ -38,19 +38,19 @@ class FoundDrop:
 
     @property
     def exact(self) -> bool:
-        """Whether the place is certain."""
+        """True if the position is certain."""
         return self.earliest == self.latest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockReport:
-    """What the recorded times of one camera say.
+    """Summary of the recorded times of one camera.
 
     Attributes:
-        start_s: Time of its first image, from that of the earliest camera.
+        start_s: Time of the first image relative to that of the earliest camera.
         fps: Frame rate.
-        missing: Number of images that are missing by gaps in the recorded times.
-        drift_ppm: Drift of the camera's own clock from the one that all share; null if the camera has none.
+        missing: Number of missing images by gaps in the recorded times.
+        drift_ppm: Drift of the camera's clock relative to the shared one; null without such a clock.
     """
 
     start_s: float
@@ -61,18 +61,18 @@ class ClockReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraSync:
-    """What the images of one camera say, and its clock beside it.
+    """Clock of one camera as measured in its images.
 
     Attributes:
         name: Name of the camera.
-        offset_s: Recorded time minus true time at the start of the take; null if not measured. Besides the time offset
-            in the rig where a rig was used.
+        offset_s: Recorded minus true time at the start of the take, in addition to the time offset of the rig if one
+            was used; null if not measured.
         offset_sd_s: Standard error of the offset.
-        drift_ppm: Rate of the recorded times minus that of most cameras; null if not measured.
+        drift_ppm: Rate of the recorded times relative to most cameras; null if not measured.
         drift_sd_ppm: Standard error of the drift.
-        drops: Missing images that the recorded times do not show; null if not measured.
-        clock: What the recorded times say.
-        reason: Why something was not measured; empty if all was.
+        drops: Missing images without a gap in the recorded times; null if not measured.
+        clock: Summary of the recorded times.
+        reason: Reason why something was not measured; empty if everything was.
     """
 
     name: str
@@ -85,11 +85,11 @@ class CameraSync:
     reason: str = ""
 
     def used(self, period_s: float, *, least_offset_s: float = LEAST_OFFSET_S) -> CameraClock:
-        """Return the error of the clock as it is used: what is not significant counts as zero.
+        """Return the clock error to correct, in which insignificant values are zero.
 
         Args:
-            period_s: Time between two images.
-            least_offset_s: Smallest offset that is used.
+            period_s: Time between images.
+            least_offset_s: Smallest offset to correct.
         """
         offset = _significant(self.offset_s, self.offset_sd_s, SIGNIFICANCE, least_offset_s)
         drift = _significant(self.drift_ppm, self.drift_sd_ppm, DRIFT_SIGNIFICANCE, LEAST_DRIFT_PPM)
@@ -105,15 +105,15 @@ def _significant(value: float | None, sd: float | None, errors: float, least: fl
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncCertificate:
-    """Offsets, drifts and drops of the cameras of a take, measured in its images.
+    """Offsets, drifts and missing images of the cameras of a take, measured in its images.
 
     Attributes:
         take: Name of the take.
-        method: What was seen in the images.
+        method: Events by which the clocks were measured.
         made: Time of the measurement, ISO 8601.
-        summary: Sentence for people.
-        cameras: Cameras of the take, in its order.
-        notes: Further remarks, a sentence each.
+        summary: Sentence that summarises the certificate.
+        cameras: Cameras in the order of the take.
+        notes: Additional sentences.
         schema: Version of the file format.
     """
 
@@ -127,12 +127,12 @@ class SyncCertificate:
 
     @property
     def measured(self) -> bool:
-        """Whether the offset of two cameras or more was measured."""
+        """True if the offsets of at least two cameras were measured."""
         return sum(c.offset_s is not None for c in self.cameras) >= 2
 
     @property
     def good(self) -> bool:
-        """Whether all cameras were measured and none lost images, ran at another rate or was late."""
+        """True if all cameras were measured, and none has an offset, a drift or missing images."""
         return all(c.offset_s is not None and c.used(0.0).exact for c in self.cameras)
 
     def save(self, path: Path) -> None:
@@ -141,10 +141,10 @@ class SyncCertificate:
 
     @classmethod
     def load(cls, path: Path) -> SyncCertificate:
-        """Read what `save` wrote.
+        """Read a file written by `save`.
 
         Raises:
-            CoreError: The file is damaged, or written by a newer version.
+            CoreError: The file is damaged or was written by a newer version.
         """
         values: Any = read_yaml(path)
         if isinstance(values, dict) and isinstance(n := values.get("schema"), int) and n > CERTIFICATE_SCHEMA:
@@ -153,7 +153,7 @@ class SyncCertificate:
 
 
 def summarise(cameras: Sequence[CameraSync]) -> str:
-    """Return the sentence for people: "4 cameras within 2.1 ms; cam03 ran 38 ppm fast; cam02 lost 3 images."."""
+    """Return the summary, such as "4 cameras within 2.1 ms; cam03 ran 38 ppm fast; cam02 lost 3 images."."""
     measured = [c for c in cameras if c.offset_s is not None]
     if len(measured) < 2:
         reasons = dict.fromkeys(c.reason for c in cameras if c.reason)

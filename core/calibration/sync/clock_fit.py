@@ -1,7 +1,7 @@
-"""Offsets and drifts of clocks from the delays between pairs of cameras.
+"""Fit of clock offsets and drifts to the delays between pairs of cameras.
 
-A delay is the error of one clock minus that of another one. All delays together give offset and drift of each clock but
-for what all have in common: as many cameras as possible are right.
+A delay is the difference of two clock errors. All delays together determine the offset and the drift of each clock up
+to a common constant, which is chosen so that as many cameras as possible are right.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ import numpy as np
 from core.calibration.sync.delays import PairDelays
 from core.types.arrays import F64, I64
 
-_BLOCK_S = 1.0  # errors of a 2D estimator persist: blocks of this length are taken as independent
-_LEAST_BLOCKS = 8  # shorter takes are cut into shorter blocks
-_DRIFT_SD_PPM = 200.0  # regularises drifts that the delays leave undetermined
+_BLOCK_S = 1.0  # length of blocks with independent errors, since errors of a 2D estimator persist
+_LEAST_BLOCKS = 8  # blocks are shortened for short takes
+_DRIFT_SD_PPM = 200.0  # prior of drifts that delays do not determine
 _CAUCHY_SCALE = 2.5
 _ROUNDS = 8
-_PERSISTENT = 16.0  # by which the variance of a block is larger than if all its errors were independent
-_AGREE, _AGREE_S, _AGREE_PPM = 3.0, 0.001, 3.0  # standard errors, or s and ppm, within which clocks agree
+_PERSISTENT = 16.0  # variance of a block relative to independent errors
+_AGREE, _AGREE_S, _AGREE_PPM = 3.0, 0.001, 3.0  # tolerance of agreement in standard errors, or in s and ppm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FittedClocks:
-    """Errors of the clocks, relative to most cameras.
+    """Fitted clock errors relative to most cameras.
 
     Attributes:
-        offset_s: (V,) errors at time 0, NaN for cameras without delays.
-        offset_sd_s: (V,) their standard errors.
+        offset_s: (V,) offsets at time 0, NaN for cameras without delays.
+        offset_sd_s: (V,) standard errors of the offsets.
         drift_ppm: (V,) drifts.
-        drift_sd_ppm: (V,) their standard errors.
-        drift_covariance: (V, V) covariance of the drifts up to a common constant, ppm².
-        blocks: (V,) number of blocks of time with delays.
+        drift_sd_ppm: (V,) standard errors of the drifts.
+        drift_covariance: (V, V) covariance of the drifts up to a common constant in ppm².
+        blocks: (V,) number of time blocks with delays.
         cost: Robust loss of the blocks, as a log likelihood.
     """
 
@@ -46,7 +46,7 @@ class FittedClocks:
     cost: float = 0.0
 
     def drift_sd_from(self, group: np.ndarray) -> F64:
-        """Return the standard errors (V,) of drifts from the mean of some cameras (V,)."""
+        """Return the standard errors (V,) of drifts relative to the mean of a group of cameras (V,)."""
         contrast = np.eye(len(group)) - group / group.sum()
         variance = np.diag(contrast @ self.drift_covariance @ contrast.T)
         return np.where(np.isfinite(self.drift_sd_ppm), np.sqrt(np.maximum(variance, 0.0)), np.nan)
@@ -54,13 +54,13 @@ class FittedClocks:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Equations:
-    """Combinations of the errors of clocks that are known, each in a block of time.
+    """Measured linear combinations of clock errors, one per time block.
 
     Attributes:
-        direction: (N, V) factors of the clocks' errors.
-        time_s: (N,) middle of the block.
-        value_s: (N,) sum of the errors times their factors.
-        information: (N,) inverse variance of the value if points were independent, 1/s².
+        direction: (N, V) coefficients of the clock errors.
+        time_s: (N,) centres of the blocks.
+        value_s: (N,) values of the combinations.
+        information: (N,) inverse variances of the values for independent points, 1/s².
     """
 
     direction: F64
@@ -79,11 +79,11 @@ def fit_clocks(delays: Sequence[PairDelays], count: int, drifting: np.ndarray) -
 
 
 def fit_equations(equations: Equations, drifting: np.ndarray) -> FittedClocks:
-    """Fit offsets and drifts of all clocks by robust least squares, with standard errors over blocks of time.
+    """Fit offsets and drifts of all clocks by robust least squares, with standard errors over time blocks.
 
     Args:
-        equations: What is known about the errors of the clocks.
-        drifting: (V,) bool, clocks whose drift is fitted; the others have none.
+        equations: Measured combinations of clock errors.
+        drifting: (V,) mask of the clocks whose drift is fitted.
     """
     direction, information, count = equations.direction, equations.information, len(drifting)
     time_s, delay_s = equations.time_s, equations.value_s
@@ -116,7 +116,7 @@ def fit_equations(equations: Equations, drifting: np.ndarray) -> FittedClocks:
     np.add.at(score, block, design * (weight * residual)[:, None])
     sandwich = inverse @ (score.T @ score) @ inverse
     covariance = np.maximum(1.0, 1 / max(1 - parameters / max(len(score), parameters + 1), 0.2)) * sandwich
-    # Few blocks estimate their own variance badly: never less than if all errors were independent.
+    # The variance of few blocks is unreliable, so that of independent errors is the lower limit.
     wider = np.sqrt(np.maximum(np.diag(inverse) / np.maximum(np.diag(covariance), 1e-300), 1.0))
     covariance = covariance * wider * wider[:, None]
     blocks = np.array([len(np.unique(block[direction[:, v] != 0])) for v in range(count)])
@@ -136,7 +136,7 @@ def fit_equations(equations: Equations, drifting: np.ndarray) -> FittedClocks:
 
 
 def blocked(delays: Sequence[PairDelays]) -> tuple[I64, I64, F64, F64, F64]:
-    """Return first and second camera, middle, delay and information of each block of each pair of cameras."""
+    """Return first and second camera, centre, delay and information of each block of each pair of cameras."""
     if not delays:
         none, nothing = np.zeros(0, np.int64), np.zeros(0)
         return none, none, nothing, nothing, nothing
@@ -154,18 +154,18 @@ def blocked(delays: Sequence[PairDelays]) -> tuple[I64, I64, F64, F64, F64]:
     return first, second, time_s, delay_s, information
 
 
-def like_most(value: F64, sd: F64, near: float) -> F64:
-    """Return values (V,) relative to the mean of most cameras, which agree among each other; see `agreeing`."""
-    return np.asarray(value - value[agreeing(value, sd, near)].mean())
+def relative_to_majority(value: F64, sd: F64, near: float) -> F64:
+    """Return values (V,) relative to the mean of the largest agreeing group of cameras; see `majority`."""
+    return np.asarray(value - value[majority(value, sd, near)].mean())
 
 
-def agreeing(value: F64, sd: F64, near: float) -> np.ndarray:
-    """Return (V,) bool: most cameras, whose values agree among each other.
+def majority(value: F64, sd: F64, near: float) -> np.ndarray:
+    """Return the mask (V,) of the largest group of cameras with mutually agreeing values.
 
     Args:
         value: (V,) values up to a common constant.
-        sd: (V,) standard errors, NaN for cameras that have no vote unless all have none.
-        near: Difference up to which values agree in any case.
+        sd: (V,) standard errors, NaN for cameras without a vote (unless no camera has one).
+        near: Difference up to which values always agree.
     """
     sd = np.zeros(len(value)) if np.isnan(sd).all() else sd
     agree = np.abs(value[:, None] - value) <= np.maximum(_AGREE * np.hypot(sd[:, None], sd), near)
@@ -175,13 +175,13 @@ def agreeing(value: F64, sd: F64, near: float) -> np.ndarray:
 
 
 def _relative(value: F64, covariance: F64, known: np.ndarray, near: float) -> tuple[F64, F64]:
-    """Return values (V,) relative to the mean of most cameras, which agree among each other, and standard errors.
+    """Return values (V,) relative to the mean of the largest agreeing group of cameras, and standard errors.
 
     Args:
         value: (V,) values up to a common constant.
-        covariance: (V, V) their covariance.
-        known: (V,) bool, cameras that have a value.
-        near: Difference up to which values agree in any case.
+        covariance: (V, V) covariance of the values.
+        known: (V,) mask of cameras with a value.
+        near: Difference up to which values always agree.
     """
     use = np.flatnonzero(known)
     if not len(use):

@@ -1,9 +1,8 @@
-"""Delays between pairs of cameras at each image, from the epipolar distances of points that both see move.
+"""Delays between pairs of cameras at each image, from epipolar distances of moving points.
 
-The points of an image of one camera are compared with those of another camera at the same recorded time. Where the
-clocks disagree, a point that moves across its epipolar line lies beside it, by its velocity times the delay. What does
-not change within seconds, such as the errors of a rig or of a 2D estimator, is not attributed to the clocks: distance
-and velocity are taken relative to their means over some seconds.
+The points in an image of one camera are compared with those of another camera at the same recorded time. If the clocks
+disagree, the distance of a point from its epipolar line is its velocity across the line times the delay. Distances and
+velocities are taken relative to their means over some seconds, because errors of rig and estimator change only slowly.
 
 Legend: V view, T image, G person or board, J joint or corner.
 """
@@ -20,26 +19,26 @@ from core.calibration.people.tracks import Tracks
 from core.geometry import essential_matrix
 from core.types.arrays import F64, I64
 
-_WINDOW_S = 2.0  # within which the errors of rig and estimator are taken as constant
-_CAUCHY_SCALE = 2.5  # residual, in units of sigma, at which a point has half its weight
+_WINDOW_S = 2.0  # within which errors of rig and estimator count as constant
+_CAUCHY_SCALE = 2.5  # residual in standard deviations at which a point has half its weight
 _LEAST_SIGMA_PX = 0.05
-_STRANGE = 2.5  # times the usual mean distance of a person's joints, above which it is another person
+_OTHER_PERSON = 2.5  # mean distance of a person's joints, relative to the usual one, from which it is another person
 _ROUNDS = 3
-_PROBE_S = 0.004  # by which a camera is sampled later to see how much of a delay is measured
-_RESPONSES = 0.3, 1.1  # that are plausible
+_PROBE_S = 0.004  # artificial delay to determine the response of the measurement
+_RESPONSES = 0.3, 1.1  # limits of plausible responses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PairDelays:
-    """Delays of one camera's clock after another one's, at the images of the latter.
+    """Delays of one camera's clock relative to another, at the images of the latter.
 
     Attributes:
         first: Camera whose images are compared.
-        second: Camera that they are compared with.
+        second: Camera with which they are compared.
         row: (T,) rows of the images in the take.
-        time_s: (T,) their times.
+        time_s: (T,) times of the images.
         delay_s: (T,) error of the second clock minus that of the first.
-        information: (T,) inverse variance of the delay if errors were independent, 1/s².
+        information: (T,) inverse variance of the delay for independent errors, 1/s².
     """
 
     first: int
@@ -52,12 +51,12 @@ class PairDelays:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PairResiduals:
-    """Epipolar distances of one camera's points from those of another camera.
+    """Epipolar distances between the points of two cameras.
 
     Attributes:
         distance_px: (T, G, J) signed distances, NaN where missing.
-        slope_px: (T, G, J) change of the distance with the time at which the second camera is sampled, px/s.
-        variance: (T, G, J) variance of a distance in units of that of a point with score 1.
+        slope_px: (T, G, J) derivative of the distance by the sampling time of the second camera, px/s.
+        variance: (T, G, J) variance of a distance relative to that of a point with score 1.
     """
 
     distance_px: F64
@@ -68,15 +67,15 @@ class PairResiduals:
 def pair_residuals(
     tracks: Sequence[Tracks], poses: CameraPoses, person: Sequence[I64], first: int, second: int, delay_s: float = 0.0
 ) -> PairResiduals:
-    """Compare the points in each image of one camera with those of another camera at the same time.
+    """Return the epipolar distances between the points in each image of one camera and those of another camera.
 
     Args:
         tracks: (V,) tracks of each camera.
         poses: Camera poses and time offsets.
         person: For each camera, (K,) person of each track, -1 for none.
         first: Camera whose images are compared.
-        second: Camera that they are compared with.
-        delay_s: Time by which the second camera is sampled later.
+        second: Camera with which they are compared.
+        delay_s: Additional delay at which the second camera is sampled.
     """
     a, b = tracks[first], tracks[second]
     people = np.intersect1d(person[first][person[first] >= 0], person[second][person[second] >= 0])
@@ -110,7 +109,7 @@ def pair_residuals(
 def pair_delays(
     tracks: Sequence[Tracks], poses: CameraPoses, person: Sequence[I64], rows: Sequence[I64]
 ) -> list[PairDelays]:
-    """Measure the delays of all ordered pairs of cameras that see the same points.
+    """Measure the delays between all ordered pairs of cameras with common points.
 
     Args:
         tracks: (V,) tracks of each camera.
@@ -144,7 +143,7 @@ def pair_delays(
 
 
 def track_table(tracks: Tracks, person: I64, people: I64, at_s: F64) -> I64:
-    """Return the track (M, G) of each person at recorded times, -1 for none.
+    """Return the track index (M, G) of each person at given times, -1 for none.
 
     Args:
         tracks: Tracks of a camera.
@@ -160,7 +159,7 @@ def track_table(tracks: Tracks, person: I64, people: I64, at_s: F64) -> I64:
 
 
 def _table(tracks: Tracks, person: I64, people: I64) -> I64:
-    """Return the track (T, G) of each person at each image, -1 for none."""
+    """Return the track index (T, G) of each person at each image, -1 for none."""
     table = np.full((len(tracks.time_s), len(people)), -1)
     seen = np.asarray((tracks.score > 0).any(-1))
     for g, name in enumerate(people):
@@ -170,7 +169,7 @@ def _table(tracks: Tracks, person: I64, people: I64) -> I64:
 
 
 def _delays(found: PairResiduals, time_s: F64) -> tuple[F64, F64]:
-    """Return the delay at each image (T,) and its information, by a robust regression of distances on slopes."""
+    """Return the delay (T,) at each image and its information, by robust regression of distances on slopes."""
     known = np.isfinite(found.distance_px) & _same_person(found)[..., None]
     if not known.any():
         return np.zeros(len(time_s)), np.zeros(len(time_s))
@@ -189,7 +188,7 @@ def _delays(found: PairResiduals, time_s: F64) -> tuple[F64, F64]:
 
 
 def _response(delay_s: F64, information: F64, probed_s: F64, probed_information: F64) -> float:
-    """Return the share of a delay that is measured: noise of the velocities makes delays look smaller than they are."""
+    """Return the measured fraction of a delay, which noise in the velocities reduces."""
     both = (information > 0) & (probed_information > 0)
     if not both.any():
         return 1.0
@@ -198,16 +197,18 @@ def _response(delay_s: F64, information: F64, probed_s: F64, probed_information:
 
 
 def _same_person(found: PairResiduals) -> np.ndarray:
-    """Return (T, G) bool: people whose joints do not all lie far from those that they are compared with."""
+    """Return the mask (T, G) of people with plausible mean distances, who are the same person in both cameras."""
     distance = np.abs(found.distance_px) / np.sqrt(found.variance)
     known = np.isfinite(distance)
     count = known.sum(-1)
     middle = np.where(known, np.minimum(distance, 1e6), 0.0).sum(-1) / np.maximum(count, 1)
-    return np.asarray((count > 0) & (middle <= _STRANGE * np.median(middle[count > 0]) if (count > 0).any() else False))
+    return np.asarray(
+        (count > 0) & (middle <= _OTHER_PERSON * np.median(middle[count > 0]) if (count > 0).any() else False)
+    )
 
 
 def _centred(values: F64, weight: F64, time_s: F64) -> F64:
-    """Return values (T, G, J) relative to their weighted mean over `_WINDOW_S` on either side."""
+    """Return values (T, G, J) relative to their weighted mean within `_WINDOW_S` before and after."""
     low, high = np.searchsorted(time_s, time_s - _WINDOW_S), np.searchsorted(time_s, time_s + _WINDOW_S)
 
     def sums(x: F64) -> F64:

@@ -1,7 +1,7 @@
-"""Measurement of the clocks of all cameras of a take from points that they see move.
+"""Measurement of the clocks of all cameras of a take from moving points.
 
-Offsets and drifts are fitted to the delays between pairs of cameras, recorded times are corrected by them, and the
-delays are measured again until nothing changes; a jump by missing images is corrected as soon as it is confirmed.
+Offsets and drifts are fitted to the delays between pairs of cameras, recorded times are corrected, and delays are
+measured again until convergence. Jumps by missing images are corrected as soon as they are confirmed.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy as np
 from core.calibration.sync.certificate import DRIFT_SIGNIFICANCE, LEAST_DRIFT_PPM, LEAST_OFFSET_S
 from core.calibration.sync.clock_fit import (
     FittedClocks,
-    agreeing,
     blocked,
     fit_clocks,
     fit_equations,
-    like_most,
+    majority,
+    relative_to_majority,
 )
 from core.calibration.sync.delays import PairDelays, pair_delays
 from core.calibration.sync.evidence import Evidence
@@ -31,28 +31,32 @@ from core.types.arrays import F64
 
 _MOST_ROUNDS, _MOST_JUMPS = 24, 12
 _CONVERGED_S = 0.0001
-_QUIET = 0.1  # change of the offsets, in images, below which jumps are looked for
-_LEAST_GAIN = 6.0  # log likelihood that a jump must gain over the whole take
-_LEAST_BLOCKS = 4  # of time, that an offset needs
-_AROUND_S = 4.0  # of a suspected jump, in which every image is compared
-_LEAST_DRIFT_S = 8.0  # length that a drift needs
-_LARGEST_DRIFT_PPM = 400.0  # of any clock
+_QUIET = 0.1  # change of the offsets in images below which jumps are searched
+_LEAST_GAIN = 6.0  # log likelihood gained by a jump over the take
+_LEAST_BLOCKS = 4  # time blocks for an offset
+_AROUND_S = 4.0  # range around a suspected jump in which every image is compared
+_LEAST_DRIFT_S = 8.0  # duration for a drift
+_LARGEST_DRIFT_PPM = 400.0  # of a real clock
 LARGEST_DRIFT_SD_PPM = 60.0
-"""Standard error above which a drift counts as not measured."""
-_PARTS, _APART_S, _APART = 4, 0.006, 5.0  # parts of the take that must agree, to this many s or standard errors
-_DROP_SD = 0.25  # standard error of a local offset, in images, above which missing images cannot be seen
+"""Standard error in ppm above which a drift counts as not measured."""
+_PARTS, _APART_S, _APART = (
+    4,
+    0.006,
+    5.0,
+)  # number of parts of the take that must agree, and tolerance in s or standard errors
+_DROP_SD = 0.25  # standard error of a local offset in images above which missing images are undetectable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MeasuredClocks:
-    """Clocks as the images show them.
+    """Clocks measured in images.
 
     Attributes:
-        clocks: Present clocks (V,), also where they are not certain.
-        fit: Offsets and drifts with standard errors, NaN where not certain.
-        jumps: Missing images, with rows of the take.
-        reason: For each camera, why its offset is not measured; empty if it is.
-        drops_seen: (V,) bool, whether missing images would have been seen.
+        clocks: (V,) final clocks, including uncertain ones.
+        fit: Offsets and drifts with standard errors, NaN where uncertain.
+        jumps: Missing images by rows of the take.
+        reason: (V,) reasons why offsets are not measured; empty if they are.
+        drops_seen: (V,) mask of cameras in which missing images would have been detected.
     """
 
     clocks: tuple[CameraClock, ...]
@@ -68,10 +72,10 @@ def measure_clocks(
     """Measure offset, drift and missing images of all cameras.
 
     Args:
-        evidence: Points that the cameras see move.
-        initial_s: (V,) offsets to start from, right to about a tenth of a second.
-        reporter: Receives progress, and is asked whether to stop.
-        known: Missing images that are known before.
+        evidence: Moving points in the views of the cameras.
+        initial_s: (V,) initial offsets, accurate to about 0.1 s.
+        reporter: Receives progress, and reports cancellation.
+        known: Missing images that are already known.
 
     Raises:
         CoreError: There are no such points.
@@ -84,7 +88,7 @@ def measure_clocks(
     jumps = list(known)
     clocks = [with_jumps(evidence, c, v, jumps) for v, c in enumerate(clocks)]
     length_s = float(np.nanmax(evidence.recorded_s) - np.nanmin(evidence.recorded_s))
-    # Offsets and missing images first: either would pass for a drift.
+    # Offsets and missing images first, because either may be mistaken for a drift.
     drifting, drift_sd, stage = np.zeros(V, bool), np.full(V, np.nan), 0 if length_s >= _LEAST_DRIFT_S else 2
     drift = seen_drift = np.zeros(V)
     rejected: set[tuple[int, int]] = set()
@@ -93,7 +97,7 @@ def measure_clocks(
         reporter.progress(n, _MOST_ROUNDS, "Comparing the cameras' clocks")
         delays = _delays(evidence, clocks)
         fit = fit_clocks(delays, V, drifting)
-        # While offsets still change, other cameras seem to jump as well.
+        # Before offsets converge, other cameras seem to jump as well.
         quiet = n and np.nan_to_num(np.abs(fit.offset_s)).max() < _QUIET * evidence.period_s.min()
         if quiet and evidence.shows_jumps and len(jumps) < _MOST_JUMPS:
             found = _new_jump(evidence, clocks, jumps, delays, fit, rejected, reporter)
@@ -101,9 +105,9 @@ def measure_clocks(
                 clocks, jumps = found
                 continue
         change = np.nan_to_num(fit.offset_s), np.nan_to_num(fit.drift_ppm)
-        offset = like_most(change[0] + [c.offset_s for c in clocks], fit.offset_sd_s, LEAST_OFFSET_S)
+        offset = relative_to_majority(change[0] + [c.offset_s for c in clocks], fit.offset_sd_s, LEAST_OFFSET_S)
         drift = change[1] + [c.drift_ppm for c in clocks]
-        usual = agreeing(drift, np.nan_to_num(fit.drift_sd_ppm), LEAST_DRIFT_PPM)
+        usual = majority(drift, np.nan_to_num(fit.drift_sd_ppm), LEAST_DRIFT_PPM)
         drift = drift - drift[usual].mean()
         clocks = [
             dataclasses.replace(c, offset_s=float(o), drift_ppm=float(d))
@@ -121,7 +125,7 @@ def measure_clocks(
             clocks, fit, drift, drift_sd = joint
             delays, drifting = _delays(evidence, clocks), np.full(V, True)
             break
-        else:  # without a significant drift, the offset is that of the whole take, which is more certain
+        else:  # without a significant drift, the mean offset of the take is more accurate
             drift_sd, seen_drift = fit.drift_sd_from(usual), drift
             drifting = (np.abs(drift) > DRIFT_SIGNIFICANCE * drift_sd) & (drift_sd <= LARGEST_DRIFT_SD_PPM)
             clocks = [c if d else _steady(c, delays) for c, d in zip(clocks, drifting, strict=True)]
@@ -131,7 +135,7 @@ def measure_clocks(
 def _joint(
     evidence: Evidence, clocks: Sequence[CameraClock], pairs: FittedClocks
 ) -> tuple[list[CameraClock], FittedClocks, F64, F64] | None:
-    """Return clocks, their fit, drifts and standard errors from all cameras at once; None where pairs tell more."""
+    """Return clocks, fit, drifts and standard errors of a joint estimate; None if pairs are more accurate."""
     found = joint_equations(evidence.points(clocks))
     if found is None:
         return None
@@ -140,12 +144,12 @@ def _joint(
     whole = fit_equations(dataclasses.replace(found, value_s=total_s), np.full(len(clocks), True))
     if np.any((whole.blocks < _LEAST_BLOCKS) & (pairs.blocks > 0)):
         return None
-    usual = agreeing(np.nan_to_num(whole.drift_ppm), np.nan_to_num(whole.drift_sd_ppm), LEAST_DRIFT_PPM)
+    usual = majority(np.nan_to_num(whole.drift_ppm), np.nan_to_num(whole.drift_sd_ppm), LEAST_DRIFT_PPM)
     usual &= whole.blocks > 0
     drift, sd = whole.drift_ppm - whole.drift_ppm[usual].mean(), whole.drift_sd_from(usual)
     drifting = (np.abs(drift) > DRIFT_SIGNIFICANCE * sd) & (sd <= LARGEST_DRIFT_SD_PPM)
     used = np.where(drifting, drift, 0.0)
-    # Without a significant drift, the offset is that of the whole take, which is more certain.
+    # Without a significant drift, the mean offset of the take is more accurate.
     steady_s = total_s - found.time_s * (found.direction @ (1e-6 * used))
     fit = fit_equations(dataclasses.replace(found, value_s=steady_s), drifting)
     clocks = [
@@ -156,14 +160,14 @@ def _joint(
 
 
 def _steady(clock: CameraClock, delays: Sequence[PairDelays]) -> CameraClock:
-    """Return a clock without drift that is right in the middle of the delays."""
+    """Return a clock without drift, with the offset at the centre of the delays."""
     _, _, time_s, _, information = blocked(delays)
     middle = float(np.average(time_s, weights=information)) if len(time_s) else 0.0
     return dataclasses.replace(clock, offset_s=clock.offset_s + 1e-6 * clock.drift_ppm * middle, drift_ppm=0.0)
 
 
 def _delays(evidence: Evidence, clocks: Sequence[CameraClock]) -> list[PairDelays]:
-    """Return the delays of all pairs of cameras in the whole take."""
+    """Return the delays between all pairs of cameras over the take."""
     parts: dict[tuple[int, int], list[PairDelays]] = {}
     for points in evidence.points(clocks):
         for d in pair_delays(points.tracks, points.poses, points.person, points.rows):
@@ -191,7 +195,7 @@ def _new_jump(
     rejected: set[tuple[int, int]],
     reporter: Reporter,
 ) -> tuple[list[CameraClock], list[Jump]] | None:
-    """Return clocks and jumps with the most significant jump that is confirmed; None if there is none."""
+    """Return clocks and jumps after the most significant confirmed jump; None if there is none."""
     for suspect in suspected_jumps(delays, evidence.period_s):
         view = suspect.view
         time_s = evidence.recorded_s[:, view]
@@ -208,7 +212,7 @@ def _new_jump(
             together = merge_jump(jumps, jump)
             trial = [with_jumps(evidence, c, v, together) for v, c in enumerate(clocks)]
             trial[view] = dataclasses.replace(trial[view], offset_s=trial[view].offset_s + jump.offset_s)
-            # Over the whole take, the cameras must agree far better than without it.
+            # Over the take, the cameras must agree far better than without the jump.
             drifting = np.zeros(len(clocks), bool)
             cost = fit_clocks(_delays(evidence, trial), len(clocks), drifting).cost
             if cost < fit.cost - _LEAST_GAIN:
@@ -217,7 +221,7 @@ def _new_jump(
 
 
 def merge_jump(jumps: Sequence[Jump], new: Jump) -> list[Jump]:
-    """Return the jumps with a further one, which may be the rest of a former one."""
+    """Return the jumps with another one added, which may be merged with an earlier one."""
     for n, old in enumerate(jumps):
         if old.view == new.view and old.earliest - 2 <= new.row <= old.latest + 2:
             return [*jumps[:n], dataclasses.replace(new, count=old.count + new.count), *jumps[n + 1 :]]
@@ -225,7 +229,7 @@ def merge_jump(jumps: Sequence[Jump], new: Jump) -> list[Jump]:
 
 
 def with_jumps(evidence: Evidence, clock: CameraClock, view: int, jumps: Sequence[Jump]) -> CameraClock:
-    """Return the clock of a camera with its missing images in place of former ones."""
+    """Return the clock of a camera with its missing images replaced."""
     drops = tuple(
         DroppedImages(image=int(evidence.image[j.row, view]), count=round(j.count)) for j in jumps if j.view == view
     )
@@ -241,18 +245,18 @@ def _assessed(
     drift_sd_ppm: F64,
     jumps: Sequence[Jump],
 ) -> MeasuredClocks:
-    """Return what is measured well enough, and the reasons for the rest."""
+    """Return the measurements that are accurate enough, with reasons for the others."""
     reason = []
     for v, name in enumerate(evidence.cameras):
         parts, spread = _parts(delays, v)
         if not fit.blocks[v] >= _LEAST_BLOCKS:
-            reason.append(f"{name} sees too little move that other cameras see as well.")
+            reason.append(f"{name} sees too little motion that other cameras see as well.")
         elif not fit.offset_sd_s[v] <= evidence.largest_sd_s:
-            reason.append(f"What moves in {name} tells its clock to {1e3 * fit.offset_sd_s[v]:.0f} ms only.")
+            reason.append(f"The motion in {name} determines its clock only to {1e3 * fit.offset_sd_s[v]:.0f} ms.")
         elif abs(drift_ppm[v]) > _LARGEST_DRIFT_PPM:
-            reason.append(f"{name} runs {drift_ppm[v]:+.0f} ppm, as no clock does: images may be missing.")
+            reason.append(f"{name} runs {drift_ppm[v]:+.0f} ppm, which no real clock does: images may be missing.")
         elif len(parts) and float(np.abs(parts).max()) > max(_APART_S, _APART * spread):
-            reason.append(f"{name} differs from the other cameras by other times in other parts of the take.")
+            reason.append(f"The time offset of {name} varies between parts of the take.")
         else:
             reason.append("")
     wrong = np.array([bool(r) for r in reason])
@@ -274,7 +278,7 @@ def _assessed(
 
 
 def _parts(delays: Sequence[PairDelays], view: int) -> tuple[F64, float]:
-    """Return what is left of a camera's delays in each part of the take, and its largest standard error."""
+    """Return the remaining delay of a camera in each part of the take, and the largest standard error."""
     first, second, time_s, delay_s, information = blocked(delays)
     use = (first == view) | (second == view)
     if use.sum() < 4 * _PARTS:
@@ -291,7 +295,7 @@ def _parts(delays: Sequence[PairDelays], view: int) -> tuple[F64, float]:
 
 
 def _local_sd_s(delays: Sequence[PairDelays], view: int) -> float:
-    """Return the usual standard error of a camera's error within a second, s."""
+    """Return the median standard error in s of a camera's clock error within a second."""
     own = [d for d in delays if d.first == view]
     if not own:
         return np.inf

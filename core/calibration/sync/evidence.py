@@ -1,4 +1,4 @@
-"""What a method contributes to the measurement of clocks: points that several cameras see move."""
+"""Interface of the methods that measure clocks: moving points in the views of several cameras."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from core.types.arrays import F64, I64
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MovingPoints:
-    """Points in the images of several cameras over some time, at times corrected by the present clocks.
+    """Moving points in the images of several cameras, at times corrected by the current clocks.
 
     Attributes:
         tracks: (V,) tracks of each camera.
-        poses: Camera poses; their time offsets are those of the rig.
+        poses: Camera poses with the time offsets of the rig.
         person: For each camera, (K,) person of each track, -1 for none.
         rows: For each camera, rows of its images in the take.
     """
@@ -30,17 +30,17 @@ class MovingPoints:
 
 
 class Evidence(Protocol):
-    """Points of a take that show the clocks of its cameras.
+    """Moving points of a take that determine the clocks of its cameras.
 
     Attributes:
         cameras: (V,) names.
         recorded_s: (T, V) recorded time of each image, NaN where missing.
-        image: (T, V) number of each image in its video, -1 where missing.
-        period_s: (V,) time between two images.
-        shows_jumps: Whether jumps by missing images can be found: where points are located exactly, those after a jump
-            count as wrong.
-        joint: Whether all cameras are compared at once in the end.
-        largest_sd_s: Largest standard error of an offset that counts as measured.
+        image: (T, V) index of each image in its video, -1 where missing.
+        period_s: (V,) time between images.
+        shows_jumps: True if jumps by missing images can be found in the delays. With exactly located points they
+            cannot, because points after a jump count as outliers.
+        joint: True if a joint estimate over all cameras follows.
+        largest_sd_s: Largest standard error of a measured offset.
     """
 
     cameras: tuple[str, ...]
@@ -52,10 +52,10 @@ class Evidence(Protocol):
     largest_sd_s: float
 
     def points(self, clocks: Sequence[CameraClock], rows: I64 | None = None) -> list[MovingPoints]:
-        """Return the points, in parts of the take that are compared one by one.
+        """Return the points in parts of the take that are compared separately.
 
         Args:
-            clocks: Present clocks (V,), by which recorded times are corrected.
-            rows: Rows of the take in which every image is wanted; None for the whole take.
+            clocks: (V,) current clocks, by which recorded times are corrected.
+            rows: Rows of the take of which all images are needed; None for the whole take.
         """
         ...

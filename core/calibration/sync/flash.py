@@ -1,8 +1,7 @@
-"""The clocks of cameras by lights that are switched on: flashes, a lamp, a screen, or an LED that several cameras see.
+"""Measurement of camera clocks by lights that are switched on: flashes, a lamp, a screen or an LED.
 
-Each camera dates the moments at which some part of its image grows bright, to the interval between two images, and
-finer where an image was exposed while the light went on. Moments are matched between cameras by the offset that most
-share.
+Each camera determines when a part of its image becomes bright, to the interval between two images, or more precisely if
+the light was switched on during an exposure. These events are matched between cameras by the most common offset.
 """
 
 from __future__ import annotations
@@ -13,41 +12,41 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.calibration.sync.certificate import LEAST_OFFSET_S
-from core.calibration.sync.clock_fit import FittedClocks, like_most
+from core.calibration.sync.clock_fit import FittedClocks, relative_to_majority
 from core.calibration.sync.estimate import LARGEST_DRIFT_SD_PPM, MeasuredClocks
-from core.calibration.sync.missing import Jump, WholeStep, whole_step
+from core.calibration.sync.missing import ClockStep, Jump, find_clock_step
 from core.progress import Reporter, check
 from core.session import Take
 from core.session.clocks import CameraClock
 from core.session.video import VideoReader
 from core.types.arrays import F64, I64, U8
 
-_GRID = 12, 16  # parts of an image
-_LEAST_RISE, _NOISES = 12.0, 8.0  # gray levels, and times the usual change, by which a part grows bright
-_AGAIN_S = 0.3  # after a flash, in which no other one is looked for
-_LARGEST_S = 3.0  # offset
-_PARTIAL = 0.1, 0.9  # share of the rise in an image that was exposed while the light went on
-_WHOLE_SD, _PARTIAL_SD = 12**-0.5, 0.15  # standard errors of a moment, in images
-_SAME = 1.3  # images, within which two cameras see the same flash
-_APART = 6  # images, by which offsets of the same flashes may differ where images are missing
-_LEAST_DRIFT_S, _LEAST_FLASHES = 10.0, 4  # that a drift needs
-_STEPS, _CAUCHY_SCALE, _ROUNDS = 4, 2.5, 8  # delays per image; robust loss
-_CERTAIN, _DOUBT = 12.0, 3.0  # log likelihood from which images are missing, and from which they may be
-_LARGEST_LOSS = 8.0  # of one flash, which alone never tells
-_MOST_LOSSES, _MOST_LOST = 12, 40  # and images of one
-_DRIFT_PPM = 100.0  # usual for a clock
-_DRIFTS_PPM = tuple(range(-300, 301, 50))  # that are tried instead of missing images
-_MANY = 60  # flashes, above which the light changes all the time
+_GRID = 12, 16  # cells of an image
+_LEAST_RISE, _NOISES = 12.0, 8.0  # rise in grey levels, and relative to the usual change, for a flash
+_AGAIN_S = 0.3  # dead time after a flash
+_LARGEST_S = 3.0  # largest offset
+_PARTIAL = 0.1, 0.9  # fraction of the rise in an image during whose exposure the light was switched on
+_WHOLE_SD, _PARTIAL_SD = 12**-0.5, 0.15  # standard errors of a flash time in images
+_SAME = 1.3  # tolerance in images for the same flash in two cameras
+_APART = 6  # largest difference of offsets in images due to missing images
+_LEAST_DRIFT_S, _LEAST_FLASHES = 10.0, 4  # requirements for a drift
+_STEPS, _CAUCHY_SCALE, _ROUNDS = 4, 2.5, 8  # delays per image; scale of the robust loss; iterations
+_CERTAIN, _DOUBT = 12.0, 3.0  # log likelihood of certainly and of possibly missing images
+_LARGEST_LOSS = 8.0  # limit per flash, so that a single one is never conclusive
+_MOST_LOSSES, _MOST_LOST = 12, 40  # number of gaps, and of images per gap
+_DRIFT_PPM = 100.0  # usual drift of a clock
+_DRIFTS_PPM = tuple(range(-300, 301, 50))  # drifts to compare with missing images
+_MANY = 60  # number of flashes from which the light counts as changing continuously
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Flashes:
-    """Moments at which a camera sees a light go on.
+    """Times at which a camera sees a light being switched on.
 
     Attributes:
-        image: (N,) numbers of the first brighter images.
-        time_s: (N,) recorded times of the moments.
-        sd_s: (N,) their standard errors.
+        image: (N,) indices of the first brighter images.
+        time_s: (N,) recorded times of the flashes.
+        sd_s: (N,) standard errors of the times.
     """
 
     image: I64
@@ -56,7 +55,7 @@ class Flashes:
 
 
 def part_means(gray: U8) -> F64:
-    """Return the mean brightness (C,) of the parts of an image."""
+    """Return the mean brightness (C,) of the cells of an image."""
     import cv2
 
     return np.asarray(cv2.resize(gray, _GRID[::-1], interpolation=cv2.INTER_AREA), np.float64).ravel()
@@ -67,8 +66,8 @@ def read_brightness(take: Take, images: Mapping[str, range], reporter: Reporter)
 
     Args:
         take: The take.
-        images: Numbers of the images by camera.
-        reporter: Receives progress, and is asked whether to stop.
+        images: Image indices by camera.
+        reporter: Receives progress, and reports cancellation.
 
     Raises:
         CoreError: A video cannot be read.
@@ -90,11 +89,11 @@ def read_brightness(take: Take, images: Mapping[str, range], reporter: Reporter)
 
 
 def find_flashes(brightness: F64, time_s: F64) -> Flashes:
-    """Find the moments at which some part of the images grows bright.
+    """Detect the times at which a part of the images becomes bright.
 
     Args:
-        brightness: (n, C) brightness of the parts.
-        time_s: (n,) recorded times, NaN for images that are not used.
+        brightness: (n, C) brightness of the cells.
+        time_s: (n,) recorded times, NaN for unused images.
     """
     period_s = float(np.nanmedian(np.diff(time_s))) if len(time_s) > 1 else 1.0
     if len(brightness) < 8:
@@ -102,7 +101,7 @@ def find_flashes(brightness: F64, time_s: F64) -> Flashes:
         return Flashes(image=np.zeros(0, np.int64), time_s=nothing, sd_s=nothing)
     rise = np.diff(brightness, axis=0)
     usual = 1.4826 * np.median(np.abs(rise), axis=0) + 0.5
-    # A light that goes on while an image is exposed brightens two of them.
+    # A light switched on during an exposure brightens two images.
     both = rise[:-1] + np.maximum(rise[1:], 0)
     score = np.where((both > _LEAST_RISE) & (rise[:-1] > 0), both / usual, 0.0)
     best = score.max(1)
@@ -122,7 +121,7 @@ def find_flashes(brightness: F64, time_s: F64) -> Flashes:
         last = float(time_s[first])
         partial = share < _PARTIAL[1]
         image.append(first)
-        # A light that is on for all of an image went on at any time since the one before.
+        # A light that is on for an entire exposure was switched on at any time since the previous one.
         moment.append(last + period_s * ((0.5 - share) / 2 if partial else -0.5))
         sd.append(period_s * (_PARTIAL_SD if partial else _WHOLE_SD))
     return Flashes(image=np.array(image, np.int64), time_s=np.array(moment), sd_s=np.array(sd))
@@ -131,12 +130,12 @@ def find_flashes(brightness: F64, time_s: F64) -> Flashes:
 def clocks_by_flashes(
     flashes: Mapping[str, Flashes], row_of: Mapping[str, I64], period_s: Sequence[float]
 ) -> MeasuredClocks:
-    """Measure the clocks of cameras by the flashes that they see.
+    """Measure camera clocks by the flashes in the views of the cameras.
 
     Args:
         flashes: Flashes by camera.
         row_of: For each camera, (n,) row of the take of each of its images.
-        period_s: (V,) time between two images.
+        period_s: (V,) time between images.
     """
     names = tuple(flashes)
     V = len(names)
@@ -146,8 +145,8 @@ def clocks_by_flashes(
             several.append(v)
         else:
             many = len(flashes[name].time_s) > _MANY
-            reason[v] = f"The light in {name} changes all the time." if many else f"{name} sees no flash."
-    # Where the reference itself lost images, the others seem to gain some: another camera tells more.
+            reason[v] = f"The light in {name} changes continuously." if many else f"{name} sees no flash."
+    # If the reference lost images, the others seem to gain some, and another reference measures more cameras.
     several.sort(key=lambda v: -len(flashes[names[v]].time_s))
     found: dict[int, _AgainstReference | str] = {}
     reference = -1
@@ -173,7 +172,7 @@ def clocks_by_flashes(
         reason[reference] = f"No other camera shows the clock of {names[reference]} by flashes."
     known = np.isfinite(offset)
     if known.any():
-        offset[known] = like_most(offset[known], offset_sd[known], LEAST_OFFSET_S)
+        offset[known] = relative_to_majority(offset[known], offset_sd[known], LEAST_OFFSET_S)
         offset_sd[reference] = np.nanmin(np.delete(offset_sd, reference))
     clocks = tuple(
         CameraClock(offset_s=float(np.nan_to_num(o)), period_s=float(p)) for o, p in zip(offset, period_s, strict=True)
@@ -191,7 +190,7 @@ def clocks_by_flashes(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _AgainstReference:
-    """Clock of a camera from that of another one; losses are their count, and first and last possible image."""
+    """Clock of a camera relative to another; gaps are given by size, first and last possible image."""
 
     offset_s: float
     offset_sd_s: float
@@ -206,7 +205,7 @@ def _measured(found: Mapping[int, _AgainstReference | str]) -> int:
 
 
 def _against(flashes: Mapping[str, Flashes], reference: str, name: str, period_s: float) -> _AgainstReference | str:
-    """Measure the clock of one camera from that of another one; the reason where it cannot be told."""
+    """Return the clock of one camera relative to another, or the reason why it is undetermined."""
     a, b = flashes[reference], flashes[name]
     pairs = _matched(a, b, period_s)
     if not len(pairs):
@@ -220,21 +219,21 @@ def _against(flashes: Mapping[str, Flashes], reference: str, name: str, period_s
             break
         if not step.certain or gain < _CERTAIN:
             return (
-                f"{name} may have lost {step.count} image{'s' if step.count > 1 else ''}, but its flashes are too few "
-                "to tell: flash at least three times at the start and at the end of a take."
+                f"{name} may have lost {step.count} image{'s' if step.count > 1 else ''}, but there are too few flashes "
+                "to be certain: flash at least three times at the start and at the end of a take."
             )
-        # A light that went on while images were lost is first seen in the image after them.
+        # A light switched on during a gap is first seen in the image after it.
         first, last = (int(b.image[pairs[n, 1]]) for n in (step.earliest - 1, step.latest))
         lost.append((step.count, first, last))
         error_s = error_s + step.count * period_s * (np.arange(len(pairs)) >= step.place)
     if _step(-error_s, sd_s, time_s, period_s)[1] >= _DOUBT:
-        return f"{name} and {reference} differ by other times in other parts of the take: film it again."
-    # A light that only one camera sees passes for a flash at another time: it hardly counts.
+        return f"The time offset between {name} and {reference} varies between parts of the take: record it again."
+    # A light seen by only one camera looks like a flash at another time, and hardly counts.
     offset_s, weight = float(np.median(error_s)), sd_s**-2
     for _ in range(_ROUNDS):
         weight = sd_s**-2 / (1 + ((error_s - offset_s) / (_CAUCHY_SCALE * sd_s)) ** 2)
         offset_s = float(np.average(error_s, weights=weight))
-    # Never less than what the flashes scatter.
+    # At least the scatter of the flashes.
     scatter = float((weight * ((error_s - offset_s) / sd_s) ** 2).sum() / weight.sum())
     sd = max(1.0, scatter**0.5) * float((sd_s**-2).sum() ** -0.5)
     drift_ppm, drift_sd_ppm = 0.0, np.nan
@@ -253,8 +252,8 @@ def _against(flashes: Mapping[str, Flashes], reference: str, name: str, period_s
     )
 
 
-def _step(error_s: F64, sd_s: F64, time_s: F64, period_s: float) -> tuple[WholeStep | None, float]:
-    """Return the most likely step back of a clock, and the log likelihood by which it beats any drift."""
+def _step(error_s: F64, sd_s: F64, time_s: F64, period_s: float) -> tuple[ClockStep | None, float]:
+    """Return the most likely backward step of a clock, and its log likelihood relative to any drift."""
     delay = -(error_s - np.median(error_s)) / period_s
     most = int(np.ceil(np.abs(delay).max())) + 2
     shift = np.arange(-most * _STEPS, most * _STEPS + 1) / _STEPS
@@ -263,7 +262,7 @@ def _step(error_s: F64, sd_s: F64, time_s: F64, period_s: float) -> tuple[WholeS
         square = ((delay[:, None] - shift) * period_s / (_CAUCHY_SCALE * sd_s[:, None])) ** 2
         return np.asarray(np.minimum(0.5 * _CAUCHY_SCALE**2 * np.log1p(square), _LARGEST_LOSS))
 
-    step = whole_step(costs(delay), most, _STEPS) if len(delay) > 1 else None
+    step = find_clock_step(costs(delay), most, _STEPS) if len(delay) > 1 else None
     if step is None:
         return None, 0.0
     from_middle_s = time_s - time_s.mean()
@@ -275,7 +274,7 @@ def _step(error_s: F64, sd_s: F64, time_s: F64, period_s: float) -> tuple[WholeS
 
 
 def _matched(a: Flashes, b: Flashes, period_s: float) -> I64:
-    """Return pairs (n, 2) of the same flashes; empty if the offset is ambiguous."""
+    """Return index pairs (n, 2) of matching flashes; empty if the offset is ambiguous."""
     difference = b.time_s[None] - a.time_s[:, None]
     candidates = difference[np.abs(difference) <= _LARGEST_S]
     if not len(candidates):
@@ -286,7 +285,7 @@ def _matched(a: Flashes, b: Flashes, period_s: float) -> I64:
     if others.any() and votes[others].max() >= votes.max():
         return np.zeros((0, 2), np.int64)
     pairs = _near(difference, best, _APART * period_s)
-    # Before or after more missing images than that, flashes share another offset; a single one counts at either end.
+    # Beyond larger gaps, flashes share another offset; at either end, a single one counts.
     left = difference.copy()
     left[[n for n, _ in pairs]], left[:, [m for _, m in pairs]] = np.inf, np.inf
     left[np.abs(left - best) > _MOST_LOST * period_s] = np.inf
@@ -300,6 +299,6 @@ def _matched(a: Flashes, b: Flashes, period_s: float) -> I64:
 
 
 def _near(difference: F64, best: float, most: float) -> list[tuple[int, int]]:
-    """Return pairs whose difference is the nearest to an offset, and near to it."""
+    """Return mutually nearest pairs whose difference is close to an offset."""
     nearest = np.abs(difference - best).argmin(1)
     return [(n, int(m)) for n, m in enumerate(nearest) if abs(difference[n, m] - best) <= most]

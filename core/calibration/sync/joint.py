@@ -1,10 +1,10 @@
-"""Errors of all clocks at once, from the distances of points from their places in space that all cameras give.
+"""Joint estimate of all clock errors from the reprojection errors of triangulated points.
 
-Each point of the people is triangulated from all cameras at the same corrected time. Where a clock is wrong, its points
-lie beside the projection, by the velocity of the point in space times the error. The velocity is that of many images
-of all cameras, and so far more certain than that of a 2D track: drifts come out about twice as well as from pairs of
-cameras. The unknown places of the points are eliminated from the normal equations (Triggs et al., Bundle Adjustment - A
-Modern Synthesis, 2000, section 6).
+Each joint is triangulated from all cameras at the same corrected time. A clock error displaces the observation from the
+projection by the projected velocity times the error. The 3D velocity comes from many images of all cameras and is far
+more accurate than that of a 2D track, so that drifts are about twice as accurate as from pairs of cameras. The unknown
+positions of the points are eliminated from the normal equations (Triggs et al., Bundle Adjustment - A Modern Synthesis,
+2000, section 6).
 
 Legend: V view, M time, G person, J joint, B block of a person and a second.
 """
@@ -20,24 +20,24 @@ from core.geometry import triangulate_views
 from core.optimize.robust import cauchy_weight
 from core.types.arrays import F64
 
-_STEP_S = 1 / 30  # between two times, or longer where cameras are slower
-_VELOCITY_S, _VELOCITY_STEPS = 0.2, 2.5  # half width of the window of a velocity, whichever is longer
-_WINDOW_S = 4.0  # on either side, within which the errors of rig and estimator are taken as constant
-_CAUCHY_SCALE = 2.5  # residual, in units of sigma, at which a point has half its weight
-_STRANGE = 2.5  # times the usual mean distance of a person's joints, above which it is another person
+_STEP_S = 1 / 30  # smallest sampling interval; longer for slower cameras
+_VELOCITY_S, _VELOCITY_STEPS = 0.2, 2.5  # half window for velocities in s and in steps; the longer one counts
+_WINDOW_S = 4.0  # before and after, within which errors of rig and estimator count as constant
+_CAUCHY_SCALE = 2.5  # residual in standard deviations at which a point has half its weight
+_OTHER_PERSON = 2.5  # mean distance of a person's joints, relative to the usual one, from which it is another person
 _IDENTITY_ROUNDS, _ROUNDS = 3, 6
 _LEAST_SIGMA_PX = 0.05
 _BLOCK_S = 1.0
-_LEAST_EIGENVALUE = 1e-6  # relative to the largest, below which a combination of clocks does not show
-_PROBE_S = 0.002  # by which every other clock is put wrong to see how much of an error is measured
-_RESPONSES = 0.3, 1.1  # that are plausible
+_LEAST_EIGENVALUE = 1e-6  # relative to the largest, below which a combination of clocks is undetermined
+_PROBE_S = 0.002  # artificial error of every other clock to determine the response of the measurement
+_RESPONSES = 0.3, 1.1  # limits of plausible responses
 
 
 def joint_equations(parts: list[MovingPoints]) -> Equations | None:
-    """Return what all points say about the present errors of the clocks; None if nothing.
+    """Return the equations of all points for the remaining clock errors; None if there are none.
 
     Args:
-        parts: Points of a take, in parts that are compared one by one.
+        parts: Points of a take in parts that are compared separately.
     """
     if not parts:
         return None
@@ -49,7 +49,7 @@ def joint_equations(parts: list[MovingPoints]) -> Equations | None:
     _, other, changed = (np.concatenate(x) for x in zip(*probed, strict=True))
     if len(changed) != len(h):  # too few points
         return None
-    # Noise of the velocities makes errors look smaller than they are.
+    # Noise in the velocities reduces measured errors.
     expected = np.einsum("v,bvu,u->b", probe_s, H, probe_s)
     shown = np.einsum("v,bv->b", probe_s, h - changed)
     clear = (expected > 0) & (np.einsum("v,bvu,u->b", probe_s, other, probe_s) > 0)
@@ -70,11 +70,11 @@ def joint_equations(parts: list[MovingPoints]) -> Equations | None:
 
 
 def _normal_equations(points: MovingPoints, shift_s: F64) -> tuple[F64, F64, F64]:
-    """Return middle (B,), information (B, V, V) and right side (B, V) of each block: H e = h for the clocks' errors e.
+    """Return the centre (B,) and the normal equations H e = h of the clock errors e of each block.
 
     Args:
         points: Points in the images of all cameras.
-        shift_s: (V,) time by which each camera is sampled later.
+        shift_s: (V,) additional delay at which each camera is sampled.
     """
     tracks, poses = points.tracks, points.poses
     V = len(tracks)
@@ -101,7 +101,7 @@ def _normal_equations(points: MovingPoints, shift_s: F64) -> tuple[F64, F64, F64
         sigma = max(float(np.median(norm[usable])) / 1.1774, _LEAST_SIGMA_PX)
         robust = np.where(usable, cauchy_weight((norm / sigma) ** 2, _CAUCHY_SCALE), 0.0)
         if n < _IDENTITY_ROUNDS:
-            known &= ~_strangers(norm, usable)[..., None]
+            known &= ~_other_people(norm, usable)[..., None]
         elif n < _ROUNDS - 1:
             bias = _mean(distance, np.where(known, precision * robust, 0.0), at_s) / focal[..., None]
     weight = np.where(known & usable, precision * robust, 0.0) / sigma**2
@@ -119,7 +119,7 @@ def _normal_equations(points: MovingPoints, shift_s: F64) -> tuple[F64, F64, F64
 
 
 def _sampled(points: MovingPoints, at_s: F64, shift_s: F64) -> tuple[F64, F64, np.ndarray]:
-    """Return points (V, M, G, J, 2), 0 where missing, their inverse variances (V, M, G, J), and the people (G,)."""
+    """Return points (V, M, G, J, 2), 0 where missing, inverse variances (V, M, G, J), and people (G,)."""
     person = np.unique(np.concatenate([p[p >= 0] for p in points.person]))
     xy, precision = [], []
     for v, tracks in enumerate(points.tracks):
@@ -132,7 +132,7 @@ def _sampled(points: MovingPoints, at_s: F64, shift_s: F64) -> tuple[F64, F64, n
 
 
 def _projected(R: F64, t_mm: F64, place: F64) -> tuple[F64, F64]:
-    """Return places (M, G, J, 3) in all cameras (V, M, G, J, 2), and the derivative (V, M, G, J, 2, 3)."""
+    """Return the projections (V, M, G, J, 2) of positions (M, G, J, 3), and their derivatives (V, M, G, J, 2, 3)."""
     local = np.einsum("vab,mgjb->vmgja", R, place) + t_mm[:, None, None, None]
     depth = np.where(np.abs(local[..., 2]) > 1, local[..., 2], 1.0)
     seen = local[..., :2] / depth[..., None]
@@ -142,17 +142,17 @@ def _projected(R: F64, t_mm: F64, place: F64) -> tuple[F64, F64]:
     return seen, np.einsum("vmgjab,vbc->vmgjac", inner, R)
 
 
-def _strangers(norm: F64, usable: np.ndarray) -> np.ndarray:
-    """Return (V, M, G) bool: people whose joints lie far from all others', the worst camera of each time and person."""
+def _other_people(norm: F64, usable: np.ndarray) -> np.ndarray:
+    """Return the mask (V, M, G) of the worst camera of each time and person, if it sees another person."""
     count = usable.sum(-1)
     mean = np.where(usable, np.minimum(norm, 1e6), 0.0).sum(-1) / np.maximum(count, 1)
-    far = mean > _STRANGE * np.median(mean[count > 0])
+    far = mean > _OTHER_PERSON * np.median(mean[count > 0])
     worst = np.arange(len(norm))[:, None, None] == mean.argmax(0)
     return np.asarray(far & (worst | ((count > 0).sum(0) <= 2)))
 
 
 def _velocity(place: F64, half_s: float, step_s: float) -> F64:
-    """Return velocities (M, G, J, 3), mm/s, by parabolas fitted to `half_s` on either side; NaN where unknown."""
+    """Return velocities (M, G, J, 3) in mm/s by local quadratic fits within `half_s`; NaN where unknown."""
     reach = round(half_s / step_s)
     offset = np.arange(-reach, reach + 1) / max(reach, 1)
     kernel = np.clip(1 - (0.98 * offset) ** 2, 0, None)
@@ -176,7 +176,7 @@ def _velocity(place: F64, half_s: float, step_s: float) -> F64:
 
 
 def _mean(values: F64, weight: F64, at_s: F64) -> F64:
-    """Return weighted means of values (V, M, G, J, 2) over `_WINDOW_S` on either side."""
+    """Return weighted means of values (V, M, G, J, 2) within `_WINDOW_S` before and after."""
     low, high = np.searchsorted(at_s, at_s - _WINDOW_S), np.searchsorted(at_s, at_s + _WINDOW_S)
 
     def sums(x: F64) -> F64:
@@ -188,7 +188,7 @@ def _mean(values: F64, weight: F64, at_s: F64) -> F64:
 
 
 def _without_places(weight: F64, jacobian: F64, moving: F64, distance: F64) -> tuple[F64, F64]:
-    """Return normal equations (M, G, V, V) and (M, G, V) of the clocks without the unknown places of the points."""
+    """Return normal equations (M, G, V, V) and (M, G, V) of the clocks after eliminating the point positions."""
     N = np.einsum("vmgj,vmgjac,vmgjad->mgjcd", weight, jacobian, jacobian, optimize=True)
     size = np.trace(N, axis1=-2, axis2=-1)
     several = (weight > 0).sum(0) >= 2

@@ -1,7 +1,7 @@
-"""Images that a camera dropped although its recorded times run on: jumps of its clock by whole images.
+"""Missing images without a gap in the recorded times, which are jumps of a clock by whole images.
 
-A jump is suspected where the delays of a camera after the others step back. It is confirmed, counted and placed by
-comparing the images around it with those of the other cameras at many delays, each image by itself.
+A jump is suspected where the delays of a camera step back. It is confirmed, measured and located by comparing each
+image around it with those of the other cameras at many delays.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ from core.calibration.sync.delays import PairDelays, pair_residuals
 from core.calibration.sync.evidence import MovingPoints
 from core.types.arrays import F64, I64
 
-_WINDOW_S = 3.0  # on either side of a jump
-_LEAST_STEP, _SIGNIFICANCE = 0.3, 5.0  # images, and standard errors, from which a step is suspected
-_LEAST_S = 0.5  # on either side with delays
+_WINDOW_S = 3.0  # before and after a jump
+_LEAST_STEP, _SIGNIFICANCE = 0.3, 5.0  # size in images and in standard errors of a suspected step
+_LEAST_S = 0.5  # with delays before and after a step
 _GRID = 4  # delays per image
-_MORE = 3  # images beyond the step that is suspected
-_LARGEST = 40  # images
-_WHOLE = 0.3  # images, by which a jump may differ from a whole number
-_CERTAIN, _PLACE = 12.0, 3.0  # log likelihood that a jump, and its place, must gain
-_PERSISTENT = 4.0  # by which errors that persist from image to image make the likelihood weaker
+_MORE = 3  # images to search beyond the suspected step
+_LARGEST = 40  # largest jump in images
+_WHOLE = 0.3  # tolerance of a jump from a whole number of images
+_CERTAIN, _PLACE = 12.0, 3.0  # gain in log likelihood of a jump and of its position
+_PERSISTENT = 4.0  # divisor of log likelihoods for errors that persist between images
 _CAUCHY_SCALE = 2.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Jump:
-    """A jump of a camera's clock.
+    """Jump of a camera's clock.
 
     Attributes:
-        view: The camera.
-        row: Row in the take of the first image after it.
-        count: Number of missing images; the size of the step, in images, while it is only suspected.
-        earliest: Smallest row that is possible.
-        latest: Largest row that is possible.
-        offset_s: Error of the clock before the jump that was not yet known.
+        view: Index of the camera.
+        row: Row of the take of the first image after the jump.
+        count: Number of missing images; for a suspected jump, the size of the step in images.
+        earliest: Smallest possible row.
+        latest: Largest possible row.
+        offset_s: Correction of the clock before the jump.
     """
 
     view: int
@@ -49,11 +49,11 @@ class Jump:
 
 
 def suspected_jumps(delays: Sequence[PairDelays], period_s: F64) -> list[Jump]:
-    """Return steps back of each camera's clock, the most significant first.
+    """Return backward steps of each camera's clock, the most significant first.
 
     Args:
         delays: Delays of ordered pairs of cameras.
-        period_s: (V,) time between two images.
+        period_s: (V,) time between images.
     """
     found = []
     for view in sorted({d.first for d in delays}):
@@ -73,7 +73,7 @@ def suspected_jumps(delays: Sequence[PairDelays], period_s: F64) -> list[Jump]:
 
 
 def _series(delays: Sequence[PairDelays]) -> tuple[I64, F64, F64, F64]:
-    """Return rows, times and errors of one camera's clock against all others, and their information."""
+    """Return rows, times, errors relative to all other cameras and their information for one camera's clock."""
     row = np.concatenate([d.row for d in delays])
     rows, inverse = np.unique(row, return_inverse=True)
     information = np.bincount(inverse, np.concatenate([d.information for d in delays])).astype(float)
@@ -84,7 +84,7 @@ def _series(delays: Sequence[PairDelays]) -> tuple[I64, F64, F64, F64]:
 
 
 def _steps(time_s: F64, error_s: F64, information: F64) -> tuple[F64, F64]:
-    """Return the step (n,) before each image, from windows on either side, and its standard error."""
+    """Return the step (n,) before each image from windows before and after, and its standard error."""
     edges = np.searchsorted(time_s, time_s - _WINDOW_S), np.searchsorted(time_s, time_s + _WINDOW_S)
     middle = np.arange(len(time_s))
 
@@ -97,7 +97,7 @@ def _steps(time_s: F64, error_s: F64, information: F64) -> tuple[F64, F64]:
         weight = np.maximum(total(information, low, high), 1e-300)
         value = total(information * error_s, low, high) / weight
         square = total(information * error_s**2, low, high) / weight - value**2
-        # Of the scatter within the window, and never less than what the points allow.
+        # From the scatter within the window, but at least that of the points.
         count = np.maximum(high - low, 1)
         seconds = np.maximum((time_s[np.maximum(high - 1, 0)] - time_s[np.minimum(low, len(time_s) - 1)]), 0.0)
         scatter = np.maximum(_PERSISTENT * np.maximum(square, 0) / count, 1 / weight)
@@ -107,12 +107,12 @@ def _steps(time_s: F64, error_s: F64, information: F64) -> tuple[F64, F64]:
 
 
 def confirm_jump(points: MovingPoints, suspect: Jump, period_s: float) -> Jump | None:
-    """Count and place a jump; None if there is none.
+    """Return a suspected jump with size and position; None if there is none.
 
     Args:
-        points: Points around the jump, in every image.
-        suspect: The jump that is suspected.
-        period_s: Time between two images of the camera.
+        points: Points in every image around the jump.
+        suspect: Suspected jump.
+        period_s: Time between images of the camera.
     """
     view = suspect.view
     own = points.rows[view]
@@ -120,7 +120,7 @@ def confirm_jump(points: MovingPoints, suspect: Jump, period_s: float) -> Jump |
         return None
     most = min(int(np.ceil(2 * suspect.count)) + _MORE, _LARGEST)
     shift = np.arange(-most * _GRID, most * _GRID + 1) / _GRID
-    step = whole_step(image_costs(points, view, shift * period_s), most, _GRID)
+    step = find_clock_step(image_costs(points, view, shift * period_s), most, _GRID)
     if step is None or not step.certain:
         return None
     return Jump(
@@ -134,17 +134,17 @@ def confirm_jump(points: MovingPoints, suspect: Jump, period_s: float) -> Jump |
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WholeStep:
-    """The step by whole images that explains observations best.
+class ClockStep:
+    """Most likely step of a clock by whole images.
 
     Attributes:
-        place: Number of the first observation after it.
-        earliest: Smallest place that is possible.
-        latest: Largest place that is possible.
-        count: Images.
-        before: Number of the delay before it.
-        cost: Minus the log likelihood with it.
-        certain: Whether either side of it shows it, and the delays differ by whole images if they are free.
+        place: Index of the first observation after the step.
+        earliest: Smallest possible position.
+        latest: Largest possible position.
+        count: Size in images.
+        before: Index of the delay before the step.
+        cost: Negative log likelihood with the step.
+        certain: True if both sides support the step, and unconstrained delays differ by whole images.
     """
 
     place: int
@@ -156,16 +156,16 @@ class WholeStep:
     certain: bool
 
 
-def whole_step(cost: F64, most: int, grid: int) -> WholeStep | None:
-    """Find the place from which delays are larger by a whole number of images; None if nothing tells.
+def find_clock_step(cost: F64, most: int, grid: int) -> ClockStep | None:
+    """Find the position from which delays are larger by a whole number of images; None if undetermined.
 
     Args:
-        cost: (T, L) minus the log likelihood of each observation at each delay.
-        most: Largest delay of those, in images.
+        cost: (T, L) negative log likelihood of each observation at each delay.
+        most: Largest of these delays in images.
         grid: Delays per image.
     """
     L = cost.shape[1]
-    before = np.concatenate([np.zeros((1, L)), np.cumsum(cost, axis=0)])  # (T + 1, L), before each place
+    before = np.concatenate([np.zeros((1, L)), np.cumsum(cost, axis=0)])  # (T + 1, L), before each position
     after = before[-1] - before
     best, count, low = (np.inf, 0), 1, 0
     for number in range(1, 2 * most):
@@ -182,7 +182,7 @@ def whole_step(cost: F64, most: int, grid: int) -> WholeStep | None:
     certain = whole and min(-gain[:place].sum(), gain[place:].sum()) >= _CERTAIN
     total = np.concatenate([[0.0], np.cumsum(gain)])
     near = np.clip(np.flatnonzero(total < total.min() + _PLACE), 1, len(cost) - 1)
-    return WholeStep(
+    return ClockStep(
         place=int(np.clip(np.argmin(total), 1, len(cost) - 1)),
         earliest=int(near[0]),
         latest=int(near[-1]),
@@ -194,7 +194,7 @@ def whole_step(cost: F64, most: int, grid: int) -> WholeStep | None:
 
 
 def image_costs(points: MovingPoints, view: int, delay_s: F64) -> F64:
-    """Return minus the log likelihood (T, L) of each image of a camera at delays of the others."""
+    """Return the negative log likelihood (T, L) of each image of a camera at delays of the others."""
     out = np.zeros((len(points.tracks[view].time_s), len(delay_s)))
     for other in np.flatnonzero(points.poses.registered).tolist():
         if other == view or not points.tracks[other].count or not points.tracks[view].count:
@@ -211,7 +211,7 @@ def image_costs(points: MovingPoints, view: int, delay_s: F64) -> F64:
         square = (residual / (_CAUCHY_SCALE * max(sigma, 0.05))) ** 2
         known = np.isfinite(square)
         loss = np.where(known, 0.5 * _CAUCHY_SCALE**2 * np.log1p(square), 0.0)
-        # A point that is missing at some delays says nothing about them: all must have it.
+        # Only points present at all delays count.
         loss[~known.all(-1)] = 0.0
         out += loss.sum((1, 2)) / _PERSISTENT
     return out

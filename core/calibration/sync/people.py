@@ -1,4 +1,4 @@
-"""The clocks of the cameras of a rig, by the people who move in a take."""
+"""Measurement of the clocks of calibrated cameras by moving people."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from core.types.arrays import F64, I64
 from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
 
-_CHUNK = 1500  # images that are compared at a time, for the memory they take
-_MOST_CHUNKS = 12  # of a long take, evenly spread
-_TOLERANCE = 1.5  # of matching people, in units of the largest error of an inlier joint
+_CHUNK = 1500  # images compared at a time, to limit the memory
+_MOST_CHUNKS = 12  # evenly spaced chunks of a long take
+_TOLERANCE = 1.5  # for matching people, relative to the largest error of an inlier joint
 
 
 class PeopleEvidence:
-    """Joints of people, seen by cameras of a rig; see `Evidence`.
+    """Evidence from the joints of people; see `Evidence`.
 
     Args:
         rig: Posed cameras.
         poses2d: First pass of the 2D poses by camera name.
         recorded_s: (T, V) recorded time of each image, NaN where missing.
-        image: (T, V) number of each image in its video, -1 where missing.
-        reporter: Asked whether to stop.
+        image: (T, V) index of each image in its video, -1 where missing.
+        reporter: Reports cancellation of the job.
     """
 
     shows_jumps, joint, largest_sd_s = True, True, 0.010
@@ -52,7 +52,7 @@ class PeopleEvidence:
         self.work: dict[tuple[int, int], PeopleRegistration | None] = {}
 
     def tracked(self, rows: I64) -> PeopleRegistration | None:
-        """Track the people in consecutive rows of the take, at recorded times; None where there are too few."""
+        """Track the people in consecutive rows of the take at recorded times; None if there are too few."""
         key = int(rows[0]), int(rows[-1])
         if key not in self.work:
             check(self.reporter)
@@ -83,10 +83,10 @@ class PeopleEvidence:
 
 
 def clocks_by_people(evidence: PeopleEvidence, reporter: Reporter) -> MeasuredClocks:
-    """Measure the clocks of all cameras; offsets of up to 3 s are searched first.
+    """Measure the clocks of all cameras, after a search for offsets up to 3 s.
 
     Raises:
-        CoreError: Two cameras see people at the same time in too few frames.
+        CoreError: There are too few frames in which two cameras see people.
         CancelledError: The reporter asked to stop.
     """
     found = []
@@ -102,11 +102,11 @@ def clocks_by_people(evidence: PeopleEvidence, reporter: Reporter) -> MeasuredCl
 
 
 def image_period_s(recorded_s: F64, image: I64) -> float:
-    """Return the time between two images of a camera.
+    """Return the time between images of a camera in s.
 
     Args:
         recorded_s: (T,) recorded time of each image, NaN where missing.
-        image: (T,) number of each image in its video, -1 where missing.
+        image: (T,) index of each image in its video, -1 where missing.
     """
     rows = np.flatnonzero(image >= 0)
     steps = np.diff(recorded_s[rows]) / np.maximum(np.diff(image[rows]), 1)

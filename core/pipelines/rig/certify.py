@@ -42,13 +42,13 @@ from core.session.inputs import UPDATE
 from core.session.times_table import UNKNOWN, read_image_times
 from core.types.camera import CameraRig
 
-_MOST_FRAMES = 3000  # in which cameras are compared: more say nothing new, and do not fit into memory
+_MOST_FRAMES = 3000  # to compare; more add no information, and do not fit into memory
 _LARGEST_MS = 3_600_000.0
-_LEAST_DRIFT_S = 10.0  # over which a camera's own clock is compared with the shared one
-_EXCERPT_S = 20.0  # of a take without 2D poses, in which people are looked for
-_BOARD_FRAMES = 400  # in which the board is searched
-_ANY_MM = 50.0  # size of the squares of a board whose size is not known
-_OF_CAMERA_S = 0.1  # offset in a take of a board below which it belongs to the camera: `calibrate` stores it in the rig
+_LEAST_DRIFT_S = 10.0  # duration for the drift of a camera's own clock
+_EXCERPT_S = 20.0  # of a take without 2D poses, in which people are detected
+_BOARD_FRAMES = 400  # for the detection of the board
+_ANY_MM = 50.0  # size of squares if unknown
+_OF_CAMERA_S = 0.1  # offset in a take of a board up to which it belongs to the camera: `calibrate` stores it in the rig
 
 
 def run_certify(session: Session, params: CertifyParams, run: RunLayout, reporter: Reporter) -> dict[str, Any]:
@@ -94,22 +94,22 @@ def run_certify(session: Session, params: CertifyParams, run: RunLayout, reporte
     change = f"Clocks in {take.name}: {change}." if changed else f"The clocks in {take.name} are the same as before."
     reporter.note(change)
     if changed:
-        report_people_fit(session, None, {})  # until the next triangulation compares again
+        report_people_fit(session, None, {})  # until the next triangulation
     if changed and take.poses3d_runs():
-        reporter.note(f"The 3D poses of {take.name} were made with other clocks. {UPDATE}", "warning")
+        reporter.note(f"The 3D poses of {take.name} were made with the former clocks. {UPDATE}", "warning")
     result = {"take": take.name, "change": change} | ({} if certificate is None else to_mapping(certificate))
     write_json(run.report, result)
     return result
 
 
 def certify_recorded(session: Session, take: Take, run: RunLayout, reporter: Reporter) -> None:
-    """Certify a take that was just recorded, if its cameras are calibrated; what stands against it is said.
+    """Certify a new recording if its cameras are calibrated; failures are noted.
 
     Args:
         session: The session.
         take: The take.
-        run: Run of the recording, of which this is a step.
-        reporter: Receives progress and notes; cancelling it ends the measurement, and the take stays as it is.
+        run: Run of the recording.
+        reporter: Receives progress and notes; cancelling it leaves the take unchanged.
     """
     if len(take.cameras) < 2 or take.manifest.kind == "floor" or not rig_covers(session, take):
         return
@@ -123,10 +123,10 @@ def certify_recorded(session: Session, take: Take, run: RunLayout, reporter: Rep
 
 
 def certified(session: Session, take: Take, params: CertifyParams, reporter: Reporter) -> SyncCertificate:
-    """Measure the clocks of the cameras of a take, whose recorded times are taken as they are.
+    """Measure the camera clocks of a take from its uncorrected recorded times.
 
     Raises:
-        CoreError: The images do not show what the method needs.
+        CoreError: The images do not contain what the method needs.
         CancelledError: The reporter was cancelled.
     """
     method = params.method
@@ -155,7 +155,7 @@ def certified(session: Session, take: Take, params: CertifyParams, reporter: Rep
         except CoreError as error:
             if estimator or params.method == "people":
                 raise
-            reporter.note(f"People do not show the clocks: {error.message}")
+            reporter.note(f"People do not determine the clocks: {error.message}")
             method, image, partial = "flash", timeline.frame_index, False
             found = _by_flashes(take, reporter, notes)
     cameras = _cameras(take, found, image, reports)
@@ -164,7 +164,7 @@ def certified(session: Session, take: Take, params: CertifyParams, reporter: Rep
         notes.append(f"Measured in {seconds:.0f} s of the take; once it has 2D poses, `certify` measures all of it.")
         cameras = [dataclasses.replace(c, drops=c.drops or None) for c in cameras]
     if method == "people" and estimator and any(c.offset_s is None for c in cameras):
-        # A camera that has moved as well fits nobody: the repair of the rig finds its offset.
+        # People do not fit a camera that has also moved; the repair of the rig finds its offset.
         comparison = compare_take(take, estimator, rig, "", reporter, thorough=True)
         if comparison.action == "certify":
             late_s = comparison.time_offset_s
@@ -173,7 +173,7 @@ def certified(session: Session, take: Take, params: CertifyParams, reporter: Rep
                 for c in cameras
             ]
             notes.append(comparison.message)
-    if sum(c.offset_s is not None for c in cameras) >= 2:  # else they are the summary
+    if sum(c.offset_s is not None for c in cameras) >= 2:  # otherwise, the reasons are in the summary
         notes += dict.fromkeys(c.reason for c in cameras if c.offset_s is None and c.reason)
     return SyncCertificate(
         take=take.name,
@@ -191,21 +191,21 @@ def rig_covers(session: Session, take: Take) -> bool:
 
 
 def _middle_rows(time_s: np.ndarray) -> np.ndarray:
-    """Return the frames in the middle of a take that tell the clocks of its cameras."""
+    """Return the frames in the middle of a take for the measurement of clocks."""
     return np.flatnonzero(np.abs(time_s - (time_s[0] + time_s[-1]) / 2) <= _EXCERPT_S / 2)
 
 
 def _by_board(session: Session, take: Take, reporter: Reporter) -> MeasuredClocks:
-    """Measure the clocks by the board in a take."""
+    """Measure the clocks by a board."""
     board = session_board(session)
     if board.kind == "auto" and not board.square_mm:
-        board = dataclasses.replace(board, square_mm=_ANY_MM)  # times do not depend on it
+        board = dataclasses.replace(board, square_mm=_ANY_MM)  # times do not depend on the scale
     board = check_board(take, board, reporter).board
     timeline = take.timeline()
     seen = detect_board(take, board, StageReporter(reporter, 0.0, 0.8), max_frames=_BOARD_FRAMES)
     if rig_covers(session, take):
         known = session.rig_for(take)
-    else:  # its own calibration is good enough for the clocks
+    else:  # a calibration from this take is accurate enough for the clocks
         known = calibrate_board(seen, CalibrateConfig(), StageReporter(reporter, 0.8, 0.0)).rig
         known = dataclasses.replace(known, cameras=tuple(dataclasses.replace(c, time_offset_s=0.0) for c in known))
     evidence = BoardEvidence(seen, timeline.recorded_time_s, timeline.frame_index, known, reporter)
@@ -213,10 +213,10 @@ def _by_board(session: Session, take: Take, reporter: Reporter) -> MeasuredClock
 
 
 def _by_flashes(take: Take, reporter: Reporter, notes: list[str]) -> MeasuredClocks:
-    """Measure the clocks by the flashes that the cameras of a take see."""
+    """Measure the clocks by flashes."""
     timeline = take.timeline()
     used = [np.flatnonzero(index >= 0) for index in timeline.frame_index.T]
-    # A part of a longer take has images of its own in the middle of the videos.
+    # The images of a cut take are a part of its videos.
     number = [timeline.frame_index[rows, v] for v, rows in enumerate(used)]
     images = {
         name: range(int(i.min()), int(i.max()) + 1) if len(i) else range(0)
@@ -230,14 +230,14 @@ def _by_flashes(take: Take, reporter: Reporter, notes: list[str]) -> MeasuredClo
         flashes[name], rows[name] = find_flashes(brightness, time_s), row
     if seen_s := [t for one in flashes.values() for t in one.time_s.tolist()]:
         notes.append(
-            f"Flashes show the clocks from {min(seen_s):.1f} s to {max(seen_s):.1f} s of the take: images that are "
-            "lost before or after, and a single one near either end, are not seen."
+            f"Flashes determine the clocks from {min(seen_s):.1f} s to {max(seen_s):.1f} s of the take: images lost "
+            "before or after, and a single one near either end, are not detected."
         )
     return clocks_by_flashes(flashes, rows, [1 / c.fps for c in take.manifest.cameras])
 
 
 def clock_reports(take: Take) -> dict[str, ClockReport]:
-    """Return what the recorded times of each camera of a take say."""
+    """Return the summary of the recorded times of each camera of a take."""
     timeline = take.timeline()
     recorded = timeline.recorded_time_s
     earliest = float(np.nanmin(recorded))
@@ -256,7 +256,7 @@ def clock_reports(take: Take) -> dict[str, ClockReport]:
 
 
 def _own_drift_ppm(take: Take, camera: str) -> float | None:
-    """Return the drift of a camera's own clock against the shared one; None if it has none."""
+    """Return the drift of a camera's own clock relative to the shared one; None without one."""
     path = take.layout.frame_times(camera)
     if not path.exists():
         return None
@@ -269,7 +269,7 @@ def _own_drift_ppm(take: Take, camera: str) -> float | None:
 
 
 def _cameras(take: Take, found: MeasuredClocks, image: np.ndarray, reports: dict[str, ClockReport]) -> list[CameraSync]:
-    """Return the entries of the certificate."""
+    """Return the entries of the certificate by camera."""
     out = []
     for v, name in enumerate(take.cameras):
         fit = found.fit
@@ -303,7 +303,7 @@ def _known(value: float, digits: int) -> float | None:
 
 
 def _given(take: Take, clocks: dict[str, CameraClock]) -> SyncCertificate:
-    """Return the certificate of offsets that somebody gives."""
+    """Return the certificate of given offsets."""
     reports = clock_reports(take)
     cameras = tuple(CameraSync(name=n, offset_s=c.offset_s, clock=reports[n]) for n, c in clocks.items())
     summary = f"The time offsets of {take.name} were given, not measured."
@@ -315,7 +315,7 @@ def _now() -> str:
 
 
 def _uncorrected(take: Take) -> Take:
-    """Return the take with recorded times as they are."""
+    """Return the take with uncorrected recorded times."""
     cameras = tuple(
         dataclasses.replace(c, time_offset_s=0.0, time_drift_ppm=0.0, drops=()) for c in take.manifest.cameras
     )
@@ -325,8 +325,8 @@ def _uncorrected(take: Take) -> Take:
 def compare_take(
     take: Take, estimator: str, rig: CameraRig, biased: str, reporter: Reporter, *, thorough: bool = False
 ) -> RigComparison:
-    """Compare the cameras of a take by the people in it; see `compare_cameras`."""
-    # A second look follows the rig: only the first pass tells how the cameras stand.
+    """Compare the cameras of a take by its people; see `compare_cameras`."""
+    # The second look depends on the rig, so only the first pass is unbiased.
     rows = _busiest_rows(take, estimator)
     poses2d = {
         name: take.poses2d(estimator, first_pass=True, cameras=[name])[name].select(rows) for name in take.cameras
@@ -336,7 +336,7 @@ def compare_take(
 
 
 def _busiest_rows(take: Take, estimator: str) -> np.ndarray:
-    """Return consecutive frames, at most `_MOST_FRAMES`, in which the most people were detected."""
+    """Return the consecutive frames, at most `_MOST_FRAMES`, with the most detected people."""
     n_frames = take.manifest.n_frames
     if n_frames <= _MOST_FRAMES:
         return np.arange(n_frames)
@@ -347,7 +347,7 @@ def _busiest_rows(take: Take, estimator: str) -> np.ndarray:
 
 
 def set_clocks(take: Take, clocks: dict[str, CameraClock]) -> None:
-    """Store the errors of the cameras' clocks in the manifest of a take."""
+    """Store clock errors in the manifest of a take."""
     cameras = tuple(
         dataclasses.replace(
             c,
@@ -361,10 +361,10 @@ def set_clocks(take: Take, clocks: dict[str, CameraClock]) -> None:
 
 
 def _parse(take: Take, text: str) -> tuple[str, float]:
-    """Return camera and offset in ms of "camera=ms".
+    """Parse "camera=ms" to camera name and offset in ms.
 
     Raises:
-        CoreError: Not of this form, an unknown camera, or no plausible number.
+        CoreError: The text has another form, the camera is unknown, or the number is implausible.
     """
     name, _, value = text.rpartition("=")
     try:
@@ -372,8 +372,8 @@ def _parse(take: Take, text: str) -> tuple[str, float]:
     except ValueError:
         ms = math.nan
     if not name or not abs(ms) <= _LARGEST_MS:
-        raise CoreError(f"'{text}' is no time offset.", "Give CAMERA=MS, such as cam01=-200 for 0.2 s late.")
-    take.camera(name)  # raises for an unknown one
+        raise CoreError(f"'{text}' is not a time offset.", "Give CAMERA=MS, such as cam01=-200 for 0.2 s late.")
+    take.camera(name)  # raises for an unknown camera
     return name, ms
 
 
