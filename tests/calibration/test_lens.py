@@ -47,7 +47,7 @@ def test_the_model_that_predicts_left_out_images_is_taken(lens: str, usual: Dist
     assert fit is not None and fit.camera.K[0, 0] == pytest.approx(focal, rel=0.02)
     if lens == "fisheye":
         assert fit.camera.distortion_model == "fisheye"
-        assert ("left-out images" in note) == (usual == "pinhole")
+        assert ("held-out images" in note) == (usual == "pinhole")
     if usual == model:
         assert fit.camera.distortion_model == model and not note
 

@@ -168,7 +168,7 @@ def test_verb_creates_a_rig_and_keeps_the_former_one(session, rig) -> None:
     assert np.median(compare_rigs(found.subset(rig.names), rig).rotation_deg) < 0.1
     assert not found["spare"].posed, "a camera that did not film has no pose in the new world"
     assert (session.root / result["backup"]).is_file()
-    assert result["change"] == "All cameras were solved again."
+    assert result["change"] == "All cameras were recalibrated."
     folder = session.layout.calibration(result["calibration"])
     report = json.loads(folder.report.read_text())
     assert report["method"] == "people"

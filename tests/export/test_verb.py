@@ -172,7 +172,7 @@ def test_bodies_are_exported_where_they_were_fitted_to_the_present_poses(session
     reporter = RecordingReporter()
     done = run(session, reporter, poses=BASELINE)
     assert not [file for file in done["files"] if file.endswith((".glb", ".bvh"))]
-    assert any("left out: GLB and BVH" in note and level == "warning" for note, level in reporter.notes)
+    assert any("not written: GLB and BVH" in note and level == "warning" for note, level in reporter.notes)
 
 
 def test_cancelling_stops_between_files(session: Session) -> None:

@@ -203,7 +203,7 @@ def test_a_second_look_is_reused_and_follows_the_rig_and_the_settings(session: S
     run()
     files = refined(take)
     reporter = run()
-    assert "is kept" in texts(reporter)
+    assert "is up to date" in texts(reporter)
     assert len(reporter.progresses) == 1
     rig = session.require_rig()
     moved = dataclasses.replace(rig["cam03"], t_mm=rig["cam03"].t_mm + 15.0)

@@ -136,5 +136,5 @@ def test_cameras_that_moved_since_are_not_drawn_over(root: Path, tmp_path: Path)
     poses = take.poses3d("baseline")
     dataclasses.replace(poses, provenance={**poses.provenance, "rig": "another"}).save(take.layout.poses3d("other"))
     params = FilmParams(take="walk", poses="other", height_px=180, folder=str(tmp_path))
-    with pytest.raises(CoreError, match="not kept any more"):
+    with pytest.raises(CoreError, match="no longer exists"):
         run_film(session, params, RunLayout(tmp_path), NullReporter())

@@ -143,7 +143,7 @@ def test_a_split_loses_no_frame_and_leaves_out_cameras_without_images(session: S
     assert (first.manifest.n_frames, second.manifest.n_frames) == (20, 40)
     assert second.cameras == ("cam01", "cam02")
     assert ("cam03 has no image in walk_b and is omitted.", "warning") in reporter.notes
-    assert any("certificate is about the whole of walk" in text for text, _ in reporter.notes)
+    assert any("certificate covers all of walk" in text for text, _ in reporter.notes)
     assert shown(second, 0) == {name: n for name, n in shown(session.take("walk"), 20).items() if name != "cam03"}
     assert not session.layout.incoming.exists()
 
@@ -157,7 +157,7 @@ def test_a_split_loses_no_frame_and_leaves_out_cameras_without_images(session: S
         ({"from_s": -1.0}, "no frames from -1 s"),
         ({"at_s": 0.0}, "no frame before 0 s"),
         ({"at_s": 3.5}, "no frames from 3.5 s"),
-        ({"at_s": 1.0, "to_s": 2.0}, "either trimmed or split"),
+        ({"at_s": 1.0, "to_s": 2.0}, "exclude each other"),
         ({"to_s": 1.0, "name": "Walk"}, "already has a take"),
     ],
 )

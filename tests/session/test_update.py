@@ -99,7 +99,7 @@ def test_other_2d_poses_are_marked_too(session: Session) -> None:
     store_poses2d(session.take("walk"), session.require_rig(), 3)
     session.take("walk").layout.poses2d_manifest("made").unlink()
     left = run(session, "update", takes=["walk"])["left"]
-    assert left == ["walk: the 2D poses of made are gone; baseline stays out of date."]
+    assert left == ["walk: the 2D poses of made no longer exist; baseline stays out of date."]
 
 
 def test_a_change_of_coordinates_leaves_the_metrics_up_to_date(session: Session) -> None:

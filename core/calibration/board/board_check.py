@@ -1,4 +1,4 @@
-"""Find out which board a take shows, before it is searched as a whole, and compare it with the settings."""
+"""Recognition of the board in a few images of a take, and comparison with the settings."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from core.session import Take
 from core.session.video import VideoReader
 from core.types.arrays import I64, U8
 
-_IMAGES, _LEAST_PER_CAMERA = 24, 3  # images of all cameras together, and of each camera, that are looked at first
-_COMPARED = 8  # images that show a board, in which the given one is searched, too
-_MORE = 3  # times as many images are looked at where these do not show a whole board
-_WORSE = 0.7  # share of the recognised board's points that a right setting finds
-_PLANE_ERROR = 0.15  # of a square: distance from a common plane at which a point is misplaced
-_MARKER_ERROR = 0.05  # relative difference to the measured side of a marker (as in `report`)
-_MIRRORED_IMAGES = 3  # that show only mirrored markers, for a camera to count as mirrored
+_IMAGES, _LEAST_PER_CAMERA = 24, 3  # images of all cameras, and of each camera, in the first pass
+_COMPARED = 8  # images with a board in which the given one is searched as well
+_MORE = 3  # factor on the number of images if none of them shows a complete board
+_WORSE = 0.7  # fraction of the recognised board's points that correct settings find
+_PLANE_ERROR = 0.15  # of a square, distance from a common plane at which a point is wrong
+_MARKER_ERROR = 0.05  # relative difference from the measured side of a marker (as in `report`)
+_MIRRORED_IMAGES = 3  # with only mirrored markers, for a camera to count as mirrored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class CheckedBoard:
 
     Attributes:
         board: The board.
-        recognized: Whether it was recognised in the images; otherwise it is the given one.
+        recognized: True if it was recognised in the images; otherwise, it is the given one.
         mirrored: Cameras that show it only mirrored.
     """
 
@@ -50,7 +50,7 @@ class WrongBoardError(CoreError):
     Args:
         message: Sentence on the failure.
         hint: Sentence on the remedy.
-        board: Board that the take shows.
+        board: Board in the take.
     """
 
     def __init__(self, message: str, hint: str, board: Board) -> None:
@@ -63,13 +63,13 @@ def check_board(take: Take, given: Board, reporter: Reporter) -> CheckedBoard:
 
     Args:
         take: Take of a board.
-        given: Board to check; the kind "auto" takes the recognised one.
-        reporter: Receives notes, and is asked whether to stop.
+        given: Board to check; the kind "auto" uses the recognised one.
+        reporter: Receives notes, and reports cancellation.
 
     Raises:
         WrongBoardError: The take shows another board.
-        CoreError: The board is not given, and none is recognised or its size is not given; all videos are mirrored and
-            the board has no back that could look so; or a video cannot be read.
+        CoreError: The board is neither given nor recognised, its size is unknown, all videos are mirrored (unless the
+            board has a back), or a video cannot be read.
         CancelledError: The reporter asked to stop.
     """
     per_camera = max(_LEAST_PER_CAMERA, _IMAGES // max(len(take.cameras), 1))
@@ -111,9 +111,9 @@ MIRRORED_REMEDY = (
 
 
 def mirrored_findings(checked: CheckedBoard) -> list[Finding]:
-    """Report the mirrored cameras that see nothing of a board without a back."""
+    """Return findings for mirrored cameras, unless the board has a back."""
     if checked.board.two_sided:
-        return []  # its points decide
+        return []  # the calibration decides
     return [
         Finding(
             check="mirrored",
@@ -127,12 +127,12 @@ def mirrored_findings(checked: CheckedBoard) -> list[Finding]:
 
 
 def _sample(take: Take, count: int, reporter: Reporter) -> tuple[list[str], list[U8]]:
-    """Read images spread evenly over each camera's video; names of cameras, and images."""
+    """Return evenly spaced images of each camera with the names of their cameras."""
     timeline = take.timeline()
     frames: list[I64] = []
     for v in range(len(take.cameras)):
         own = np.flatnonzero(timeline.frame_index[:, v] >= 0)
-        # Not the same times in all cameras: the board may be held up in between.
+        # Different times in each camera, to sample more poses.
         where = (np.arange(count) + (v + 0.5) / len(take.cameras)) / count * len(own)
         frames.append(timeline.frame_index[own[np.unique(where.astype(int))], v] if len(own) else own)
 
@@ -173,7 +173,7 @@ def _sized(take: Take, given: Board, found: Board) -> Board:
 
 
 def _right(given: Board, found: Board) -> Board:
-    """Return the recognised board with the given sizes and names where they agree with it."""
+    """Return the recognised board with the given sizes and equivalent names."""
     changes: dict[str, object] = {"square_mm": given.square_mm}
     marker_mm = found.marker_mm * given.square_mm / found.square_mm
     if found.kind == "chessboard":
@@ -194,7 +194,7 @@ def _right(given: Board, found: Board) -> Board:
 
 
 def _begins_alike(name: str, board: Board) -> bool:
-    """Return whether a dictionary has the markers of a board under the same numbers."""
+    """Return whether a dictionary contains the markers of a board with the same numbers."""
     count = board.first_id + board.n_markers
     one, other = (dictionary(n) for n in (name, board.dictionary))
     if one.markerSize != other.markerSize or len(one.bytesList) < count:
@@ -203,7 +203,7 @@ def _begins_alike(name: str, board: Board) -> bool:
 
 
 def _compare(take: Take, given: Board, right: Board, images: Sequence[U8], reporter: Reporter) -> None:
-    """Raise where the recognised board is found clearly better than the given one."""
+    """Raise WrongBoardError if the recognised board is found clearly better than the given one."""
     names = _differences(given, right)
     if not names:
         return
@@ -221,7 +221,7 @@ def _compare(take: Take, given: Board, right: Board, images: Sequence[U8], repor
 
 
 def _differences(given: Board, right: Board) -> list[str]:
-    """Return the names of the settings that differ, apart from sizes and the back."""
+    """Return the names of different settings, except for sizes and the back."""
     names = ["kind", "columns", "rows"]
     if right.kind != "chessboard":
         names += ["dictionary", "first_id", "inverted"]
@@ -231,8 +231,10 @@ def _differences(given: Board, right: Board) -> list[str]:
 
 
 def _explained(given: Board, right: Board, names: Sequence[str]) -> str:
-    said = ", ".join(f"{name} is {_text(getattr(right, name))}, not {_text(getattr(given, name))}" for name in names)
-    text = said + "."
+    described = ", ".join(
+        f"{name} is {_text(getattr(right, name))}, not {_text(getattr(given, name))}" for name in names
+    )
+    text = described + "."
     if "first_id" in names and right.kind != "chessboard":
         shown, expected = (f"{b.first_id} to {b.first_id + b.n_markers - 1}" for b in (right, given))
         text += f" It shows the markers {shown} of {right.dictionary}; the settings expect {expected}."
@@ -246,7 +248,7 @@ def _text(value: object) -> str:
 
 
 def _points(board: Board, images: Sequence[U8]) -> int:
-    """Count the points that a detector finds where a plane board can have them."""
+    """Return the number of detected points that are consistent with a plane board."""
     import cv2
 
     detector, count = BoardDetector(board), 0

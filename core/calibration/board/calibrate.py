@@ -1,4 +1,4 @@
-"""Calibrate a rig from observations of a board: intrinsics, poses and time offsets."""
+"""Calibration of a rig from observations of a board: intrinsics, poses and time offsets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from core.geometry.intrinsics import with_intrinsics
 from core.progress import Reporter, check
 from core.types.camera import Camera, CameraRig
 
-_MAX_UNFOLDING = 4  # attempts to keep a distortion from folding back inside the image; two suffice as a rule
+_MAX_UNFOLDING = 4  # attempts to keep distortion from folding back inside the image; usually two suffice
 _STEPS = ("Fitting the intrinsics", "Computing initial poses", "Selecting the model", "Adjusting all images")
 
 
@@ -35,20 +35,20 @@ class BoardCalibration:
     Attributes:
         rig: All cameras in the order of the observations; those that could not be calibrated have no pose. World
             coordinates are those of the best connected camera until a floor is set.
-        missing: Reasons by camera why it has no pose.
-        mirrored: Cameras whose videos are mirrored; if these are all, the whole rig is a mirror image.
+        missing: Reason by camera without pose.
+        mirrored: Cameras with mirrored videos; if these are all, the rig is a mirror image.
         seen: Observations.
-        images: Observations by image, as they were adjusted.
+        images: Observations used in the adjustment, by image.
         poses: Poses of the board in single images.
-        graph: Pairs of cameras that saw the board together.
+        graph: Relative poses of pairs of cameras.
         solution: Cameras and trajectory adjusted to all images.
-        prediction: Held-out blocks of time, each predicted by cameras fitted to the other blocks.
-        fits: Intrinsics fitted to each camera alone, by camera.
-        external: Cameras whose intrinsics come from their own recording, or were known.
+        prediction: Predictions of held-out time blocks by cameras fitted to the other blocks.
+        fits: Intrinsics fitted to single cameras, by camera.
+        external: Cameras whose intrinsics come from a separate recording, or were known.
         refined: Cameras whose intrinsics were refined together with the poses.
-        time_offset: Whether time offsets were estimated.
-        notes: Decisions of the model selection, as sentences.
-        lens_warnings: Sentences on lenses that the chosen distortion model does not fit, by camera.
+        time_offset: True if time offsets were estimated.
+        notes: Sentences on the decisions of the model selection.
+        lens_warnings: Sentence by camera whose lens does not fit the chosen distortion model.
     """
 
     rig: CameraRig
@@ -86,9 +86,9 @@ def calibrate_board(
     Args:
         seen: Observations of a board that is moved in front of all cameras.
         config: Settings.
-        reporter: Receives progress, and is asked whether to stop.
+        reporter: Receives progress, and reports cancellation.
         known: Cameras with known intrinsics, by name.
-        intrinsics_views: Further recordings, of single cameras, that are used for their intrinsics only.
+        intrinsics_views: Separate recordings of single cameras for the intrinsics.
 
     Raises:
         CoreError: The board was not found, or no two cameras can be connected.
@@ -153,7 +153,7 @@ def calibrate_board(
 
 
 def _unfold(setup: Setup, start: InitialRig, model: Model, solution: BoardSolution) -> tuple[Setup, BoardSolution]:
-    """Tighten the prior of distortion that folds back inside the image, where no point of the board was seen."""
+    """Tighten the prior of distortion that folds back inside the image where no points were observed."""
     for _ in range(_MAX_UNFOLDING):
         folding = [
             v
@@ -171,7 +171,7 @@ def _unfold(setup: Setup, start: InitialRig, model: Model, solution: BoardSoluti
 
 
 def _camera(setup: Setup, solution: BoardSolution, start: InitialRig, v: int) -> Camera:
-    """Return one camera of the rig; one without intrinsics gets placeholders and no pose."""
+    """Return a camera of the rig; one without intrinsics has placeholders and no pose."""
     initial = setup.intrinsics[v]
     name, size = setup.seen.cameras[v], (int(setup.seen.sizes_px[v, 0]), int(setup.seen.sizes_px[v, 1]))
     if initial is None:

@@ -17,13 +17,14 @@ class CalibrateConfig:
     Attributes:
         board: Calibration board, or "auto" to recognise it in the images; null uses the session's board, or recognises
             it if the session has none. The size of its squares (`board.square_mm`) has to be measured on the print.
-        distortion_model: Distortion model to fit; "auto" takes that of known intrinsics or pinhole, unless the
-            other one predicts left-out images clearly better.
-        fixed_intrinsics: Use the intrinsics of the session's rig where it has any, instead of fitting them.
-        time_offset: Estimate a time offset per camera; kept if it lowers the held-out error.
-        refine: Refine the intrinsics together with the poses; kept if it lowers the held-out error.
-        rate_hz: Largest number of frames per second that are searched for the board.
-        max_frames: Largest number of frames that are searched; in longer takes, evenly spread bursts.
+        distortion_model: Distortion model to fit; "auto" uses that of known intrinsics or pinhole, unless the other one
+            predicts held-out images clearly better.
+        fixed_intrinsics: Use known intrinsics of the session's rig instead of fitting them.
+        time_offset: Estimate a time offset per camera if it lowers the held-out error.
+        refine: Refine the intrinsics together with the poses if it lowers the held-out error.
+        rate_hz: Largest number of frames per second in which the board is detected.
+        max_frames: Largest number of frames in which the board is detected; longer takes are sampled by evenly spaced
+            bursts.
         distance_mm: Measured distance between the two cameras of `between`, to check the scale; 0 if unknown.
         between: Names of the two cameras of `distance_mm`.
     """

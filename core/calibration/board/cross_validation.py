@@ -1,4 +1,4 @@
-"""Cross-validation: how well cameras predict blocks of time that they were not fitted to, and each other's images."""
+"""Cross-validation: prediction of held-out time blocks, and of images from all other cameras (LOCO)."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from core.optimize.robust import cauchy_loss
 from core.types.arrays import F64, I64
 
 BLOCKS = 10
-"""Blocks of time that a recording is cut into; even ones form one fold, odd ones the other."""
-_GATED_FRAMES = 240  # frames on which models are compared: enough to tell them apart, in bursts at each block's start
-_SAME_TIME_S = 0.012  # an image this close in time to another camera's needs none on its other side
-_LONGEST_GAP = 1.2  # frame periods to the other cameras' images before and after an image that is predicted
-_LEAST_POINTS = 6  # of the other cameras in an image, or all that the board has
-_MAX_STEPS, _TOLERANCE = 8, 5e-4  # of trajectories, which need not be exact to predict
+"""Number of time blocks of a recording; even ones form one fold, odd ones the other."""
+_GATED_FRAMES = 240  # frames for the comparison of models, in bursts at the start of each block
+_SAME_TIME_S = 0.012  # time difference to an image of another camera up to which one neighbour suffices
+_LONGEST_GAP = 1.2  # in frame periods, to the images of other cameras before and after a predicted image
+_LEAST_POINTS = 6  # of the other cameras in an image, or all points of the board
+_MAX_STEPS, _TOLERANCE = 8, 5e-4  # of trajectories for predictions
 _LOSS_SCALE = 2.0  # Cauchy scale of held-out errors, in units of the nominal noise
-_LEAST_BLOCKS = 3  # with held-out errors, for a standard error of their mean
+_LEAST_BLOCKS = 3  # with held-out errors, for the standard error of the mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,7 +42,7 @@ class Prediction:
         loco_px: (N, 2) leave-one-camera-out (LOCO) error: observed minus predicted from the other cameras; NaN where
             these do not see the board.
         loco_mm: (N,) LOCO error at the board, perpendicular to the ray.
-        fitted_px: (N, 2) observed minus predicted from the board's trajectory by all cameras.
+        fitted_px: (N, 2) observed minus predicted from the trajectory by all cameras.
     """
 
     view: I64
@@ -66,7 +66,7 @@ class Prediction:
 
 
 def time_blocks(images: BoardImages, frames: int) -> I64:
-    """Cut a recording into ten blocks of time with equally many frames that show the board; (frames,) block numbers."""
+    """Return the block (T,) of each frame; the ten blocks contain equal numbers of frames with the board."""
     shown = np.unique(images.frame)
     block = np.zeros(frames, np.int64)
     for i, part in enumerate(np.array_split(shown, BLOCKS)):
@@ -75,7 +75,7 @@ def time_blocks(images: BoardImages, frames: int) -> I64:
 
 
 def two_folds(images: BoardImages, block: I64) -> tuple[np.ndarray, np.ndarray]:
-    """Return masks (P,) of the images of even and of odd blocks, each block shortened to what model selection needs.
+    """Return masks (P,) of the images in even and odd blocks, which are shortened to what model selection needs.
 
     Args:
         images: Observations.
@@ -100,19 +100,19 @@ def predict(
     *,
     loco: bool = True,
 ) -> Prediction:
-    """Estimate the board's trajectory with fixed cameras, from all and from all but one, and predict the observations.
+    """Predict observations from trajectories estimated with fixed cameras, by all cameras and by all but one.
 
-    A left-out image counts where the others saw the board shortly before and after it, or at its time.
+    A left-out image is predicted if other cameras saw the board shortly before and after it, or at the same time.
 
     Args:
         images: Observations.
         poses: Poses of the board in single images.
-        held_out: For each fold the mask (P,) of the held-out images, and cameras that were not fitted to them.
+        held_out: For each fold, the mask (P,) of held-out images, and cameras fitted to the others.
         period_s: Median time between frames.
         noise_px: Nominal noise (see `adjust_board`).
         motion: Motion prior.
         sigma_px: Standard deviation of inliers.
-        loco: Whether to leave cameras out at all; `fitted_px` alone takes a fraction of the time.
+        loco: Compute LOCO errors; `fitted_px` alone takes a fraction of the time.
     """
     helpful = poses.known & (images.valid.sum(1) >= min(_LEAST_POINTS, images.valid.shape[1]))
     shape = (*images.valid.shape, 2)
@@ -171,7 +171,7 @@ def _trajectory(
 
 
 def _between(at_s: F64, others_s: F64, longest_s: float) -> np.ndarray:
-    """Return whether each time has others shortly before and after it, or one at the same time."""
+    """Return the mask of times with others shortly before and after, or at the same time."""
     after = np.searchsorted(others_s, at_s)
     padded = np.concatenate([[-np.inf], others_s, [np.inf]])
     before_s, after_s = at_s - padded[after], padded[after + 1] - at_s
@@ -180,16 +180,16 @@ def _between(at_s: F64, others_s: F64, longest_s: float) -> np.ndarray:
 
 
 def improvement(before: Prediction, after: Prediction, block: I64, noise_px: float, view: int | None = None) -> float:
-    """Return by how many standard errors the held-out error falls from one model to another.
+    """Return the decrease of the held-out error between two models in standard errors.
 
-    The error is that of the trajectory by all cameras, which is the least noisy; each block of time counts once.
+    The error is that of the trajectory by all cameras, which is the least noisy; each time block counts once.
 
     Args:
         before: Predictions of the first model.
         after: Predictions of the second model for the same points.
         block: (T,) block of each frame.
         noise_px: Nominal noise.
-        view: One camera; all if None.
+        view: Camera; None for all.
     """
     chosen = np.isfinite(before.fitted_px[:, 0]) & np.isfinite(after.fitted_px[:, 0])
     if view is not None:
@@ -205,19 +205,19 @@ def improvement(before: Prediction, after: Prediction, block: I64, noise_px: flo
 
 
 def loco_improvement(before: Prediction, after: Prediction, noise_px: float) -> float:
-    """Return by which share the LOCO error falls from one model to another."""
+    """Return the relative decrease of the LOCO error between two models."""
     known = np.isfinite(before.error_px) & np.isfinite(after.error_px)
     loss = [float(_loss(p.loco_px[known], noise_px).sum()) for p in (before, after)]
     return 1 - loss[1] / loss[0] if loss[0] > 0 else 0.0
 
 
 def _loss(residual_px: F64, noise_px: float) -> F64:
-    """(N,) robust loss of errors (N, 2)."""
+    """Return the robust loss (N,) of errors (N, 2)."""
     return cauchy_loss((residual_px**2).sum(-1) / noise_px**2, _LOSS_SCALE)
 
 
 def save_residuals(path: Path, prediction: Prediction, points: int) -> None:
-    """Write LOCO errors and residuals of each of the observed points, (N, 2) px each."""
+    """Write the LOCO errors and residuals (N, 2) of all observed points in px."""
     arrays = {name: np.full((points, 2), np.nan, np.float32) for name in ("loco_px", "fitted_px")}
     for name, array in arrays.items():
         array[prediction.row] = getattr(prediction, name)
@@ -227,7 +227,7 @@ def save_residuals(path: Path, prediction: Prediction, points: int) -> None:
 
 
 def load_residuals(path: Path) -> dict[str, F64]:
-    """Read what `save_residuals` wrote.
+    """Read a file of `save_residuals`.
 
     Raises:
         CoreError: The file is missing or damaged.

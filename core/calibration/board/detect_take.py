@@ -1,4 +1,4 @@
-"""Detect a board in a whole take, all cameras in parallel."""
+"""Detection of a board in a take, in parallel over cameras."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from core.session import Take
 from core.session.video import VideoReader
 from core.types.arrays import F64, I64
 
-_BURST = 12  # consecutive frames: time offsets are estimated from motion between them
-_MEASURED_IMAGES, _LEAST_MEASURED = 16, 3  # images in which markers are measured, and that must succeed
+_BURST = 12  # consecutive frames, because time offsets are estimated from the motion between them
+_MEASURED_IMAGES, _LEAST_MEASURED = 16, 3  # images for the measurement of markers, and number that must succeed
 
 
 def detect_board(
@@ -34,12 +34,12 @@ def detect_board(
     """Detect the board in the images of a take.
 
     Args:
-        take: Take; its videos are read once, in order.
+        take: Take, whose videos are read once in order.
         board: Board to detect.
-        reporter: Receives progress, and is asked whether to stop.
-        rate_hz: Largest number of frames per second that are searched.
-        max_frames: Largest number of frames that are searched; in longer takes, evenly spread bursts.
-        cameras: Cameras to search; all if None.
+        reporter: Receives progress, and reports cancellation.
+        rate_hz: Largest number of frames per second.
+        max_frames: Largest number of frames; longer takes are sampled by evenly spaced bursts.
+        cameras: Cameras to use; None for all.
 
     Raises:
         CoreError: A video cannot be read.
@@ -54,7 +54,7 @@ def detect_board(
     frame[:, [v for v, name in enumerate(take.cameras) if name not in names]] = -1
     detector, stop = BoardDetector(board), Event()
     workers = max(1, os.cpu_count() or 1)
-    # As many parts as keep all workers busy to the end, each decoded from a key frame on.
+    # Enough parts to keep all workers busy; each begins at a key frame.
     pieces = [
         (v, part)
         for v in range(len(take.cameras))
@@ -91,7 +91,7 @@ def chosen_frames(time_s: F64, rate_hz: float, most: int) -> I64:
     Args:
         time_s: (T,) times of all frames.
         rate_hz: Largest number of frames per second.
-        most: Largest number of frames; in longer takes, evenly spread bursts.
+        most: Largest number of frames; longer takes are sampled by evenly spaced bursts.
     """
     step = np.floor((time_s - time_s[0]) * rate_hz + 1e-6) if len(time_s) else time_s
     first = np.flatnonzero(np.diff(step, prepend=-1.0) > 0)
@@ -129,9 +129,9 @@ def _detect_part(
 
 
 def measure_marker(take: Take, seen: BoardObservations) -> float:
-    """Measure the side of the board's markers in mm, given the size of the squares; NaN where that is impossible.
+    """Measure the side of the board's markers in mm, given the size of the squares; NaN if impossible.
 
-    Nothing else reveals a wrong size of the squares: it only scales the rig.
+    This is the only way to detect a wrong size of the squares, which otherwise just scales the rig.
     """
     if seen.board.kind != "charuco":
         return float("nan")

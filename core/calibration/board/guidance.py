@@ -9,14 +9,14 @@ import numpy as np
 from core.calibration.board.initial.intrinsics import LEAST_IMAGES, Coverage
 from core.types.arrays import I64
 
-# Frames that must connect cameras, share of image cells with points, and range of tilts: slightly more than the report
-# asks for, since not every image ends up being used.
+# Frames that must connect cameras, fraction of image cells with points, and range of tilts: slightly more than the
+# report requires, because not every image is used in the end.
 _LEAST_SHARED, _LEAST_COVERAGE, _LEAST_TILT_DEG = 8, 0.35, 20.0
 _PARTS = (("upper left", 0, 0), ("upper right", 0, 1), ("lower left", 1, 0), ("lower right", 1, 1))
 
 
 def next_to_show(cameras: Sequence[str], coverage: Sequence[Coverage], shared: I64) -> str:
-    """Return the one instruction that would help most now.
+    """Return the instruction that would currently help most.
 
     Args:
         cameras: (V,) names of the cameras.
@@ -43,7 +43,7 @@ def next_to_show(cameras: Sequence[str], coverage: Sequence[Coverage], shared: I
 
 
 def _unconnected_pair(shared: I64) -> tuple[int, int] | None:
-    """Return the pair that would best connect two groups of cameras; None if all are connected."""
+    """Return the best pair of cameras to connect two groups; None if all are connected."""
     views = len(shared)
     group = np.arange(views)
     for a in range(views):
@@ -57,7 +57,7 @@ def _unconnected_pair(shared: I64) -> tuple[int, int] | None:
 
 
 def _empty_part(cells: I64) -> str:
-    """Return the quarter of the image with the largest share of empty cells."""
+    """Return the quarter of the image with the most empty cells."""
     rows, columns = cells.shape
     emptiness = [
         float((cells[r * rows // 2 : (r + 1) * rows // 2, c * columns // 2 : (c + 1) * columns // 2] == 0).mean())

@@ -1,4 +1,4 @@
-"""Detection of a board in running cameras, and advice on what to show next."""
+"""Detection of a board in the images of running cameras, with advice on how to move it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from core.calibration.board.guidance import next_to_show
 from core.calibration.board.initial.intrinsics import Coverage, coverage
 from core.types.arrays import F64, I64, U8
 
-_EVERY, _LOOKED_AT = 5, 8  # while the board is unknown, every fifth image is kept until it is looked for in eight
-_MAX_FRAMES = 400  # kept in memory; later ones replace the oldest
+_EVERY, _LOOKED_AT = 5, 8  # an unknown board is searched in eight images at a time, of which every fifth is kept
+_MAX_FRAMES = 400  # in memory; new ones replace the oldest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class WatchSummary:
-    """Detections so far.
+    """Summary of the detections so far.
 
     Attributes:
         coverage: Coverage of the image by camera.
         shared: (V, V) number of frames in which both cameras detected the board; zero on the diagonal.
-        advice: What to show the cameras next.
+        advice: Instruction on how to move the board next.
     """
 
     coverage: dict[str, Coverage]
@@ -36,11 +36,11 @@ class WatchSummary:
 
 
 class BoardWatch:
-    """Detects a board in the images of several cameras, frame set by frame set.
+    """Detector of a board in the frame sets of several cameras.
 
     Args:
-        board: The board; one of the kind "auto" is recognised in the images, every few frame sets.
-        sizes_px: Width and height by camera, where known; other cameras are added with their first image.
+        board: The board; with the kind "auto", it is recognised in the images.
+        sizes_px: Known width and height by camera; other cameras are added with their first image.
     """
 
     def __init__(self, board: Board, sizes_px: Mapping[str, tuple[int, int]] | None = None) -> None:
@@ -59,7 +59,7 @@ class BoardWatch:
             images: (H, W, 3) uint8 RGB by camera; cameras may be missing.
 
         Returns:
-            (n, 2) corners in px by camera, for the cameras that see the board.
+            Corners (n, 2) in px by camera, for cameras that see the board.
         """
         for name, image in images.items():
             self._sizes.setdefault(name, (image.shape[1], image.shape[0]))
@@ -80,7 +80,7 @@ class BoardWatch:
         return corners
 
     def _recognize(self, gray: U8) -> None:
-        """Recognise the board in the images so far, once there are enough new ones."""
+        """Recognise the board in the collected images once there are enough new ones."""
         self._searched += 1
         if self._searched % _EVERY == 0:
             self._unknown.append(gray)
@@ -92,7 +92,7 @@ class BoardWatch:
             self._board, self._detector = found.board, BoardDetector(found.board)
 
     def summary(self) -> WatchSummary:
-        """Summarise the detections so far."""
+        """Return a summary of the detections so far."""
         names, count = tuple(self._sizes), max(min(self._frames, _MAX_FRAMES), 1)
         observations = merge_detections(
             self._board or Board(),

@@ -1,4 +1,4 @@
-"""Accuracy of a calibration on a recording: held-out errors, compared with what corner noise alone would cause."""
+"""Accuracy of a calibration on a recording: held-out errors in comparison with the effect of corner noise alone."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ from core.types.arrays import F64, I64
 from core.types.camera import CameraRig
 
 INLIER_WEIGHT = 0.25
-"""IRLS weight from which on a point counts as an inlier: within 1.7 Cauchy scales."""
+"""Smallest IRLS weight of an inlier, at 1.7 Cauchy scales."""
 _MAX_MOTION_UPDATES, _MAX_STEPS, _TOLERANCE = 3, 15, 1e-4  # of trajectories with fixed cameras
-_LEAST_DETERMINANT = 0.05  # of a triangulated corner's normal matrix, 2 sin^2 of the angle of two rays: 9 degrees
-_PLACEHOLDER_FOCAL = 1000.0  # px, of cameras that are not in the rig
+_LEAST_DETERMINANT = (
+    0.05  # of the normal matrix of a triangulated corner, 2 sin^2 of the angle between two rays (9 degrees)
+)
+_PLACEHOLDER_FOCAL = 1000.0  # of cameras that are not in the rig, px
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,16 +38,16 @@ class Quality:
 
     Attributes:
         cameras: (V,) names of the cameras.
-        loco_px: (V,) median leave-one-camera-out (LOCO) error of each camera, on held-out frames where there are any.
-        expected_px: (V,) median LOCO error that corner noise alone would cause.
-        in_sample_px: (V,) median LOCO error of the rig on the frames that it was fitted to. Half the recording, which
-            held-out errors rest on, may be too little for a rig that all of it makes accurate.
+        loco_px: (V,) median leave-one-camera-out (LOCO) error of each camera, on held-out frames if there are any.
+        expected_px: (V,) median LOCO error expected from corner noise alone.
+        in_sample_px: (V,) median LOCO error of the rig on the frames of its fit. Held-out errors are those of rigs
+            fitted to half of the recording, which may be too little.
         loco_mm: (V,) median LOCO error at the board.
         reprojection_px: (V,) root mean square reprojection error of inliers.
-        length_mm: (M,) sides of squares between corners that were triangulated one by one.
+        length_mm: (M,) sides of squares between individually triangulated corners.
         shared: (V, V) number of frames in which both cameras saw the board.
         coverage: (V,) coverage of each camera's image.
-        frame_px: (T,) median LOCO error of each frame; NaN where nothing was predicted.
+        frame_px: (T,) median LOCO error of each frame; NaN without predictions.
         prediction: Errors of each point.
     """
 
@@ -96,12 +98,12 @@ class Quality:
 
 
 def measure(calibration: BoardCalibration) -> Quality:
-    """Measure a calibration on its own recording; LOCO errors are those of held-out blocks of time."""
+    """Return the accuracy of a calibration on its recording; LOCO errors are those of held-out time blocks."""
     return _measure(calibration.rig, calibration.seen, calibration.images, calibration.poses, calibration.prediction)
 
 
 def measure_rig(rig: CameraRig, seen: BoardObservations) -> Quality:
-    """Measure any rig, such as an imported one, on a recording of a board.
+    """Return the accuracy of any rig, such as an imported one, on a recording of a board.
 
     Raises:
         CoreError: The rig and the recording share fewer than two cameras.
@@ -126,7 +128,7 @@ def _measure(
         everything = [(np.ones(len(images), bool), cameras)]
         return predict(images, poses, everything, period_s, noise_px, fitted.motion, fitted.sigma_px)
 
-    # LOCO errors if the cameras were exact and the corners as noisy as they are.
+    # LOCO errors of exact cameras with the actual corner noise.
     rng = np.random.default_rng(0)
     exact = images.xy_px - np.nan_to_num(fitted.residual_px)
     noisy = dataclasses.replace(images, xy_px=exact + rng.normal(0, fitted.sigma_px, exact.shape))
@@ -158,7 +160,7 @@ def _measure(
 
 
 def quick_loco_px(rig: CameraRig, seen: BoardObservations) -> float:
-    """Return the median LOCO error of a rig on a recording and nothing else; infinite without any prediction."""
+    """Return only the median LOCO error of a rig on a recording; infinite without predictions."""
     cameras = [rig[n] if n in rig.names and rig[n].posed else None for n in seen.cameras]
     images = BoardImages.of(seen)
     images = images.where(np.array([c is not None for c in cameras])[images.view])
@@ -171,7 +173,7 @@ def quick_loco_px(rig: CameraRig, seen: BoardObservations) -> float:
 
 
 def _shared(images: BoardImages, poses: BoardPoses, views: int) -> I64:
-    """(V, V) number of frames in which both cameras have a pose of the board."""
+    """Return the number (V, V) of frames in which both cameras have a pose of the board."""
     shown = np.zeros((views, int(images.frame.max(initial=0)) + 1), np.int64)
     shown[images.view[poses.known], images.frame[poses.known]] = 1
     return np.asarray(shown @ shown.T)
@@ -183,7 +185,7 @@ def _rms(values: F64) -> float:
 
 
 def cameras_of(rig: CameraRig, seen: BoardObservations) -> Cameras:
-    """Convert a rig for the bundle adjustment, in the order of the observations; unposed cameras are at the origin."""
+    """Convert a rig to parameters in the order of the observations; unposed cameras are at the origin."""
     known = [rig[n] if n in rig.names else None for n in seen.cameras]
     views = len(known)
     intrinsics = np.zeros((views, N_INTRINSICS))
@@ -225,9 +227,9 @@ def fit_trajectory(
 
 
 def _sides(seen: BoardObservations, images: BoardImages, cameras: Cameras, fitted: BoardSolution) -> F64:
-    """(M,) sides of squares between corners that were triangulated one by one, mm.
+    """Return the sides (M,) of squares between individually triangulated corners in mm.
 
-    An image taken at another time is first corrected by the motion of the board in between.
+    Images taken at other times are first corrected by the motion of the board.
     """
     columns, rows = seen.board.grid
     if seen.board.is_grid or columns < 2:
@@ -247,7 +249,7 @@ def _sides(seen: BoardObservations, images: BoardImages, cameras: Cameras, fitte
     local[..., :2] += np.nan_to_num(fitted.residual_px) / focal * local[..., 2:]
     observed = (local - t_camera[:, None]) @ R_camera
     centre = -(np.swapaxes(R_camera, -1, -2) @ t_camera[..., None])[..., 0]
-    # Rays move along with the board, from the time of the image to that of the frame.
+    # Rays are moved with the board from the time of the image to that of the frame.
     rotation = at_frame.R @ np.swapaxes(at_image.R, -1, -2)
 
     def moved(points: F64) -> F64:

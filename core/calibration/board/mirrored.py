@@ -1,4 +1,4 @@
-"""Cameras whose videos are mirrored: they see the board only from its back, where the other cameras see no back."""
+"""Detection of mirrored videos: cameras that see only the back of the board while others see the front."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from core.calibration.board.setup import Setup
 from core.geometry import undistort
 from core.types.camera import Camera
 
-_CLEARLY = 0.5  # factor on the error by which other cameras predict a camera's images, if these are turned back
+_CLEARLY = 0.5  # ratio of prediction errors with flipped and with original images of a mirrored camera
 
 
 def mirrored_cameras(setup: Setup) -> tuple[str, ...]:
-    """Return the cameras whose images are mirrored; all that see the board if none of them ever sees its front.
+    """Return the cameras with mirrored images; all that see the board if none ever sees its front.
 
-    Where only some cameras see nothing but the back, the other cameras decide: they predict mirrored images only if
-    these are turned back.
+    If only some cameras see nothing but the back, the others decide: they predict mirrored images only after flipping.
     """
     seen = setup.seen
     if not seen.board.two_sided or seen.board.back == "numbered":
@@ -37,7 +36,7 @@ def mirrored_cameras(setup: Setup) -> tuple[str, ...]:
     for v in only_back:
         if setup.intrinsics[v] is None or not others:
             continue
-        as_seen, turned = (_prediction_px(setup, v, others, turn_back=turn) for turn in (False, True))
+        as_seen, turned = (_prediction_px(setup, v, others, flip=turn) for turn in (False, True))
         if turned < _CLEARLY * as_seen:
             found.append(seen.cameras[v])
     return tuple(found)
@@ -47,18 +46,18 @@ def _images(seen: BoardObservations, chosen: np.ndarray) -> int:
     return len(np.unique(seen.frame[chosen]))
 
 
-def _prediction_px(setup: Setup, v: int, others: list[int], *, turn_back: bool) -> float:
-    """Return the median error of a camera's points as the others predict them, its images as seen or turned back."""
+def _prediction_px(setup: Setup, v: int, others: list[int], *, flip: bool) -> float:
+    """Return the median error of a camera's points predicted by the others, with original or flipped images."""
     seen, cameras = setup.seen, list(setup.intrinsics)
     seen = seen.where((seen.view == v) | np.isin(seen.view, others))
-    if turn_back:
+    if flip:
         own = seen.view == v
         last = float(seen.sizes_px[v, 0] - 1)
         xy_px, point = seen.xy_px.copy(), seen.point.copy()
         xy_px[own, 0] = last - xy_px[own, 0]
         point[own] -= seen.board.points_per_side
         seen = dataclasses.replace(seen, xy_px=xy_px, point=point)
-        cameras[v] = _turned_back(cameras[v], last)
+        cameras[v] = _flipped(cameras[v], last)
     images = BoardImages.of(seen)
     poses = board_poses(images, cameras)
     graph = pair_graph(images, poses, len(cameras))
@@ -74,11 +73,11 @@ def _prediction_px(setup: Setup, v: int, others: list[int], *, turn_back: bool) 
     R, t = graph.R[other, v] @ poses.R[there], (graph.R[other, v] @ poses.t_mm[there][..., None])[..., 0]
     local = images.board_mm[here][:, None] @ np.swapaxes(R, -1, -2) + (t + graph.t_mm[other, v])[:, :, None]
     error = np.linalg.norm(local[..., :2] / local[..., 2:] - observed[:, None], axis=-1)
-    # Of the two poses of a flat board in the other camera's image, the one that fits.
+    # The better of the two poses of a flat board in the other camera's image.
     return float(camera.K[0, 0] * np.median(np.nanmedian(error, axis=-1).min(1)))
 
 
-def _turned_back(camera: Camera | None, last: float) -> Camera | None:
+def _flipped(camera: Camera | None, last: float) -> Camera | None:
     if camera is None:
         return None
     K, distortion = camera.K.copy(), camera.distortion.copy()

@@ -1,10 +1,10 @@
-"""Assess a calibration: how well it predicts data that it was not fitted to, and how certain its parameters are.
+"""Assessment of a calibration by its predictions of held-out data and the standard errors of its parameters.
 
-A small reprojection error proves little (see `core.calibration.checks`). Errors are compared with what corner noise
-alone would cause, so that difficult views do not condemn a good rig and easy views do not acquit a bad one.
+A small reprojection error proves little (see `core.calibration.checks`). Errors are compared with those expected from
+corner noise alone, so that the difficulty of the views does not affect the verdict.
 
-Pairs of limits are those of a warning and of an error; unless stated otherwise they were set so that good simulated
-rigs raise no alarm (`scripts/bench_calibration.py`) and disturbed ones do (`tests/calibration/test_solving.py`).
+Pairs of limits are those of a warning and of an error. Unless stated otherwise, they were chosen so that good simulated
+rigs pass (`scripts/bench_calibration.py`) and disturbed ones do not (`tests/calibration/test_solving.py`).
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from core.types.arrays import F64
 from core.types.camera import Camera, CameraRig
 
 _EXCESS_PX = (1.5, 5.0)  # median LOCO error beyond noise, at 1280 px width
-_EXCESS_NOISE = (3.0, 3.5)  # the same in units of the expected error, for views whose geometry amplifies noise
-_FOLD_EXCESS = 1.6  # factor by which rigs fitted to half a recording may predict worse than the delivered rig
+_EXCESS_NOISE = (3.0, 3.5)  # the same relative to the expected error, for views whose geometry amplifies noise
+_FOLD_EXCESS = 1.6  # ratio of the errors of rigs fitted to half of the recording and of the final rig
 _REPROJECTION_PX = (1.6, 4.0)  # root mean square reprojection error of inliers, at 1280 px width
 _LENGTH_ERROR = (0.005, 0.02)  # relative error of the median side of a square
 _LEAST_LENGTHS = 20  # triangulated sides for a median
 _FOCAL_SD = (0.01, 0.05)  # relative standard deviation of the focal length
 _POSITION_SD = (0.005, 0.03)  # standard deviation of the position, relative to the size of the rig
 _FOCAL_CHANGE = (0.03, 0.08)  # relative change of a known focal length
-_LEAST_COVERAGE, _LEAST_TILT_DEG = 0.3, 20.0  # share of image cells with points; range of tilts
-_LEAST_SHARED = 15  # frames that must connect any group of cameras with the others
+_LEAST_COVERAGE, _LEAST_TILT_DEG = 0.3, 20.0  # fraction of image cells with points; range of tilts
+_LEAST_SHARED = 15  # frames between any group of cameras and the others
 _MAX_CAMERAS_CUT = 14  # cameras up to which all groups are examined (9907 groups)
 _MAX_TIME_OFFSET_SD_S = 0.005  # a hand at 1 m/s moves 5 mm in it
-_MARKER_ERROR = 0.05  # relative difference of measured and given marker size; the test measures it to 4 %
+_MARKER_ERROR = 0.05  # relative difference of measured and given marker size; the measurement is accurate to 4 %
 _DISTANCE_ERROR = (0.015, 0.03)  # relative difference to a tape measure
-_SCALE_CHANGE = 0.03  # relative change of all distances against the former rig
-_OUTLIER_WEIGHT, _OUTLIER_SHARE = 0.3, 0.05  # IRLS weight of an outlier; share of outliers
-_SWAPPED_SHARE = 0.25  # share of the LOCO error that remains if two exchanged cameras are put right
+_SCALE_CHANGE = 0.03  # relative change of all distances since the former rig
+_OUTLIER_WEIGHT, _OUTLIER_SHARE = 0.3, 0.05  # IRLS weight of an outlier; fraction of outliers
+_SWAPPED_SHARE = 0.25  # remaining fraction of the LOCO error after swapping two exchanged cameras
 
 BOARD_CHECKS = frozenset(
     (
@@ -61,9 +61,9 @@ BOARD_CHECKS = frozenset(
         "mirrored",
     )
 )
-"""Checks of findings that come from the images of a board alone: they hold in any world coordinates.
+"""Names of checks that only depend on the images of a board and are therefore valid in any world coordinates.
 
-Findings of "intrinsics" are not among them, as `core.calibration.checks.check_rig` reports under that name, too.
+"intrinsics" is not one of them because `core.calibration.checks.check_rig` uses the name as well.
 """
 
 
@@ -85,12 +85,12 @@ def assess_board(
         quality: Result of `measure` or `measure_rig`.
         rig: Rig.
         seen: Observations of the board.
-        calibration: Calibration that the rig comes from, if it comes from this recording.
-        marker_mm: Side of the markers measured in the images, given the size of the squares.
+        calibration: Calibration of the rig, if it was calibrated from this recording.
+        marker_mm: Side of the markers as measured in the images, given the size of the squares.
         distance_mm: Measured distance between two cameras; 0 if unknown.
-        between: Names of these two cameras.
-        before: Former rig, if the cameras were not moved since.
-        known: Cameras with formerly known intrinsics, by name.
+        between: Names of the two cameras.
+        before: Former rig, if the cameras have not been moved since.
+        known: Cameras with previously known intrinsics, by name.
 
     Returns:
         Findings with remedies.
@@ -116,12 +116,12 @@ def _level(value: float, limits: tuple[float, float]) -> FindingLevel:
 
 
 def _scale(seen: BoardObservations, v: int) -> float:
-    """Return the image's width relative to 1280 px, in which the limits are given."""
+    """Return the image width relative to 1280 px, for which the limits are given."""
     return float(max(seen.sizes_px[v].max(), 640)) / 1280
 
 
 def _loco(quality: Quality, rig: CameraRig, seen: BoardObservations) -> Iterator[Finding]:
-    """Report each camera that the others do not predict, then all others together."""
+    """Report each camera that the others do not predict, and all others together."""
     bad, good = [], []
     error = np.fmin(quality.loco_px, _FOLD_EXCESS * quality.in_sample_px)
     excess = np.sqrt(np.maximum(error**2 - quality.expected_px**2, 0))
@@ -159,13 +159,13 @@ def _loco(quality: Quality, rig: CameraRig, seen: BoardObservations) -> Iterator
 
 
 def _range(values: F64, digits: int) -> str:
-    """Format the smallest and the largest value, once if they look alike."""
+    """Format the range of values, or a single value if both ends are equal."""
     low, high = f"{values.min():.{digits}f}", f"{values.max():.{digits}f}"
     return low if low == high else f"{low} to {high}"
 
 
 def _swapped(quality: Quality, rig: CameraRig, seen: BoardObservations, bad: list[int]) -> Iterator[Finding]:
-    """Report pairs of cameras whose images were exchanged."""
+    """Report pairs of cameras with exchanged images."""
     for a, b in itertools.combinations(bad, 2):
         names = list(seen.cameras)
         names[a], names[b] = names[b], names[a]
@@ -233,7 +233,7 @@ def _markers(seen: BoardObservations, marker_mm: float) -> Iterator[Finding]:
 
 
 def _lenses(calibration: BoardCalibration) -> Iterator[Finding]:
-    """Report lenses that another distortion model than the one set by the user fits better."""
+    """Report lenses that fit another distortion model better than that set by the user."""
     for name, text in calibration.lens_warnings.items():
         yield Finding(
             check="lens",
@@ -281,7 +281,7 @@ def _distance(rig: CameraRig, distance_mm: float, between: tuple[str, ...]) -> I
 
 
 def _rescaled(rig: CameraRig, before: CameraRig | None) -> Iterator[Finding]:
-    """Report a rig that is the former one at another scale."""
+    """Report a rig that equals the former one at another scale."""
     if before is None:
         return
     names = [c.name for c in rig if c.posed and c.name in before.names and before[c.name].posed]
@@ -301,7 +301,7 @@ def _rescaled(rig: CameraRig, before: CameraRig | None) -> Iterator[Finding]:
             check="scale",
             level="error",
             message=f"The cameras are arranged as before, but all distances are {middle:.3f} times the former ones.",
-            remedy="The size of the squares is wrong now or was wrong then: measure them on the print.",
+            remedy="The size of the squares is or was wrong: measure them on the print.",
         )
 
 
@@ -323,7 +323,7 @@ def _changed_intrinsics(rig: CameraRig, known: Mapping[str, Camera]) -> Iterator
 
 
 def _mirrored(calibration: BoardCalibration) -> Iterator[Finding]:
-    """Report mirrored videos, as webcam programs make them for selfies."""
+    """Report mirrored videos, such as those of webcam programs."""
     mirrored, board = calibration.mirrored, calibration.seen.board
     if set(mirrored) >= set(calibration.posed):
         yield Finding(
@@ -370,7 +370,7 @@ def _certainty(calibration: BoardCalibration) -> Iterator[Finding]:
         focal = float(intrinsics[v, 0]) / float(rig[name].K[0, 0])
         fit = calibration.fits.get(name)
         if focal == 0 and fit is not None and np.allclose(fit.camera.K, rig[name].K):
-            information = fit.information  # held fixed in the adjustment
+            information = fit.information  # fixed in the adjustment
             focal = float(np.sqrt(max(np.linalg.pinv(information)[0, 0], 0))) / float(rig[name].K[0, 0])
         distance = float(np.linalg.norm(position[v]))
         level = max(
@@ -387,10 +387,10 @@ def _certainty(calibration: BoardCalibration) -> Iterator[Finding]:
 
 
 def _connection(strength: F64, names: list[str]) -> Iterator[Finding]:
-    """Report the group of cameras that the fewest frames connect to the others.
+    """Report the group of cameras with the fewest frames in common with the others.
 
-    While the board moves uniformly, a time offset and a translation look alike, so one short stretch does not separate
-    them.
+    For a uniform motion of the board, a time offset is equivalent to a translation, so a short interval does not
+    suffice.
     """
     groups = [
         list(group)
@@ -433,8 +433,8 @@ def _views(quality: Quality, calibration: BoardCalibration) -> Iterator[Finding]
         yield Finding(
             check="coverage",
             level="warning",
-            message=f"The board covered little of some images: {', '.join(uncovered)}.",
-            remedy="Show these cameras the board in the corners of the image, too.",
+            message=f"The board covered only a small part of some images: {', '.join(uncovered)}.",
+            remedy="Show these cameras the board also in the corners of the image.",
         )
     if flat:
         yield Finding(

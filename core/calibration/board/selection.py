@@ -1,7 +1,7 @@
-"""Model selection: which unknowns beyond the poses lower the held-out error.
+"""Selection of the unknowns beyond the poses that lower the held-out error.
 
-The recording is split into two folds of time. Each model is fitted to either fold and predicts the other one (two-fold
-cross-validation). Starting from poses alone, the candidates of a table are added one after the other and kept where the
+The recording is split into two temporal folds. Each model is fitted to either fold and predicts the other one (two-fold
+cross-validation). Starting from poses alone, the candidates of a table are added one after the other and kept if the
 error falls.
 """
 
@@ -32,15 +32,16 @@ from core.progress import Reporter, check
 from core.types.arrays import F64
 
 CONTRADICTION = 10.0
-"""Standard errors by which two folds may differ: they are fitted roughly, and real errors are not white. With time
-offsets the cost has local minima: 3 of 100 random rigs had a fold off by up to 45 ms, with poses compensating it."""
+"""Tolerance of the difference between folds in standard errors: they are fitted roughly, and real errors are not white.
+With time offsets, the cost has local minima: 3 of 100 random rigs had a fold off by up to 45 ms, with compensating
+poses."""
 _ACCEPTED_SE = 1.0  # standard errors by which time offsets must lower the held-out error
-# Gain, in margins, below which an addition is examined again after later ones: with inaccurate intrinsics, time offsets
-# may only have made up for them (the recording 4_cam_recording: 1.1 standard errors, gone once intrinsics are refined).
+# Gain, in margins, below which an addition is reconsidered after later ones: time offsets may only have compensated
+# inaccurate intrinsics (the recording 4_cam_recording: 1.1 standard errors, zero once intrinsics are refined).
 _NARROW = 2.0
-_DISTINCT_SE, _DISTINCT_S = 2.0, 0.003  # by which one time offset must differ from 0: standard errors, and seconds
-_LEAST_RATE_HZ = 2.5  # of frames: a hand's motion between rarer ones says nothing about time offsets
-_COARSE_NOISE = 8.0  # factor on the nominal noise of a first fit: seen at a wrong time the board is far off
+_DISTINCT_SE, _DISTINCT_S = 2.0, 0.003  # distance of at least one time offset from 0 in standard errors and in s
+_LEAST_RATE_HZ = 2.5  # of frames; motion by hand over longer intervals does not determine time offsets
+_COARSE_NOISE = 8.0  # factor on the nominal noise of a first fit, since at a wrong time the board is far off
 _COARSE_STEPS, _COARSE_TOLERANCE = 15, 1e-2
 # Models are compared with fits of the first tolerance; the folds of the selected model are then fitted to the second.
 # Held-out errors reported from the first would be too large (charuco_calibration: rms 1.50 px instead of 1.44 px).
@@ -51,11 +52,11 @@ _MAX_MOTION_UPDATES = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Model:
-    """Unknowns beyond the poses.
+    """Model: unknowns beyond the poses.
 
     Attributes:
-        time_offset: Whether time offsets are free.
-        refined: (V,) bool, cameras whose intrinsics are free.
+        time_offset: True if time offsets are free.
+        refined: (V,) mask of cameras whose intrinsics are free.
     """
 
     time_offset: bool
@@ -64,12 +65,12 @@ class Model:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FoldFits:
-    """One model fitted to both folds.
+    """Model fitted to both folds.
 
     Attributes:
         model: The model.
         solutions: Solution of each fold.
-        prediction: Each fold as predicted by the cameras of the other one.
+        prediction: Predictions for each fold by the cameras of the other one.
     """
 
     model: Model
@@ -79,14 +80,14 @@ class FoldFits:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Candidate:
-    """An addition to the model.
+    """Possible addition to the model.
 
     Attributes:
-        extend: Makes the larger model, or, with False, takes the addition away again.
-        margin_se: Standard errors by which the held-out error must fall.
-        plausible: Whether the values found make sense.
+        extend: Function that adds it to a model, or removes it with False.
+        margin_se: Required decrease of the held-out error in standard errors.
+        plausible: Function that returns whether the fitted values are plausible.
         accepted: Note for the report if the addition is kept.
-        rejected: Note for the report if it is not.
+        rejected: Note for the report otherwise.
     """
 
     extend: Callable[[Model, bool], Model]
@@ -97,7 +98,7 @@ class Candidate:
 
 
 def candidates(setup: Setup, rig: InitialRig) -> tuple[list[Candidate], list[str]]:
-    """Return the additions to try, in order, and notes on those that cannot be tried."""
+    """Return the ordered additions to try, and notes on impossible ones."""
     out, notes = [], []
     if setup.config.time_offset and setup.period_s > 1 / _LEAST_RATE_HZ:
         notes.append("The frame rate is too low to estimate time offsets.")
@@ -126,10 +127,10 @@ def candidates(setup: Setup, rig: InitialRig) -> tuple[list[Candidate], list[str
 
 
 def select(setup: Setup, rig: InitialRig, reporter: Reporter) -> tuple[FoldFits, list[str]]:
-    """Select the model by forward selection over the candidates, with a second look at narrow decisions.
+    """Select the model by forward selection over the candidates, and reconsider narrow decisions.
 
     Returns:
-        The fits to both folds, which also predict with cameras left out, and notes on the decisions.
+        Fits to both folds, with LOCO errors, and notes on the decisions.
     """
     block = time_blocks(rig.images, len(setup.seen.time_s))
     folds = two_folds(rig.images, block)
@@ -176,7 +177,7 @@ def select(setup: Setup, rig: InitialRig, reporter: Reporter) -> tuple[FoldFits,
 def _fit_folds(
     setup: Setup, rig: InitialRig, folds: Sequence[np.ndarray], model: Model, start: FoldFits | None
 ) -> FoldFits:
-    """Fit a model to each fold; folds that contradict each other are fitted again from each other's cameras."""
+    """Fit a model to each fold; contradictory folds are refitted from each other's cameras."""
     starts = [None] * len(folds) if start is None else [_start(s, model) for s in start.solutions]
     fits = [fit(setup, rig, fold, model, s, tolerance=_ROUGH_TOLERANCE) for fold, s in zip(folds, starts, strict=True)]
     if model.time_offset and disagreement(*fits).max() > CONTRADICTION:
@@ -189,7 +190,7 @@ def _fit_folds(
 
 
 def _start(solution: BoardSolution, model: Model) -> BoardSolution:
-    """Return the solution to start from, without time offsets if the model has none."""
+    """Return the initial solution, without time offsets if the model has none."""
     if model.time_offset:
         return solution
     cameras = dataclasses.replace(solution.cameras, time_offset_s=np.zeros_like(solution.cameras.time_offset_s))
@@ -217,7 +218,7 @@ def _predict(
 
 
 def fit_everything(setup: Setup, rig: InitialRig, fits: FoldFits) -> BoardSolution:
-    """Fit the selected model to all images, from the mean of the folds; from each fold where they contradict."""
+    """Fit the selected model to all images, starting from the mean of the folds, or from each if they contradict."""
     everything = np.ones(len(rig.images), bool)
     if disagreement(*fits.solutions).max() < CONTRADICTION:
         return fit(setup, rig, everything, fits.model, _mean_cameras(rig, fits.solutions))
@@ -234,15 +235,15 @@ def fit(
     *,
     tolerance: float = _TOLERANCE,
 ) -> BoardSolution:
-    """Adjust cameras and trajectory to some images.
+    """Adjust cameras and trajectory to a subset of images.
 
     Args:
         setup: Setup.
         rig: Initial rig.
         rows: (P,) mask of the images.
         model: Free unknowns.
-        start: A solution of the same images, or cameras; the initial rig if None.
-        tolerance: Relative decrease of the cost at which the adjustment has converged.
+        start: Initial solution for the same images, or initial cameras; None for the initial rig.
+        tolerance: Relative decrease of the cost below which the adjustment has converged.
     """
     images = rig.images.where(rows)
     views = rig.connected & np.isin(np.arange(len(rig.connected)), images.view)
@@ -288,7 +289,7 @@ def fit(
 
 
 def disagreement(one: BoardSolution, other: BoardSolution) -> F64:
-    """Return (V,) standard errors by which two solutions differ in a camera's pose or time offset; 0 if held fixed."""
+    """Return the difference (V,) of two solutions in pose and time offset in standard errors; 0 for fixed cameras."""
     a, b = one.cameras, other.cameras
     rotation = log(a.R @ np.swapaxes(b.R, -1, -2))
     change = np.concatenate([rotation, a.t_mm - b.t_mm, (a.time_offset_s - b.time_offset_s)[:, None]], axis=-1)
@@ -299,7 +300,7 @@ def disagreement(one: BoardSolution, other: BoardSolution) -> F64:
 
 
 def _mean_cameras(rig: InitialRig, fits: Sequence[BoardSolution]) -> Cameras:
-    """Average the cameras of the folds, each over the folds that moved it; others stay as they were initially."""
+    """Return the mean cameras of the folds, each over the folds in which it was free; others are unchanged."""
     moved = np.stack([(f.sd(POSE) > 0).any(1) for f in fits]).astype(float)  # (F, V)
     share = np.where(moved.any(0), moved, 1.0)
     share = share / share.sum(0)
@@ -319,7 +320,7 @@ def _mean_cameras(rig: InitialRig, fits: Sequence[BoardSolution]) -> Cameras:
 
 
 def _any_offset(fits: FoldFits) -> bool:
-    """Return whether some time offset, averaged over the folds, is clearly not 0."""
+    """Return whether any time offset, averaged over the folds, clearly differs from 0."""
     offset = np.mean([s.cameras.time_offset_s for s in fits.solutions], axis=0)
     error = np.mean([s.sd(TIME_OFFSET)[:, 0] for s in fits.solutions], axis=0)
     return bool((np.abs(offset) > np.maximum(_DISTINCT_SE * error, _DISTINCT_S)).any())

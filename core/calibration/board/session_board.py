@@ -1,4 +1,4 @@
-"""Board of a session: the one that was printed, used or entered last."""
+"""Board of a session: the last one that was printed, used or entered."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.files import read_yaml, write_yaml
 from core.session import Session
 
 UNKNOWN_BOARD = Board(kind="auto")
-"""Board of a session in which none was printed, used or entered: it is recognised in the images."""
+"""Board of a session without a known one, which is recognised in the images."""
 
 
 def session_board(session: Session, override: Board | None = None) -> Board:
@@ -19,8 +19,8 @@ def session_board(session: Session, override: Board | None = None) -> Board:
 
     Args:
         session: Session.
-        override: Board from the command or the window. Sizes alone mean the session's board with these sizes; "auto"
-            without a size takes that of the session's board.
+        override: Board from the command or the window. Sizes alone modify the session's board; "auto" without a size
+            has that of the session's board.
     """
     if override is None:
         return _stored(session)
@@ -37,7 +37,7 @@ def session_board(session: Session, override: Board | None = None) -> Board:
 
 
 def board_to_print(session: Session, override: Board | None = None) -> Board:
-    """Return the board to draw: `session_board`, or the default board where that is unknown."""
+    """Return the board to draw: `session_board`, or the default board if that is unknown."""
     board = session_board(session, override)
     if board.kind == "auto":
         return Board(square_mm=board.square_mm, marker_mm=board.marker_mm)
@@ -55,4 +55,4 @@ def _stored(session: Session) -> Board:
     try:
         return from_mapping(Board, read_yaml(session.layout.board))
     except CoreError:
-        return UNKNOWN_BOARD  # a damaged file is no reason to stop: the board is recognised
+        return UNKNOWN_BOARD  # a damaged file is ignored: the board is recognised

@@ -1,4 +1,4 @@
-"""What a calibration starts from: intrinsics of each camera with their prior, and initial camera poses."""
+"""Initial state of a calibration: intrinsics of each camera with their prior, and initial camera poses."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ from core.types.camera import Camera
 # Standard deviations of given intrinsics (judgement): focal length and principal point in px at 1280 px width, and
 # distortion coefficients.
 _GIVEN_SD_PX, _GIVEN_SD_DISTORTION = 5.0, 0.02
-_STIFFER = (4.0, 16.0)  # factors on the information about k1 and k2 where distortion folds back
+_STIFFER = (4.0, 16.0)  # factors on the information of k1 and k2 if distortion folds back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Setup:
-    """What stays the same for all models of a calibration.
+    """Data common to all models of a calibration.
 
     Attributes:
         seen: Observations.
-        intrinsics: (V,) cameras with initial intrinsics; None where these are unknown.
+        intrinsics: (V,) cameras with initial intrinsics; None if unknown.
         prior: Prior of the intrinsics and time offsets.
         period_s: Median time between frames.
         noise_px: Nominal noise of a coordinate.
-        self_calibrated: (V,) bool, whether the intrinsics come from these very observations.
+        self_calibrated: (V,) mask of cameras whose intrinsics were fitted to the same observations.
         config: Settings.
-        stiffened: Cameras whose prior of the distortion was tightened.
-        notes: Choices of distortion models, as sentences.
-        lens_warnings: Sentences on lenses that the chosen distortion model does not fit, by camera.
+        stiffened: Cameras with a tightened prior of distortion.
+        notes: Sentences on the choice of distortion models.
+        lens_warnings: Sentence by camera whose lens does not fit the chosen distortion model.
     """
 
     seen: BoardObservations
@@ -60,7 +60,7 @@ class Setup:
     lens_warnings: Mapping[str, str] = field(default_factory=dict)
 
     def with_stiffer_distortion(self, views: Sequence[int]) -> Setup:
-        """Return the setup with a tighter prior of the radial distortion of some cameras."""
+        """Return the setup with a tighter prior of radial distortion for some cameras."""
         information = self.prior.information.copy()
         for v in views:
             information[v, 4, 4] *= _STIFFER[0]
@@ -71,14 +71,14 @@ class Setup:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class InitialRig:
-    """Initial poses, and the observations by the cameras that have one.
+    """Initial poses, and observations by cameras with a pose.
 
     Attributes:
         images: Observations by connected cameras.
         poses: Poses of the board in these images.
-        graph: Pairs of cameras that saw the board together.
+        graph: Relative poses of pairs of cameras.
         cameras: Initial cameras.
-        connected: (V,) bool, whether a camera has an initial pose.
+        connected: (V,) mask of cameras with an initial pose.
         root: Camera whose pose defines the world coordinates.
     """
 
@@ -96,15 +96,15 @@ def make_setup(
     known: Mapping[str, Camera],
     intrinsics_views: Sequence[BoardObservations],
 ) -> tuple[Setup, dict[str, IntrinsicsFit], dict[str, str]]:
-    """Initialise the intrinsics of all cameras: known ones, or fitted to their own recording or to this one.
+    """Initialise the intrinsics of all cameras: known, or fitted to a separate recording or to this one.
 
     Returns:
-        The setup, the fits by camera, and the reasons by camera why there are no intrinsics.
+        The setup, fits by camera, and reasons by camera without intrinsics.
     """
     fits: dict[str, IntrinsicsFit] = {}
     notes: dict[str, str] = {}
     warnings: dict[str, str] = {}
-    for source in (seen, *intrinsics_views):  # a camera's own recording takes precedence over the common one
+    for source in (seen, *intrinsics_views):  # a separate recording takes precedence over the common one
         names = [name for name in source.cameras if name in seen.cameras]
         if config.distortion_model != "auto":
             chosen = fit_intrinsics(source, names, config.distortion_model)
@@ -162,7 +162,7 @@ def make_setup(
 
 
 def initial_rig(setup: Setup) -> InitialRig:
-    """Compute initial poses of all cameras that pairs with common views connect."""
+    """Return initial poses of all cameras connected by pairs with common views."""
     seen = setup.seen
     images = BoardImages.of(seen)
     images = images.where(np.array([c is not None for c in setup.intrinsics])[images.view])
@@ -192,7 +192,7 @@ def initial_rig(setup: Setup) -> InitialRig:
 
 
 def unconnected(setup: Setup, rig: InitialRig, reasons: Mapping[str, str]) -> dict[str, str]:
-    """Return the reasons by camera why cameras with known intrinsics have no pose."""
+    """Return the reason by camera with known intrinsics but without pose."""
     out = {}
     for v, name in enumerate(setup.seen.cameras):
         if rig.connected[v] or name in reasons:

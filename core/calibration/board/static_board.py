@@ -1,4 +1,4 @@
-"""Pose of a board that lies still on the floor, for the world coordinates."""
+"""Pose of a static board on the floor, to define world coordinates."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from core.optimize.robust import cauchy_weight
 from core.types.arrays import F64
 from core.types.camera import CameraRig
 
-# Poses from single images agree within three times this angle and five times this distance (their usual errors).
+# Usual errors of poses from single images, which agree within three times this angle and five times this distance.
 _AGREE_RAD, _AGREE_MM = 3 * np.radians(4), 5 * 30.0
-_LEAST_AGREEING = 0.6  # share of images that must agree on the pose
+_LEAST_AGREEING = 0.6  # fraction of images that must agree on the pose
 _MAX_STEPS = 8
 _CAUCHY_SCALE_PX, _LARGEST_PX = 3.0, 20.0  # of residuals; larger ones are ignored
 _PROBE_RAD, _PROBE_MM = 1e-4, 1e-3  # steps of the numerical derivatives
@@ -24,14 +24,14 @@ _CONVERGED_RAD, _CONVERGED_MM = 1e-7, 1e-3
 
 
 def static_board_pose(rig: CameraRig, seen: BoardObservations) -> tuple[F64, F64]:
-    """Estimate the pose of a board that does not move, from all images of all cameras.
+    """Estimate the pose of a static board from all images of all cameras.
 
     Args:
         rig: Rig; unposed cameras are ignored.
         seen: Observations of the board.
 
     Returns:
-        (3, 3) and (3,) board to world, mm.
+        Rotation (3, 3) and translation (3,) in mm from board to world coordinates.
 
     Raises:
         CoreError: No posed camera saw the board, or it was moved.
@@ -50,7 +50,7 @@ def static_board_pose(rig: CameraRig, seen: BoardObservations) -> tuple[F64, F64
     possible = np.isfinite(poses.error_px)
     R = (to_world @ poses.R)[possible]
     t = (to_world @ (poses.t_mm - t_camera[:, None])[..., None])[..., 0][possible]
-    # Of the two poses of a flat board in each image, the one that most images agree on.
+    # Of the two poses of a flat board in each image, the one with the most agreement between images.
     near = angle_rad(np.swapaxes(R, -1, -2)[:, None] @ R) < _AGREE_RAD
     near &= np.linalg.norm(t[:, None] - t, axis=-1) < _AGREE_MM
     members = near[int(near.sum(1).argmax())]

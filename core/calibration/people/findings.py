@@ -98,7 +98,7 @@ def _change(m: PeopleMetrics) -> Iterator[Finding]:
         level="error" if worse else "ok",
         message=f"The cameras predict each other's joints no better than before: {errors}."
         if worse
-        else f"{m.change or 'All cameras were solved again.'} Joints are predicted from the other cameras to {errors}.",
+        else f"{m.change or 'All cameras were recalibrated.'} Joints are predicted from the other cameras to {errors}.",
         remedy="Keep the present rig, or use a longer take in which people walk where several cameras see them."
         if worse
         else "",

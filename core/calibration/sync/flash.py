@@ -219,8 +219,8 @@ def _against(flashes: Mapping[str, Flashes], reference: str, name: str, period_s
             break
         if not step.certain or gain < _CERTAIN:
             return (
-                f"{name} may have lost {step.count} image{'s' if step.count > 1 else ''}, but there are too few flashes "
-                "to be certain: flash at least three times at the start and at the end of a take."
+                f"{name} may have lost {step.count} image{'s' if step.count > 1 else ''}, but there are too few "
+                "flashes to be certain: flash at least three times at the start and at the end of a take."
             )
         # A light switched on during a gap is first seen in the image after it.
         first, last = (int(b.image[pairs[n, 1]]) for n in (step.earliest - 1, step.latest))

@@ -1,9 +1,10 @@
 """Bundle adjustment of cameras and the trajectory of one rigid board, with a time offset per camera.
 
-A rigid board has six unknowns per knot of its trajectory instead of three per point. The knots' block of the normal
-equations is banded, so that it is eliminated by a banded Cholesky factor in time linear in the number of frames.
+A rigid board has six unknowns per knot of its trajectory instead of three per point. The block of the knots in the
+normal equations is banded, so that a banded Cholesky factorisation eliminates it in time linear in the number of
+frames.
 
-General solvers know no trajectory in continuous time and no time offsets, so the adjuster is written here: see
+General solvers support neither continuous-time trajectories nor time offsets; see
 docs/adr/0003-continuous-time-calibration.md.
 
 P images, at most n points per image, V cameras, K knots. Unknowns of a camera: see `state`.
@@ -29,15 +30,15 @@ from core.types.arrays import F64, I64
 CAUCHY_SCALE = 3.0
 """Residual, in units of the nominal noise, at which a point has half its weight."""
 LOST_POINT_LOSS = 40.0
-"""Loss of a point that cannot be predicted (behind a camera, off the trajectory), so that losing it never pays: more
-than the loss of a residual of 27 units."""
+"""Loss of a point that cannot be predicted (behind a camera, off the trajectory), above that of a residual of 27 units,
+so that losing a point never pays."""
 _NEAR_MM = 1.0  # depth below which a point counts as behind the camera
 _INITIAL_PRIOR_WEIGHT = 0.05  # of priors against residuals in nominal units, until the noise has been estimated
 _PRIOR_WEIGHT_RANGE = (0.8, 1.25)  # change of the estimate below which the scale has converged
 _ROUGH_TOLERANCE = 1e-3  # convergence tolerance until the noise has been estimated
-_ACCELERATION_DAMPING = 1e-7  # below it straight steps have done well, and probing the curvature is not worth its cost
-_PROBE = 0.1  # length of the probe of geodesic acceleration, as a share of the step
-_LONGEST_CORRECTION = 0.5  # of the step; a longer second-order correction is not trusted
+_ACCELERATION_DAMPING = 1e-7  # below it, straight steps suffice
+_PROBE = 0.1  # length of the probe of geodesic acceleration relative to the step
+_LONGEST_CORRECTION = 0.5  # second-order correction relative to the step up to which it is used
 _RECHECK_DAMPING = 1e-8
 _LONGEST_ROTATION_RAD = 0.3  # of a knot in one step
 
@@ -52,8 +53,8 @@ class BoardSolution:
         residual_px: (P, n, 2) observed minus predicted; NaN for padding and unpredictable points.
         weight: (P, n) IRLS weights of the points, 0 to 1.
         sigma_px: Standard deviation of a coordinate of an inlier.
-        covariance: (V * 19, V * 19) covariance of the cameras' unknowns; 0 for those held fixed.
-        motion: Motion prior that was used (see `motion_prior`).
+        covariance: (V * 19, V * 19) covariance of the cameras' unknowns; 0 for fixed ones.
+        motion: Motion prior (see `motion_prior`).
         iterations: Number of accepted steps.
     """
 
@@ -67,7 +68,7 @@ class BoardSolution:
     iterations: int
 
     def sd(self, unknown: slice) -> F64:
-        """Return (V, m) standard deviations of some of the cameras' unknowns."""
+        """Return the standard deviations (V, m) of a slice of the cameras' unknowns."""
         return np.sqrt(np.maximum(np.diag(self.covariance), 0)).reshape(-1, N_UNKNOWNS)[:, unknown]
 
 
@@ -86,7 +87,7 @@ class _State:
 
 
 def residuals(images: BoardImages, cameras: Cameras, trajectory: Trajectory) -> F64:
-    """Compute (P, n, 2) observed minus predicted px, NaN where nothing was observed or can be predicted."""
+    """Return observed minus predicted points (P, n, 2) in px, NaN if not observed or not predictable."""
     state = linearise(images, cameras, trajectory, None)
     return np.where(state.usable[..., None], state.residual, np.nan)
 
@@ -116,7 +117,7 @@ def linearise(images: BoardImages, cameras: Cameras, trajectory: Trajectory, col
         by_intrinsics[rows] = by_params.reshape(*shape, by_intrinsics.shape[-1])
     jacobian = np.zeros((count, width, 2, 0 if columns is None else 6 + len(columns)))
     if columns is not None:
-        # All points of an image form one matrix: many small products are slow.
+        # All points of an image form one matrix, because many small products are slow.
         by_world = (by_local.reshape(count, -1, 3) @ R).reshape(by_local.shape)
         by_board = (by_world.reshape(count, -1, 3) @ poses.R).reshape(by_local.shape)
         jacobian[..., :3] = cross(images.board_mm[:, :, None], by_board)
@@ -141,7 +142,7 @@ def linearise(images: BoardImages, cameras: Cameras, trajectory: Trajectory, col
 
 
 def robust_cost(residual_px: F64, valid: np.ndarray, noise_px: float) -> float:
-    """Sum the robust loss of residuals (P, n, 2) over valid points (P, n); NaN counts as lost."""
+    """Return the sum of the robust loss of residuals (P, n, 2) over valid points (P, n); NaN counts as lost."""
     loss = cauchy_loss((residual_px**2).sum(-1) / noise_px**2, CAUCHY_SCALE)
     return float(np.where(valid, np.where(np.isnan(loss), LOST_POINT_LOSS, loss), 0.0).sum())
 
@@ -169,7 +170,7 @@ def adjust_board(
         prior: Prior of intrinsics and time offsets.
         noise_px: Nominal standard deviation of a coordinate: the unit of the robust loss.
         motion: Motion prior (see `motion_prior`).
-        sigma_px: Standard deviation of a coordinate of inliers if it is known already; estimated otherwise.
+        sigma_px: Standard deviation of a coordinate of inliers; None estimates it.
         max_steps: Largest number of linearisations.
         tolerance: Relative decrease of the cost below which the adjustment has converged.
     """
@@ -184,7 +185,7 @@ def adjust_board(
         recheck_damping=_RECHECK_DAMPING,
         acceleration_damping=_ACCELERATION_DAMPING,
     )
-    with threadpool_limits(1):  # matrices are small: threads cost more than they save
+    with threadpool_limits(1):  # threads do not pay for small matrices
         problem = _BoardProblem(images, free, prior, noise_px, motion, sigma_px)
         state, accepted = minimise(problem, problem.evaluate(cameras, trajectory), settings)
         sigma = problem.estimate_sigma(state)
@@ -220,8 +221,8 @@ class _BoardProblem(LeastSquaresProblem[_State, tuple[F64, F64]]):
         self.images, self.free, self.prior, self.noise_px, self.motion = images, free, prior, noise_px, motion
         self.columns = np.flatnonzero(free.any(0))
         self.of_view = [slice(*np.searchsorted(images.view, (v, v + 1))) for v in range(len(free))]
-        # Residuals are in units of the nominal noise; priors are weighted by the ratio of true to nominal variance, so
-        # that they count against the noise that the corners really have.
+        # Residuals are in units of the nominal noise; priors are weighted by the ratio of true to nominal variance, to
+        # be consistent with the actual noise.
         self.scale_converged = self.sigma_known = sigma_px is not None
         self.prior_weight = _INITIAL_PRIOR_WEIGHT if sigma_px is None else (sigma_px / noise_px) ** 2
         self.equations: NormalEquations
@@ -279,12 +280,12 @@ class _BoardProblem(LeastSquaresProblem[_State, tuple[F64, F64]]):
 
     @staticmethod
     def _clamp_step(cameras: F64, knots: F64) -> tuple[F64, F64]:
-        """Shorten steps of single knots: one that flips a flat board's pose must not hold back all others."""
+        """Shorten steps of single knots, so that one that flips a flat board's pose does not block the others."""
         excess = np.maximum(1.0, np.linalg.norm(knots[:, :3], axis=1) / _LONGEST_ROTATION_RAD)
         return cameras, knots / excess[:, None]
 
     def accelerate(self, evaluated: _State, step: tuple[F64, F64]) -> tuple[F64, F64]:
-        """Bend a step along the valley: geodesic acceleration (Transtrum and Sethna 2012, equation 3).
+        """Add the geodesic acceleration to a step (Transtrum and Sethna 2012, equation 3).
 
         Focal lengths and depths trade off along curves, on which straight steps make little progress.
         """

@@ -12,10 +12,10 @@ from core.geometry.so3 import log, right_jacobian_inverse
 from core.types.arrays import F64
 
 JERK_THRESHOLD = 5.0
-"""Acceleration, in standard deviations, beyond which the prior resists less (Cauchy scale): a jerk or a bump."""
+"""Cauchy scale of accelerations in standard deviations; larger ones are jerks or bumps."""
 
-# Standard deviation of the acceleration of a board moved by hand, rad/s2 and mm/s2, between knots a sixth of a second
-# apart; below what recordings show, since faster motion raises it (see `motion_prior`).
+# Standard deviation of the acceleration of a hand-held board in rad/s2 and mm/s2, for a knot spacing of a sixth of a
+# second; below that of recordings, because faster motion raises it (see `motion_prior`).
 _HAND_ACCELERATION = (0.65, 130.0)
 _HAND_STEP_S = 1 / 6
 _STEP_RANGE_S = (1 / 240, 1.0)  # frame periods for which the prior is scaled
@@ -26,15 +26,15 @@ def motion_prior(period_s: float, observed: tuple[float, float] = (0.0, 0.0)) ->
     """Return the standard deviations of angular (rad/s2) and linear (mm/s2) acceleration between knots.
 
     Args:
-        period_s: Time between two knots. Mean acceleration over a step varies with the square root of its inverse.
-        observed: Accelerations observed; the prior is no tighter than these.
+        period_s: Knot spacing; the mean acceleration over a step is proportional to the square root of its inverse.
+        observed: Observed accelerations, which are lower limits of the prior.
     """
     factor = np.sqrt(_HAND_STEP_S / np.clip(period_s, *_STEP_RANGE_S))
     return max(_HAND_ACCELERATION[0] * factor, observed[0]), max(_HAND_ACCELERATION[1] * factor, observed[1])
 
 
 def raised(prior: tuple[float, float], period_s: float, trajectory: Trajectory) -> tuple[float, float] | None:
-    """Return a wider prior if the trajectory moves clearly faster than expected, else None."""
+    """Return a wider prior if the trajectory is clearly faster than expected, else None."""
     faster = motion_prior(period_s, observed_accelerations(trajectory))
     return faster if faster[0] >= _FASTER * prior[0] or faster[1] >= _FASTER * prior[1] else None
 
@@ -52,10 +52,10 @@ def observed_accelerations(trajectory: Trajectory) -> tuple[float, float]:
 def acceleration_residuals(
     trajectory: Trajectory, prior: tuple[float, float], *, derivatives: bool = True
 ) -> tuple[F64, F64]:
-    """Compute accelerations at the inner knots in units of the prior; 0 across two segments.
+    """Return the accelerations at the inner knots in units of the prior; 0 across segments.
 
     Returns:
-        (K - 2, 6) residuals, and their derivatives (K - 2, 6, 18) by three knots in a row.
+        Residuals (K - 2, 6), and their derivatives (K - 2, 6, 18) by three successive knots.
     """
     step = np.diff(trajectory.time_s)
     inner = (trajectory.segment[:-2] == trajectory.segment[2:]).astype(float)

@@ -1,4 +1,4 @@
-"""What the bundle adjustment works on: cameras, their prior, and the observations arranged by image.
+"""State of the bundle adjustment: cameras, their prior, and observations arranged by image.
 
 V cameras, P images, at most n points per image. A camera has 19 unknowns: its pose (6: rotation vector, translation),
 its time offset (1), and its intrinsics (12, see `core.geometry.intrinsics`).
@@ -20,21 +20,21 @@ from core.types.camera import DistortionModel
 N_UNKNOWNS = 6 + 1 + N_INTRINSICS
 POSE, TIME_OFFSET, INTRINSICS = slice(0, 6), slice(6, 7), slice(7, N_UNKNOWNS)
 
-# Standard deviation of a coordinate of a corner, as a share of the image's longer side. Corners are located to a tenth
-# of a pixel, but rolling shutters, blur and uneven frame times cost most of one at 1280 px.
+# Standard deviation of a corner's coordinate relative to the longer side of the image. Corners are located to a tenth
+# of a pixel, but rolling shutters, blur and uneven frame times add almost a pixel at 1280 px.
 _NOMINAL_NOISE = 1.0 / 1280
-# Standard deviation of time offsets before anything is known of them (judgement).
+# Prior standard deviation of time offsets (judgement).
 _TIME_OFFSET_SD_S = 0.5
 
 
 def nominal_noise_px(sizes_px: I64) -> float:
-    """Return the noise expected of a corner's coordinate in images of (V, 2) px."""
+    """Return the expected noise of a corner's coordinate for image sizes (V, 2) in px."""
     return _NOMINAL_NOISE * float(sizes_px.max(1).mean())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Cameras:
-    """Cameras as the bundle adjustment sees them.
+    """Parameters of the cameras in the bundle adjustment.
 
     Attributes:
         distortion_model: (V,) distortion models.
@@ -91,7 +91,7 @@ class BoardImages:
         board_mm: (P, n, 3) points in board coordinates.
         xy_px: (P, n, 2) observed points.
         valid: (P, n) bool, False for padding.
-        row: (P, n) index into the observations, -1 for padding.
+        row: (P, n) index of the observation, -1 for padding.
     """
 
     view: I64

@@ -1,7 +1,7 @@
 """Continuous-time trajectory of the board: poses at knots with cubic interpolation between them.
 
-Unsynchronised cameras see a moving board in different places. With the board's pose as a function of time, each image
-is compared with the pose at the true time of that image (Furgale et al., Unified temporal and spatial calibration for
+Unsynchronised cameras see a moving board in different positions. With the board's pose as a function of time, each
+image is compared with the pose at its true time (Furgale et al., Unified temporal and spatial calibration for
 multi-sensor systems, 2013).
 """
 
@@ -15,12 +15,12 @@ from core.geometry.so3 import exp, log, retract_right, right_jacobian, right_jac
 from core.types.arrays import F64, I64
 
 SPAN = 4
-"""Knots that a pose depends on."""
+"""Number of knots on which a pose depends."""
 BREAK_S = 0.5
-"""Gap between frames beyond which motion is not interpolated."""
-_SHORTEST_PAD_S = 0.02  # distance of the additional knots at both ends of a segment, at least
-_EXTRAPOLATION = 0.5  # share of a knot interval by which poses are extrapolated beyond it
-_FULL_STEP = 0.25  # share of a period by which a gap may exceed it before another knot is inserted
+"""Gap between frames in s beyond which motion is not interpolated."""
+_SHORTEST_PAD_S = 0.02  # smallest distance of the additional knots at both ends of a segment
+_EXTRAPOLATION = 0.5  # of a knot interval, limit of extrapolation
+_FULL_STEP = 0.25  # of a period, excess of a gap from which another knot is inserted
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -29,7 +29,7 @@ class Trajectory:
 
     Attributes:
         time_s: (K,) times of the knots, increasing.
-        segment: (K,) segment of each knot; nothing is interpolated between segments.
+        segment: (K,) segment of each knot; there is no interpolation between segments.
         R: (K, 3, 3) board to world rotations.
         t_mm: (K, 3) board to world translations.
     """
@@ -43,20 +43,20 @@ class Trajectory:
         return len(self.time_s)
 
     def retract(self, step: F64) -> Trajectory:
-        """Return the trajectory updated by (K, 6): right rotation vectors, and mm."""
+        """Return the trajectory updated by a step (K, 6): right rotation vectors, and translations in mm."""
         R, t_mm = retract_right(self.R, self.t_mm, step)
         return Trajectory(time_s=self.time_s, segment=self.segment, R=R, t_mm=t_mm)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Interpolation:
-    """Weights by which poses at given times depend on the knots.
+    """Weights of the knots in poses at given times.
 
     Attributes:
         first: (P,) first of four consecutive knots.
         weight: (P, 4) weights of the knots, with sum 1.
         rate: (P, 4) derivatives of the weights by time, 1/s.
-        inside: (P,) bool, whether the time lies on a segment.
+        inside: (P,) mask of times within a segment.
     """
 
     first: I64
@@ -66,7 +66,7 @@ class Interpolation:
 
 
 def place_knots(time_s: F64, period_s: float) -> tuple[F64, I64]:
-    """Place knots for a board seen at (M,) increasing times, with one more at both ends of each segment.
+    """Place knots for observations at increasing times (M,), with an additional one at both ends of each segment.
 
     Returns:
         (K,) times and segments of the knots.
@@ -75,7 +75,7 @@ def place_knots(time_s: F64, period_s: float) -> tuple[F64, I64]:
     segment = np.cumsum(begins) - 1
     pad = np.clip(period_s, _SHORTEST_PAD_S, BREAK_S / 2)
     ends = np.append(begins[1:], True)
-    # Gaps in a segment get knots at the usual distance, so that the board moves as freely in them as elsewhere.
+    # Gaps within a segment get knots at the usual spacing, so that the prior is equally strong there.
     gap = np.diff(time_s)
     more = np.where(begins[1:], 0, np.maximum(np.ceil(gap / pad - _FULL_STEP).astype(int) - 1, 0))
     share = (np.arange(more.sum()) - np.repeat(np.cumsum(more) - more, more) + 1) / np.repeat(more + 1, more)
@@ -87,10 +87,10 @@ def place_knots(time_s: F64, period_s: float) -> tuple[F64, I64]:
 
 
 def interpolate(time_s: F64, segment: I64, at_s: F64) -> Interpolation:
-    """Compute cubic Hermite weights (Catmull-Rom for uneven steps) of poses at (P,) times, on knots (K,)."""
+    """Return cubic Hermite weights (non-uniform Catmull-Rom) of poses at times (P,) on knots (K,)."""
     n = len(time_s)
     k = np.clip(np.searchsorted(time_s, at_s, side="right") - 1, 0, n - 2)
-    # Times between two segments belong to the nearer one.
+    # Times between segments belong to the nearer one.
     across = segment[k] != segment[k + 1]
     nearer = np.where(at_s - time_s[k] <= time_s[k + 1] - at_s, k - 1, k + 1)
     k = np.clip(np.where(across, nearer, k), 0, n - 2)
@@ -120,13 +120,13 @@ def interpolate(time_s: F64, segment: I64, at_s: F64) -> Interpolation:
 
 
 def _tangent(before: F64, after: F64, has_neighbour: np.ndarray, knot: int) -> F64:
-    """(P, 4) weights of the slope at the first (0) or second (1) inner knot: that of the parabola through three knots.
+    """Return the weights (P, 4) of the slope at the first (0) or second (1) inner knot, by a parabola through 3 knots.
 
     Without the outer neighbour the slope is that of the chord.
     """
     out = np.zeros((len(before), SPAN))
     both = before + after
-    # Slopes of the two chords, each weighted with the length of the other.
+    # Slopes of the two chords, each weighted by the length of the other.
     left, right = after / both / before, before / both / after
     out[:, knot] -= left
     out[:, knot + 1] += left - right

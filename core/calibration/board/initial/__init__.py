@@ -1,1 +1,1 @@
-"""Initial values of the bundle adjustment: intrinsics, poses and trajectory."""
+"""Initialisation of the bundle adjustment: intrinsics, poses and trajectory."""

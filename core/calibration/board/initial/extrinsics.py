@@ -1,7 +1,7 @@
-"""Initial camera poses: from the board in single images, over pairs of cameras, to common world coordinates.
+"""Initial camera poses, from board poses in single images via pairs of cameras to common world coordinates.
 
-A flat board looks nearly the same in two poses (Collins and Bartoli, Infinitesimal plane-based pose estimation, 2014).
-Both are kept until the frames of a pair of cameras agree on one.
+The pose of a flat board is ambiguous (Collins and Bartoli, Infinitesimal plane-based pose estimation, 2014). Both
+candidates are kept until the frames of a pair of cameras agree on one.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from core.types.arrays import F64, I64
 from core.types.camera import Camera
 
 LEAST_POINTS = 4
-"""Points that an image needs for a pose: the corners of a single marker."""
+"""Number of points for a pose: the corners of a single marker."""
 LEAST_FRAMES = 3
-"""Frames that must agree on the relative pose of two cameras."""
-# Relative poses agree within this angle and within this share of the distance of the board, twice.
+"""Number of frames that must agree on the relative pose of two cameras."""
+# Relative poses agree within twice this angle and twice this fraction of the distance of the board.
 _AGREE_RAD, _AGREE_SHARE = np.radians(12), 0.15
-_MOST_FRAMES = 200  # of a pair that are compared with each other, which takes quadratic time
-_FOCAL = 1000.0  # px, of the ideal camera that the pose is solved with
+_MOST_FRAMES = 200  # of a pair to compare with each other, which takes quadratic time
+_FOCAL = 1000.0  # of the ideal camera for the pose solver, px
 _FLAT_MM = 1.0  # singular value below which points count as collinear
 
 
@@ -35,7 +35,7 @@ class BoardPoses:
     Attributes:
         R: (P, 2, 3, 3) rotations, the better candidate first.
         t_mm: (P, 2, 3) translations.
-        error_px: (P, 2) root mean square reprojection error; infinite where there is no such pose.
+        error_px: (P, 2) root mean square reprojection error; infinite without pose.
     """
 
     R: F64
@@ -48,7 +48,7 @@ class BoardPoses:
 
     @property
     def known(self) -> np.ndarray:
-        """Mask (P,) of the images with a pose."""
+        """Mask (P,) of images with a pose."""
         return np.isfinite(self.error_px[:, 0])
 
 
@@ -58,7 +58,7 @@ class PairGraph:
 
     Attributes:
         shared: (V, V) number of frames in which both cameras have a pose of the board.
-        agreeing: (V, V) number of these frames that agree on the relative pose.
+        agreeing: (V, V) number of these frames with the same relative pose.
         R: (V, V, 3, 3) rotation from the first camera's coordinates to the second's.
         t_mm: (V, V, 3) translation from the first camera's coordinates to the second's.
     """
@@ -70,7 +70,7 @@ class PairGraph:
 
 
 def board_poses(images: BoardImages, cameras: Sequence[Camera | None]) -> BoardPoses:
-    """Compute both poses of the board in each image of a camera with known intrinsics."""
+    """Return both candidate poses of the board in each image of cameras with known intrinsics."""
     import cv2
 
     count = len(images)
@@ -83,7 +83,7 @@ def board_poses(images: BoardImages, cameras: Sequence[Camera | None]) -> BoardP
         focal = float(camera.K[0, 0])
         begin, end = np.searchsorted(images.view, (v, v + 1))
         ideal = undistort(camera, np.where(images.valid[begin:end, :, None], images.xy_px[begin:end], np.nan))
-        # OpenCV offers one call per image; it takes a tenth of a millisecond.
+        # OpenCV needs one call per image, which takes 0.1 ms.
         for p in range(begin, end):
             xy, points = ideal[p - begin], images.board_mm[p]
             seen = np.isfinite(xy).all(-1)
@@ -106,7 +106,7 @@ def board_poses(images: BoardImages, cameras: Sequence[Camera | None]) -> BoardP
 
 
 def pair_graph(images: BoardImages, poses: BoardPoses, views: int) -> PairGraph:
-    """Compute the relative pose of each pair of cameras on which most of their common frames agree."""
+    """Return the relative pose of each pair of cameras with the most agreeing common frames."""
     shared, agreeing = np.zeros((views, views), np.int64), np.zeros((views, views), np.int64)
     R, t = np.tile(np.eye(3), (views, views, 1, 1)), np.zeros((views, views, 3))
     known = poses.known
@@ -127,7 +127,7 @@ def pair_graph(images: BoardImages, poses: BoardPoses, views: int) -> PairGraph:
 
 
 def _consensus(poses: BoardPoses, in_a: I64, in_b: I64) -> tuple[F64, F64, int] | None:
-    """Return the relative pose from camera a to b of the largest set of frames that agree, and the size of the set."""
+    """Return the relative pose from camera a to b of the largest agreeing set of frames, and its size."""
     if len(in_a) > _MOST_FRAMES:
         pick = np.linspace(0, len(in_a) - 1, _MOST_FRAMES).astype(int)
         in_a, in_b = in_a[pick], in_b[pick]
@@ -150,7 +150,7 @@ def _consensus(poses: BoardPoses, in_a: I64, in_b: I64) -> tuple[F64, F64, int] 
         return None
     members = near[best].reshape(n, 4)
     frames = members.any(-1)
-    # Of several combinations of one frame that agree, the one closest to the best is used.
+    # Of several agreeing combinations of one frame, the one closest to the best counts.
     distance = np.where(members, -trace[best].reshape(n, 4), np.inf)
     pick = np.argmin(distance, axis=1)[frames]
     rows = np.flatnonzero(frames)
@@ -164,8 +164,8 @@ def chain(graph: PairGraph) -> tuple[F64, F64, np.ndarray, int]:
     """Chain relative poses along the maximum spanning tree (Prim's algorithm), weighted by agreeing frames.
 
     Returns:
-        (V, 3, 3) and (V, 3) transforms from the root camera's coordinates to each camera's; (V,) bool, whether a camera
-        is connected; and the root, the camera with most agreeing frames.
+        Transformations (V, 3, 3) and (V, 3) from the coordinates of the root camera to those of each camera; mask (V,)
+        of connected cameras; and the root, the camera with the most agreeing frames.
     """
     views = len(graph.shared)
     strength = np.where(graph.agreeing >= LEAST_FRAMES, graph.agreeing, 0)

@@ -14,23 +14,23 @@ from core.types.arrays import F64, I64
 
 _DISTINCT_RAD = np.radians(
     8
-)  # rotation from which two candidate poses differ, by far less than the two of a flat board
-_ERROR_SD_PX, _LARGEST_ERROR_PX = 1.5, 30.0  # of a candidate in the images of its frame, in the Viterbi cost
-_LARGEST_MISS_PX = 100.0  # one camera with a wrong pose must not decide between candidates
-_ROTATION_SD_RAD_S, _ROTATION_FLOOR_RAD = 1.0, 0.03  # of a board moved by hand, in the Viterbi cost
+)  # rotation from which candidate poses count as different, far below that between the two of a flat board
+_ERROR_SD_PX, _LARGEST_ERROR_PX = 1.5, 30.0  # of a candidate over the images of its frame, for the Viterbi cost
+_LARGEST_MISS_PX = 100.0  # limit of the influence of a camera with a wrong pose
+_ROTATION_SD_RAD_S, _ROTATION_FLOOR_RAD = 1.0, 0.03  # of a hand-held board, for the Viterbi cost
 
 
 def frame_period_s(seen: BoardObservations) -> float:
-    """Return the median time between two frames."""
+    """Return the median time between frames."""
     times = np.nanmedian(seen.time_s, axis=1)
     return float(np.median(np.diff(times))) if len(times) > 1 else 1.0
 
 
 def initial_trajectory(period_s: float, images: BoardImages, poses: BoardPoses, cameras: Cameras) -> Trajectory:
-    """Choose one board pose per frame among the candidates of all its images, and place knots at the frames.
+    """Return the trajectory through the best board pose of each frame among the candidates of its images.
 
     Args:
-        period_s: Median time between two frames.
+        period_s: Median time between frames.
         images: Observations.
         poses: Candidate poses of the board in each image.
         cameras: Initial cameras.
@@ -63,7 +63,7 @@ def initial_trajectory(period_s: float, images: BoardImages, poses: BoardPoses, 
 
 
 def _mean_error_px(images: BoardImages, cameras: Cameras, R: F64, t: F64, candidate: I64, row: I64) -> F64:
-    """(C,) mean reprojection error of board poses (C, ...) over pairs of candidates and images."""
+    """Return the mean reprojection error (C,) of board poses (C, ...) over pairs of candidates and images."""
     total, amount = np.zeros(len(R)), np.zeros(len(R))
     world = images.board_mm[row] @ np.swapaxes(R[candidate], -1, -2) + t[candidate][:, None]
     for v in range(len(cameras)):
@@ -84,14 +84,14 @@ def _mean_error_px(images: BoardImages, cameras: Cameras, R: F64, t: F64, candid
 
 
 def _most_likely(slot: I64, error: F64, R: F64, time_s: F64) -> I64:
-    """Choose one candidate per frame by the Viterbi algorithm: small errors, and small rotations between frames.
+    """Choose one candidate per frame by the Viterbi algorithm, with costs of errors and of rotations between frames.
 
-    In a single image a distant flat board looks nearly the same in two poses; over time only one of them is plausible.
+    The pose of a distant flat board in a single image is ambiguous; only one candidate is plausible over time.
 
     Args:
         slot: (N,) frame of a candidate.
-        error: (N,) mean error in px; infinite for an impossible candidate.
-        R: (N, 3, 3) board to world.
+        error: (N,) mean error in px; infinite for impossible candidates.
+        R: (N, 3, 3) rotations from board to world.
         time_s: (M,) times of the frames.
 
     Returns:
@@ -99,7 +99,7 @@ def _most_likely(slot: I64, error: F64, R: F64, time_s: F64) -> I64:
     """
     order = np.lexsort((error, slot))
     first = order[np.unique(slot[order], return_index=True)[1]]
-    # The best candidate, and the best one with a different rotation.
+    # The best candidate, and the best one with another rotation.
     alike = angle_rad(np.swapaxes(R, -1, -2) @ R[first][slot]) < _DISTINCT_RAD
     other = error + np.where(alike, np.inf, 0.0)
     order = np.lexsort((other, slot))

@@ -1,4 +1,4 @@
-"""Intrinsics of each camera from its own images of the board, with a prior of what real lenses are like."""
+"""Intrinsics of each camera from its images of the board, with a prior of real lenses."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ from core.types.arrays import F64, I64
 from core.types.camera import Camera, DistortionModel
 
 LEAST_IMAGES = 5
-"""Images of the board that a camera needs for its intrinsics."""
+"""Number of images of the board for the intrinsics of a camera."""
 LEAST_POINTS = 6
-"""Points that an image needs to say something about intrinsics beyond the board's pose (8 or more unknowns)."""
+"""Number of points per image to determine more than the pose of the board (8 or more unknowns)."""
 SOLVED = np.arange(8)
-"""Intrinsic parameters that are estimated: fx fy cx cy k1 k2 p1 p2, or fx fy cx cy k1 k2 k3 k4 of a fisheye."""
+"""Indices of the estimated parameters: fx fy cx cy k1 k2 p1 p2, or fx fy cx cy k1 k2 k3 k4 of a fisheye."""
 
-_FOCAL_GUESSES = np.geomspace(0.4, 3.2, 9)  # initial focal lengths, in longer sides of the image
-_FISHEYE_FOCAL = 0.6  # factor on the guesses: fisheyes have shorter focal lengths
-_GUESS_IMAGES, _LEAST_GUESS_IMAGES = 12, 3  # largest images of the board by which guesses are compared
-_GUESS_LARGEST_PX = 50.0  # error at which an image stops counting against a guess
-# Standard deviations of real lenses: principal point off the centre, in longer sides; aspect ratio off 1; distortion.
+_FOCAL_GUESSES = np.geomspace(0.4, 3.2, 9)  # initial focal lengths relative to the longer side of the image
+_FISHEYE_FOCAL = 0.6  # factor on the guesses for the shorter focal lengths of fisheyes
+_GUESS_IMAGES, _LEAST_GUESS_IMAGES = 12, 3  # images with the largest views of the board, to compare guesses
+_GUESS_LARGEST_PX = 50.0  # limit of the error of an image
+# Standard deviations of real lenses: principal point (relative to the longer side), aspect ratio, distortion.
 _OFF_CENTRE_SD, _ASPECT_SD = 0.025, 0.005
 _DISTORTION_SD: dict[DistortionModel, tuple[float, ...]] = {
     "pinhole": (0.3, 0.3, 0.003, 0.003),  # k1 k2 p1 p2
     "fisheye": (0.1, 0.1, 0.05, 0.05),  # k1 k2 k3 k4
 }
 _FIXED_SD = 1e-3  # of parameters that are not estimated
-_CORNER_SHIFT_SD = (0.35, 0.12)  # share by which k1 and k2 move the corner of the image
-# Monocular depth of a distant board is so noisy that a motion prior would pull the board closer: none is used.
+_CORNER_SHIFT_SD = (0.35, 0.12)  # relative displacement of the image corner by k1 and k2
+# No motion prior: monocular depth of a distant board is so noisy that it would pull the board closer.
 _NO_MOTION_PRIOR = (1e4, 1e7)
 _TOLERANCE = 1e-4
-_FOCAL_RANGE = (0.1, 20.0)  # plausible focal lengths, in longer sides of the image
+_FOCAL_RANGE = (0.1, 20.0)  # plausible focal lengths relative to the longer side of the image
 _GRID = 8  # cells along the longer side of the image, for coverage
 
 
@@ -69,13 +69,13 @@ class IntrinsicsFit:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Coverage:
-    """How much of a camera's image the board has covered.
+    """Coverage of a camera's image by the board.
 
     Attributes:
         cells: (rows, columns) number of points in each cell of the image.
-        share: Share of cells with at least one point.
+        share: Fraction of cells with at least one point.
         tilt_deg: (n,) angle between the board and the image plane in each image.
-        images: Number of images that show the board.
+        images: Number of images with the board.
     """
 
     cells: I64
@@ -85,12 +85,12 @@ class Coverage:
 
 
 def coverage(seen: BoardObservations, name: str, tilt_deg: F64 | None = None) -> Coverage:
-    """Count the points in each part of one camera's image.
+    """Return the coverage of one camera's image.
 
     Args:
         seen: Observations.
         name: Camera.
-        tilt_deg: (n,) tilts of the board, if they are known.
+        tilt_deg: (n,) tilts of the board, if known.
     """
     v = seen.cameras.index(name)
     width, height = (int(s) for s in seen.sizes_px[v])
@@ -110,12 +110,12 @@ def coverage(seen: BoardObservations, name: str, tilt_deg: F64 | None = None) ->
 
 
 def intrinsics_prior(size_px: tuple[int, int], distortion_model: DistortionModel, focal: float) -> tuple[F64, F64]:
-    """Return mean (12,) and inverse covariance (12, 12) of the intrinsics of a real lens of about this focal length.
+    """Return the mean (12,) and the inverse covariance (12, 12) of the intrinsics of real lenses.
 
     Args:
         size_px: Width and height of the image.
         distortion_model: Distortion model.
-        focal: Focal length in px; it is hardly constrained itself.
+        focal: Approximate focal length in px, which is hardly constrained.
     """
     width, height = size_px
     params = np.zeros(N_INTRINSICS)
@@ -127,7 +127,7 @@ def intrinsics_prior(size_px: tuple[int, int], distortion_model: DistortionModel
         radius2 = (width**2 + height**2) / 4 / focal**2
         sd[4:6] = np.minimum(sd[4:6], (_CORNER_SHIFT_SD[0] / radius2, _CORNER_SHIFT_SD[1] / radius2**2))
     information = np.diag(sd**-2)
-    # Both focal lengths together are free to within a factor, their ratio is not.
+    # The common factor of both focal lengths is nearly free, their ratio is not.
     information[:2, :2] = np.array([[1, -1], [-1, 1]]) / (_ASPECT_SD * focal) ** 2 + np.eye(2) / focal**2
     return params, information
 
@@ -135,7 +135,7 @@ def intrinsics_prior(size_px: tuple[int, int], distortion_model: DistortionModel
 def fit_intrinsics(
     seen: BoardObservations, names: Sequence[str], distortion_model: DistortionModel = "pinhole"
 ) -> dict[str, IntrinsicsFit]:
-    """Fit intrinsics to each camera's own images (Zhang, A flexible new technique for camera calibration, 2000).
+    """Fit intrinsics to the images of single cameras (Zhang, A flexible new technique for camera calibration, 2000).
 
     Args:
         seen: Observations.
@@ -143,7 +143,7 @@ def fit_intrinsics(
         distortion_model: Distortion model.
 
     Returns:
-        Fits by camera; cameras with too few images, or without a plausible fit, are missing.
+        Fit by camera; cameras with too few images, or without a plausible fit, are omitted.
     """
     images = BoardImages.of(seen)
     enough = images.valid.sum(1) >= LEAST_POINTS
@@ -164,13 +164,13 @@ def fit_intrinsics(
 
 
 def _fit_camera(images: BoardImages, initial: Camera, period_s: float, noise_px: float) -> IntrinsicsFit | None:
-    """Adjust one camera's intrinsics and the trajectory of the board in its camera coordinates."""
+    """Adjust the intrinsics of a camera and the trajectory of the board in camera coordinates."""
     solution, information, count = _adjusted(images, initial, period_s, noise_px, free=True)
     return _checked(initial, solution, information, count)
 
 
 def reprojection_px(images: BoardImages, camera: Camera, period_s: float) -> F64:
-    """Return the residuals (N, 2) of one camera's points, with fixed intrinsics and the board's best poses.
+    """Return the residuals (N, 2) of a camera's points, with fixed intrinsics and the best board poses.
 
     Args:
         images: Observations by this camera.
@@ -186,7 +186,7 @@ def reprojection_px(images: BoardImages, camera: Camera, period_s: float) -> F64
 def _adjusted(
     images: BoardImages, initial: Camera, period_s: float, noise_px: float, *, free: bool
 ) -> tuple[BoardSolution, F64, int]:
-    """Return the adjusted camera and trajectory, the information of the prior, and the number of images."""
+    """Return the adjusted camera and trajectory, the information matrix of the prior, and the number of images."""
     poses = board_poses(images, [initial])
     images, poses = images.where(poses.known), poses.where(poses.known)
     mean, information = intrinsics_prior(initial.size_px, initial.distortion_model, float(initial.K[0, 0]))
@@ -215,7 +215,7 @@ def _adjusted(
 
 
 def _checked(initial: Camera, solution: BoardSolution, prior: F64, images: int) -> IntrinsicsFit | None:
-    """Return the fit, or None where it is not plausible."""
+    """Return the fit, or None if it is implausible."""
     params = solution.cameras.intrinsics[0]
     low, high = _FOCAL_RANGE
     if not (np.isfinite(params).all() and low < params[0] / max(initial.size_px) < high):
@@ -233,8 +233,8 @@ def _checked(initial: Camera, solution: BoardSolution, prior: F64, images: int) 
 def _initial_camera(
     images: BoardImages, name: str, size: tuple[int, int], distortion_model: DistortionModel
 ) -> Camera | None:
-    """Choose the focal length, out of a few, with which single images of the board fit best; no distortion yet."""
-    # The largest images of the board are the most informative ones.
+    """Return a camera without distortion with the best of several focal lengths for single images of the board."""
+    # Large views of the board are the most informative ones.
     extent = np.ptp(np.where(images.valid[..., None], images.xy_px, images.xy_px[:, :1]), axis=1).prod(-1)
     few = images.where(np.sort(np.argsort(-extent)[:_GUESS_IMAGES]))
     best: tuple[float, Camera] | None = None

@@ -1,4 +1,4 @@
-"""Choose the distortion model of a camera by the images that its fit has not seen."""
+"""Choice of the distortion model of a camera by cross-validation."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from core.calibration.board.initial.initialization import frame_period_s
 from core.calibration.board.initial.intrinsics import IntrinsicsFit, fit_intrinsics, reprojection_px
 from core.types.camera import DistortionModel
 
-_BLOCKS = 8  # of images, in order of time; even ones are predicted by fits to odd ones, and the reverse
-_BETTER = 0.9  # factor on the error below which the other model is preferred; both have as many coefficients
-_LARGEST_NOISE = 30.0  # residual, in units of the nominal noise, from which on a point counts no more
+_BLOCKS = 8  # of images in temporal order; even blocks are predicted by fits to odd ones, and vice versa
+_BETTER = 0.9  # ratio of errors below which the other model is preferred; both have as many coefficients
+_LARGEST_NOISE = 30.0  # limit of residuals in units of the nominal noise
 
 
 def fit_either_lens(
     seen: BoardObservations, name: str, usual: DistortionModel = "pinhole"
 ) -> tuple[IntrinsicsFit | None, str]:
-    """Fit the usual distortion model to one camera's images, or the other one where it predicts left-out images better.
+    """Fit the usual distortion model to a camera's images, or the other one if it predicts held-out images better.
 
     Args:
         seen: Observations.
         name: Camera.
-        usual: Model that is kept unless the other one is clearly better.
+        usual: Model to keep unless the other one is clearly better.
 
     Returns:
-        The fit, None if neither model can be fitted; and a note where the other model is preferred.
+        The fit, None if neither model can be fitted; and a note if the other model is preferred.
     """
     kept = fit_intrinsics(seen, [name], usual).get(name)
     other, tried, errors = _better(seen, name, usual, kept)
@@ -34,16 +34,16 @@ def fit_either_lens(
         return kept, ""
     if kept is None:
         return tried, f"Only the {other} model fits the lens of {name}."
-    return tried, f"{name} is given the {other} model: it {errors}."
+    return tried, f"{name} uses the {other} model: it {errors}."
 
 
 def lens_warning(seen: BoardObservations, name: str, kept: IntrinsicsFit) -> str:
-    """Return a sentence if the other distortion model predicts left-out images clearly better; else nothing.
+    """Return a sentence if the other distortion model predicts held-out images clearly better; empty if not.
 
     Args:
         seen: Observations.
         name: Camera.
-        kept: Fit of the model that the user has chosen.
+        kept: Fit of the model chosen by the user.
     """
     model = kept.camera.distortion_model
     other, tried, errors = _better(seen, name, model, kept)
@@ -53,7 +53,7 @@ def lens_warning(seen: BoardObservations, name: str, kept: IntrinsicsFit) -> str
 def _better(
     seen: BoardObservations, name: str, usual: DistortionModel, kept: IntrinsicsFit | None
 ) -> tuple[DistortionModel, IntrinsicsFit | None, str]:
-    """Return the other model, its fit if it is clearly better than the one kept, and the errors as a predicate."""
+    """Return the other model, its fit if clearly better (else None), and the errors as a predicate for messages."""
     other: DistortionModel = "fisheye" if usual == "pinhole" else "pinhole"
     tried = fit_intrinsics(seen, [name], other).get(name)
     if tried is None or kept is None:
@@ -63,11 +63,11 @@ def _better(
     errors = [_held_out_px(seen, name, model) for model in (usual, other)]
     if not errors[1] < _BETTER * errors[0]:
         return other, None, ""
-    return other, tried, f"predicts left-out images to {errors[1]:.2f} px, the {usual} model to {errors[0]:.2f} px"
+    return other, tried, f"predicts held-out images to {errors[1]:.2f} px, the {usual} model to {errors[0]:.2f} px"
 
 
 def _held_out_px(seen: BoardObservations, name: str, model: DistortionModel) -> float:
-    """Return the root mean square error of images predicted by fits to others; infinite where there is no fit."""
+    """Return the root mean square error of images predicted by fits to others; infinite without fit."""
     v = seen.cameras.index(name)
     own = seen.where(seen.view == v)
     frames = np.unique(own.frame)

@@ -1,4 +1,4 @@
-"""Triangulate a board frame by frame with a given rig, including time offsets, without a model of its motion."""
+"""Triangulation of a board in each frame with a given rig, including time offsets, without a motion model."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from core.geometry.resize import at_size
 from core.types.arrays import F64
 from core.types.camera import CameraRig
 
-_MAX_GAP = 2.5  # frame periods across which observations are interpolated
-_LEAST_POINTS = 4  # of a frame, for a position of the board
-_SAME_TIME = 1e-6  # share of a frame period within which an image belongs to the frame itself
+_MAX_GAP = 2.5  # in frame periods, for interpolation of observations
+_LEAST_POINTS = 4  # per frame, for a position of the board
+_SAME_TIME = 1e-6  # of a frame period, tolerance for an image at the time of the frame
 
 
 def board_points_mm(seen: BoardObservations, rig: CameraRig) -> F64:
@@ -22,13 +22,13 @@ def board_points_mm(seen: BoardObservations, rig: CameraRig) -> F64:
 
     Args:
         seen: Observations.
-        rig: Rig; posed cameras that have observations are used.
+        rig: Rig, of which posed cameras with observations are used.
 
     Returns:
         (T, P, 3) points in the order of `seen.board.points_mm`; NaN where fewer than two cameras saw a point.
 
     Raises:
-        CoreError: The rig was made for images of another aspect ratio.
+        CoreError: The images have another aspect ratio than the rig.
     """
     count, points = len(seen.time_s), len(seen.board.points_mm)
     views = [v for v, name in enumerate(seen.cameras) if name in rig.names and rig[name].posed]
@@ -57,7 +57,7 @@ def board_trajectory_mm(points_mm: F64) -> F64:
 
 
 def _at_times(xy_px: F64, true_s: F64, frame_s: F64) -> F64:
-    """Interpolate points (T, P, 2) from the true times of their images to other times (T,)."""
+    """Interpolate points (T, P, 2) from the true times of their images to frame times (T,)."""
     known = np.flatnonzero(np.isfinite(true_s))
     out = np.full_like(xy_px, np.nan)
     if len(known) < 2:
@@ -71,7 +71,7 @@ def _at_times(xy_px: F64, true_s: F64, frame_s: F64) -> F64:
     between = bridged & (share >= 0) & (share <= 1)
     first, second, part = xy_px[known[after - 1]], xy_px[known[after]], share[:, None, None]
     out[between] = ((1 - part) * first + part * second)[between]
-    # An image of the frame itself is used whatever its neighbours show.
+    # An image at the time of the frame needs no neighbours.
     for exact, rows in ((np.abs(share) <= _SAME_TIME, first), (np.abs(share - 1) <= _SAME_TIME, second)):
         out[exact] = rows[exact]
     return out
