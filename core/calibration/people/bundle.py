@@ -1,8 +1,8 @@
 """Bundle adjustment of cameras and the joints of people, with a time offset per camera.
 
-Each joint in each frame is a point of its own. The points' block of the normal equations is block-diagonal with 3 x 3
-blocks and is eliminated (Triggs et al., Bundle Adjustment - A Modern Synthesis, 2000, section 6). A time offset moves a
-camera's observations along their 2D tracks.
+Each joint in each frame is a separate point. The block of the points in the normal equations is block-diagonal with 3 x
+3 blocks and is eliminated (Triggs et al., Bundle Adjustment - A Modern Synthesis, 2000, section 6). A time offset moves
+a camera's observations along their 2D tracks.
 
 Legend: V view, M frame, G person, J joint, N point (a joint of a person in a frame).
 """
@@ -26,7 +26,7 @@ from core.types.arrays import F64, I64
 
 POSE, ROTATION, TIME_OFFSET = slice(0, 6), slice(0, 3), 6
 N_UNKNOWNS = 7
-# Prior of a change of an existing pose (rad, mm): it holds what people leave undetermined, such as a common rotation.
+# Prior of a change of an existing pose (rad, mm), for what people leave undetermined, such as a common rotation.
 CHANGE_SD = np.repeat([0.1, 500.0], 3)
 
 _CAUCHY_SCALE = 2.5  # residual, in units of sigma, at which an observation has half its weight
@@ -38,7 +38,7 @@ _LONGEST_ROTATION_RAD = 0.5  # of a camera in one step
 _TOLERANCE, _COARSE_TOLERANCE = 1e-5, 1e-3  # relative decrease of the cost at which the adjustment has converged
 _GAUGE = 7  # degrees of freedom of a similarity, which cameras alone leave undetermined
 _LEAST_EIGENVALUE = 1e-7  # of the scaled information, relative to the largest, below which a direction is undetermined
-# Errors of a 2D estimator persist: blocks of this length are taken as independent of each other, but at least ten.
+# Length of blocks with independent errors, since errors of a 2D estimator persist; but at least ten blocks.
 _BLOCK_S, _LEAST_BLOCKS = 1.0, 10
 
 
@@ -76,7 +76,7 @@ class CameraPoses:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrackAssignment:
-    """Which track of which camera shows which person in which frame.
+    """Assignment of tracks to people in each frame and camera.
 
     Attributes:
         at_s: (M,) true times of the frames.
@@ -87,7 +87,7 @@ class TrackAssignment:
     track: I64
 
     def where(self, frames: np.ndarray) -> TrackAssignment:
-        """Return the assignment of some of the frames."""
+        """Return the assignment of a subset of the frames."""
         return TrackAssignment(at_s=self.at_s[frames], track=self.track[:, frames])
 
 
@@ -116,8 +116,8 @@ class PeopleSolution:
         residual_px: (V, M, G, J) reprojection error, NaN for missing joints.
         weight: (V, M, G, J) IRLS weights of the observations, 0 to 1.
         sigma_px: Standard deviation of a coordinate of a detection with score 1.
-        covariance: (V, 7, 7) covariance of rotation vector (rad), translation (mm) and time offset (s), in the gauge in
-            which it is smallest.
+        covariance: (V, 7, 7) covariance of rotation vector (rad), translation (mm) and time offset (s), in the gauge
+            with the smallest covariance.
     """
 
     poses: CameraPoses
@@ -129,18 +129,18 @@ class PeopleSolution:
 
     @property
     def inlier(self) -> np.ndarray:
-        """Mask (V, M, G, J) of the observations that are inliers."""
+        """Mask (V, M, G, J) of inlier observations."""
         return np.asarray(self.weight > _INLIER_WEIGHT)
 
     @property
     def inlier_share(self) -> F64:
-        """Share of inliers among each camera's observations (V,), 0 without any."""
+        """Fraction (V,) of inliers among each camera's observations, 0 without observations."""
         seen = np.isfinite(self.residual_px).sum((1, 2, 3))
         return np.asarray(self.inlier.sum((1, 2, 3)) / np.maximum(seen, 1))
 
     @property
     def agreed_mm(self) -> F64:
-        """Joints (M, G, J, 3) that are inliers in two cameras or more, NaN elsewhere."""
+        """Joints (M, G, J, 3) that are inliers in at least two cameras, NaN elsewhere."""
         return np.where((self.inlier.sum(0) >= 2)[..., None], self.xyz_mm, np.nan)
 
 
@@ -181,10 +181,10 @@ def adjust_people(
         initial: Initial poses; unregistered cameras take no part.
         joints: Assignment of tracks to people.
         free: (V, 7) bool, free unknowns: rotation vector, translation, time offset. The rotation is about the centre.
-        former: Poses from which the cameras probably changed little; None without such a prior.
-        change_sd: Standard deviations (6,) or (V, 6) of that change: rotation vector (rad) and translation (mm).
+        former: Means of a prior of the poses; None without prior.
+        change_sd: Standard deviations (6,) or (V, 6) of the prior: rotation vector (rad) and translation (mm).
         max_steps: Largest number of linearisations.
-        coarse: Whether to stop early, for poses that are refined later.
+        coarse: Stop early, for poses that are refined later.
     """
     problem = _PeopleProblem(tracks, joints, free, former, change_sd)
     seen = sample_tracks(tracks, initial, joints)
@@ -209,7 +209,7 @@ def adjust_people(
 def expected_gains(
     tracks: Sequence[Tracks], poses: CameraPoses, joints: TrackAssignment, groups: Sequence[np.ndarray]
 ) -> F64:
-    """Return the share of the squared residuals that each group (V, 7) of unknowns would explain, by a score test."""
+    """Return the fraction of squared residuals that each group (V, 7) of unknowns would explain, by a score test."""
     problem = _PeopleProblem(tracks, joints, np.repeat(poses.registered[:, None], N_UNKNOWNS, 1))
     seen = sample_tracks(tracks, poses, joints)
     xyz = triangulate_joints(poses, seen, problem.focal_px)
@@ -299,7 +299,7 @@ class _PeopleProblem(LeastSquaresProblem[_State, tuple[F64, F64]]):
         return state
 
     def _change(self, poses: CameraPoses) -> F64:
-        """(V, 6) rotation vector and translation by which the free poses differ from the former ones."""
+        """Return the difference (V, 6) of the free poses from the former ones: rotation vector and translation."""
         if self.former is None:
             return np.zeros((len(self.free), 6))
         rotation = poses.R @ np.swapaxes(self.former.R, -1, -2)
@@ -308,7 +308,7 @@ class _PeopleProblem(LeastSquaresProblem[_State, tuple[F64, F64]]):
 
     @staticmethod
     def estimate_sigma(state: _State) -> float:
-        """Estimate the noise from the median squared residual (Rayleigh's), with the points' degrees of freedom."""
+        """Estimate the noise from the median squared residual (Rayleigh distribution) and the degrees of freedom."""
         count = state.used.sum(0)
         share = 2 * count.sum() / max(2 * count.sum() - 3 * (count >= 2).sum(), 1)
         median = np.median(state.squared[state.used]) if state.used.any() else 1.0
@@ -366,7 +366,7 @@ class _PeopleProblem(LeastSquaresProblem[_State, tuple[F64, F64]]):
         return self._full(solved[0]), solved[1].reshape(*self.joints.track.shape[1:], -1, 3)
 
     def _full(self, cameras: F64) -> F64:
-        """(V, 7) step of the cameras from its free components."""
+        """Return the step (V, 7) of the cameras from its free components."""
         out = np.zeros(self.free.size)
         out[self.on] = cameras
         return out.reshape(self.free.shape)
@@ -379,8 +379,8 @@ class _PeopleProblem(LeastSquaresProblem[_State, tuple[F64, F64]]):
     def covariance(self, state: _State) -> F64:
         """Compute the (V, 7, 7) sandwich estimate, robust against errors that persist for up to a second.
 
-        White, Maximum likelihood estimation of misspecified models, 1982, with blocks of time as clusters. The gauge
-        (similarity and common time offset), if no camera fixes it, is left out: no other choice gives smaller errors.
+        White, Maximum likelihood estimation of misspecified models, 1982, with time blocks as clusters. The gauge
+        (similarity and common time offset), if no camera fixes it, is projected out, which gives the smallest errors.
         """
         views, on = len(self.free), self.on
         out = np.zeros((views, N_UNKNOWNS, N_UNKNOWNS))
@@ -396,7 +396,7 @@ class _PeopleProblem(LeastSquaresProblem[_State, tuple[F64, F64]]):
         if np.asarray(self.free[:, POSE].all(1))[state.used.any(1)].all() and self.former is None:
             keep[:_GAUGE] = False
         inverse = (vectors[:, keep] / values[keep]) @ vectors[:, keep].T
-        # At the optimum the points' gradients vanish: a block's gradient is that of the cameras alone.
+        # At the optimum, the gradients of the points vanish: only those of the cameras remain.
         at_s = self.joints.at_s
         gradient = self.gradient.reshape(len(at_s), -1, N_UNKNOWNS * views).sum(1)[:, on]
         length_s = min(_BLOCK_S, (float(np.ptp(at_s)) + 1e-9) / _LEAST_BLOCKS)
@@ -405,7 +405,7 @@ class _PeopleProblem(LeastSquaresProblem[_State, tuple[F64, F64]]):
         np.add.at(total, block, gradient)
         score = total * scale
         sandwich = inverse @ (score.T @ score) @ inverse
-        # Few blocks estimate their own variance badly: never less than if all errors were independent.
+        # The variance of few blocks is unreliable, so that of independent errors is the lower limit.
         wider = np.sqrt(np.maximum(np.diag(inverse) / np.maximum(np.diag(sandwich), 1e-300), 1.0))
         whole = np.zeros((N_UNKNOWNS * views, N_UNKNOWNS * views))
         whole[np.ix_(on, on)] = sandwich * wider[:, None] * wider * scale[:, None] * scale

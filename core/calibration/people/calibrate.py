@@ -1,4 +1,4 @@
-"""Calibration from people who walk: a first rig without a board, or new poses for cameras that were moved.
+"""Calibration from walking people: a new rig without a board, or the repair of a rig whose cameras were moved.
 
 People are tracked in each camera. A first pair of cameras is registered by the epipolar geometry of tracks of the same
 person, the others by resection from the joints known by then, and a bundle adjustment estimates all poses and time
@@ -45,7 +45,7 @@ class PeopleCalibration:
         rig: All cameras; those that could not be registered have no pose.
         solved: Names of the cameras that were registered; in a repair, of the moved ones among them.
         missing: Reason by name of each camera that could not be registered.
-        moved: Names of the cameras whose pose a repair changed, without those that merely gave way.
+        moved: Names of the cameras whose pose a repair changed, except for small compensating rotations.
         late: Names of the cameras whose time offset a repair changed.
         rotation_sd_deg: Standard error of the rotation of each solved camera, by name.
         position_sd_mm: Standard error of the camera centre, by name.
@@ -57,10 +57,10 @@ class PeopleCalibration:
         xyz_mm: (M, G, J, 3) joints of people in the coordinates of the rig, NaN where missing.
         person: (M, G) person index, -1 where missing.
         statures_mm: (P,) stature of each person in the scale of the rig; NaN if unknown.
-        loco_px: Median error of each camera's joints predicted from the other cameras, before and after, by name; empty
-            if fewer than three cameras had poses. After a repair it is that of held-out frames.
+        loco_px: Median LOCO error of each camera before and after, by name, on held-out frames after a repair; empty if
+            fewer than three cameras had poses.
         findings: Findings on the result.
-        notes: Sentences on what was changed or assumed.
+        notes: Sentences on changes and assumptions.
     """
 
     rig: CameraRig
@@ -117,18 +117,18 @@ def repair_from_people(
     config: PeopleConfig | None = None,
     reporter: Reporter | None = None,
 ) -> PeopleCalibration:
-    """Make the smallest change of a rig that explains people's joints; whatever does not change keeps the world.
+    """Find the smallest change of a rig that explains the joints of people; world coordinates are kept.
 
     Args:
         rig: Rig before the change; an unposed camera counts as moved.
         poses2d: Detections by camera name; P is not an identity.
         time_s: Recorded times (T,) of the images by camera name, s from a common start; NaN where missing.
-        moved: Names of cameras that were moved, which get new poses and time offsets; empty to find out what changed.
+        moved: Names of moved cameras, which get new poses and time offsets; empty to detect the change.
         config: Settings; None for the defaults.
         reporter: Receiver of progress, which may cancel.
 
     Raises:
-        CoreError: Fewer than two cameras have stayed, or fewer than three cameras of which none is named.
+        CoreError: Fewer than two cameras have not moved, or `moved` is empty and there are fewer than three cameras.
         CancelledError: The reporter was cancelled.
     """
     for name in moved:
@@ -143,15 +143,15 @@ def repair_from_people(
 
 
 def repair_smallest(work: PeopleRegistration, rig: CameraRig, time_offset_s: F64) -> PeopleCalibration:
-    """Make the smallest change of a rig whose cameras all have a pose.
+    """Find the smallest change of a rig whose cameras all have a pose.
 
     Args:
         work: The recording.
         rig: Rig before the change.
-        time_offset_s: (V,) time offsets that are tried first, see `search_time_offsets`.
+        time_offset_s: (V,) time offsets to try first, see `search_time_offsets`.
 
     Raises:
-        CoreError: Fewer than three cameras.
+        CoreError: There are fewer than three cameras.
         CancelledError: The reporter was cancelled.
     """
     old = work.rig_poses()
@@ -169,12 +169,13 @@ def repair_smallest(work: PeopleRegistration, rig: CameraRig, time_offset_s: F64
 
 
 def shift_in_time(work: PeopleRegistration, rig: CameraRig, time_offset_s: F64) -> PeopleCalibration:
-    """Change time offsets only, of two or more cameras that all have a pose.
+    """Change only the time offsets of two or more posed cameras.
 
     Args:
         work: The recording.
         rig: Rig before the change.
-        time_offset_s: (V,) time offsets to the interval of images; they are refined where they differ from the rig's.
+        time_offset_s: (V,) time offsets to within an image period, which are refined if they differ from those of the
+            rig.
 
     Raises:
         CoreError: The cameras agree on no person.
@@ -217,7 +218,7 @@ def _register_moved(
             break
         poses = dataclasses.replace(poses, registered=poses.registered & ~lost)
     solved = ", ".join(n for v, n in enumerate(rig.names) if is_moved[v] and poses.registered[v])
-    note = f"New poses from people walking: {solved or 'none'}; the other cameras kept theirs."
+    note = f"New poses from walking people: {solved or 'none'}; the other cameras are unchanged."
     comparison = _compare(work, old, solution.poses)
     return _changed(work, rig, is_moved, joints, person, solution, note, comparison)
 
@@ -236,7 +237,7 @@ def _first_rig(
     scale, scale_note = _scale(work.config, local, world)
     change = dataclasses.replace(world.change, scale=scale)
     rig = change.rig(local)
-    rig = dataclasses.replace(rig, source=f"Calibrated from people walking. {scale_note} {world.note}")
+    rig = dataclasses.replace(rig, source=f"Calibrated from walking people. {scale_note} {world.note}")
     missing = {name: _reason(work, v) for v, name in enumerate(work.cameras.names) if not poses.registered[v]}
     return _result(
         work,
@@ -276,7 +277,7 @@ def _changed(
     try:
         world = world_from_people(posed, agreed, person, work.skeleton)
     except CoreError:
-        world = None  # people seen in part suffice to register a camera in a known world
+        world = None  # partly visible people suffice to register a camera in known world coordinates
     solved = poses.registered & changed
     return _result(work, out, solved, solution, joints, person, agreed, 1.0, world, missing, (note,), comparison)
 
@@ -284,7 +285,7 @@ def _changed(
 def _compare(
     work: PeopleRegistration, former: CameraPoses, poses: CameraPoses
 ) -> tuple[HeldOutScore, HeldOutScore] | None:
-    """Return the scores before and after of poses that were fitted to all frames; None without former poses."""
+    """Return the scores before and after for poses fitted to all frames; None without former poses."""
     if former.registered.sum() < 3:
         return None
     block = blocks_of_frames(work.at_s)
@@ -328,15 +329,15 @@ def _scale(config: PeopleConfig, rig: CameraRig, world: PeopleWorld) -> tuple[fl
     note = (
         f"The scale is from the given mean stature, {stature / 1000:.2f} m."
         if config.stature_mm > 0
-        else f"The scale is assumed: people were taken to be {stature / 1000:.2f} m tall on average."
+        else f"The scale is assumed: a mean stature of {stature / 1000:.2f} m."
     )
     return stature / world.stature_mm, note
 
 
 def _reason(work: PeopleRegistration, view: int) -> str:
     if not work.tracks[view].count:
-        return "It sees no person for long enough."
-    return "The people that it sees match none that the other cameras agree on."
+        return "The camera sees no person for long enough."
+    return "The people in its view match none of those in the other cameras."
 
 
 def _result(
@@ -353,7 +354,7 @@ def _result(
     notes: tuple[str, ...],
     comparison: tuple[HeldOutScore, HeldOutScore] | None,
 ) -> PeopleCalibration:
-    """Put together metrics and findings."""
+    """Return the result with metrics and findings."""
     names = [n for v, n in enumerate(rig.names) if solved[v]]
     covariance = {n: solution.covariance[rig.names.index(n)] for n in names}
     seen = np.isfinite(solution.residual_px)

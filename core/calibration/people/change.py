@@ -1,10 +1,10 @@
-"""The smallest change of a rig that explains the joints of people, chosen on held-out blocks of time.
+"""Selection of the smallest change of a rig that explains the joints of people, by cross-validation.
 
-Unknowns are freed step by step: the time offset of a camera, its rotation about its centre, its pose; if none of them
-is a gain, the rotations or the poses of all cameras. Each candidate is fitted to one half of the time and judged on the
-other, by how well the joints of each camera are predicted from the others; more unknowns are freed only for a clear
-gain. Once a camera has turned, the mounts of the others may have given way too: a narrow prior lets them turn by
-little, which has hardly any freedom and is taken for any certain gain.
+Unknowns are freed step by step: the time offset of a camera, its rotation about its centre, its pose; if none is a
+gain, the rotations or the poses of all cameras. Each candidate is fitted to one half of the time and scored by LOCO
+errors on the other; more unknowns are freed only for a clear gain. Once a camera has rotated, the mounts of the others
+may have moved slightly as well: small rotations with a narrow prior, which have hardly any freedom, are accepted for
+any significant gain.
 
 Legend: V view, M frame, G person at a frame, J joint.
 """
@@ -36,15 +36,15 @@ from core.geometry.so3 import angle_rad
 from core.progress import check
 from core.types.arrays import F64, I64
 
-_FRAMES = 120  # used for the selection
-_TOLERANCES = (4.0, 2.0, 1.5)  # of matching people, in units of `tolerance_px`, before each adjustment
-_MARGIN = 0.005  # of the mean score of a joint, which more unknowns must gain
-# Cameras for which a kind of change is fitted: the most promising by a score test, and a second one that comes near it.
+_FRAMES = 120  # for the selection
+_TOLERANCES = (4.0, 2.0, 1.5)  # for matching people before each adjustment, in units of `tolerance_px`
+_MARGIN = 0.005  # gain in the mean score of a joint for more unknowns
+# Cameras for which a kind of change is fitted: the most promising by a score test, and a second one close to it.
 _TRIED, _NEAR = 2, 0.5
-_LEAST_GAIN = 0.01  # share of the squared residuals, expected by the score test, below which nothing is fitted
-_LOST = 0.5  # of the score of the best camera, below which a camera is registered again from the others
-_GIVE_RAD = np.radians(0.15)  # by which a mount gives way when another one did by more, 1 sd
-_PERSISTENCE_S = 1.0  # of the errors of a 2D estimator: joints of a second count once against the prior above
+_LEAST_GAIN = 0.01  # expected decrease of squared residuals by the score test below which nothing is fitted
+_LOST = 0.5  # relative to the score of the best camera, below which a camera is registered anew
+_GIVE_RAD = np.radians(0.15)  # standard deviation of small rotations of mounts
+_PERSISTENCE_S = 1.0  # of errors of a 2D estimator: joints within a second count once relative to that prior
 _OFFSET, _TRANSLATION = slice(TIME_OFFSET, TIME_OFFSET + 1), slice(3, 6)
 
 
@@ -53,9 +53,9 @@ class RigChange:
     """A change of camera poses.
 
     Attributes:
-        free: (V, 7) bool, unknowns that change: rotation vector, translation, time offset.
-        given: (V,) bool, cameras that turn by little besides.
-        start: Poses near the changed ones.
+        free: (V, 7) mask of the unknowns that change: rotation vector, translation, time offset.
+        given: (V,) mask of cameras with additional small rotations.
+        start: Approximate new poses.
         before: Held-out score of the unchanged rig.
         after: Held-out score with the change.
     """
@@ -76,20 +76,20 @@ class _Candidate:
 
 
 def smallest_change(work: PeopleRegistration, former: CameraPoses, time_offset_s: F64) -> RigChange:
-    """Select the smallest change that explains the joints; nothing is free if no change is clearly better.
+    """Select the smallest change that explains the joints; no unknown is free if no change is clearly better.
 
     Args:
         work: The recording.
         former: Poses of the rig.
-        time_offset_s: (V,) time offsets that are tried first, see `search_time_offsets`.
+        time_offset_s: (V,) time offsets to try first, see `search_time_offsets`.
 
     Raises:
         CoreError: Fewer than three cameras have a pose.
     """
     if former.registered.sum() < 3:
         raise CoreError(
-            "The moved one of two cameras cannot be detected: both disagree alike.",
-            "Solve all cameras again, or calibrate them from a board.",
+            "With two cameras, the moved one cannot be detected.",
+            "Re-solve all cameras, or calibrate them from a board.",
         )
     return _ChangeSelection(work, former, time_offset_s).run()
 
@@ -104,16 +104,16 @@ def fit_change(
     *,
     given: np.ndarray,
 ) -> tuple[TrackAssignment, I64, PeopleSolution]:
-    """Fit some unknowns of a rig, with people matched again before each adjustment.
+    """Fit a subset of a rig's unknowns; people are matched again before each adjustment.
 
     Args:
         work: The recording.
-        former: Poses of the rig; what people leave undetermined stays near them.
+        former: Poses of the rig, to which undetermined unknowns stay close.
         start: Initial poses.
-        free: (V, 7) bool, unknowns that change.
+        free: (V, 7) mask of the unknowns that change.
         at_s: (M,) times of the frames.
         tolerances: Tolerance of each round of matching, in units of `tolerance_px`.
-        given: (V,) bool, cameras that turn by little besides.
+        given: (V,) mask of cameras with additional small rotations.
 
     Raises:
         CoreError: The cameras agree on no person.
@@ -152,7 +152,7 @@ def describe_change(
         if done:
             parts.append(f"{name} {' and '.join(done)}")
     if not parts:
-        return "Nothing has moved: people's joints fit the cameras as they are."
+        return "Nothing has moved: the people fit the cameras."
     rest = given & ~free.any(1)
     if not rest.any():
         return f"{', '.join(parts)}; nothing else changed."
@@ -168,7 +168,7 @@ class _ChangeSelection:
     Args:
         work: The recording.
         former: Poses of the rig.
-        time_offset_s: (V,) time offsets that are tried first.
+        time_offset_s: (V,) time offsets to try first.
     """
 
     def __init__(self, work: PeopleRegistration, former: CameraPoses, time_offset_s: F64) -> None:
@@ -200,7 +200,7 @@ class _ChangeSelection:
         )
 
     def evaluate(self, free: np.ndarray, given: np.ndarray, poses: tuple[CameraPoses, ...]) -> _Candidate:
-        """Score poses fitted to one half each on the other half."""
+        """Return the score of poses that are fitted to each half, on the other half."""
         parts = [
             score_held_out(self.work, p, self.at_s[~half], self.block[~half], self.count)
             for p, half in zip(poses, self.halves, strict=True)
@@ -210,7 +210,7 @@ class _ChangeSelection:
     def fit(
         self, free: np.ndarray, start: tuple[CameraPoses, ...], given: np.ndarray | None = None
     ) -> _Candidate | None:
-        """Fit a change to either half; None if the cameras agree on nobody."""
+        """Fit a change to each half; None if the cameras agree on no person."""
         poses = []
         given = np.zeros(len(free), bool) if given is None else given
         for p, half in zip(start, self.halves, strict=True):
@@ -227,7 +227,7 @@ class _ChangeSelection:
         return self.evaluate(free, given, tuple(poses))
 
     def _best(self, current: _Candidate, candidates: Iterator[_Candidate | None]) -> _Candidate | None:
-        """Return the first of the candidates that is clearly better, unless a later one is clearly better than that."""
+        """Return the first candidate that is clearly better, unless a later one is clearly better still."""
         best: _Candidate | None = None
         for candidate in candidates:
             check(self.work.reporter)
@@ -243,21 +243,21 @@ class _ChangeSelection:
                 yield self.fit(free, current.poses)
 
     def _expected_gains(self, current: _Candidate, options: Sequence[np.ndarray]) -> F64:
-        """Return by how much each change would decrease the squared residuals; 0 if the cameras agree on nobody."""
+        """Return the expected decrease of squared residuals by each change; 0 if the cameras agree on no person."""
         _, joints, person = self.work.match_people(current.poses[0], self.at_s, _TOLERANCES[0])
         if not person.size or not options:
             return np.zeros(len(options))
         return expected_gains(self.work.tracks, current.poses[0], joints, options)
 
     def _of_late_cameras(self, current: _Candidate) -> Iterator[_Candidate | None]:
-        """Yield the time offsets that were found by a search, of all cameras at once."""
+        """Yield the time offsets from a search, for all cameras at once."""
         late = self.time_offset_s != self.former.time_offset_s
         if self.work.config.time_offset and late.any():
             poses = dataclasses.replace(self.former, time_offset_s=self.time_offset_s)
             yield self.fit(_freed(current.free, np.flatnonzero(late), _OFFSET), (poses, poses))
 
     def _of_one_camera(self, current: _Candidate) -> Iterator[_Candidate | None]:
-        """Yield the candidates that change one more camera, in the order of their degrees of freedom."""
+        """Yield the candidates that change one more camera, ordered by degrees of freedom."""
         every = np.flatnonzero(self.former.registered).tolist()
         kinds = (_OFFSET, ROTATION, POSE) if self.work.config.time_offset else (ROTATION, POSE)
         options = [[_freed(current.free, v, k) for v in every if not current.free[v, k].all()] for k in kinds]
@@ -269,7 +269,7 @@ class _ChangeSelection:
         yield self._register_again(current)
 
     def _register_again(self, current: _Candidate) -> _Candidate | None:
-        """Register the camera that fits worst from the others: it may be so far off that nobody is matched."""
+        """Register the worst camera anew, because it may be so far off that no people match."""
         by_camera = np.where(self.former.registered, current.score.by_camera, np.inf)
         worst = int(np.argmin(by_camera))
         if not by_camera[worst] < _LOST * np.max(by_camera[self.former.registered]):
@@ -300,10 +300,10 @@ class _ChangeSelection:
         return current if candidate is None or clearly_better(current, candidate) else candidate
 
     def _prune(self, current: _Candidate) -> _Candidate:
-        """Drop what later steps have made superfluous."""
+        """Remove changes that later ones have made superfluous."""
         for unknowns in (_TRANSLATION, ROTATION, _OFFSET):
             for v in range(len(current.free)):
-                # A translation without a rotation is no kind of change.
+                # A translation without rotation is not a candidate.
                 if not current.free[v, unknowns].all() or (
                     unknowns == ROTATION and current.free[v, _TRANSLATION].any()
                 ):
@@ -316,7 +316,7 @@ class _ChangeSelection:
         return current
 
     def _give_way(self, current: _Candidate) -> _Candidate:
-        """Let the other cameras turn by little if one has turned and that is a certain gain, whatever its size."""
+        """Add small rotations of the other cameras if one has rotated and the gain is significant."""
         turned = current.free[:, ROTATION].any(1)
         given = np.asarray(self.former.registered & ~turned)
         if not (turned.any() and given.any()):
@@ -326,7 +326,7 @@ class _ChangeSelection:
 
 
 def clearly_better(candidate: _Candidate, than: _Candidate, margin: float = _MARGIN) -> bool:
-    """Return whether the gain of a candidate exceeds the margin for certain."""
+    """Return whether the gain of a candidate significantly exceeds the margin."""
     return gain_interval(candidate.score, than.score)[0] > margin
 
 
@@ -341,7 +341,7 @@ def _centres(poses: CameraPoses) -> F64:
 
 
 def _with_fixed(poses: CameraPoses, former: CameraPoses, fixed: np.ndarray) -> CameraPoses:
-    """Return the poses with the fixed (V, 7) unknowns as in the former ones; rotations are about the centres."""
+    """Return the poses with the fixed unknowns (V, 7) of the former ones; rotations are about the centres."""
     R = np.where(fixed[:, :1, None], former.R, poses.R)
     centre = np.where(fixed[:, 3:4], _centres(former), _centres(poses))
     return dataclasses.replace(

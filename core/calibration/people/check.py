@@ -1,4 +1,4 @@
-"""Plausibility of the people in 3D poses: body height, upright posture and feet on the floor."""
+"""Plausibility of 3D people: stature, upright posture and feet on the floor."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def stature_mm(points_mm: F64, skeleton: Skeleton) -> F64:
     """Estimate body heights from median segment lengths.
 
     Args:
-        points_mm: (T, P, J, 3), NaN where missing.
-        skeleton: Joint set of the points.
+        points_mm: (T, P, J, 3) joints, NaN where missing.
+        skeleton: Skeleton of the joints.
 
     Returns:
-        (P,) in the unit of the points; NaN for people without a visible shank, thigh or trunk.
+        Statures (P,) in the unit of the points; NaN for people without a visible shank, thigh or trunk.
     """
 
     def length(a: str, b: str) -> F64:
@@ -105,7 +105,7 @@ def _feet(ankle_mm: float, rig: CameraRig) -> Finding:
 
 
 def _median(values: F64) -> F64:
-    """Return the median over the first axis of the finite values; NaN where there are none."""
+    """Return the median of finite values over the first axis; NaN without any."""
     known = np.isfinite(values)
     filled = np.where(known.any(0), values, 0.0)
     return np.where(known.any(0), np.nanmedian(filled, axis=0), np.nan)

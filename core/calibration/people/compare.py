@@ -1,4 +1,4 @@
-"""Comparison of the cameras of a rig by the people in a take: which of them do not fit what the others see, and why."""
+"""Comparison of the cameras of a rig by the people in a take, to find cameras that do not fit the others."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from core.types.camera import CameraRig
 from core.types.pose2d import Pose2D
 
 RepairAction = Literal["", "certify", "calibrate-people"]
-_LOW_SHARE = 0.7  # of the agreement of the best camera, below which a camera is suspected
-_LEAST_OFFSET_S = 0.004  # that is worth a word
-_LARGE_OFFSET_S = 0.1  # that comes from the start of a recording rather than from a camera
+_LOW_SHARE = 0.7  # relative to the agreement of the best camera, below which a camera is suspected
+_LEAST_OFFSET_S = 0.004  # to mention
+_LARGE_OFFSET_S = 0.1  # due to the start of a recording rather than to a camera
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +31,11 @@ class RigComparison:
 
     Attributes:
         cameras: Names of the cameras that do not fit the others.
-        message: Sentences on the cameras that do not fit the others, and on the reason; empty if all fit.
-        remedy: Sentence on what to do; empty if nothing helps for certain.
-        action: Verb that does it; empty if there is none.
-        time_offset_s: Time offset in s, besides that in the rig and in the take, by name of each late camera.
-        loco_px: Median error of each camera's joints predicted from the other cameras, on held-out frames, before and
-            after the action, by name.
+        message: Sentences on cameras that do not fit the others, and on the reason; empty if all fit.
+        remedy: Sentence on the remedy; empty if no remedy is certain.
+        action: Verb of the remedy; empty if there is none.
+        time_offset_s: Additional time offset in s by name of each late camera.
+        loco_px: Median LOCO error of each camera on held-out frames before and after the action, by name.
     """
 
     cameras: tuple[str, ...] = ()
@@ -73,7 +72,7 @@ class RigComparison:
 
 
 ALL_FIT = RigComparison(time_offset_s={}, loco_px={})
-"""Result for cameras that fit, or that cannot be compared."""
+"""Result for cameras that fit or cannot be compared."""
 
 
 def compare_cameras(
@@ -85,19 +84,19 @@ def compare_cameras(
     *,
     thorough: bool = False,
 ) -> RigComparison:
-    """Compare two or more posed cameras by the people they see.
+    """Compare two or more posed cameras by the people in their views.
 
-    A repair of the rig is tried where something is suspicious: a bias, a better time offset, or a camera that agrees
-    with the others less than they do. Whether it is a gain is decided on held-out frames. Where three cameras see too
-    little together for that, or where there are two, time offsets count that both halves of the recording show.
+    A repair of the rig is tried on suspicion: a bias, a better time offset, or low agreement of a camera. Held-out
+    frames decide whether it is a gain. With two cameras, or too few common views of three, time offsets count if both
+    halves of the recording agree on them.
 
     Args:
         rig: Cameras of the take.
         poses2d: First pass of the detections by camera name.
         time_s: Recorded times (T,) of the images by camera name, s from a common start; NaN where missing.
-        biased: Sentence on cameras whose detections lie beside those of the others; empty if there are none.
+        biased: Sentence on cameras with biased detections; empty if there are none.
         reporter: Receiver of progress, which may cancel.
-        thorough: Try a repair in any case.
+        thorough: Try a repair even without suspicion.
 
     Raises:
         CancelledError: The reporter was cancelled.
@@ -126,14 +125,14 @@ def _suspicious(offsets: TimeOffsets, present_s: F64) -> bool:
 
 
 def _assess(rig: CameraRig, found: PeopleCalibration, biased: str) -> RigComparison:
-    """Return what a repair says on the cameras."""
+    """Return the comparison that follows from a repair."""
     late_s = {n: found.rig[n].time_offset_s - rig[n].time_offset_s for n in found.late}
     late_s = {n: s for n, s in late_s.items() if abs(s) >= _LEAST_OFFSET_S or n in found.moved}
     names = tuple(n for n in rig.names if n in found.moved or n in late_s)
     if not names:
         if not biased:
             return ALL_FIT
-        message = f"{biased} No movement and no time offset of a camera explains it."
+        message = f"{biased} Neither a movement nor a time offset of a camera explains it."
         remedy = "Check the intrinsics, and the 2D poses on the View page."
         return RigComparison(message=message, remedy=remedy, time_offset_s={}, loco_px=found.loco_px)
     action: RepairAction = "calibrate-people"
@@ -142,7 +141,7 @@ def _assess(rig: CameraRig, found: PeopleCalibration, biased: str) -> RigCompari
     pairs = {n: found.loco_px.get(n, (np.nan, np.nan)) for n in rig.names}
     before, after = ({n: pair[i] for n, pair in pairs.items()} for i in (0, 1))
     rest = [before[n] for n in rig.names if n not in names and np.isfinite(before[n])]
-    # An error of one camera spoils what the others are predicted from.
+    # The error of one camera affects the predictions for all others.
     typical = float(np.median(rest)) if rest else np.inf
     against = f" against {typical:.0f} px" if typical < min(before[n] for n in names) else ""
     seen = f": {_numbers(names, before)}{against}" if found.loco_px else ""
@@ -152,27 +151,27 @@ def _assess(rig: CameraRig, found: PeopleCalibration, biased: str) -> RigCompari
     )
     wrong = [f for f in found.findings if f.level == "error" and not (action == "certify" and f.check == "time_offset")]
     if wrong:
-        message += f" No repair from these people can be right: {wrong[0].message}"
+        message += f" A repair from these people is not plausible: {wrong[0].message}"
         return RigComparison(
             cameras=names, message=message, remedy=wrong[0].remedy, time_offset_s={}, loco_px=found.loco_px
         )
     does = "Synchronise the take with certify" if action == "certify" else "Repair the rig with calibrate-people"
-    remedy = f"{does}: that is expected to leave {_numbers(names, after)}." if found.loco_px else f"{does}."
+    remedy = f"{does}: the expected remaining error is {_numbers(names, after)}." if found.loco_px else f"{does}."
     return RigComparison(
         cameras=names, message=message, remedy=remedy, action=action, time_offset_s=late_s, loco_px=dict(found.loco_px)
     )
 
 
 def _reasons(rig: CameraRig, found: PeopleCalibration, late_s: Mapping[str, float]) -> str:
-    """Return sentences on what happened to the cameras."""
+    """Return sentences on the reasons."""
     sentences = []
     if found.moved:
         many = len(found.moved) > 1
         sentences.append(f"{'They' if many else _it(found.moved, found.late)} moved ({found.notes[0].rstrip('.')}).")
     for name, offset in late_s.items():
         if found.moved and abs(offset) <= _LARGE_OFFSET_S:
-            continue  # the sentence above names it
-        # Images that are stamped too early were taken later than the others: the recording began late.
+            continue  # already mentioned above
+        # Time stamps that are too early mean that the recording began late.
         who = name if found.moved or len(late_s) > 1 else "It"
         sentences.append(f"{who} started {abs(offset):.2f} s {'late' if offset < 0 else 'early'}.")
     return " ".join(sentences)

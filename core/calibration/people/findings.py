@@ -19,7 +19,7 @@ _MIN_INLIER_SHARE = 0.7
 _MAX_ROTATION_SD_DEG = 0.5
 _MAX_POSITION_SD = 0.015  # share of the diagonal of the box around the cameras
 _MAX_TIME_OFFSET_SD_S = 0.02
-_MAX_TIME_OFFSET_S = 0.4  # from the median of all cameras: offsets up to 0.2 s are searched
+_MAX_TIME_OFFSET_S = 0.4  # from the median of all cameras; offsets up to 0.2 s are searched
 _MAX_TILT_DEG = 12.0
 
 
@@ -33,11 +33,11 @@ class PeopleMetrics:
         rotation_sd_deg: Standard error of the rotation, by camera.
         position_sd_mm: Standard error of the camera centre, by camera.
         time_offset_sd_s: Standard error of the time offset, by camera.
-        time_offset: Whether time offsets were estimated.
+        time_offset: True if time offsets were estimated.
         noise_px: Standard deviation of a joint coordinate with full score.
         inlier_share: Share of inliers among the joints, by camera.
         frames: Number of frames in which two cameras agree on a person.
-        area_m2: Area of the floor that feet covered; NaN if no feet are seen.
+        area_m2: Area of the floor covered by feet; NaN if no feet are seen.
         tilt_deg: Angle between the bodies and the normal of the floor; NaN if the floor could not be measured.
         scale: Sentence on the source of the scale; empty if the scale is unchanged, as in a repair.
         change: Sentence on what a repair changed; empty for a new rig.
@@ -142,7 +142,7 @@ def _people(m: PeopleMetrics) -> Iterator[Finding]:
 
 
 def _capped(m: PeopleMetrics, level: FindingLevel) -> FindingLevel:
-    """Return the level; little evidence is no error of a repair, which is judged on held-out frames."""
+    """Return the level, at most a warning for a repair, because that is assessed on held-out frames."""
     return level if m.scale else min(level, "warning", key=("ok", "warning", "error").index)
 
 

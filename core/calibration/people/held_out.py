@@ -1,4 +1,4 @@
-"""Leave-one-camera-out errors of camera poses by the joints of people, and their comparison over blocks of time.
+"""Leave-one-camera-out errors of camera poses by the joints of people, and their comparison over time blocks.
 
 Legend: V view, M frame, G person at a frame, J joint, B block of time.
 """
@@ -15,20 +15,20 @@ from core.calibration.people.registration import PeopleRegistration
 from core.optimize.robust import cauchy_weight
 from core.types.arrays import F64, I64
 
-_TOLERANCE = 4.0  # of the matching of people, in units of `tolerance_px`: cameras may be off by that much
+_TOLERANCE = 4.0  # for matching people, in units of `tolerance_px`, since cameras may be off
 _ROUNDS = 1  # of reweighting in the triangulation from the other cameras
-_BLOCK_S, _LEAST_BLOCKS, _MOST_BLOCKS = 1.0, 8, 30  # errors of a 2D estimator persist for a while
+_BLOCK_S, _LEAST_BLOCKS, _MOST_BLOCKS = 1.0, 8, 30  # time blocks, since errors of a 2D estimator persist
 _DRAWS = 1000
-_CONFIDENCE = 0.025  # quantile of the bootstrap by which a gain must exceed the margin
+_CONFIDENCE = 0.025  # quantile of the bootstrap that must exceed the margin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class HeldOutScore:
-    """How well the joints of each camera are predicted by the other cameras.
+    """Accuracy of the predictions of each camera's joints from the other cameras.
 
     Attributes:
         score: (V, B) sum of scores of the joints, each 1 for an exact prediction and 0 for none.
-        count: (V, B) number of joints that the cameras see, of matched people or not.
+        count: (V, B) number of joints in the views of the cameras, of matched people or not.
         errors_px: (V,) arrays of the errors of the predictions.
     """
 
@@ -38,7 +38,7 @@ class HeldOutScore:
 
     @property
     def by_camera(self) -> F64:
-        """Mean score of a joint (V,) by camera."""
+        """Mean score (V,) of a joint by camera."""
         return np.asarray(self.score.sum(1) / np.maximum(self.count.sum(1), 1.0))
 
     @property
@@ -60,7 +60,7 @@ def blocks_of_frames(at_s: F64) -> I64:
 
 
 def loco_errors_px(work: PeopleRegistration, poses: CameraPoses, at_s: F64) -> F64:
-    """Return the errors (V, M, G, J) of each camera's joints predicted from all others, px.
+    """Return the LOCO errors (V, M, G, J) in px: joints of each camera predicted from all others.
 
     They are NaN where fewer than two other cameras see the joint.
     """
@@ -83,7 +83,7 @@ def loco_errors_px(work: PeopleRegistration, poses: CameraPoses, at_s: F64) -> F
 
 
 def score_held_out(work: PeopleRegistration, poses: CameraPoses, at_s: F64, block: I64, count: F64) -> HeldOutScore:
-    """Score poses on frames.
+    """Return the score of poses on given frames.
 
     Args:
         work: The recording.
@@ -113,7 +113,7 @@ def count_joints(work: PeopleRegistration, poses: CameraPoses, at_s: F64, block:
 
 
 def gain_interval(new: HeldOutScore, old: HeldOutScore) -> tuple[float, float]:
-    """Return the lower end of the interval of the gain in mean score by a bootstrap over blocks, and the gain."""
+    """Return the lower confidence limit of the gain in mean score by a bootstrap over blocks, and the gain."""
     rng = np.random.default_rng(0)
     difference, count = (new.score - old.score).sum(0), old.count.sum(0)
     draws = rng.integers(len(count), size=(_DRAWS, len(count)))

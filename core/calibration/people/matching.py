@@ -16,14 +16,14 @@ from core.geometry import essential_matrix, sampson_distance_px
 from core.types.arrays import F64, I64
 
 TIME_OFFSETS_S = (0.0, -0.1, 0.1, -0.2, 0.2)
-"""Relative time offsets that are tried, in this order."""
-_MAX_PAIRS, _MAX_POINTS = 6, 300  # pairs of tracks from which a pose is estimated, and points of each
+"""Relative time offsets in s, in the order in which they are tried."""
+_MAX_PAIRS, _MAX_POINTS = 6, 300  # pairs of tracks for a pose, and points per pair
 _MIN_POINTS = 40
 _SCORED_FRAMES = 40  # frames in which a hypothesis is scored
 _LOOSE = 2.0  # times the tolerance, while poses are approximate
 _GOOD_SHARE = 0.8  # inlier share with which no further time offset is tried
-_STRANGER_SHARE = 0.15  # inlier share of a track below which the other camera does not see that person
-_MIN_AGREEMENT, _MIN_AGREEMENT_MERGED = 0.5, 0.4  # score per joint with which two tracks, or two groups, are one person
+_UNSEEN_SHARE = 0.15  # inlier share of a track below which the other camera does not see the person
+_MIN_AGREEMENT, _MIN_AGREEMENT_MERGED = 0.5, 0.4  # score per joint from which two tracks, or two groups, are one person
 _MIN_SHARED_JOINTS = 24  # joints that two tracks must share to be compared
 _MAX_OVERLAP_S = 0.15  # by which two tracks of one camera may overlap and still be one person
 
@@ -33,11 +33,11 @@ class PoseHypothesis:
     """A hypothetical pose of a camera and its support.
 
     Attributes:
-        R: (3, 3) rotation from the other camera, or from the world, to the camera.
-        t_mm: (3,) translation likewise.
+        R: (3, 3) rotation from the other camera, or from world coordinates, to the camera.
+        t_mm: (3,) translation of the same transformation.
         time_offset_s: Time offset of the camera, relative to the other one.
         score: Sum over inlier joints, each up to 1.
-        possible: Score if all compared joints fitted exactly.
+        possible: Score for a perfect fit of all compared joints.
     """
 
     R: F64
@@ -48,7 +48,7 @@ class PoseHypothesis:
 
     @property
     def share(self) -> float:
-        """Score as a share of the possible score."""
+        """Score relative to the possible score."""
         return self.score / max(self.possible, 1.0)
 
 
@@ -75,7 +75,7 @@ def _total_support(score: F64, possible: F64, axes: tuple[int, ...] = (0, 1)) ->
     for axis in axes:
         pick = np.expand_dims(score.argmax(axis), axis)
         best, best_possible = (np.take_along_axis(a, pick, axis) for a in (score, possible))
-        matched = best >= _STRANGER_SHARE * best_possible
+        matched = best >= _UNSEEN_SHARE * best_possible
         total += float(best[matched].sum()) / len(axes)
         total_possible += float(best_possible[matched].sum()) / len(axes)
     return total, total_possible
@@ -166,7 +166,7 @@ def resect_camera(
         xyz_mm: (M, G, J, 3) joints, NaN where missing.
         tolerance_px: Largest error of an inlier joint.
         rng: Random generator.
-        former: Former rotation, translation and time offset, which are a hypothesis too.
+        former: Former rotation, translation and time offset, as an additional hypothesis.
         time_offsets_s: Time offsets to try.
 
     Returns:
@@ -250,7 +250,7 @@ class TrackGroups:
 
     @property
     def count(self) -> int:
-        """Number of persons; a person who leaves and returns counts again."""
+        """Number of persons; a person who leaves and returns counts twice."""
         return max((int(p.max(initial=-1)) for p in self.person), default=-1) + 1
 
 
@@ -259,7 +259,7 @@ def group_tracks(
 ) -> TrackGroups:
     """Group the tracks of registered cameras into persons by agglomerative clustering.
 
-    Two tracks agree by the epipolar distances of their joints while both are seen. Tracks of one camera that overlap in
+    The agreement of two tracks depends on the epipolar distances of their joints. Tracks of one camera that overlap in
     time belong to different persons.
 
     Args:
@@ -311,9 +311,9 @@ def group_tracks(
 
 
 def _present_tracks(tracks: Tracks, at_s: F64) -> tuple[I64, F64]:
-    """Return the tracks (M, G) that are present at recorded times, and their joints (M, G, J, 2), NaN where missing.
+    """Return the tracks (M, G) present at recorded times, and their joints (M, G, J, 2), NaN where missing.
 
-    Few of a camera's tracks are present at once; columns without a track have the index 0 and no joints.
+    Few tracks are present at the same time; columns without a track have index 0 and no joints.
     """
     xy = sample_all_tracks(tracks, at_s).xy
     present = np.isfinite(xy[..., 0]).any(-1)
@@ -323,7 +323,7 @@ def _present_tracks(tracks: Tracks, at_s: F64) -> tuple[I64, F64]:
 
 
 def _agglomerate(score: F64, shared: F64, conflict: np.ndarray) -> I64:
-    """Return the person index (N,) of each track, -1 for tracks that stay alone; merges the best pair first."""
+    """Return the person index (N,) of each track, -1 for single tracks; the best pair is merged first."""
     score, shared, conflict = score.copy(), shared.copy(), conflict.copy()
     total = len(score)
     owner = np.arange(total)

@@ -39,26 +39,26 @@ from core.types.pose2d import Pose2D
 from core.types.skeleton import Skeleton
 
 MAX_COMPARED_FRAMES = 120
-"""Number of frames that suffices to compare tracks."""
+"""Sufficient number of frames to compare tracks."""
 _STEP_S = 0.18  # between frames, so that their joints come from different images
 _MIN_FRAMES, _WANTED_FRAMES, _COARSE_FRAMES, _MAX_FRAMES = 8, 80, 90, 300
-_MAX_IMAGES, _BURST_S = 3000, 8.0  # images of a camera that are used, in stretches of this length
-_TOLERANCE = 0.0065  # largest error of a joint as a share of the longer image side: about 12 px of 1920
-_BASELINE_MM = 4000.0  # assumed distance of the first pair, until stature gives the scale
+_MAX_IMAGES, _BURST_S = 3000, 8.0  # number of images per camera, in bursts of this length
+_TOLERANCE = 0.0065  # largest error of a joint relative to the longer image side, about 12 px of 1920
+_BASELINE_MM = 4000.0  # assumed distance of the first pair until stature determines the scale
 _MAX_PAIRS, _MAX_TRIED_PAIRS = 15, 5
-_GOOD_AGREEMENT, _GOOD_BODIES = 0.7, 0.9  # with which no further pair is tried
+_GOOD_AGREEMENT, _GOOD_BODIES = 0.7, 0.9  # sufficient to try no further pair
 _MIN_SHARE = 0.35  # inlier share of a pose hypothesis
-_SIGNIFICANCE = 2.5  # standard errors beyond which a time offset is accepted
+_SIGNIFICANCE = 2.5  # in standard errors, for the acceptance of a time offset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PeopleRegistration:
-    """A recording, and the steps by which its cameras are registered.
+    """Recording with the steps of the registration of its cameras.
 
     Attributes:
         cameras: Cameras with intrinsics.
         tracks: (V,) tracks of people in each camera.
-        skeleton: Joint set of the tracks.
+        skeleton: Skeleton of the tracks.
         at_s: (M,) times of the frames in which at least two cameras see people.
         tolerance_px: (V,) largest error of an inlier joint.
         config: Settings.
@@ -123,7 +123,7 @@ class PeopleRegistration:
         )
 
     def unregistered(self) -> CameraPoses:
-        """Return poses of which none is registered."""
+        """Return poses without any registered camera."""
         V = len(self.cameras)
         return CameraPoses(
             R=np.tile(np.eye(3), (V, 1, 1)),
@@ -133,12 +133,12 @@ class PeopleRegistration:
         )
 
     def pair_poses(self, first: int, second: int, relative: PoseHypothesis) -> CameraPoses:
-        """Return the poses of two cameras only, at the assumed baseline."""
+        """Return the poses of two cameras at the assumed baseline."""
         poses = self.unregistered().with_camera(first, np.eye(3), np.zeros(3), 0.0)
         return poses.with_camera(second, relative.R, _BASELINE_MM * relative.t_mm, relative.time_offset_s)
 
     def rig_poses(self) -> CameraPoses:
-        """Return the poses that the cameras have in the rig; unposed ones are not registered."""
+        """Return the poses of the rig; unposed cameras are not registered."""
         poses = self.unregistered()
         for v, camera in enumerate(self.cameras):
             if camera.posed:
@@ -146,7 +146,7 @@ class PeopleRegistration:
         return poses
 
     def free_parameters(self, views: np.ndarray) -> np.ndarray:
-        """Return (V, 7) bool: poses of these cameras, and their time offsets except that of the first."""
+        """Return the mask (V, 7) of the poses of these cameras, and of their time offsets except that of the first."""
         free = np.zeros((len(self.cameras), 7), bool)
         free[views, POSE] = True
         if self.config.time_offset:
@@ -192,13 +192,13 @@ class PeopleRegistration:
         return best[1]
 
     def _agreement(self, poses: CameraPoses) -> float:
-        """Return how well the tracks of all pairs of cameras agree, 0 to 1."""
+        """Return the agreement of the tracks of all pairs of cameras, 0 to 1."""
         groups, _, _ = self.match_people(poses, self.at_s[:0])
         known = np.isfinite(groups.agreement)
         return float(np.average(groups.agreement[known], weights=groups.shared[known])) if known.any() else 0.0
 
     def _body_plausibility(self, poses: CameraPoses) -> float:
-        """Return the share of plausible bones of the people whom the registered cameras see."""
+        """Return the fraction of plausible bones of people in the views of registered cameras."""
         _, joints, person = self.match_people(poses, subsample(self.at_s, _COARSE_FRAMES), 2.0)
         if not person.size:
             return 0.0
@@ -232,8 +232,8 @@ class PeopleRegistration:
 
         Args:
             poses: Poses of at least two cameras.
-            fixed: (V,) bool, cameras whose pose stays.
-            former: Former poses of the other cameras, used as hypotheses.
+            fixed: (V,) mask of cameras with fixed pose.
+            former: Former poses of the other cameras, as additional hypotheses.
 
         Raises:
             CoreError: The registered cameras agree on no person.
@@ -252,8 +252,8 @@ class PeopleRegistration:
             if not scaled:
                 stature = mean_stature_mm(xyz, person, self.skeleton)
                 if not np.isfinite(stature):
-                    raise CoreError("No person is seen whole.", "Film people from head to foot.")
-                # Limits in mm, such as the least depth, need lengths near the true ones.
+                    raise CoreError("No person is completely visible.", "Film people from head to foot.")
+                # Limits in mm, such as the smallest depth, require approximately true lengths.
                 factor = DEFAULT_STATURE_MM / stature
                 poses, xyz, scaled = poses.scaled(factor), xyz * factor, True
             agreed = np.where((solution.inlier.sum(0) >= 2)[..., None], xyz, np.nan)
@@ -276,13 +276,14 @@ class PeopleRegistration:
     def refine(
         self, poses: CameraPoses, free: np.ndarray, tolerances: Sequence[float] = (2.0, 1.5)
     ) -> tuple[TrackAssignment, I64, PeopleSolution]:
-        """Adjust all frames, with people matched again between adjustments.
+        """Adjust all frames; people are matched again between adjustments.
 
-        If no time offset differs significantly from that of the fixed cameras, none is kept; their errors are reported.
+        If no time offset differs significantly from that of the fixed cameras, all are discarded, but their errors are
+        reported.
 
         Args:
             poses: Initial poses.
-            free: (V, 7) bool, parameters that may change.
+            free: (V, 7) mask of free parameters.
             tolerances: Tolerance of each round of matching, in units of `tolerance_px`.
         """
         for n, tolerance in enumerate(tolerances):
@@ -308,14 +309,14 @@ class PeopleRegistration:
 
 
 def subsample(at_s: F64, count: int) -> F64:
-    """Return at most `count` of the times, evenly spread."""
+    """Return at most `count` evenly spaced times."""
     if len(at_s) <= count:
         return at_s
     return np.asarray(at_s[np.round(np.linspace(0, len(at_s) - 1, count)).astype(int)])
 
 
 def _choose_images(time_s: F64) -> np.ndarray:
-    """Return (T,) bool: all images of a short take, evenly spread stretches of a long one."""
+    """Return the mask (T,) of images to use: all of a short take, evenly spaced bursts of a long one."""
     known = np.isfinite(time_s)
     if known.sum() <= _MAX_IMAGES:
         return known
@@ -328,7 +329,7 @@ def _choose_images(time_s: F64) -> np.ndarray:
 
 
 def _sees_people(tracks: Tracks, at_s: F64) -> np.ndarray:
-    """Return (M,) bool: whether the camera sees a person."""
+    """Return the mask (M,) of times at which the camera sees a person."""
     if not len(tracks.time_s) or not tracks.count:
         return np.zeros(len(at_s), bool)
     near = np.clip(np.searchsorted(tracks.time_s, at_s), 0, len(tracks.time_s) - 1)
@@ -337,12 +338,12 @@ def _sees_people(tracks: Tracks, at_s: F64) -> np.ndarray:
 
 
 def _choose_frames(tracks: Sequence[Tracks]) -> F64:
-    """Return the times (M,) of evenly spread frames in which at least two cameras see people."""
+    """Return the times (M,) of evenly spaced frames in which at least two cameras see people."""
     known = [t.time_s for t in tracks if t.count and len(t.time_s)]
     if len(known) < 2:
         return np.zeros(0)
     start, end = min(t[0] for t in known), max(t[-1] for t in known)
-    # Frames of a short take are closer, down to the interval of images.
+    # Frames of a short take are closer, down to the image period.
     image_s = float(np.median(np.concatenate([np.diff(t) for t in known])))
     grid = np.arange(start, end, min(_STEP_S, max((end - start) / _WANTED_FRAMES, image_s)))
     seen = np.sum([_sees_people(t, grid) for t in tracks], axis=0) >= 2
@@ -350,7 +351,7 @@ def _choose_frames(tracks: Sequence[Tracks]) -> F64:
 
 
 def _ray_angle_sine(first: Tracks, second: Tracks, relative: PoseHypothesis) -> float:
-    """Return the sine of the angle between the rays to people: nearly parallel rays locate points badly."""
+    """Return the sine of the angle between the rays to people, since nearly parallel rays locate points badly."""
     rays = []
     for t in (first, second):
         ray = np.append(np.nanmedian(t.xy.reshape(-1, 2), axis=0), 1.0)

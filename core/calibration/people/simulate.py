@@ -1,4 +1,4 @@
-"""Error of calibration from people on synthetic recordings, for tests and benchmarks."""
+"""Errors of calibration from people on synthetic recordings, for tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class RigDeviation:
 
     Attributes:
         rotation_deg: (C,) rotation error after the best similarity.
-        position: (C,) position error after the best similarity, as a share of the mean distance from the centroid.
+        position: (C,) position error after the best similarity, relative to the mean distance from the centroid.
         upright_deg: (C,) rotation error after the best rotation about the vertical and translation along the floor, so
             that errors of floor and scale count.
-        upright: (C,) position error likewise, as a share.
-        scale: Factor by which the rig would have to be multiplied.
+        upright: (C,) relative position error of the same alignment.
+        scale: Factor from the scale of the rig to the true one.
     """
 
     rotation_deg: F64
@@ -80,7 +80,7 @@ def simulate_calibration(
         cameras: Number of cameras.
         people: Number of people.
         seed: Seed of the random generator.
-        ring: Whether the cameras stand in a ring; at random otherwise.
+        ring: Place the cameras in a ring instead of at random.
         seconds: Length of the recording.
 
     Returns:

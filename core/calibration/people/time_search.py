@@ -1,8 +1,8 @@
-"""Search for the time offsets of cameras over seconds, from the epipolar distances of people between pairs of cameras.
+"""Search for large time offsets of cameras by the epipolar distances of people between pairs of cameras.
 
-The adjustment of cameras finds offsets of a few images. Cameras that were started by hand are off by more: their people
-may match nobody at all, so that neither the people nor the 3D joints are known beforehand. Each pair of cameras is
-compared at many offsets, and the offsets of all cameras are those at which the pairs agree best together.
+The adjustment of cameras finds offsets of a few images. Cameras that were started by hand have larger ones, with which
+people may not match at all. Therefore each pair of cameras is compared at many offsets, and those with the best total
+agreement are chosen.
 
 Legend: V view, M frame, T image, P person in an image, J joint, L offset.
 """
@@ -19,14 +19,14 @@ from core.geometry import essential_matrix, sampson_distance_px
 from core.progress import Reporter, check
 from core.types.arrays import F64, I64
 
-_LARGEST_S, _LARGEST_SHARE = 3.0, 0.5  # largest offset, in s and as a share of the length of the recording
-_LEAST_STEP_S = 1 / 60  # between offsets
-_FRAMES = 60  # that are compared
-_PARTNERS = 3  # cameras that each camera is compared with: those that see people at the same time most often
-_PEOPLE, _JOINTS = 6, 2  # people of an image, and each how manieth of their joints, that are compared
-_LEAST_SHARED = 0.25  # of the frames, which must have people in both cameras for an offset to be judged
-_LEAST_GAIN = 0.005  # of the mean agreement of a joint, below which the cameras are left as they are
-_MARGIN = 0.002  # of the sum over pairs, which a step of the search must gain
+_LARGEST_S, _LARGEST_SHARE = 3.0, 0.5  # largest offset in s and relative to the length of the recording
+_LEAST_STEP_S = 1 / 60  # smallest step between offsets
+_FRAMES = 60  # to compare
+_PARTNERS = 3  # number of other cameras to compare with: those with the most common views of people
+_PEOPLE, _JOINTS = 6, 2  # people per image, and step between joints, to compare
+_LEAST_SHARED = 0.25  # fraction of frames with people in both cameras for an offset to count
+_LEAST_GAIN = 0.005  # in the mean agreement of a joint, below which offsets are kept
+_MARGIN = 0.002  # gain of a search step in the total over pairs
 _ROUNDS = 20
 _CERTAIN_STEPS, _SAME_STEPS = 2.5, 1.5  # images: least offset that two halves can prove, and their largest difference
 
@@ -36,8 +36,8 @@ class TimeOffsets:
     """Result of a search.
 
     Attributes:
-        time_offset_s: (V,) time offsets; those of the rig where no others agree clearly better. Only differences show:
-            as many cameras as possible keep theirs.
+        time_offset_s: (V,) time offsets; those of the rig unless others agree clearly better. Only differences are
+            determined, so that as many cameras as possible keep theirs.
         agreement: (V,) mean agreement of each camera's joints with those of the other cameras at these offsets, 0 to 1;
             NaN where unknown.
     """
@@ -49,11 +49,11 @@ class TimeOffsets:
 def search_time_offsets(
     tracks: tuple[Tracks, ...], poses: CameraPoses, at_s: F64, tolerance_px: F64, reporter: Reporter
 ) -> TimeOffsets:
-    """Search for the time offsets at which the cameras agree best on people, to the interval of images.
+    """Search for the time offsets with the best agreement on people, to within an image period.
 
     Args:
         tracks: (V,) tracks of people in each camera.
-        poses: Poses of the rig; its time offsets are the start.
+        poses: Poses of the rig, with initial time offsets.
         at_s: (M,) times of frames in which two cameras see people.
         tolerance_px: (V,) largest error of an inlier joint.
         reporter: Checked for cancellation.
@@ -91,11 +91,11 @@ def search_time_offsets(
 def is_certain(
     found: TimeOffsets, tracks: tuple[Tracks, ...], poses: CameraPoses, at_s: F64, tolerance_px: F64, reporter: Reporter
 ) -> bool:
-    """Return whether either half of the recording alone shows the same offsets, which are larger than an image or two.
+    """Return whether both halves of the recording agree on the offsets, and these exceed an image or two.
 
     Args:
-        found: Offsets of the whole recording.
-        tracks: As in `search_time_offsets`; so are the others.
+        found: Offsets of the entire recording.
+        tracks: (V,) tracks of people in each camera.
         poses: Poses of the rig.
         at_s: (M,) times of the frames.
         tolerance_px: (V,) largest error of an inlier joint.
@@ -109,14 +109,14 @@ def is_certain(
     for half in np.array_split(at_s, 2):
         again = search_time_offsets(tracks, poses, half, tolerance_px, reporter).time_offset_s - poses.time_offset_s
         difference = again - change
-        difference -= np.median(difference)  # only differences show
+        difference -= np.median(difference)  # only differences are determined
         if not again.any() or np.abs(difference[late]).max() > _SAME_STEPS * step:
             return False
     return True
 
 
 def _compact(tracks: Tracks) -> F64:
-    """Return the joints (T, P, J, 2) of the people in each image, whatever their tracks; NaN where missing."""
+    """Return the joints (T, P, J, 2) of the people in each image regardless of tracks, NaN where missing."""
     if not tracks.count:
         return np.full((len(tracks.time_s), 1, 1, 2), np.nan)
     count = (tracks.score > 0).sum(-1)
@@ -142,7 +142,7 @@ def _pairs(tracks: tuple[Tracks, ...], poses: CameraPoses, use: I64, at_s: F64) 
 
 
 def _rows(tracks: Tracks, at_s: F64) -> tuple[I64, np.ndarray]:
-    """Return the image (M,) nearest to each time, and whether it is within an interval of images."""
+    """Return the image (M,) nearest to each time, and whether it is within an image period."""
     times = tracks.time_s
     after = np.clip(np.searchsorted(times, at_s), 1, len(times) - 1)
     rows = np.where(at_s - times[after - 1] < times[after] - at_s, after - 1, after)
@@ -159,7 +159,7 @@ def _agreement(
     shifts: F64,
     tolerance_px: F64,
 ) -> F64:
-    """Return the mean agreement (L,) of a joint at offsets of the second camera; NaN where few frames are shared."""
+    """Return the mean agreement (L,) of a joint at offsets of the second camera; NaN with too few common frames."""
     R = poses.R[j] @ poses.R[i].T
     E = essential_matrix(R, poses.t_mm[j] - R @ poses.t_mm[i])
     focal = tracks[i].focal_px, tracks[j].focal_px
@@ -177,7 +177,7 @@ def _agreement(
         known = np.isfinite(distance)
         fit = np.where(known, np.clip(1 - (np.nan_to_num(distance) / limit) ** 2, 0, None), 0.0).sum(-1)
         count = known.sum(-1)
-        best = fit.argmax(2)[..., None]  # of the people of the second camera, for each of the first
+        best = fit.argmax(2)[..., None]  # best person of the second camera for each of the first
         possible = np.take_along_axis(count, best, 2).sum()
         out[n] = np.take_along_axis(fit, best, 2).sum() / max(possible, 1)
     return out
@@ -187,7 +187,7 @@ def _best_offsets(agreement: F64, use: I64, steps: int) -> I64:
     """Return the offsets (V,) in steps with the best total, by coordinate ascent from several starts."""
     none = np.zeros(len(agreement), np.int64)
     starts = [none]
-    for v in use:  # each camera as the one that the others follow
+    for v in use:  # start with each camera as reference
         seen = np.nan_to_num(agreement[v], nan=-1.0)
         start = seen.argmax(1) - steps
         start[(seen.max(1) < 0) | (np.arange(len(none)) == v)] = 0

@@ -1,9 +1,8 @@
-"""Tracks of people within one camera, and their joints at any time between two images.
+"""Tracks of people within one camera, and interpolation of their joints.
 
-A joint is evaluated by a parabola fitted to a tenth of a second on either side. The parabola gives the velocity, which
-the time offset of the camera needs, and noise that does not depend on where a frame falls between two images. Linear
-interpolation half way between images would be less noisy there, so that time offsets of half an image would seem to fit
-best.
+Joints are evaluated by a local quadratic fit to a tenth of a second before and after. It gives the velocity, which the
+time offset needs, and noise that does not depend on the position between two images. The noise of linear interpolation
+is lowest half way between images, which would favour time offsets of half an image.
 
 Legend: T image, P detection, K track, J joint, M frame, G person, W image within a window.
 """
@@ -22,16 +21,16 @@ from core.types.camera import Camera
 from core.types.pose2d import Pose2D
 
 _MAX_GAP_S, _MAX_GAP_IMAGES = 0.35, 12  # longest gap that a track bridges
-# Largest distance of two detections as a share of the person's size: noise, plus motion per second.
+# Largest distance of two detections relative to the person's size: noise, plus motion per second.
 _NOISE_SHARE, _SPEED_SHARE = 0.045, 1.3
-_MIN_SEPARATION = 0.25  # share of a person's size below which two people cannot be told apart
+_MIN_SEPARATION = 0.25  # relative to a person's size, below which two people are ambiguous
 _RATIO = 1.6  # the second-best link must be this much farther
 _MIN_COMMON_JOINTS = 4
 _MIN_TRACK_S = 0.4
 _MAX_TRACKS = 60
 _MIN_SCORE = 0.2
-_REACH_S, _REACH_IMAGES = 0.09, 2.6  # half width of the window of the parabola, whichever is longer
-_INNER_REACH = 0.6  # share of the half width within which an image must lie: no extrapolation
+_REACH_S, _REACH_IMAGES = 0.09, 2.6  # half width of the window of the fit, whichever is longer
+_INNER_REACH = 0.6  # fraction of the half width within which there must be an image, to avoid extrapolation
 _MIN_INFORMATION = 0.05
 
 
@@ -52,7 +51,7 @@ class SampledJoints:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Tracks:
-    """Tracks of the people in one camera, each as long as identity is unambiguous.
+    """Tracks of the people in one camera, which end where identity is ambiguous.
 
     Attributes:
         focal_px: Mean focal length.
@@ -73,14 +72,14 @@ class Tracks:
 
     @property
     def span_s(self) -> F64:
-        """(K, 2) recorded times of the first and last image of each track."""
+        """Recorded times (K, 2) of the first and last image of each track."""
         seen = np.asarray((self.score > 0).any(-1))
         first, last = seen.argmax(0), len(seen) - 1 - seen[::-1].argmax(0)
         return np.stack([self.time_s[first], self.time_s[last]], -1)
 
     @property
     def reach_s(self) -> float:
-        """Half width of the window of images that contribute to a time."""
+        """Half width in s of the window of images that contribute to a time."""
         step = float(np.median(np.diff(self.time_s))) if len(self.time_s) > 1 else _REACH_S
         return max(_REACH_S, _REACH_IMAGES * step)
 
@@ -110,7 +109,7 @@ class Tracks:
         precision = np.where(known, inverse_variance, 0.0)
         weight = precision * kernel[:, :, None, None]
         value, slope, information = _local_quadratic(offset, np.where(known[..., None], xy, 0.0), weight, precision)
-        # A parabola must not be extrapolated.
+        # No extrapolation of the fit.
         near = (weight > 0) & (np.abs(offset) < _INNER_REACH)[:, :, None, None]
         good = near.any(1) & (information > _MIN_INFORMATION)
         return SampledJoints(
@@ -157,13 +156,13 @@ def _local_quadratic(offset: F64, xy: F64, weight: F64, precision: F64) -> tuple
 
 
 def track_camera(camera: Camera, poses: Pose2D, time_s: F64, chosen: np.ndarray | None = None) -> Tracks:
-    """Track the people of one camera by continuity alone; a track ends where identity becomes ambiguous.
+    """Track the people of one camera by continuity; a track ends where identity becomes ambiguous.
 
     Args:
         camera: Camera with intrinsics; the pose is not used.
         poses: Detections, P in any order.
         time_s: (T,) recorded time of each image, NaN where missing.
-        chosen: (T,) bool, images to use; None for all.
+        chosen: (T,) mask of images to use; None for all.
     """
     use = np.isfinite(time_s) if chosen is None else np.isfinite(time_s) & chosen
     rows = np.flatnonzero(use)
@@ -234,7 +233,7 @@ def _box_diagonal(known: F64, seen: np.ndarray) -> F64:
 
 
 def _cost(before: F64, after: F64, seen_before: np.ndarray, seen_after: np.ndarray, size: F64) -> F64:
-    """Return the mean distance (T, P, P) of common joints as a share of the person's size; inf with too few of them."""
+    """Return the mean distance (T, P, P) of common joints relative to the person's size; inf with too few joints."""
     common = seen_before[:, :, None] & seen_after[:, None]
     distance = np.linalg.norm(before[:, :, None] - after[:, None], axis=-1)
     count = common.sum(-1)
@@ -243,14 +242,14 @@ def _cost(before: F64, after: F64, seen_before: np.ndarray, seen_after: np.ndarr
 
 
 def _isolated(known: F64, seen: np.ndarray, size: F64) -> np.ndarray:
-    """Return (T, P) bool: detections too far from all others of the image to be confused when one is missed."""
+    """Return the mask (T, P) of detections too far from all others in the image to be confused with a missed one."""
     between = _cost(known, known, seen, seen, size)
     between[:, np.arange(seen.shape[1]), np.arange(seen.shape[1])] = np.inf
     return np.asarray(between.min(2, initial=np.inf) > _MIN_SEPARATION)
 
 
 def _unambiguous(cost: F64, axis: int) -> np.ndarray:
-    """Return whether the nearest along an axis is clearly nearer than the second nearest."""
+    """Return whether the nearest along an axis is clearly nearer than the second-nearest."""
     if cost.shape[axis] < 2:
         return np.ones(np.delete(cost.shape, axis), bool)
     two = np.partition(cost, 1, axis=axis)

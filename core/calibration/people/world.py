@@ -17,10 +17,10 @@ from core.types.arrays import F64, I64
 from core.types.camera import CameraRig
 from core.types.skeleton import Skeleton
 
-ANKLE_SHARE = 0.039  # height of the ankle as a share of stature: Drillis and Contini, Body Segment Parameters, 1966
+ANKLE_SHARE = 0.039  # height of the ankle relative to stature: Drillis and Contini, Body Segment Parameters, 1966
 _MIN_FRAMES = 5
-_HULL_TRIM = 2.0  # percent at either end that are taken for strays
-# Bone lengths as shares of stature, as in `core.calibration.people.check`; joints as 2D estimators mark them.
+_HULL_TRIM = 2.0  # percent at either end that count as outliers
+# Bone lengths relative to stature, as in `core.calibration.people.check`, for joints of 2D estimators.
 _BONE_SHARES = (
     ("left_ankle", "left_knee", 0.246),
     ("right_ankle", "right_knee", 0.246),
@@ -38,13 +38,13 @@ _BONE_TOLERANCE = 0.25  # largest logarithm of the ratio to the expected length
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PeopleWorld:
-    """World coordinates as found from people.
+    """World coordinates from people.
 
     Attributes:
-        change: Rigid change from the coordinates of the cameras to the world; its scale is 1.
-        stature_mm: Mean stature of people before any scaling, weighted by the number of frames.
+        change: Rigid transformation from the coordinates of the cameras to world coordinates.
+        stature_mm: Mean stature before scaling, weighted by the number of frames.
         statures_mm: (P,) stature of each person; NaN if seen in too few frames.
-        area: Area that the feet covered, in squared units of length.
+        area: Area covered by feet, in squared units of length.
         tilt_deg: Angle between the bodies and the normal of the floor; NaN if the feet give no floor.
         note: Sentence on the source of the floor.
     """
@@ -58,13 +58,13 @@ class PeopleWorld:
 
 
 def world_from_people(rig: CameraRig, xyz_mm: F64, person: I64, skeleton: Skeleton) -> PeopleWorld:
-    """Find up axis, floor and size from the joints of people who stand and walk most of the time.
+    """Estimate up axis, floor and statures from people who stand and walk most of the time.
 
     Args:
         rig: Cameras in any coordinates.
         xyz_mm: (M, G, J, 3) joints in the same coordinates, NaN where missing.
         person: (M, G) person index, -1 where missing.
-        skeleton: Joint set.
+        skeleton: Skeleton of the joints.
 
     Raises:
         CoreError: No person is seen from the ankles to the shoulders.
@@ -73,7 +73,7 @@ def world_from_people(rig: CameraRig, xyz_mm: F64, person: I64, skeleton: Skelet
     known = np.isfinite(statures)
     if not known.any():
         raise CoreError(
-            "No person is seen whole, from ankles to shoulders, by two cameras.",
+            "No person is visible from ankles to shoulders in two cameras.",
             "Film people who walk where several cameras see them from head to foot.",
         )
     stature = float(np.average(statures[known], weights=frames[known]))
@@ -84,11 +84,11 @@ def world_from_people(rig: CameraRig, xyz_mm: F64, person: I64, skeleton: Skelet
         floor = world_from_floor_points(feet, rig)
         tilt = float(np.degrees(np.arccos(np.clip(floor.R[2] @ up, -1, 1))))
     except CoreError:
-        pass  # too small an area: the bodies define the up axis
+        pass  # the area is too small: the bodies define the up axis
     axis = up if floor is None else floor.R[2]
-    note = "The floor is that under people's feet."
+    note = "The floor is defined by the feet of people."
     if floor is None:
-        note = "The up axis is that of people's bodies: their feet covered too little of the floor to measure its tilt."
+        note = "The up axis is defined by people's bodies, because their feet covered too little of the floor."
     height = float(np.median(feet @ axis)) - ANKLE_SHARE * stature
     middle = np.median(feet, axis=0)
     origin = middle + axis * (height - float(middle @ axis))
@@ -116,9 +116,9 @@ def mean_stature_mm(xyz_mm: F64, person: I64, skeleton: Skeleton) -> float:
 
 
 def plausible_bone_share(xyz_mm: F64, person: I64, skeleton: Skeleton) -> float:
-    """Return the share of bones of human length, relative to the size of the whole person.
+    """Return the fraction of bones with human proportions.
 
-    Cameras with wrong poses distort bodies even where every joint reprojects well.
+    Wrong camera poses distort bodies even if every joint reprojects well.
 
     Args:
         xyz_mm: (M, G, J, 3) joints in any unit, NaN where missing.
@@ -126,7 +126,7 @@ def plausible_bone_share(xyz_mm: F64, person: I64, skeleton: Skeleton) -> float:
         skeleton: Joint set.
 
     Returns:
-        0 to 1; 0 if no person is seen.
+        Fraction, 0 to 1; 0 without people.
     """
     lengths = []
     for a, b, share in _BONE_SHARES:
@@ -163,7 +163,7 @@ def _upright(xyz: F64, skeleton: Skeleton) -> F64:
     trunk = neck - (left + right) / 2
     trunk = trunk[np.isfinite(trunk).all(-1)]
     if not len(trunk):
-        raise CoreError("No person is seen from head to foot.", "Film people who walk in view of several cameras.")
+        raise CoreError("No person is visible from head to foot.", "Film people who walk in view of several cameras.")
     trunk = trunk / np.maximum(np.linalg.norm(trunk, axis=-1, keepdims=True), 1e-9)
     up = np.median(trunk, axis=0)
     for _ in range(20):  # Weiszfeld's algorithm: a few people who lie or bend do not tilt the geometric median
@@ -173,7 +173,7 @@ def _upright(xyz: F64, skeleton: Skeleton) -> F64:
 
 
 def _feet(xyz: F64, skeleton: Skeleton, up: F64) -> F64:
-    """Return the lower ankle (N, 3) of each person at each frame: the one that bears the body."""
+    """Return the lower ankle (N, 3) of each person in each frame."""
     ankles = skeleton.select(xyz, "left_ankle", "right_ankle")
     pair = ankles[np.isfinite(ankles).all((-1, -2))]
     lower = (pair @ up).argmin(-1)
@@ -181,7 +181,7 @@ def _feet(xyz: F64, skeleton: Skeleton, up: F64) -> F64:
 
 
 def _hull_area(xy: F64) -> float:
-    """Return the area of the convex hull of points (N, 2) without strays."""
+    """Return the area of the convex hull of points (N, 2) without outliers."""
     from scipy.spatial import ConvexHull, QhullError
 
     if len(xy) < 4:
