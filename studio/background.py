@@ -15,7 +15,7 @@ T = TypeVar("T")
 _THREADS = 2
 _POLL_MS = 15
 _BUDGET_S = 0.01
-"""Results are delivered for this long in one turn of the event loop, at least one of them."""
+"""Time budget in s for the delivery of results per event-loop iteration; at least one is delivered."""
 _pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="window")
 
 

@@ -95,7 +95,7 @@ class MainWindow(QMainWindow):
         self.jobs_panel.closed.connect(self.toggle_jobs)
         self.jobs_panel.rename_requested.connect(self.housekeeping.rename_job)
         self.jobs_panel.delete_requested.connect(self.housekeeping.delete_job)
-        self.housekeeping.done.connect(self._say)
+        self.housekeeping.done.connect(self._show_message)
         state.session_opening.connect(self.pages.complete)  # pages follow the session from the beginning
         self._follow_state()
         self.registry.refused.connect(self._refused)
@@ -434,7 +434,7 @@ class MainWindow(QMainWindow):
             raise error
         show_error_dialog(error, self)
 
-    def _say(self, text: str) -> None:
+    def _show_message(self, text: str) -> None:
         self.statusBar().showMessage(text, _SAY_MS)
 
     def _show_folder(self) -> None:

@@ -21,7 +21,7 @@ from studio.jobs.tracked import TrackedJob
 TICK_MS = 200
 _HISTORY = 12
 _MOST_BYTES = 1 << 17
-"""Largest part of a job's events that is read in one turn of the event loop, about 1000 events."""
+"""Number of bytes of a job's events that are read per event-loop iteration, about 1000 events."""
 
 
 class JobBridge(QObject):

@@ -53,7 +53,7 @@ class LazyPages(Mapping[str, QWidget]):
         return len(self._specs)
 
     def build(self) -> None:
-        """Build the pages, each in its own turn of the event loop; their modules are imported on a thread."""
+        """Build the pages, one per event-loop iteration; their modules are imported in a thread."""
         missing = next((spec for spec in self._specs.values() if spec.name not in self.made), None)
         if missing is not None:
             module = missing.factory.partition(":")[0]

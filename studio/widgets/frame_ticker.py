@@ -1,6 +1,6 @@
 """Shared timer of everything that moves on a page.
 
-Widgets that repaint in the same turn of the event loop reach the screen together. With a 3D view in the window, each
+Widgets that repaint in the same event-loop iteration reach the screen together. With a 3D view in the window, each
 such turn composes the whole window, so five timers would cost five times as much as one.
 """
 

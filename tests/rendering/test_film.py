@@ -120,7 +120,7 @@ def test_a_cancelled_film_leaves_the_earlier_one(root: Path, tmp_path: Path) -> 
         ({"start_s": 3.0}, "not in the take"),
         ({"cameras": ("cam09",)}, "cam09"),
         ({"figures": "bodies"}, "does not exist"),
-        ({"fps": -1.0}, "Frame rate"),
+        ({"fps": -1.0}, "frame rate"),
     ],
 )
 def test_what_cannot_be_filmed_is_said(root: Path, tmp_path: Path, settings: dict[str, object], message: str) -> None:

@@ -68,14 +68,14 @@ def test_the_page_says_what_is_missing_and_leads_there(
     assert window.page_name == "record"
     window.state.cameras.add(("left=rtsp://127.0.0.1:9/a", "right=rtsp://127.0.0.1:9/b"))
     window.show_page("live")
-    assert page.view.stage == "strangers" and "left, right" in page.empty.sentence.text()
+    assert page.view.stage == "mismatch" and "left, right" in page.empty.sentence.text()
     for name in ("left", "right"):
         window.state.cameras.remove(name)
     window.state.cameras.add_demo(people=True)
     assert page.view.stage == "ready" and page.stack.currentIndex() == 1
     demo_rig(Board(), 4).save(session.layout.rig)  # the same names and image sizes, another room
     page.refresh()
-    assert page.view.stage == "strangers" and "room of their own" in page.empty.sentence.text()
+    assert page.view.stage == "mismatch" and "people in another room" in page.empty.sentence.text()
     room_rig().subset(["cam02", "cam04"]).save(session.layout.rig)
     page.refresh()
     assert page.view.stage == "ready" and page.stack.currentIndex() == 1

@@ -93,7 +93,7 @@ def test_the_state_of_a_camera_is_told() -> None:
     assert trouble("right", right, 3.2) == "right stopped sending images 3 s ago; reconnecting"
     assert presenter.recording_facts(status) == ["3 dropped", "skew 7 ms", "disk 90 min", "1 marker"]
     assert left.controls[0].name == "gain" and ("State", "Reconnecting") in presenter.fact_rows(right)
-    assert ("Its wall clock", "+12 ms") in presenter.fact_rows(left)
+    assert ("Wall clock", "+12 ms") in presenter.fact_rows(left)
 
 
 @pytest.mark.parametrize("size", [(1030, 430), (1650, 780), (300, 900)])

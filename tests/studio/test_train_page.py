@@ -195,7 +195,7 @@ def test_training_time_is_measured_or_the_limit_or_unknown(
     page.preset.setCurrentIndex(page.preset.findData("fast"))
     jobs = opened.state.jobs
     assert train.describe_preset("quick", jobs).time.startswith("At most 14 min")
-    assert "A Quick training first shows the pace" in train.describe_preset("fast", jobs).time
+    assert "A Quick training determines the speed" in train.describe_preset("fast", jobs).time
     _finished_training(_session(opened), "fast", ["root/loss"])
     opened.state.set_session(_session(opened))
     qtbot.waitUntil(lambda: page.preset_time.text() == "Last run: 9 min on CPU, 2 cores.")

@@ -91,7 +91,7 @@ def test_a_training_ends_with_a_sentence(tmp_path: Path) -> None:
     )
     worse = _job(tmp_path / "c", *_px(5.0, 7.0), ended, state="finished")
     assert "stayed at 5.0 px." in training_outcome(worse)
-    assert "Nothing was held out" in training_outcome(_job(tmp_path / "d", ended, state="finished"))
+    assert "No frames were held out" in training_outcome(_job(tmp_path / "d", ended, state="finished"))
 
 
 def test_the_time_of_a_long_training_is_estimated_before_it_starts(tmp_path: Path, dressed: QApplication) -> None:

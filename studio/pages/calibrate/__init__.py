@@ -1,4 +1,4 @@
-"""Calibrate page: solve or import a rig, assess it, and move its world coordinates."""
+"""Calibrate page: solve or import a rig, check it, and set its world coordinates."""
 
 from studio.specs import ActionSpec, PageSpec
 
@@ -11,8 +11,8 @@ PAGE = PageSpec(
     factory="studio.pages.calibrate.page:CalibratePage",
     steps=("rig",),
     guide=(
-        "Where the cameras are and how their lenses draw. Record or import a printed board that is moved in "
-        "front of all cameras, or import the calibration of another program. The line at the top says whether "
+        "Determine where the cameras are and how their lenses project. Record or import a printed board that is moved "
+        "in front of all cameras, or import the calibration of another program. The line at the top says whether "
         "the result can be trusted."
     ),
     verbs=(

@@ -12,11 +12,11 @@ from studio.widgets.card import Card
 
 
 class BoardCard(Card):
-    """Form of the board, and the buttons that print and import it.
+    """Form of the board, with buttons to print it and to import videos.
 
     Signals:
-        import_requested: Videos of the board are to be imported.
-        sheet_requested: The board is to be saved for printing.
+        import_requested: The user wants to import videos of the board.
+        sheet_requested: The user wants to save the board for printing.
         board_edited: The edited `Board`.
     """
 
@@ -39,7 +39,7 @@ class BoardCard(Card):
         self.body.addStretch(1)
 
     def show_board(self, board: Board) -> None:
-        """Show the board that was used or edited last, unless the same one is being edited."""
+        """Show a board unless the same one is being edited."""
         if board != self._stored:
             self._stored = board
             self.form.show_board(board)

@@ -31,7 +31,7 @@ _BACKS: dict[str, str] = {
     "mirrored": "Mirrored front",
     "numbered": "Continued IDs",
 }
-_NO_SIZE = ("The size of the squares is not known.", "Measure one on the print, and enter it in mm.")
+_NO_SIZE = ("The size of the squares is not known.", "Measure one on the print, and enter its size in mm.")
 
 
 class BoardForm(QWidget):
@@ -110,7 +110,7 @@ class BoardForm(QWidget):
 
     @property
     def problem(self) -> str:
-        """Why the board is invalid; empty if it is valid."""
+        """Reason why the board is invalid; empty if it is valid."""
         try:
             if self.board.square_mm:
                 return ""
@@ -171,7 +171,7 @@ class BoardForm(QWidget):
             self.edited.emit()
 
     def _update_fields(self) -> None:
-        """Hide the fields that this kind of board does not have, and show why the board is invalid."""
+        """Show only the fields of this kind of board, and the reason if the board is invalid."""
         kind = self.kind.currentData()
         shown: dict[Choice | NumberField, bool] = {
             self.columns: kind != "auto",
@@ -185,7 +185,7 @@ class BoardForm(QWidget):
             field.setVisible(visible)
             self._captions[field].setVisible(visible)
         for column in (1, 2):
-            self._grid.setColumnStretch(column, int(kind != "auto"))  # no room for fields that are hidden
+            self._grid.setColumnStretch(column, int(kind != "auto"))  # no space for hidden fields
         self.inverted.setVisible(kind != "auto")
         self.legacy.setVisible(kind == "charuco")
         self._note.setVisible(kind == "auto")

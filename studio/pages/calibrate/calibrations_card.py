@@ -1,4 +1,4 @@
-"""Card with the calibrations that the session keeps, each of which can be used again."""
+"""Card with the kept calibrations of the session."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from studio.widgets.icon_label import IconLabel
 from studio.widgets.text import make_label
 
 _SHOWN = 5
-"""Number of calibrations that are shown before the user asks for all."""
+"""Number of calibrations shown at first."""
 
 
 class CalibrationsCard(Card):
     """List of kept calibrations, the newest first.
 
     Attributes:
-        uses: Button of each calibration shown, by its name; the one in use has none.
+        uses: Button of each calibration by name; the current one has none.
 
     Signals:
         use_requested: Name of the calibration to use.
@@ -51,8 +51,8 @@ class CalibrationsCard(Card):
         """Show the calibrations.
 
         Args:
-            kept: The calibrations, the newest first.
-            busy: Why none can be used now; empty if one can.
+            kept: Calibrations, the newest first.
+            busy: Reason why none can be used; empty if possible.
         """
         if kept != self._kept:
             self._kept = kept
@@ -97,7 +97,7 @@ class CalibrationsCard(Card):
 
 
 def made_text(calibration: KeptCalibration) -> str:
-    """Return when a calibration became the session's: "26 Nov, 14:03", or the name of its folder."""
+    """Return the time of a calibration, such as "26 Nov, 14:03", or the name of its folder."""
     try:
         made = datetime.strptime(calibration.name[:15], "%Y%m%d-%H%M%S")
     except ValueError:

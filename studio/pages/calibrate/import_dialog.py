@@ -1,4 +1,4 @@
-"""Dialog for the import of a rig file."""
+"""Dialog for the import of a calibration file."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _UNITS = {"mm": "Millimetres", "cm": "Centimetres", "m": "Metres"}
 
 
 class ImportRigDialog(Dialog):
-    """Format, unit, up axis and meaning of the poses of a chosen file; all are detected by default.
+    """Dialog for format, unit, up axis and meaning of the poses of a file, which are detected by default.
 
     Args:
         path: The file.
         parent: The window.
 
     Signals:
-        chosen: The `ImportRigParams` to import with.
+        chosen: Settings of the import (`ImportRigParams`).
     """
 
     chosen = Signal(object)
@@ -67,7 +67,7 @@ class ImportRigDialog(Dialog):
         self.folder = QCheckBox(f"Read all camera files in “{path.parent.name}”")
         self.folder.setVisible(_has_siblings(path))
         self.body.addWidget(self.folder)
-        self.body.addWidget(make_label("The imported rig is checked and drawn over the images.", "small"))
+        self.body.addWidget(make_label("The imported calibration is checked and drawn over the images.", "small"))
         self.foot.addStretch(1)
         cancel = button("Cancel")
         cancel.clicked.connect(self.reject)
@@ -100,11 +100,11 @@ class ImportRigDialog(Dialog):
 
 
 def _choices(field: str) -> list[Any]:
-    """Return the values of an import setting other than "auto"."""
+    """Return the values of an import setting except "auto"."""
     return [value for value in get_args(get_type_hints(ImportRigParams)[field]) if value != "auto"]
 
 
 def _has_siblings(path: Path) -> bool:
-    """Return whether the folder has several files that hold one camera each (YAML, XML or JSON)."""
+    """Return whether the folder contains several files for single cameras (YAML, XML or JSON)."""
     one_camera_each = path.suffix.lower() in (".yaml", ".yml", ".xml", ".json")
     return one_camera_each and sum(1 for _ in path.parent.glob(f"*{path.suffix}")) > 1

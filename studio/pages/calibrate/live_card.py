@@ -24,14 +24,14 @@ _NO_CAMERAS = "No cameras yet. Find connected cameras, add one by its address, o
 
 
 class LiveCard(Card):
-    """Preview of live cameras with the detected board, and recording of it.
+    """Preview of live cameras with the detected board, and recording of the board.
 
     Args:
         cameras: Cameras of the session.
         parent: Owner.
 
     Signals:
-        start_requested: Whether to record a take from the cameras, or only to show them.
+        start_requested: True to record a take, False to only show the cameras.
     """
 
     start_requested = Signal(bool)
@@ -72,7 +72,7 @@ class LiveCard(Card):
         self.preview.clicked.connect(partial(self._start, record=False))
         self.record = button("Record board", "normal", "record", "Record the board as a take")
         self.record.clicked.connect(partial(self._start, record=True))
-        self.stop = button("Stop", "normal", "stop", "Stop the cameras; a recording becomes a take of the session")
+        self.stop = button("Stop", "normal", "stop", "Stop the cameras; a recording is saved as a take")
         self.stop.clicked.connect(cameras.stop)
         for push in (self.preview, self.record, self.stop):
             foot.addWidget(push)
@@ -89,12 +89,12 @@ class LiveCard(Card):
         return self._live.tiles if self._cameras.running else {}
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Show live images again."""
+        """Resume live images."""
         super().showEvent(event)
         self._live.set_visible(True)
 
     def hideEvent(self, event: QHideEvent) -> None:
-        """Read no images that nobody sees."""
+        """Suspend live images."""
         self._live.set_visible(False)
         self._cameras.search(False)
         super().hideEvent(event)

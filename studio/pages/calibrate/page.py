@@ -1,4 +1,4 @@
-"""Calibrate page: cameras and board, solve, check, world coordinates, with the verdict always in sight."""
+"""Calibrate page with the steps cameras and board, solve, check and world, and a permanent verdict."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ from studio.widgets.page.step_page import StepPage
 
 _NO_RIG = "Needs a calibration."
 _IDLE_MS = 1200
-"""Time after a session was opened until the 3D view is prepared; by then the page in sight is drawn."""
+"""Delay in ms after opening a session until the 3D view is prepared, so that the visible page is drawn first."""
 _SOLVES = tuple(verb.name for verb in VERBS.values() if verb.replaces_rig)
-"""Verbs that replace the rig; the check of the new one is shown when they are done."""
+"""Verbs that replace the rig, after which its check is shown."""
 
 
 class CalibratePage(StepPage):
-    """Rig of the session.
+    """Calibrate page.
 
     Args:
         state: Selection of the window.
@@ -92,7 +92,7 @@ class CalibratePage(StepPage):
         self._session_changed()
 
     def act(self, action: str) -> None:
-        """Carry out an action of the menu."""
+        """Execute an action of the menu."""
         slots = {
             "rig.import": self.import_rig,
             "rig.export": self.export_rig,
@@ -102,7 +102,7 @@ class CalibratePage(StepPage):
             slots[action]()
 
     def why_not(self, action: str) -> str:
-        """Return why an action of the menu is blocked; empty if it is not."""
+        """Return why an action of the menu is blocked; empty if it is available."""
         session = self._state.session
         if self._stale and session is not None:
             self._show_takes(results.board_takes(session))
@@ -111,7 +111,7 @@ class CalibratePage(StepPage):
         return self.solve_card.go.reason if action == "rig.calibrate" else self._state.jobs.why_not()
 
     def shut_down(self) -> None:
-        """Free the OpenGL resources; called once, before the window closes."""
+        """Free the OpenGL resources before the window closes."""
         self._idle.stop()
         self.check.rig_view.close_canvas()
 
@@ -158,10 +158,10 @@ class CalibratePage(StepPage):
         self._start("calibrate", params, f"Calibrate from {take}")
 
     def start_cameras(self, record: bool) -> None:
-        """Start the cameras, which run until they are stopped.
+        """Start the cameras until they are stopped.
 
         Args:
-            record: Whether to record a take of the board, or only to show the cameras.
+            record: Record a take of the board instead of only showing the cameras.
         """
         board = self.board_card.form.board
         if record:
@@ -184,7 +184,7 @@ class CalibratePage(StepPage):
         self._start("import-take", ImportTakeParams(videos=videos, kind="board"), "Import board videos")
 
     def save_sheet(self) -> None:
-        """Ask for a file and save the board as a sheet to print, as a job."""
+        """Ask for a file, and save the board for printing as a job."""
         start = str(Path(self._state.settings.value.last_folder) / "board.pdf")
         chosen, _ = QFileDialog.getSaveFileName(
             self, "Print board", start, "For printing (*.pdf);;For a screen (*.png)"
@@ -193,7 +193,7 @@ class CalibratePage(StepPage):
             self._start("board-sheet", BoardSheetParams(path=chosen, board=self.board_card.form.board), "Print board")
 
     def click_floor(self) -> FloorDialog | None:
-        """Open the dialog in which three floor points are clicked."""
+        """Open the dialog for three floor points."""
         session = self._state.session
         if session is None:
             return None
@@ -207,7 +207,7 @@ class CalibratePage(StepPage):
         return dialog
 
     def refresh(self) -> None:
-        """Show the rig and its report as they are on disk."""
+        """Show the rig and its report on disk."""
         self._stale = False
         session = self._state.session
         if session is None:
@@ -244,7 +244,7 @@ class CalibratePage(StepPage):
         self.overlay.show_take(session, rig, take)
 
     def _prepare(self) -> None:
-        """Read the rig and create its 3D view while nobody waits for it, a part in each turn of the event loop."""
+        """Read the rig and create its 3D view in idle time, one part per event-loop iteration."""
         if self._stale:
             self.refresh()
         elif not self.check.rig_view.prepare():
@@ -295,7 +295,7 @@ class CalibratePage(StepPage):
         return content
 
     def _session_changed(self) -> None:
-        """Begin with the check of the rig, or with the first step."""
+        """Show the check of the rig, or the first step without a rig."""
         session = self._state.session
         self._stale = True
         if session is None:
@@ -319,7 +319,7 @@ class CalibratePage(StepPage):
         self.steps.set_icon("check", *done.get(row.level, ("",)))
 
     def _follow_banner(self) -> None:
-        """Show the findings or, where they are shown, make the repair that they offer."""
+        """Show the findings or, if they are visible, start the offered repair."""
         if self.steps.current != "check":
             self.steps.show_panel("check")
         elif self._offer is not None:
@@ -390,7 +390,7 @@ class CalibratePage(StepPage):
         if job.verb == "calibrate" and job.failure is not None:
             self.solve_card.offer_board(job.failure.message, presenter.board_shown(job.job.folder))
         if job.verb in _SOLVES and job.state == "finished":
-            self.refresh()  # the steps follow the rig before the session tells all pages
+            self.refresh()  # before the session notifies all pages
             self.steps.show_panel("check")
 
     def _take_made(self, take: str) -> None:

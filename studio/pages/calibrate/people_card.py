@@ -1,4 +1,4 @@
-"""Card for camera poses from people who walk in a take."""
+"""Card for camera poses from walking people."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from studio.widgets.buttons import button
 from studio.widgets.card import Card
 from studio.widgets.text import make_label
 
-_REPAIR_TIP = "Make the smallest change of the cameras that fits the people: a time offset, rotations or poses"
+_REPAIR_TIP = "Find the smallest change of the cameras that fits the people: a time offset, rotations or poses"
 _SOLVE_ALL_TIP = "Solve all camera poses from the people; intrinsics are kept"
 
 
 class PeopleCard(Card):
-    """Buttons that pose cameras from people.
+    """Buttons for calibration from people.
 
     Signals:
-        requested: Cameras are to be posed from the people in the selected take; `CalibratePeopleParams.mode`.
+        requested: The user wants a calibration from the people in the selected take (`CalibratePeopleParams.mode`).
     """
 
     requested = Signal(str)

@@ -49,12 +49,12 @@ CAMERA_HEADERS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictRow:
-    """Verdict or finding of the rig check, as shown in one row.
+    """Row with the verdict or a finding of the rig check.
 
     Attributes:
         level: "ok", "warning" or "error".
-        message: The finding as a sentence.
-        remedy: What to do about it; may be empty.
+        message: Sentence on the finding.
+        remedy: Sentence on the remedy; may be empty.
     """
 
     level: str
@@ -63,17 +63,17 @@ class VerdictRow:
 
 
 def camera_rows(rig: CameraRig, metrics: BoardResults | None = None) -> list[tuple[str, ...]]:
-    """Return one row per camera, in the columns of `CAMERA_HEADERS`."""
+    """Return one row per camera with the columns of `CAMERA_HEADERS`."""
     return [_camera_row(camera, metrics) for camera in rig]
 
 
 def calibrate_config(board: Board) -> CalibrateConfig:
-    """Return the settings of the Calibrate button: defaults, with this board."""
+    """Return the default settings with a given board."""
     return CalibrateConfig(board=board)
 
 
 def board_shown(run: Path) -> Board | None:
-    """Return the board that a take showed instead of the given one, from the folder of the calibration that failed."""
+    """Return the board that a take showed instead of the given one, from the run of the failed calibration."""
     path = RunLayout(run).report
     if not path.exists():
         return None
@@ -141,12 +141,12 @@ def load_verdict(session: Session) -> tuple[VerdictRow, list[VerdictRow]] | None
 
 
 def banner(rig: CameraRig | None, verdict: tuple[VerdictRow, list[VerdictRow]] | None, problem: str) -> VerdictRow:
-    """Return the sentence that is always in sight.
+    """Return the permanent verdict of the page.
 
     Args:
         rig: Rig of the session.
-        verdict: Verdict and findings of its check; None if it was not checked.
-        problem: Why rig or verdict cannot be read; empty if they can.
+        verdict: Verdict and findings of the checks; None if it was not checked.
+        problem: Reason why rig or verdict cannot be read; empty if they can.
     """
     if problem:
         return VerdictRow(level="error", message=problem)
@@ -160,7 +160,7 @@ def banner(rig: CameraRig | None, verdict: tuple[VerdictRow, list[VerdictRow]] |
 
 
 def people_blocked(rig: CameraRig | None, take: Take | None) -> str:
-    """Return why cameras cannot be posed from people; empty if they can."""
+    """Return why calibration from people is blocked; empty if it is not."""
     if rig is None:
         return "Needs the intrinsics of the cameras: calibrate from a board, or import a calibration first."
     if take is None:
@@ -169,7 +169,7 @@ def people_blocked(rig: CameraRig | None, take: Take | None) -> str:
 
 
 def overlay(rig: CameraRig, take: Take, camera: str) -> tuple[QImage, list[Lines]]:
-    """Return a camera's first image of a take, with floor and poles projected by the rig.
+    """Return a camera's first image of a take with projected floor and poles.
 
     Raises:
         CoreError: The video cannot be read, or the rig lacks the camera or has another image size.
@@ -178,7 +178,7 @@ def overlay(rig: CameraRig, take: Take, camera: str) -> tuple[QImage, list[Lines
 
 
 def frame_image(shown: Residuals, frame: int, rig: CameraRig | None, camera: str) -> tuple[QImage, list[Lines]]:
-    """Return a camera's image of a frame of the board take, with its residuals.
+    """Return a camera's image of a frame of the board take with residuals.
 
     Args:
         shown: Residuals of the calibration.
@@ -196,7 +196,7 @@ def frame_image(shown: Residuals, frame: int, rig: CameraRig | None, camera: str
 
 
 def floor_lines(rig: CameraRig, camera: str, size_px: tuple[int, int]) -> list[Lines]:
-    """Return the floor grid and the poles projected into an image; nothing for a camera without a pose.
+    """Return the floor grid and the poles projected into an image; empty for a camera without a pose.
 
     Raises:
         CoreError: The rig lacks the camera or has another image size.

@@ -1,4 +1,4 @@
-"""Card for a calibration from a board: the takes that show it, and the button that starts."""
+"""Card for calibration from a board."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _SAME_TAKE = "Same take"
 
 
 class SolveCard(Card):
-    """Takes of a calibration from a board.
+    """Choice of takes and start of a calibration from a board.
 
     Signals:
-        calibrate_requested: Name of the take, and of the take for the intrinsics, which may be empty.
-        board_chosen: `Board` that a take shows, instead of the one in the form.
+        calibrate_requested: Name of the take, and of the take for the intrinsics (may be empty).
+        board_chosen: Board (`Board`) in a take, to replace that in the form.
     """
 
     calibrate_requested = Signal(str, str)
@@ -32,7 +32,7 @@ class SolveCard(Card):
         self.take.setAccessibleName("Board take")
         self.take.setPlaceholderText("No take of a board")
         self.intrinsics_take.setAccessibleName("Take for the intrinsics")
-        self.intrinsics_take.setToolTip("Another take of the same board, used for the intrinsics only")
+        self.intrinsics_take.setToolTip("Another take of the same board, for the intrinsics only")
         self.go = ReasonButton(button("Calibrate", "primary", "calibrate", "Solve intrinsics, poses and time offsets"))
         self.go.push.clicked.connect(self._request_calibration)
         grid = QGridLayout()
@@ -59,12 +59,12 @@ class SolveCard(Card):
         self.body.addLayout(foot)
 
     def show_takes(self, takes: list[str], problem: str, *, busy: str) -> None:
-        """Offer takes.
+        """Show the available takes.
 
         Args:
-            takes: Names of takes that may show the board.
-            problem: Why the board is invalid; empty if it is valid.
-            busy: Why no job can be started; empty if one can.
+            takes: Names of takes of the board.
+            problem: Reason why the board is invalid; empty if it is valid.
+            busy: Reason why no job can be started; empty if one can.
         """
         for box, first in ((self.take, []), (self.intrinsics_take, [_SAME_TAKE])):
             names = first + takes
@@ -77,17 +77,17 @@ class SolveCard(Card):
         self.go.set_blocked(reason or problem or busy)
 
     def select_take(self, take: str) -> None:
-        """Select the take to calibrate from, if it is offered."""
+        """Select the take for the calibration, if it is available."""
         if self.take.findText(take) >= 0:
             self.take.setCurrentText(take)
 
     def show_advice(self, advice: str) -> None:
-        """Show what to record next; empty hides the line."""
+        """Show advice on what to record next; empty hides the line."""
         self.advice.setText(f"Next: {advice}" if advice else "")
         self.advice.setVisible(bool(advice))
 
     def offer_board(self, message: str, board: Board | None) -> None:
-        """Say that a take shows another board, and offer it; None hides the offer."""
+        """Offer the board that a take shows instead of the given one; None hides the offer."""
         self._offered = board
         self.wrong_board.setText(message)
         self.use_board.setText("" if board is None else f"Use {board.pattern_title}")

@@ -24,14 +24,14 @@ _FEET_TIP = "Set the floor from the feet of the people in the selected take"
 
 
 class WorldCard(Card):
-    """Buttons that change the world coordinates.
+    """Buttons to change the world coordinates.
 
     Signals:
-        moved: The change, a `Similarity`, and its description.
-        failed: A `CoreError`.
-        floor_requested: Name of a take in which the board lies on the floor.
-        points_requested: Three floor points are to be clicked.
-        feet_requested: The floor is to be set from the feet of the people in the selected take.
+        moved: Change of the coordinates (`Similarity`), and its description.
+        failed: Error (`CoreError`).
+        floor_requested: Name of a take of the board on the floor.
+        points_requested: The user wants to click three floor points.
+        feet_requested: The user wants the floor from the feet of the people in the selected take.
     """
 
     moved = Signal(object, str)
@@ -77,7 +77,7 @@ class WorldCard(Card):
         for push in (self.points, self.feet):
             other.addWidget(push)
         other.addStretch(1)
-        grid.addWidget(make_label("From three floor points, or from people's feet", "small"), 2, 0, 1, 2)
+        grid.addWidget(make_label("From three floor points, or from the feet of people", "small"), 2, 0, 1, 2)
         grid.addLayout(other, 3, 0, 1, 2)
         self.first, self.second = Choice(), Choice()
         self.first.setAccessibleName("First camera")
@@ -99,13 +99,13 @@ class WorldCard(Card):
             box.activated.connect(self._show_distance)
 
     def show_rig(self, rig: CameraRig, takes: list[str], *, footage: bool, poses3d: bool) -> None:
-        """Show a rig and enable the buttons whose inputs exist.
+        """Show a rig, and enable the buttons with available inputs.
 
         Args:
             rig: Rig of the session.
-            takes: Names of takes that may show a board on the floor.
-            footage: Whether the session has any take, in whose images floor points can be clicked.
-            poses3d: Whether the selected take has 3D poses.
+            takes: Names of takes of the board on the floor.
+            footage: True if the session has a take, whose images floor points can be clicked in.
+            poses3d: True if the selected take has 3D poses.
         """
         self._rig = rig
         _fill(self.floor_take, takes)
@@ -150,7 +150,7 @@ class WorldCard(Card):
 
 
 def _fill(box: Choice, names: list[str], index: int = 0) -> None:
-    """Offer these names; keep the selection if it still exists."""
+    """Set the available names, and keep the selection if it still exists."""
     if [box.itemText(i) for i in range(box.count())] == names:
         return
     chosen = box.currentText()

@@ -33,11 +33,11 @@ from studio.widgets.page.scroll_page import ScrollPage
 from studio.widgets.text import make_label, set_role
 
 _TITLE_PX = 128
-"""Width of the titles of formats."""
+"""Width of the column with format titles in px."""
 
 
 class ExportPage(ScrollPage):
-    """Export of a 3D result to files of other tools.
+    """Export page.
 
     Args:
         state: Selection of the window.
@@ -86,11 +86,11 @@ class ExportPage(ScrollPage):
         start_job(self._state, session, "export", params, f"Export {params.take}", self.window())
 
     def formats(self) -> list[str]:
-        """Return the ticked formats."""
+        """Return the selected formats."""
         return [name for name, box in self.boxes.items() if box.isChecked()]
 
     def refresh(self) -> None:
-        """Show the results of the selected take as they are on disk."""
+        """Show the results of the selected take on disk."""
         try:
             session, take = self._state.session, self._state.take
             choices = presenter.result_choices(session, take) if session is not None and take is not None else []
@@ -115,7 +115,7 @@ class ExportPage(ScrollPage):
         grid = QGridLayout()
         grid.setHorizontalSpacing(2 * GRID_PX)
         grid.setVerticalSpacing(GRID_PX)
-        grid.setColumnMinimumWidth(0, _TITLE_PX)  # the same in both cards
+        grid.setColumnMinimumWidth(0, _TITLE_PX)  # equal in both cards
         grid.setColumnStretch(1, 1)
         card.body.addLayout(grid)
         for index, row in enumerate(rows):

@@ -25,7 +25,7 @@ UNITS: tuple[tuple[UnitsChoice, str], ...] = (
 )
 EVERYTHING: frozenset[Content] = frozenset({"points", "rotations", "mesh"})
 NO_BODIES = "This result has no bodies yet: fit them on the View page."
-"""Remedy for a result that formats of bodies cannot hold."""
+"""Remedy for a result without bodies."""
 UPS: tuple[tuple[UpChoice, str], ...] = (("auto", "Format default"), ("z", "z up"), ("y", "y up"))
 
 
@@ -36,11 +36,11 @@ class FormatRow:
     Attributes:
         name: Name in the registry of exporters.
         title: Title of the format.
-        description: Contents, units, axes and readers of the files; or why it cannot be written.
-        bodies: Whether the format holds bodies.
-        by_default: Whether the format is ticked at first.
-        problem: Whether units, up axis or this machine are in the way.
-        fits: Whether the format can be written.
+        description: Contents, units, axes and readers of the files, or the reason why it cannot be written.
+        bodies: True if the format contains bodies.
+        by_default: True if the format is selected by default.
+        problem: True if units, up axis or this computer prevent it.
+        fits: True if the format can be written.
     """
 
     name: str
@@ -53,7 +53,7 @@ class FormatRow:
 
 
 def format_rows(units: UnitsChoice, up: UpChoice, content: Collection[Content]) -> list[FormatRow]:
-    """Describe every format for the selected units and up axis, and the content of the selected result."""
+    """Return a row per format for the selected units, up axis and content."""
     rows = []
     for name in EXPORTERS:
         exporter = EXPORTERS.get(name)
@@ -77,12 +77,12 @@ def format_rows(units: UnitsChoice, up: UpChoice, content: Collection[Content]) 
 
 
 def result_content(take: Take | None, result: str) -> frozenset[Content]:
-    """Return the content of the selected result; joint positions if none is."""
+    """Return the content of the selected result; joint positions without one."""
     return content_of(take, result) if take is not None and result else frozenset({"points"})
 
 
 def bodies_note(take: Take | None, result: str) -> str:
-    """Return why no bodies of the selected result can be exported, or why they should be fitted again; else empty."""
+    """Return why the bodies of the selected result are missing or out of date; empty if they are current."""
     if take is None or not result:
         return ""
     if "mesh" not in result_content(take, result):
@@ -92,7 +92,7 @@ def bodies_note(take: Take | None, result: str) -> str:
 
 
 def result_choices(session: Session, take: Take) -> list[tuple[str, str]]:
-    """Return name and title of each 3D result of a take; the title says if it was never measured."""
+    """Return the name and the title of each 3D result of a take; titles mark results without evaluation."""
 
     def title(name: str) -> str:
         unmeasured = name != BASELINE and measured(session, take, name) == "no"
@@ -102,7 +102,7 @@ def result_choices(session: Session, take: Take) -> list[tuple[str, str]]:
 
 
 def outdated_text(state: AppState, result: str) -> str:
-    """Return why a result is out of date; empty if it is not."""
+    """Return why a result is out of date; empty if it is current."""
     try:
         session, take = state.session, state.take
     except CoreError:
@@ -115,12 +115,12 @@ def outdated_text(state: AppState, result: str) -> str:
 def export_params(
     take: str, poses: str, formats: Sequence[str], folder: str, units: UnitsChoice, up: UpChoice
 ) -> ExportParams:
-    """Return the settings of the job."""
+    """Return the settings of an export."""
     return ExportParams(take=take, poses=poses, formats=tuple(formats), folder=folder, units=units, up=up)
 
 
 def export_blocked(take: str, poses: str, formats: Sequence[str], jobs: JobBridge) -> str:
-    """Return why nothing can be exported now; empty if it can."""
+    """Return why an export is blocked; empty if it is not."""
     if not take:
         return "Import videos on the Record page first."
     if not poses:
@@ -132,18 +132,18 @@ def export_blocked(take: str, poses: str, formats: Sequence[str], jobs: JobBridg
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenFiles:
-    """Files of the newest finished export that still exist.
+    """Existing files of the newest finished export.
 
     Attributes:
         folder: Folder of the export.
-        files: Files in it, and in folders in it.
+        files: Files in the folder and its subfolders.
     """
 
     folder: Path
     files: tuple[Path, ...]
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return names and sizes; files in a folder of their own, such as a mesh for each frame, are one row."""
+        """Return names and sizes; the files of a subfolder, such as one mesh per frame, form one row."""
         inside: dict[Path, list[int]] = {}
         for path in self.files:
             inside.setdefault(path if path.parent == self.folder else path.parent, []).append(path.stat().st_size)
@@ -155,7 +155,7 @@ def written_files(jobs: JobBridge, exports: Path) -> WrittenFiles | None:
 
     Args:
         jobs: Jobs of the session.
-        exports: Folder of the session for exports; the session may have been moved or copied since.
+        exports: Folder of the session for exports, in case the session was moved or copied since.
     """
     job = max(
         (j for j in jobs.jobs if j.verb == "export" and j.state == "finished"),

@@ -1,4 +1,4 @@
-"""The Live page: people of running cameras in the 3D view."""
+"""Live page: 3D view of the people in front of running cameras."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ from studio.widgets.number_field import NumberField
 from studio.widgets.text import make_label
 
 _POLL_MS = 33
-_TEXT_S = 0.5  # between changes of the figures, so that they can be read
+_TEXT_S = 0.5  # between updates of numbers, for legibility
 _MARGIN_PX = 12
 _START_TIP = "Run the cameras, and show the people in 3D"
-_STOP_TIP = "Stop live 3D; a take that is being recorded goes on"
+_STOP_TIP = "Stop live 3D; the recording of a take continues"
 _VMC_TIP = "Send the people by the VMC protocol (OSC) to a program on this computer, such as Unity, Blender or Godot"
 _DEMO_TIP = "Four simulated cameras with two people, and their calibration"
 
 
 class LivePage(QWidget):
-    """Live page: 3D view of the running cameras and the people in front of them.
+    """Live page.
 
     Args:
-        state: State shared with the other pages.
+        state: Selection of the window.
     """
 
     def __init__(self, state: AppState, parent: QWidget | None = None) -> None:
@@ -77,12 +77,12 @@ class LivePage(QWidget):
 
     @property
     def view(self) -> LiveView:
-        """What the page shows."""
+        """Current state of the page."""
         return live_view(session_rig(self._state.session), self._cameras.cameras, self._cameras.status, self._wanted)
 
     @property
     def _footage(self) -> tuple[str, ...]:
-        """Calibrated cameras of the selected take, as cameras that play their videos again and again."""
+        """Calibrated cameras of the selected take, which play their videos in a loop."""
         return take_cameras(self._state.take, session_rig(self._state.session))
 
     @property
@@ -94,30 +94,30 @@ class LivePage(QWidget):
         )
 
     def start(self) -> None:
-        """Show people of the cameras in use, which are started if they do not run."""
+        """Start live 3D, and the cameras if they are not running."""
         self._wanted = True
         self._cameras.show_people(self.config)
         self.refresh()
 
     def stop(self) -> None:
-        """Show no more people, and stop cameras that nobody records with."""
+        """Stop live 3D, and the cameras unless they are recording."""
         self._wanted = False
         self._cameras.hide_people()
         self._cameras.release()
         self.refresh()
 
     def try_demo(self) -> None:
-        """Run simulated cameras that film people; recording brings their calibration to a session that has none."""
+        """Run simulated cameras of people, whose exact calibration a session without one adopts."""
         self._cameras.add_demo(people=True)
         self.start()
 
     def play_take(self) -> None:
-        """Play the videos of the selected take as if they were the cameras that it was recorded with."""
+        """Play the videos of the selected take as its cameras."""
         self._cameras.add(self._footage)
         self.start()
 
     def poll(self) -> None:
-        """Draw the newest people, if there are any since the last call."""
+        """Draw the newest people, if there are new ones."""
         now_ns = time.monotonic_ns()
         if not self.scene.poll(now_ns):
             return
@@ -133,12 +133,12 @@ class LivePage(QWidget):
             self._told_s = now_ns / 1e9
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Follow the cameras again."""
+        """Resume the updates."""
         super().showEvent(event)
         self.refresh()
 
     def hideEvent(self, event: QHideEvent) -> None:
-        """Stop cameras that nobody sees, unless people are sent to another program."""
+        """Stop the cameras, unless people are sent to another program."""
         super().hideEvent(event)
         self._timer.stop()
         self.scene.attach(None)
@@ -146,19 +146,19 @@ class LivePage(QWidget):
             self.stop()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Keep the plate in its corner of the 3D view."""
+        """Keep the label in its corner of the 3D view."""
         if watched is self.viewport and event.type() == QEvent.Type.Resize:
             self.plate.move(_MARGIN_PX, _MARGIN_PX)
         return False
 
     def shut_down(self) -> None:
-        """Free OpenGL resources. Called once, before the window closes."""
+        """Free the OpenGL resources before the window closes."""
         self._timer.stop()
         self.scene.close()
         self.viewport.close_canvas()
 
     def refresh(self) -> None:
-        """Show the present state."""
+        """Show the current state."""
         if not self.isVisible():
             return
         view = self.view
@@ -166,9 +166,9 @@ class LivePage(QWidget):
         idle = view.stage in ("no rig", "no cameras") and not self._cameras.cameras
         self.demo.setVisible(idle and fits_demo_room(rig))
         self.play.setVisible(view.stage == "no cameras" and bool(self._footage))
-        self.calibrate.setVisible(view.stage in ("no rig", "strangers"))
-        self.record.setVisible(view.stage in ("no cameras", "strangers"))
-        blocked = view.stage in ("no rig", "no cameras", "strangers")
+        self.calibrate.setVisible(view.stage in ("no rig", "mismatch"))
+        self.record.setVisible(view.stage in ("no cameras", "mismatch"))
+        blocked = view.stage in ("no rig", "no cameras", "mismatch")
         if blocked:
             self.empty.show_message(view.heading, view.text)
         self.stack.setCurrentIndex(0 if blocked else 1)
@@ -208,7 +208,7 @@ class LivePage(QWidget):
         self.bodies.setChecked(True)
         self.bodies.toggled.connect(self._bodies_toggled)
         self.model = Choice("Body model")
-        self.model.setToolTip("Body model to fit; more are added on the View page")
+        self.model.setToolTip("Body model to fit; add more on the View page")
         self.model.offer([("", FREE)], FREE)
         self.model.activated.connect(self._config_changed)
         self.vmc = QCheckBox("Send by VMC to port")
@@ -246,9 +246,7 @@ class LivePage(QWidget):
         self.calibrate.clicked.connect(lambda: self._state.page_requested.emit("calibrate", ""))
         self.record = button("Cameras", "normal", "record", "Add or rename cameras on the Record page")
         self.record.clicked.connect(lambda: self._state.page_requested.emit("record", ""))
-        self.play = button(
-            "Play the take", "normal", "play", "The videos of the selected take, as if its cameras ran now"
-        )
+        self.play = button("Play the take", "normal", "play", "Play the videos of the selected take as live cameras")
         self.play.clicked.connect(self.play_take)
         self.demo = button("Demo: people", "normal", "person", _DEMO_TIP)
         self.demo.clicked.connect(self.try_demo)
@@ -276,7 +274,7 @@ class LivePage(QWidget):
         self._show_notice(self.view)
 
     def _show_notice(self, view: LiveView) -> None:
-        """Show why live 3D has ended, or why people are not as they were asked for."""
+        """Show why live 3D has ended, or why bodies or VMC are not available."""
         status = self._cameras.status
         text = f"{view.heading}. {view.text}" if view.stage == "failed" else camera_text(status)
         if not text:
@@ -291,7 +289,7 @@ class LivePage(QWidget):
         self.refresh()
 
     def _show_status(self, status: LiveStatus | None) -> None:
-        """Follow the rings; show another state if it has changed."""
+        """Attach to new rings, and show a changed state."""
         if not self.isVisible():
             return
         shown = status if status is not None and status.live else None

@@ -33,21 +33,21 @@ from studio.viewport.palette import Palette
 from studio.viewport.scene import SceneLayers, build_scene_layers
 from studio.viewport.scene_data import SceneData
 
-Stage = Literal["no rig", "no cameras", "strangers", "ready", "starting", "running", "failed"]
-_STALE_S = 1.5  # people are no longer drawn when no newer ones come for this long, or for three results
-_RETRY_S = 2.0  # until a body model that could not be loaded is tried again
-_SAME_RIG = 0.1  # spread of relative distances between the cameras of one room
-_IMAGE_STEP = 2  # images in the frusta have every second pixel
+Stage = Literal["no rig", "no cameras", "mismatch", "ready", "starting", "running", "failed"]
+_STALE_S = 1.5  # age, or the time of three results, from which people are no longer drawn
+_RETRY_S = 2.0  # before loading a missing body model is retried
+_SAME_RIG = 0.1  # tolerance of relative distances between cameras of the same room
+_IMAGE_STEP = 2  # subsampling of images in the frusta
 
 
 @dataclass(frozen=True, slots=True)
 class LiveView:
-    """What the page shows.
+    """State of the page.
 
     Attributes:
-        stage: Where live 3D stands.
-        heading: A few words.
-        text: Reason, and what to do.
+        stage: Stage of live 3D.
+        heading: Short heading.
+        text: Reason and remedy.
     """
 
     stage: Stage
@@ -56,7 +56,7 @@ class LiveView:
 
 
 def session_rig(session: Session | None) -> CameraRig | None:
-    """Return the rig of a session if all of its cameras are posed, or None."""
+    """Return the rig of a session if all its cameras are posed, else None."""
     if session is None:
         return None
     try:
@@ -76,13 +76,13 @@ def live_step(state: AppState) -> StepView:
 
 
 def live_view(rig: CameraRig | None, cameras: tuple[str, ...], status: LiveStatus | None, wanted: bool) -> LiveView:
-    """Return what the page shows.
+    """Return the state of the page.
 
     Args:
-        rig: Posed cameras, or None.
+        rig: Posed cameras; None without calibration.
         cameras: Cameras in use, each as "name=address".
         status: State of the running cameras; None while they are off.
-        wanted: Whether live 3D was started and not yet stopped.
+        wanted: True if live 3D was started and not stopped.
     """
     names = [parse_camera(one)[0] for one in cameras]
     if status is not None and status.live:
@@ -92,21 +92,21 @@ def live_view(rig: CameraRig | None, cameras: tuple[str, ...], status: LiveStatu
     if rig is None and all_in_demo_room(cameras):
         return LiveView("starting" if wanted else "ready")
     if rig is None:
-        text = "Live 3D needs to know where the cameras are. It takes a minute with a board, or people who walk about."
+        text = "Live 3D needs calibrated cameras. Calibration takes a minute with a board or with walking people."
         return LiveView("no rig", "Calibrate first", text)
     if not cameras:
         return LiveView("no cameras", "No cameras yet", "Add the cameras of the calibration on the Record page.")
     if all_in_demo_room(cameras) and not fits_demo_room(rig):
-        text = "The simulated cameras film people in a room of their own. Use the session's cameras, or a new session."
-        return LiveView("strangers", "The calibration is not that of the demo room", text)
+        text = "The simulated cameras film people in another room. Use the cameras of the session, or a new session."
+        return LiveView("mismatch", "The calibration is not that of the demo room", text)
     if len(set(names) & set(rig.names)) < 2:
-        text = f"In use are {', '.join(names)}; calibrated are {', '.join(rig.names)}. Give them the same names."
-        return LiveView("strangers", "The cameras are not those of the calibration", text)
+        text = f"Cameras in use: {', '.join(names)}; calibrated: {', '.join(rig.names)}. Give them the same names."
+        return LiveView("mismatch", "The cameras are not those of the calibration", text)
     return LiveView("starting" if wanted else "ready")
 
 
 def take_cameras(take: Take | None, rig: CameraRig | None) -> tuple[str, ...]:
-    """Return the calibrated cameras of a take of people, each as one that plays its video again and again."""
+    """Return the calibrated cameras of a take of people, which play their videos in a loop."""
     if take is None or rig is None or take.manifest.kind != "motion":
         return ()
     names = [name for name in take.cameras if name in rig.names]
@@ -114,12 +114,12 @@ def take_cameras(take: Take | None, rig: CameraRig | None) -> tuple[str, ...]:
 
 
 def all_in_demo_room(cameras: tuple[str, ...]) -> bool:
-    """Return whether all cameras are simulated ones that film people: recording brings their exact calibration."""
+    """Return whether all cameras are simulated ones of people, whose exact calibration is known."""
     return bool(cameras) and all(room_camera_name(parse_camera(one)[1]) for one in cameras)
 
 
 def fits_demo_room(rig: CameraRig | None) -> bool:
-    """Return whether a calibration is that of the demo room: its cameras stand as they do there, up to scale."""
+    """Return whether a calibration equals that of the demo room up to a similarity."""
     if rig is None:
         return True
     from core.synthetic.rendering.scene import room_rig
@@ -137,12 +137,12 @@ def fits_demo_room(rig: CameraRig | None) -> bool:
 
 
 class LiveScene:
-    """Newest people and images of running cameras, and the scene that they make."""
+    """Scene with the newest people and images of running cameras."""
 
     def __init__(self) -> None:
         self.people: LivePeople | None = None
         self.body_problem = ""
-        """Reason why bodies that were fitted are not drawn; empty if they are."""
+        """Reason why fitted bodies are not drawn; empty if they are."""
         self._model: BodyModel | None = None
         self._motion: BodyMotion | None = None
         self._retry_ns = 0
@@ -155,7 +155,7 @@ class LiveScene:
         self._images: dict[str, U8] = {}
 
     def set_rig(self, rig: CameraRig | None, cameras: Collection[str]) -> None:
-        """Draw those cameras of a rig that are in use, or all if none is."""
+        """Set the cameras to draw: those of the rig in use, or all if none is."""
         used = [name for name in rig.names if name in cameras] if rig is not None else []
         rig = rig.subset(used) if rig is not None and used else rig
         digest = "" if rig is None else rig.digest
@@ -163,17 +163,17 @@ class LiveScene:
             self._digest, self._data = digest, SceneData.build(rig)
 
     def show_bodies(self, on: bool) -> None:
-        """Draw bodies, or skeletons only."""
+        """Choose between bodies and skeletons."""
         self._options = self._options.with_option(SHOW_BODIES, on)
 
     def attach(self, status: LiveStatus | None) -> None:
-        """Follow the rings of a recording; None detaches from all."""
+        """Attach to the rings of running cameras; None detaches from all."""
         ring = "" if status is None else status.people.ring
         if self._reader is not None and self._reader[0] != ring:
             self._reader[1].close()
             self._reader, self.people, self._motion = None, None, None
         if ring and self._reader is None:
-            with contextlib.suppress(CoreError):  # it has just ended
+            with contextlib.suppress(CoreError):  # the ring was just removed
                 self._reader = ring, PeopleReader(ring)
         running = {} if status is None else {n: c for n, c in status.cameras.items() if c.phase == "running"}
         cameras = {n: c.ring for n, c in running.items() if c.ring}
@@ -186,7 +186,7 @@ class LiveScene:
                     self._rings[name] = camera_ring, ImageRingReader(camera_ring)
 
     def poll(self, now_ns: int) -> bool:
-        """Read the newest people, and the images at their time; return whether there is something else to draw."""
+        """Read the newest people and matching images; return whether the scene has changed."""
         newest = self._reader[1].newest() if self._reader is not None else None
         if newest is None:
             shown_s = _STALE_S if self.people is None or not self.people.fps else max(_STALE_S, 3 / self.people.fps)
@@ -202,7 +202,7 @@ class LiveScene:
         return True
 
     def _bodies(self, bodies: BodySequence | None, now_ns: int) -> BodyMotion | None:
-        """Return bodies with their model, which is kept: it may be removed while people are seen."""
+        """Return bodies with their cached model, since it may be removed meanwhile."""
         if bodies is None or not bodies.person_ids:
             return None
         try:
@@ -219,7 +219,7 @@ class LiveScene:
         return motion
 
     def layers(self, palette: Palette) -> SceneLayers:
-        """Return the scene."""
+        """Return the layers of the scene."""
         scene = build_scene_layers(self._data, 0.0, self._options, palette, self._images)
         if self.people is not None and len(self.people.ids):
             bodies = live_bodies(self._motion, palette) if self._options.shows(SHOW_BODIES) else None
@@ -236,10 +236,10 @@ class LiveScene:
 
 
 def live_bodies(motion: BodyMotion | None, palette: Palette) -> BodyLayer | None:
-    """Return the people whose shapes are known as bodies, each with the colour of their number; None if there are none.
+    """Return a layer with the bodies of people with known shape; None without any.
 
     Args:
-        motion: Bodies at one frame, or None.
+        motion: Bodies of one frame, or None.
         palette: Colours.
     """
     if motion is None:
@@ -249,7 +249,7 @@ def live_bodies(motion: BodyMotion | None, palette: Palette) -> BodyLayer | None
 
 
 def live_skeletons(people: LivePeople, palette: Palette, bodies: BodyLayer | None = None) -> SkeletonLayer:
-    """Return the people as skeletons, each with the colour of their number, thin within bodies."""
+    """Return a layer with the skeletons of people, thin within bodies."""
     colour = [palette.person(person - 1) for person in people.ids.tolist()]
     layer = SkeletonLayer.build(people.skeleton, people.xyz_mm, people.score, colour)
     within = np.isin(people.ids, bodies.motion.bodies.person_ids if bodies is not None else ())
@@ -257,16 +257,16 @@ def live_skeletons(people: LivePeople, palette: Palette, bodies: BodyLayer | Non
 
 
 def rate_text(people: LivePeople | None, latency_s: float) -> str:
-    """Return rate, latency and number of people in a line; empty without any."""
+    """Return rate, latency and number of people as text; empty without results."""
     if people is None:
         return ""
     count = len(people.ids)
-    who = "nobody in sight" if not count else "1 person" if count == 1 else f"{count} people"
+    who = "no people" if not count else "1 person" if count == 1 else f"{count} people"
     return f"{people.fps:.0f} fps, {1000 * latency_s:.0f} ms · {who}"
 
 
 def used_text(people: LivePeople | None, status: LiveStatus | None) -> str:
-    """Return which running cameras the people were not seen with; empty if all were used."""
+    """Return a text on running cameras that are not used; empty if all are."""
     if people is None or status is None:
         return ""
     unused = [n for n, c in status.cameras.items() if c.phase == "running" and n not in people.cameras]
@@ -274,30 +274,31 @@ def used_text(people: LivePeople | None, status: LiveStatus | None) -> str:
 
 
 def camera_text(status: LiveStatus | None) -> str:
-    """Return what is wrong with cameras: they send no images, or were moved; empty if all is well."""
+    """Return a text on cameras that send no images or were moved; empty if there are none."""
     moved = status.people.disagreeing if status is not None and status.live else ()
     return lost_text(status) or (f"{', '.join(moved)}: {ELSEWHERE}" if moved else "")
 
 
 def lost_text(status: LiveStatus | None) -> str:
-    """Return which cameras send no images, and why; empty if all do."""
+    """Return a text on cameras that send no images; empty if all do."""
     lost = {n: c.problem for n, c in status.cameras.items() if c.phase == "lost"} if status is not None else {}
     if not lost:
         return ""
     several = len(lost) > 1
-    text = f"No images from {', '.join(lost)}, which {'are' if several else 'is'} tried again"
+    text = f"No images from {', '.join(lost)}, which {'are' if several else 'is'} being reopened"
     first, problem = next(iter(lost.items()))
     return f"{text}. {first}: {problem}" if several else f"{text}: {problem}"
 
 
 def body_text(problem: str, *, wanted: bool, vmc: bool) -> str:
-    """Return why people are skeletons, and what VMC sends without bodies; empty if all is as it was asked for.
+    """Return a text on missing bodies and their effect on VMC; empty if everything is available.
 
     Args:
-        problem: Reason why no bodies are fitted or drawn, with a remedy.
-        wanted: Whether bodies are to be fitted.
-        vmc: Whether people are sent.
+        problem: Reason and remedy if no bodies are fitted or drawn.
+        wanted: True if bodies are switched on.
+        vmc: True if people are sent.
     """
     if wanted and problem:
-        return f"{problem} Until then people are skeletons{', and VMC sends joints without bones' if vmc else ''}."
-    return "Without bodies, VMC sends joints (trackers), no bones." if vmc and not wanted else ""
+        bones = ", and VMC sends joints without bones" if vmc else ""
+        return f"{problem} Until then, people are shown as skeletons{bones}."
+    return "Without bodies, VMC sends joints (trackers) but no bones." if vmc and not wanted else ""

@@ -10,10 +10,10 @@ PAGE = PageSpec(
     shortcut="Ctrl+2",
     factory="studio.pages.record.page:RecordPage",
     steps=("take",),
-    keys=(("Mark this instant of the take", "M"), ("Show all cameras", "Esc"), ("Next camera, enlarged", "← →")),
+    keys=(("Mark the current time", "M"), ("Show all cameras", "Esc"), ("Next camera, enlarged", "← →")),
     guide=(
-        "Takes, one synchronised video per camera. Record them from live cameras, or import videos here or by dropping "
-        "them on the window. A take of people is what the other pages work on; a take of the board calibrates."
+        "A take has one synchronised video per camera. Record takes from live cameras, or import videos here or by "
+        "dropping them on the window. The other pages process takes of people; takes of the board are for calibration."
     ),
     verbs=("record", "import-take", "cut-take", "import-dataset"),
     actions=(

@@ -1,4 +1,4 @@
-"""Dialog that adds a camera by its address, and shows an image of it first."""
+"""Dialog to add a camera by its address, with a test of the connection."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from studio.widgets.text import make_label, set_role
 
 
 class AddressDialog(Dialog):
-    """Address and name of a camera, and a test of the connection.
+    """Dialog for address and name of a camera.
 
     Args:
         parent: The window.
 
     Signals:
-        chosen: The camera as an address or as "name=address".
+        chosen: The camera as "address" or "name=address".
     """
 
     chosen = Signal(str)
@@ -34,7 +34,7 @@ class AddressDialog(Dialog):
         super().__init__("Add camera", parent, 560)
         self.body.addWidget(make_label("Add camera", "title"))
         self.body.addWidget(
-            make_label("A network camera or phone by its address, or a video file that is played as a camera.", "muted")
+            make_label("Address of a network camera or phone, or path of a video file to play as a camera.", "muted")
         )
         grid = QGridLayout()
         grid.setHorizontalSpacing(2 * GRID_PX)
@@ -45,7 +45,7 @@ class AddressDialog(Dialog):
         self.address.setPlaceholderText("rtsp://192.168.1.20/stream or http://192.168.1.30:8080/video")
         self.name = QLineEdit()
         self.name.setAccessibleName("Name")
-        self.name.setPlaceholderText("Chosen by itself, the same each time")
+        self.name.setPlaceholderText("Automatic, and stable")
         for row, (title, field) in enumerate((("Address", self.address), ("Name", self.name))):
             grid.addWidget(make_label(title, "strong", wrap=False), row, 0)
             grid.addWidget(field, row, 1)
@@ -76,9 +76,9 @@ class AddressDialog(Dialog):
         self.go.setEnabled(not problem)
         self.test.setEnabled(not problem and not self._background.busy)
         self.go.setToolTip(problem)
-        self._say(problem if self.address.text().strip() else "", "warn")
+        self._show_message(problem if self.address.text().strip() else "", "warn")
 
-    def _say(self, text: str, role: str) -> None:
+    def _show_message(self, text: str, role: str) -> None:
         set_role(self.message, role)
         self.message.setText(text)
 
@@ -92,12 +92,12 @@ class AddressDialog(Dialog):
     def _show_image(self, tested: tuple[QImage, str]) -> None:
         self.image.set_image(tested[0])
         self._check()
-        self._say(tested[1], "good")
+        self._show_message(tested[1], "good")
 
     def _show_failure(self, error: CoreError) -> None:
         self.image.show_message(error.message)
         self._check()
-        self._say(error.hint, "warn")
+        self._show_message(error.hint, "warn")
 
     def _add(self) -> None:
         name, address = self.name.text().strip(), self.address.text().strip()

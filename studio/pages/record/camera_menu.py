@@ -1,4 +1,4 @@
-"""Menu of the Record page that adds cameras."""
+"""Menu of the Record page to add cameras."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _MOST_MODES = 16
 
 
 class CameraMenu(QObject):
-    """Adds cameras that were found, those at an address, files, and simulated ones.
+    """Menu with connected cameras, cameras by address, files, and simulated cameras.
 
     Args:
         state: State of the window.
-        page: Page whose window owns the dialogs.
+        page: Page of the dialogs.
 
     Attributes:
         push: Button that opens the menu.
 
     Signals:
-        added: Other cameras are used.
-        demo_added: Simulated cameras are used, which film people (True) or a board.
+        added: Cameras were added.
+        demo_added: Simulated cameras of people (True) or a board (False) were added.
     """
 
     added = Signal()
@@ -43,7 +43,7 @@ class CameraMenu(QObject):
         self.push.entries.aboutToShow.connect(self.fill)
 
     def fill(self) -> None:
-        """List what can be added now."""
+        """Fill the menu with the available cameras."""
         menu = self.push.entries
         menu.clear()
         used = {_base(one.partition("=")[2]) for one in self._cameras.cameras}
@@ -72,16 +72,16 @@ class CameraMenu(QObject):
         menu.addAction("Demo cameras: board").triggered.connect(partial(self.add_demo, people=False))
 
     def add(self, addresses: Sequence[str], _checked: bool = False) -> None:
-        """Use further cameras."""
+        """Add cameras."""
         self._cameras.add(addresses)
         self.added.emit()
 
     def add_found(self) -> None:
-        """Use all cameras that were found."""
+        """Add all connected cameras."""
         self.add([camera.address for camera in self._cameras.found])
 
     def add_demo(self, _checked: bool = False, *, people: bool) -> None:
-        """Use simulated cameras that film people, or a board."""
+        """Add simulated cameras of people or of a board."""
         self._cameras.add_demo(people=people)
         self.demo_added.emit(people)
         self.added.emit()
@@ -94,7 +94,7 @@ class CameraMenu(QObject):
         return dialog
 
     def play_files(self) -> None:
-        """Ask for videos, and play them as cameras."""
+        """Ask for videos, and add them as cameras."""
         start = self._settings.value.last_folder
         title = "Play videos as cameras"
         chosen, _ = QFileDialog.getOpenFileNames(self._page, title, start, presenter.VIDEO_FILES)
@@ -108,5 +108,5 @@ class CameraMenu(QObject):
 
 
 def _base(address: str) -> str:
-    """Return an address without the mode that it chooses."""
+    """Return an address without its mode."""
     return address.partition("?")[0]

@@ -1,4 +1,4 @@
-"""Facts and controls of one camera, beside its large image."""
+"""Panel with facts and controls of the enlarged camera."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class CameraPanel(Card):
         parent: Owner.
 
     Signals:
-        back_requested: All cameras are to be shown.
+        back_requested: The user wants to see all cameras.
         rename_requested: Name of the camera.
         remove_requested: Name of the camera.
-        control_set: Camera, control and new value; None lets the camera choose it.
+        control_set: Camera, control and new value; None for automatic.
     """
 
     back_requested = Signal()
@@ -47,7 +47,7 @@ class CameraPanel(Card):
         self.more = MenuButton("More about this camera")
         self.rename = self.more.add("Rename…")
         self.rename.triggered.connect(lambda: self.rename_requested.emit(self._camera))
-        self.remove = self.more.add("Remove", "Use this camera no longer; its name is kept for its return")
+        self.remove = self.more.add("Remove", "Stop using this camera; its name is remembered")
         self.remove.triggered.connect(lambda: self.remove_requested.emit(self._camera))
         back = button("", "quiet", "close", "Show all cameras (Esc)")
         back.setProperty("bare", True)
@@ -85,9 +85,9 @@ class CameraPanel(Card):
 
         Args:
             name: Name of the camera.
-            address: Its address.
-            camera: Its state; None while it is off.
-            fixed: Whether it can be neither renamed nor removed now.
+            address: Address of the camera.
+            camera: State of the camera; None while it is off.
+            fixed: True if it cannot be renamed or removed.
         """
         self.heading.setText(name)
         self._address.setText(without_passwords(address))
@@ -117,14 +117,14 @@ class CameraPanel(Card):
 
 
 class ControlRow(QWidget):
-    """Slider or list of one control, and whether the camera chooses the value itself; only the value if it is a fact.
+    """Slider or list for a control, with a switch for automatic; a read-only control is shown as text.
 
     Args:
         control: Control of a camera.
         parent: Owner.
 
     Signals:
-        edited: New value; None lets the camera choose it.
+        edited: New value; None for automatic.
     """
 
     edited = Signal(object)
@@ -164,7 +164,7 @@ class ControlRow(QWidget):
         self.show_control(control)
 
     def show_control(self, control: Control) -> None:
-        """Show the value that the camera reports."""
+        """Show the reported value."""
         self._control = control
         self.value.setText(presenter.control_text(control))
         self.automatic.setChecked(bool(control.automatic))

@@ -1,4 +1,4 @@
-"""Dialog that trims a take, or splits it in two."""
+"""Dialog to trim or split a take."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from studio.widgets.text import make_label
 
 
 class CutDialog(Dialog):
-    """Start and end of the part that becomes a new take, or the time at which a take is split; and the new name.
+    """Dialog for start and end of the part, or the time of the split, and the new name.
 
     Args:
         manifest: Manifest of the take.
-        split: Ask for the time at which the take is split.
-        name: Proposed name; a split take has "_a" and "_b" after it.
-        problem: Returns why a take cannot have a name; empty if it can.
+        split: Split the take instead of trimming it.
+        name: Proposed name; split takes get the suffixes "_a" and "_b".
+        problem: Function that returns why a name is not allowed; empty if it is.
         parent: The window.
 
     Signals:
-        chosen: The `CutTakeParams` to cut with.
+        chosen: Settings of the cut (`CutTakeParams`).
     """
 
     chosen = Signal(object)
@@ -50,8 +50,8 @@ class CutDialog(Dialog):
         self.body.addWidget(make_label(title, "title"))
         self.body.addWidget(
             make_label(
-                f"{manifest.name} lasts {length_s:.3f} s. {becomes} on the same video files, with 2D poses; the take "
-                "itself stays as it is.",
+                f"{manifest.name} lasts {length_s:.3f} s. {becomes} with the same video files and 2D poses; the take "
+                "itself does not change.",
                 "muted",
             )
         )
@@ -63,7 +63,7 @@ class CutDialog(Dialog):
         self.times: list[NumberField] = []
         for row, (label, value) in enumerate(wanted.items()):
             field = NumberField(label, "s", 3)
-            field.setKeyboardTracking(True)  # the button follows while a number is typed
+            field.setKeyboardTracking(True)  # updates the button while a number is being typed
             field.setRange(0.0, round(length_s, 3))
             field.setValue(value)
             field.valueChanged.connect(self._check)

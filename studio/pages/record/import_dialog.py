@@ -23,10 +23,10 @@ _FASTEST_FPS = 2000.0
 
 
 class ImportDialog(Dialog):
-    """Name of the take and camera of each video, proposed from the file names, and the rate of images without times.
+    """Dialog for the name of the take, the camera of each video, and the frame rate of images without times.
 
     Args:
-        session: Session that receives the take.
+        session: Session of the new take.
         videos: Video files, or folders of videos or images.
         parent: The window.
 
@@ -34,7 +34,7 @@ class ImportDialog(Dialog):
         CoreError: There is nothing to import.
 
     Signals:
-        chosen: The `ImportTakeParams` to import with.
+        chosen: Settings of the import (`ImportTakeParams`).
     """
 
     chosen = Signal(object)
@@ -106,7 +106,7 @@ class ImportDialog(Dialog):
     def _check(self) -> None:
         problem = presenter.import_problem(self.name.text(), [c.currentText() for c in self.cameras], self._session)
         if not problem and self.fps is not None and self.fps.value() <= 0:
-            problem = "State the frame rate of the images."
+            problem = "Enter the frame rate of the images."
         self.problem.setText(problem)
         self.problem.setVisible(bool(problem))
         self.go.setEnabled(not problem)

@@ -1,4 +1,4 @@
-"""What the page shows while the session has no cameras: ways to get some, also for those who own none."""
+"""Empty states of the Record page for a session without cameras."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from studio.widgets.card import Card
 from studio.widgets.empty_state import EmptyState
 from studio.widgets.text import make_label
 
-_PEOPLE_TIP = "Four simulated cameras with people, to try everything without a camera of your own"
-_BOARD_TIP = "Four simulated cameras with a calibration board, to try everything without a camera of your own"
-_FILES_TIP = "Play videos of your own as if they were cameras"
+_PEOPLE_TIP = "Four simulated cameras with people, to try everything without real cameras"
+_BOARD_TIP = "Four simulated cameras with a calibration board, to try everything without real cameras"
+_FILES_TIP = "Play your own videos as cameras"
 _IMPORT_TIP = "Create a take from one video per camera"
 
 
 class CameraOffers:
-    """Buttons that add cameras.
+    """Buttons to add cameras.
 
     Args:
         slots: Slot by name: "found", "address", "people", "board", "files" and "import".
 
     Attributes:
-        found: Button for the cameras that were found; hidden while there are none.
+        found: Button for connected cameras; hidden if there are none.
         address: Button for a camera by its address.
-        people: Button for simulated cameras that film people.
-        board: Button for simulated cameras that film a board.
+        people: Button for simulated cameras of people.
+        board: Button for simulated cameras of a board.
         files: Button for videos played as cameras.
         imports: Button for the import of videos.
     """
@@ -56,11 +56,11 @@ class CameraOffers:
 
     @property
     def all(self) -> tuple[QPushButton, ...]:
-        """The buttons that add cameras, the most likely first."""
+        """All buttons, the most likely choice first."""
         return (self.found, self.address, self.people, self.board, self.files)
 
     def show_found(self, found: Sequence[FoundCamera]) -> None:
-        """Offer the cameras that were found."""
+        """Show the button for connected cameras."""
         self.found.setVisible(bool(found))
         self.found.setText(f"Use {len(found)} cameras" if len(found) > 1 else "Use it")
 
@@ -70,7 +70,7 @@ class CameraOffers:
 
 
 class NoTakes(QWidget):
-    """State of a session with neither cameras nor takes.
+    """Empty state of a session without cameras and takes.
 
     Args:
         slots: See `CameraOffers`.
@@ -99,7 +99,7 @@ class NoTakes(QWidget):
 
 
 class NoCameras(Card):
-    """Strip above the takes of a session that has no cameras.
+    """Card above the takes of a session without cameras.
 
     Args:
         slots: See `CameraOffers`.
@@ -124,4 +124,4 @@ class NoCameras(Card):
         self._text.setText(presenter.found_text(found, searched=searched))
 
     def set_blocked(self, reason: str) -> None:
-        """Take note that a job runs; cameras can be added all the same."""
+        """Do nothing: cameras can be added while a job runs."""

@@ -1,4 +1,4 @@
-"""Record page: live cameras with one red button, the takes of the session, and import of videos."""
+"""Record page: live cameras with a record button, the takes of the session, and import of videos."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ FOLDER_TIP = (
     "SkellyCam, FreeMoCap or caliscope"
 )
 _PEEK_PX = 7 * GRID_PX
-"""Height of the takes that stays in sight below the cameras."""
+"""Height in px of the takes that stay visible below the cameras."""
 _LOW_PX = 26 * GRID_PX
 _ASKED_S = 2.0
-"""Time after which a press of the button that had no effect may be repeated."""
+"""Time in s after which a press of the button without effect may be repeated."""
 
 
 class RecordPage(ScrollPage):
-    """Cameras and takes of the session.
+    """Record page.
 
     Args:
         state: Selection of the window.
@@ -127,21 +127,21 @@ class RecordPage(ScrollPage):
 
     @property
     def takes(self) -> list[TakeWidget]:
-        """Cards of the takes that were added so far, in order."""
+        """Cards of the takes added so far, in order."""
         return self.list.widgets
 
     def act(self, action: str) -> None:
-        """Carry out an action of the menu."""
+        """Execute an action of the menu."""
         {"take.import": self.editing.import_take, "take.record": self.press}[action]()
 
     def why_not(self, action: str) -> str:
-        """Return why an action of the menu is blocked; empty if it is not."""
+        """Return why an action of the menu is blocked; empty if it is available."""
         if action == "take.import":
             return self._state.jobs.why_not()
         return "" if self.bar.state in ("recording", "countdown") else self._record_blocked()
 
     def press(self) -> None:
-        """Do what the button is for: start the cameras, record, or stop."""
+        """Start the cameras, start recording, or stop, depending on the state."""
         state = self.bar.state
         if state == "off":
             self._cameras.watch()
@@ -168,11 +168,11 @@ class RecordPage(ScrollPage):
         self._show_phase(self._cameras.status)
 
     def _asked(self) -> bool:
-        """Return whether the cameras have still to follow the last press of the button."""
+        """Return whether the last press of the button is still pending."""
         return self._asked_in == self._cameras.phase and time.monotonic() - self._asked_s < _ASKED_S
 
     def mark(self) -> None:
-        """Mark the present instant of the take."""
+        """Add a marker at the current time."""
         if self.bar.state == "recording":
             self._cameras.mark()
 
@@ -181,7 +181,7 @@ class RecordPage(ScrollPage):
         return self.editing.ask_about(videos)
 
     def refresh(self) -> None:
-        """Read the takes on disk in the background, and show them."""
+        """Read the takes in the background, and show them."""
         session = self._state.session
         self._background.drop()
         self.list.show_selection(self._state.take_name)
@@ -191,15 +191,15 @@ class RecordPage(ScrollPage):
             self._background.run(partial(presenter.take_cards, session), self._show_cards)
             self._background.run(partial(interrupted_recordings, session), self._show_interrupted)
             if self.result.isVisibleTo(self) and self.result.take in session.take_names():
-                self._read_result(self.result.take, self._show_result)  # it may have a certificate by now
+                self._read_result(self.result.take, self._show_result)  # it may have a certificate meanwhile
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Look for cameras while the page is in sight."""
+        """Search for cameras while the page is visible."""
         super().showEvent(event)
         self._cameras.search(self._state.session is not None)
 
     def hideEvent(self, event: QHideEvent) -> None:
-        """Look for cameras no more."""
+        """Stop searching for cameras."""
         self._cameras.search(False)
         super().hideEvent(event)
 
@@ -212,7 +212,7 @@ class RecordPage(ScrollPage):
     def _make_tools(self) -> None:
         self.stop_cameras = button("Stop cameras", "normal", "stop", "Switch the cameras off")
         self.stop_cameras.clicked.connect(self._cameras.stop)
-        self.live = button("Live 3D", "normal", "skeleton", "Show the people of these cameras in 3D while they move")
+        self.live = button("Live 3D", "normal", "skeleton", "Show the people of these cameras in 3D in real time")
         self.live.clicked.connect(lambda: self._state.page_requested.emit("live", ""))
         self.import_menu = MenuButton("Import", "Import", "import")
         self.import_menu.add("Videos…", IMPORT_TIP).triggered.connect(self.editing.import_take)
@@ -253,7 +253,7 @@ class RecordPage(ScrollPage):
         self._arrange(bool(cards))
 
     def _arrange(self, takes: bool) -> None:
-        """Show the parts of the page that have something to show."""
+        """Show the non-empty parts of the page."""
         cameras = bool(self._cameras.cameras) or self._cameras.running
         self.empty.setVisible(not cameras and not takes)
         self.strip.setVisible(not cameras and takes)
@@ -267,10 +267,10 @@ class RecordPage(ScrollPage):
         self._fit()
 
     def _fit_later(self) -> None:
-        QTimer.singleShot(0, self, self._fit)  # not once the page is gone
+        QTimer.singleShot(0, self, self._fit)  # not after the page is deleted
 
     def _fit(self) -> None:
-        """Give the cameras what the visible part of the page has left."""
+        """Fit the cameras into the remaining visible height."""
         margins, gap = self.content.contentsMargins(), self.content.spacing()
         room = self.area.viewport().height() - margins.top()
         room -= _PEEK_PX if self.takes_title.isVisibleTo(self) else margins.bottom()
@@ -337,7 +337,7 @@ class RecordPage(ScrollPage):
     def _show_result(self, result: presenter.TakeResult) -> None:
         self.result.show_result(result, checking=self.sync_check.runs_for(result.name))
         if self.notice.sentence.text() in result.details:
-            self._hide_notice()  # the card says it
+            self._hide_notice()  # shown by the card
         self._fit_later()
 
     def _close_result(self) -> None:
@@ -369,9 +369,9 @@ class RecordPage(ScrollPage):
             names = ", ".join(interrupted)
             self.banner.show_sentence(
                 "warning",
-                f"The recording of {names} was interrupted. What was stored until then can be made a take.",
+                f"The recording of {names} was interrupted. What was stored can be recovered.",
                 "Recover",
-                "Make a take of what was recorded",
+                "Turn the stored part into a take",
             )
         self.banner.setVisible(bool(interrupted))
         self._jobs_changed()
@@ -393,7 +393,7 @@ class RecordPage(ScrollPage):
         set_blocked(self.import_menu, reason, "Create a take from videos or images")
         for widget in (self.empty, self.strip):
             widget.set_blocked(reason)
-        set_blocked(self.banner.push, reason, "Make a take of what was recorded")
+        set_blocked(self.banner.push, reason, "Turn the stored part into a take")
         if self._interrupted and not self._state.jobs.active:
             self._stale = True
         self._show_phase(self._cameras.status)

@@ -27,23 +27,23 @@ from studio.widgets.images.image_view import Lines, first_thumbnail, to_image
 
 VIDEO_FILES = f"Videos ({' '.join('*' + s for s in VIDEO_SUFFIXES + STREAM_SUFFIXES)});;All files (*)"
 KINDS: tuple[tuple[str, TakeKind], ...] = (("People", "motion"), ("Board", "board"), ("Board on the floor", "floor"))
-"""What a take may show."""
+"""Kinds of takes with their titles."""
 CAMERA_HEADERS = ("Camera", "File", "Resolution", "Images", "Frame rate", "Dropped")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeCard:
-    """Take as it was recorded.
+    """Description of a take.
 
     Attributes:
         name: Name of the take.
-        summary: Cameras, length, frame rate and date in one line.
-        rows: One row per camera, in the columns of `CAMERA_HEADERS`.
+        summary: Cameras, length, frame rate and date.
+        rows: One row per camera with the columns of `CAMERA_HEADERS`.
         dropped: (row, column) of the cells with dropped images.
         notes: Irregularities found at import.
-        error: Why the take cannot be read; the other attributes are empty then.
+        error: Reason why the take cannot be read, in which case the other attributes are empty.
         take: The take; None if it cannot be read.
-        certificate: Its sync certificate; None if there is none.
+        certificate: Sync certificate; None if there is none.
     """
 
     name: str
@@ -58,16 +58,16 @@ class TakeCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakeResult:
-    """What a recording has become.
+    """Description of a new take.
 
     Attributes:
         name: Name of the take.
-        kind: What it shows.
+        kind: Kind of take.
         level: "ok" or "warning".
-        sentence: What it holds, in a sentence.
-        details: Irregularities, and the certificate of synchronisation.
-        certifiable: Whether its images can give it a certificate, which it has not.
-        certify: Whether that is done without being asked for: people or a board before calibrated cameras.
+        sentence: Summary.
+        details: Irregularities, and the sync certificate.
+        certifiable: True if it has no sync certificate, but can get one.
+        certify: True if it is certified automatically: people or a board in front of calibrated cameras.
     """
 
     name: str
@@ -80,7 +80,7 @@ class TakeResult:
 
 
 def take_result(session: Session, name: str) -> TakeResult:
-    """Describe a take that was just recorded.
+    """Return the description of a new take.
 
     Raises:
         CoreError: The take cannot be read.
@@ -124,12 +124,12 @@ def certificate_of(take: Take) -> SyncCertificate | None:
 
 
 def take_cards(session: Session) -> list[TakeCard]:
-    """Describe all takes of the session."""
+    """Return the descriptions of all takes."""
     return [_card(session, name) for name in session.take_names()]
 
 
 def first_frame(take: Take, camera: str) -> tuple[QImage, list[Lines]]:
-    """Return a small copy of a camera's first image, without lines over it.
+    """Return a small copy of a camera's first image, without lines.
 
     Raises:
         CoreError: The video cannot be read.
@@ -138,7 +138,7 @@ def first_frame(take: Take, camera: str) -> tuple[QImage, list[Lines]]:
 
 
 def proposed_name(session: Session, videos: Sequence[Path]) -> str:
-    """Return a free name for a take: that of the videos' folder, with a number if it is taken."""
+    """Return an unused name for a take: that of the videos' folder, with a number if it is taken."""
     base = ""
     if videos:
         base = videos[0].name if videos[0].is_dir() else videos[0].parent.name
@@ -151,7 +151,7 @@ def proposed_name(session: Session, videos: Sequence[Path]) -> str:
 
 
 def proposed_cameras(session: Session, names: Sequence[str]) -> list[str]:
-    """Return a camera for each video: one of the rig matched by file name, or without a rig the file name itself."""
+    """Return a camera for each video: one of the rig matched by file name or, without a rig, the file name."""
     stems = list(names)
     rig = session.rig
     if rig is not None:
@@ -163,11 +163,11 @@ def proposed_cameras(session: Session, names: Sequence[str]) -> list[str]:
 
 
 def counted_name(text: str, taken: Sequence[str]) -> str:
-    """Return a name for the next take: the text with a number that is free, such as "walk_03".
+    """Return a name for the next take: the text with the next unused number, such as "walk_03".
 
     Args:
         text: Name with or without a number.
-        taken: Names that exist.
+        taken: Existing names.
     """
     try:
         name = safe_name(text)
@@ -184,7 +184,7 @@ def elapsed_text(seconds: float, *, up: bool = False) -> str:
 
     Args:
         seconds: Duration.
-        up: Round up, as countdowns do.
+        up: Round up, for countdowns.
     """
     whole = math.ceil(seconds) if up else int(seconds)
     hours, rest = divmod(whole, 3600)
@@ -192,7 +192,7 @@ def elapsed_text(seconds: float, *, up: bool = False) -> str:
 
 
 def recording_facts(status: LiveStatus) -> list[str]:
-    """Return what is known about the recording of all cameras, a few words each."""
+    """Return short facts on the recording of all cameras."""
     parts = [f"Saving {', '.join(status.saving)}…"] if status.saving else []
     if status.missing:
         parts.append(f"{status.missing:,} dropped")
@@ -209,18 +209,18 @@ def recording_facts(status: LiveStatus) -> list[str]:
 
 
 def sound_tip(status: LiveStatus | None) -> str:
-    """Return what the choice of sound does; empty where no camera hears anything."""
+    """Return the tooltip of the sound option; empty if no camera has sound."""
     heard = () if status is None else status.heard
     if not heard:
         return ""
     return (
-        f"Store what {', '.join(heard)} hear{'s' * (len(heard) == 1)} in the videos of the take. Off at first, since "
-        "voices are personal data: tell the people before you record them."
+        f"Store the sound of {', '.join(heard)} in the videos of the take. Off by default, since "
+        "voices are personal data: inform people before you record them."
     )
 
 
 def fact_rows(camera: LiveCamera | None) -> tuple[tuple[str, str], ...]:
-    """Return what is known about a camera: (title, value)."""
+    """Return facts on a camera as (title, value)."""
     if camera is None:
         return (("State", "Off"),)
     rows = [("State", {"lost": "Reconnecting"}.get(camera.phase, camera.phase.capitalize()))]
@@ -235,7 +235,7 @@ def fact_rows(camera: LiveCamera | None) -> tuple[tuple[str, str], ...]:
     if camera.drift_ppm is not None:
         rows.append(("Drift", f"{camera.drift_ppm:+.1f} ppm"))
     if camera.utc_error_ms is not None:
-        rows.append(("Its wall clock", f"{camera.utc_error_ms:+.0f} ms"))
+        rows.append(("Wall clock", f"{camera.utc_error_ms:+.0f} ms"))
     for title, count in (("Dropped", camera.dropped), ("Damaged", camera.damaged), ("Not stored", camera.lost)):
         if count or title == "Dropped":
             rows.append((title, f"{count:,}"))
@@ -247,20 +247,20 @@ def fact_rows(camera: LiveCamera | None) -> tuple[tuple[str, str], ...]:
 
 
 _CONTROL_HELP = {
-    "trigger": "Cameras that run free expose up to half a frame apart. A cable from a pulse generator (Line…) or one "
-    "command of this computer (Software, Action…) makes them expose together.",
-    "ptp": "PTP aligns the clocks of cameras, not their exposures. A trigger aligns those, or action commands, which "
-    "PTP makes exact.",
+    "trigger": "Free-running cameras expose up to half a frame apart. A cable from a pulse generator (Line…) or a "
+    "command of this computer (Software, Action…) makes them expose simultaneously.",
+    "ptp": "PTP synchronises the clocks of cameras, not their exposures. Use a trigger for these, or action commands, "
+    "which PTP makes exact.",
 }
 
 
 def control_title(control: Control) -> str:
-    """Return the name of a control for people."""
+    """Return the display name of a control."""
     return control.name.replace("_", " ").capitalize().replace("Ptp", "PTP")
 
 
 def control_help(control: Control) -> str:
-    """Return what has to be known about a control; empty where its name says it."""
+    """Return an explanation of a control; empty if the name suffices."""
     return _CONTROL_HELP.get(control.name, "")
 
 
@@ -274,7 +274,7 @@ def control_text(control: Control) -> str:
 
 
 def control_position(control: Control) -> float:
-    """Return where a value is on a slider, 0 to 1; exposures are spread by their logarithm."""
+    """Return the position of the value on a slider, 0 to 1; that of exposures is logarithmic."""
     low, high, value = control.minimum, control.maximum, min(max(control.value, control.minimum), control.maximum)
     if high <= low:
         return 0.0
@@ -284,7 +284,7 @@ def control_position(control: Control) -> float:
 
 
 def control_value(control: Control, position: float) -> float:
-    """Return the value at a place of a slider; see `control_position`."""
+    """Return the value at a position of a slider; see `control_position`."""
     low, high = control.minimum, control.maximum
     if control.name == EXPOSURE and low > 0:
         value = low * math.exp(position * math.log(high / low))
@@ -296,22 +296,22 @@ def control_value(control: Control, position: float) -> float:
 
 
 def address_problem(address: str, name: str) -> str:
-    """Return why a camera cannot be added; empty if it can."""
+    """Return why a camera cannot be added; empty if it can be."""
     text = address.strip()
     if not text:
         return "Enter an address."
     if name.strip() and parse_camera(f"{name.strip()}=x")[0] != name.strip():
         return "Use letters, digits, - and _ in the name."
     if not any(SOURCES.get(kind).accepts(text) for kind in SOURCES):
-        return "This is neither the address of a camera nor a video file."
+        return "This is neither a camera address nor a video file."
     return ""
 
 
 def try_camera(address: str) -> tuple[QImage, str]:
-    """Connect to a camera, and return its first image and what is known about it; blocks.
+    """Connect to a camera, and return its first image and a description; blocks.
 
     Raises:
-        CoreError: It does not answer, or sends no image.
+        CoreError: The camera does not respond, or sends no image.
     """
     options = SourceOptions(camera="test", start_ns=SYSTEM_CLOCK.now_ns())
     with contextlib.closing(open_source(address, options)) as source:
@@ -320,11 +320,11 @@ def try_camera(address: str) -> tuple[QImage, str]:
             raise CoreError("The camera sends no image.", "Check that it is not used by another program.")
         image = to_image(frame.image)
         rate = f", {source.fps:.3g} fps" if source.fps > 0 else ""
-    return image, f"The camera answers: {image.width()} × {image.height()}{rate}."
+    return image, f"The camera responds: {image.width()} × {image.height()}{rate}."
 
 
 def found_text(found: Sequence[FoundCamera], *, searched: bool) -> str:
-    """Return a sentence on the cameras that were found."""
+    """Return a sentence on connected cameras."""
     if not searched:
         return "Looking for cameras…"
     if not found:
@@ -335,15 +335,15 @@ def found_text(found: Sequence[FoundCamera], *, searched: bool) -> str:
 
 
 def length_s(manifest: TakeManifest) -> float:
-    """Return the length of a take in s, as its frames and their rate tell it."""
+    """Return the length of a take in s from its number of frames and frame rate."""
     return manifest.n_frames / manifest.fps if manifest.fps > 0 else 0.0
 
 
 def cut_problem(times_s: Sequence[float], length_s: float) -> str:
-    """Return why a take cannot be cut there; empty if it can.
+    """Return why a take cannot be cut at given times; empty if it can be.
 
     Args:
-        times_s: Start and end of the part, or the time at which the take is split.
+        times_s: Start and end of the part, or the time of the split.
         length_s: Length of the take.
     """
     if len(times_s) == 1:
@@ -355,7 +355,7 @@ def cut_problem(times_s: Sequence[float], length_s: float) -> str:
 
 
 def import_problem(name: str, cameras: Sequence[str], session: Session) -> str:
-    """Return why videos cannot be imported under these names; empty if they can."""
+    """Return why videos cannot be imported with given names; empty if they can be."""
     try:
         plain = safe_name(name)
     except CoreError as error:

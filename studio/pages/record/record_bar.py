@@ -1,4 +1,4 @@
-"""Bar with the red button: name and kind of the next take, its length, and the state of the recording."""
+"""Bar with the record button, the settings of the next take, and the state of the recording."""
 
 from __future__ import annotations
 
@@ -35,25 +35,25 @@ _BUTTONS: dict[BarState, tuple[str, str, str]] = {
 
 
 class RecordBar(QFrame):
-    """Settings of the next take on the left, the state in the middle, one button on the right.
+    """Bar with settings of the next take on the left, the state in the middle, and the button on the right.
 
     Args:
         parent: Owner.
 
     Attributes:
-        state: What the button is for.
+        state: State that determines the function of the button.
         name: Name of the next take.
-        kind: What it shows.
-        countdown: Seconds between the button and the take.
-        length: Length of the take in s; 0 until it is stopped.
-        sound: Whether the sound of the cameras is stored; there while one of them has some.
-        note: Note that is stored with it.
-        push: The button.
-        marker: Button that marks the present instant of the take.
+        kind: Kind of the next take.
+        countdown: Countdown in s.
+        length: Length of the take in s; 0 records until it is stopped.
+        sound: Option to store sound; visible if a camera has sound.
+        note: Note to store with the take.
+        push: Record button.
+        marker: Button to add a marker.
 
     Signals:
-        pressed: The button was pressed, or its key.
-        marked: The marker's button was pressed, or its key.
+        pressed: The record button or its key was pressed.
+        marked: The marker button or its key was pressed.
     """
 
     pressed = Signal()
@@ -68,7 +68,7 @@ class RecordBar(QFrame):
         self._since_s, self._seconds, self._left_s = 0.0, 0.0, 0.0
         self.name = QLineEdit("take_01")
         self.name.setAccessibleName("Name of the take")
-        self.name.setToolTip("The number counts up with each take")
+        self.name.setToolTip("The number increases with each take")
         self.name.editingFinished.connect(self.count_up)
         self.kind = Choice("What the take shows")
         self.kind.offer(presenter.KINDS, "motion")
@@ -88,7 +88,7 @@ class RecordBar(QFrame):
         self.take_facts = make_label("", "small", wrap=False)
         self.facts = make_label("", "small")
         self.facts.setFixedWidth(_LENGTH_PX)
-        self.marker = button("Mark", "normal", "tag", "Mark this instant of the take (M)")
+        self.marker = button("Mark", "normal", "tag", "Mark the current time (M)")
         self.marker.clicked.connect(self.marked)
         self.push = PushButton()
         self.push.setProperty("kind", "record")
@@ -102,23 +102,23 @@ class RecordBar(QFrame):
         self.set_state("off")
 
     def set_names(self, taken: tuple[str, ...]) -> None:
-        """Take note of the names that exist; the name of the next take counts up if it is one of them."""
+        """Set the existing names, and change the name of the next take if it is one of them."""
         self._taken = taken
         self.count_up()
 
     def set_blocked(self, reason: str) -> None:
-        """Disable the button for a reason, which its tooltip says; without one, enable it."""
+        """Disable the button with a reason in its tooltip; an empty reason enables it."""
         self.push.setEnabled(not reason and self.state != "starting")
         self.push.setToolTip(reason or "Record or stop (F9)")
 
     def offer_sound(self, tip: str) -> None:
-        """Offer to record sound, with what that means; an empty text says that there is none."""
+        """Show the option to record sound with a tooltip; an empty text hides it."""
         self.sound.setToolTip(tip)
         for widget in (self._sound_title, self.sound):
             widget.setVisible(bool(tip))
 
     def set_state(self, state: BarState) -> None:
-        """Show what the cameras do."""
+        """Set the state of the bar."""
         self.state = state
         text, symbol, token = _BUTTONS[state]
         self.push.setText(text)
@@ -136,7 +136,7 @@ class RecordBar(QFrame):
             self._timer.stop()
 
     def show_status(self, status: LiveStatus) -> None:
-        """Show the time of the take, and what is known about the recording."""
+        """Show the time of the take, and facts on the recording."""
         self._since_s, self._seconds, self._left_s = time.monotonic(), status.seconds, status.countdown_s
         facts = presenter.recording_facts(status)
         self.take_facts.setText(" · ".join(facts))
@@ -146,7 +146,7 @@ class RecordBar(QFrame):
         self._show_clock()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Leave out the facts where there is no room for them; they are shown again in the take."""
+        """Hide the facts if there is no space for them."""
         super().resizeEvent(event)
         self._show_facts()
 
@@ -166,7 +166,7 @@ class RecordBar(QFrame):
         grid.addWidget(self._sound_title, 0, 5)
         grid.addWidget(self.sound, 1, 5)
         grid.setColumnStretch(4, 1000)
-        grid.setColumnStretch(6, 1)  # takes what the note leaves in wide windows
+        grid.setColumnStretch(6, 1)  # takes the rest of wide windows
         self.note.setMinimumWidth(_NOTE_PX[0])
         self.note.setMaximumWidth(_NOTE_PX[1])
         line = QHBoxLayout(self._progress)
@@ -194,7 +194,7 @@ class RecordBar(QFrame):
         self.facts.setVisible(self.state == "watching" and self.width() >= _WIDE_PX)
 
     def count_up(self) -> None:
-        """Give the next take a number that is free."""
+        """Give the next take an unused number."""
         self.name.setText(presenter.counted_name(self.name.text(), self._taken))
 
     def _show_clock(self) -> None:

@@ -1,4 +1,4 @@
-"""Card of the take that was just recorded: what it holds, and where to go with it."""
+"""Card of a new take with its summary and the next steps."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from studio.widgets.finding_row import LEVEL_ICONS
 from studio.widgets.icon_label import IconLabel
 from studio.widgets.text import make_label, set_role
 
-_CHECKING = "Its synchronisation is being checked in the images."
+_CHECKING = "The synchronisation is being checked in the images."
 
 
 class ResultCard(QFrame):
-    """Sentence and certificate of a new take, with the next steps.
+    """Summary and certificate of a new take, with buttons for the next steps.
 
     Args:
         parent: Owner.
 
     Signals:
-        certify_requested: Name of the take whose clocks are to be measured.
-        next_requested: Page to go on with: "calibrate" or "train".
-        closed: The card is to be hidden.
+        certify_requested: Name of the take to certify.
+        next_requested: Page of the next step: "calibrate" or "train".
+        closed: The user has closed the card.
     """
 
     certify_requested = Signal(str)
@@ -47,9 +47,9 @@ class ResultCard(QFrame):
         column.addWidget(self.sentence)
         column.addWidget(self.details)
         row.addLayout(column, 1)
-        self.calibrate = button("Calibrate", "normal", "calibrate", "Compute the cameras from this take of the board")
+        self.calibrate = button("Calibrate", "normal", "calibrate", "Calibrate the cameras from this take of the board")
         self.calibrate.clicked.connect(lambda: self.next_requested.emit("calibrate"))
-        self.process = button("Process", "normal", "train", "2D poses, 3D and training, on this take")
+        self.process = button("Process", "normal", "train", "2D poses, 3D poses and training with this take")
         self.process.clicked.connect(lambda: self.next_requested.emit("train"))
         self.check = button(
             "Check sync", "normal", "clock", "Measure offset, drift and drops of each camera in the images"
@@ -63,7 +63,7 @@ class ResultCard(QFrame):
         self.hide()
 
     def show_result(self, result: presenter.TakeResult, *, checking: bool = False) -> None:
-        """Show what was recorded, and whether its synchronisation is being checked."""
+        """Show a new take, and whether its synchronisation is being checked."""
         self.take = result.name
         set_role(self, result.level, "level")
         self._icon.set_icon(*LEVEL_ICONS[result.level])

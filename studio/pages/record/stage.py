@@ -1,4 +1,4 @@
-"""Live images of all cameras, one of them large with its controls when it was clicked, and the countdown over them."""
+"""Live images of all cameras, or of one with its controls, with a countdown over them."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _PLATE = QColor(12, 14, 18, 190)
 
 
 class Stage(QWidget):
-    """Tiles of the cameras in use.
+    """Tiles of the cameras in use, with the panel of the enlarged one.
 
     Args:
         cameras: Cameras of the session.
         parent: Owner.
 
     Attributes:
-        grid: The tiles.
-        live: What fills the tiles.
-        panel: Facts and controls of the camera that is shown large.
+        grid: Grid of the tiles.
+        live: Source of the live images.
+        panel: Panel of the enlarged camera.
 
     Signals:
         rename_requested: Name of a camera.
-        control_set: Camera, control and new value; None lets the camera choose it.
+        control_set: Camera, control and new value; None for automatic.
     """
 
     rename_requested = Signal(str)
@@ -71,11 +71,11 @@ class Stage(QWidget):
 
     @property
     def large(self) -> str:
-        """Name of the camera that is shown large; empty if all are equally large."""
+        """Name of the enlarged camera; empty if all have the same size."""
         return self.grid.large.name if isinstance(self.grid.large, CameraTile) else ""
 
     def show_large(self, name: str) -> None:
-        """Show a camera large with its controls, or all equally large if it is already."""
+        """Enlarge a camera and show its controls, or show all cameras if it is already enlarged."""
         tile = self.tiles.get(name)
         if tile is None or tile is self.grid.large:
             self.show_all()
@@ -86,21 +86,21 @@ class Stage(QWidget):
         tile.setFocus()
 
     def show_all(self) -> None:
-        """Show all cameras equally large."""
+        """Show all cameras at the same size."""
         self.grid.enlarge(None)
         self.panel.hide()
 
     def set_phase(self, phase: TakePhase, countdown_s: float = 0.0) -> None:
-        """Show from afar whether a take is recorded.
+        """Show whether a take is being recorded, visible from a distance.
 
         Args:
-            phase: What the cameras do.
+            phase: Phase of the recording.
             countdown_s: Time until the take begins.
         """
         self.cover.set_phase(phase, countdown_s)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Leave the large image at Escape; go to another camera with the arrow keys."""
+        """Show all cameras on Escape; enlarge another camera with the arrow keys."""
         names = list(self.tiles)
         step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(Qt.Key(event.key()))
         if event.key() == Qt.Key.Key_Escape and self.large:
@@ -111,12 +111,12 @@ class Stage(QWidget):
             super().keyPressEvent(event)
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Show live images again."""
+        """Resume live images."""
         super().showEvent(event)
         self.live.set_visible(True)
 
     def hideEvent(self, event: QHideEvent) -> None:
-        """Read no images that nobody sees."""
+        """Suspend live images."""
         self.live.set_visible(False)
         super().hideEvent(event)
 
@@ -151,7 +151,7 @@ class Stage(QWidget):
 
 
 class _Cover(QWidget):
-    """Frame and countdown over the images; lets clicks through."""
+    """Border and countdown over the images, transparent for clicks."""
 
     def __init__(self, stage: QWidget) -> None:
         super().__init__(stage)

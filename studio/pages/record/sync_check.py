@@ -1,4 +1,4 @@
-"""Synchronisation of the cameras of new takes, measured as soon as they are complete."""
+"""Automatic sync certificates for new takes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from studio.state.app_state import AppState
 
 
 class SyncCheck(QObject):
-    """Certifies takes one after the other, at low priority, and never while a take is being recorded.
+    """Queue of takes to certify in the background, paused while a take is being recorded.
 
     Args:
         state: State of the window.
@@ -28,12 +28,12 @@ class SyncCheck(QObject):
         state.cameras.status_changed.connect(self._next)
 
     def add(self, take: str) -> None:
-        """Certify a take that was just recorded."""
+        """Queue a take."""
         self._waiting.append(take)
         self._next()
 
     def runs_for(self, take: str) -> bool:
-        """Return whether a take is being certified, or waits for it."""
+        """Return whether a take is being certified or queued."""
         job = self._job
         return take in self._waiting or (job is not None and job.active and job.job.spec.params.get("take") == take)
 
@@ -46,4 +46,4 @@ class SyncCheck(QObject):
         try:
             self._job = self._state.jobs.start(session, "certify", CertifyParams(take=take), title, background=True)
         except CoreError:
-            self._job = None  # another program works on the session: the card offers it
+            self._job = None  # another program has locked the take: the card offers the check

@@ -1,4 +1,4 @@
-"""Changes of the takes of a session: import, trim, split, rename, delete."""
+"""Editing of takes: import, trim, split, rename and delete."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _WAIT = "Wait until it has ended, or cancel it."
 
 
 class TakeEditing(QObject):
-    """Asks for changes of takes, and makes them.
+    """Dialogs and jobs that edit takes.
 
     Args:
         state: State of the window.
-        page: Page whose window owns the dialogs.
+        page: Page of the dialogs.
 
     Signals:
-        refused: The takes are as before, although something else was chosen.
-        deleted: Name of a take that is deleted.
+        refused: A requested change was not made.
+        deleted: Name of a deleted take.
     """
 
     refused = Signal()
@@ -46,7 +46,7 @@ class TakeEditing(QObject):
         self._page, self._state = page, state
 
     def import_take(self) -> None:
-        """Ask for videos, then for the camera of each."""
+        """Ask for videos, and for the camera of each."""
         start = self._state.settings.value.last_folder
         title = "Import videos: one per camera"
         chosen, _ = QFileDialog.getOpenFileNames(self._page, title, start, presenter.VIDEO_FILES)
@@ -55,7 +55,7 @@ class TakeEditing(QObject):
             self.ask_about([Path(c) for c in chosen])
 
     def import_folder(self) -> None:
-        """Ask for a folder of videos or of image folders, then for the camera of each."""
+        """Ask for a folder of videos or image folders, and for the camera of each."""
         start = self._state.settings.value.last_folder
         title = "Import folder: a video or a folder of images per camera"
         chosen = QFileDialog.getExistingDirectory(self._page, title, start)
@@ -77,7 +77,7 @@ class TakeEditing(QObject):
         return dialog
 
     def cut(self, name: str, split: bool) -> CutDialog | None:
-        """Ask where a take is trimmed or split, and do it as a job."""
+        """Open the dialog to trim or split a take, and start the job."""
         session = self._state.session
         if session is None or not self._may_change():
             return None
@@ -94,11 +94,11 @@ class TakeEditing(QObject):
         return dialog
 
     def certify(self, take: str) -> None:
-        """Measure the clocks of a take's cameras in its images as a job."""
+        """Certify a take as a job."""
         self._start("certify", CertifyParams(take=take), f"Check synchronisation of {take}")
 
     def rename(self, name: str) -> RenameDialog | None:
-        """Ask for another name of a take."""
+        """Open the dialog to rename a take."""
         session = self._state.session
         if session is None or not self._may_change():
             return None
@@ -115,7 +115,7 @@ class TakeEditing(QObject):
             self._state.bin.delete_take(session, name)
 
     def set_kind(self, name: str, kind: TakeKind) -> None:
-        """State what a take shows."""
+        """Set the kind of a take."""
         session = self._state.session
         if session is None:
             return
@@ -135,7 +135,7 @@ class TakeEditing(QObject):
         start_job(self._state, self._state.session, verb, params, title, self._page.window())
 
     def _may_change(self) -> bool:
-        """Say why takes cannot be changed now; return whether they can."""
+        """Return whether takes can be changed; show the reason if not."""
         reason = self._state.jobs.why_not()
         if reason:
             self.fail(CoreError(reason, _WAIT))

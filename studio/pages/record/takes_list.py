@@ -21,13 +21,13 @@ from studio.widgets.images.image_tiles import ImageTiles
 
 _IMAGE_PX, _ROW_PX = 176, 36
 _BUDGET_S = 0.012
-"""Cards are added for this long in one turn of the event loop."""
+"""Time budget in s for adding cards per event-loop iteration."""
 
 
 class TakeWidget(Card):
-    """One take: its properties, cameras and notes, and what can be done with it.
+    """Card of a take with properties, cameras, notes and actions.
 
-    The body is made once the card is in sight; until then an empty one of about the same height takes its place.
+    The body is created once the card is visible; until then, a placeholder of similar height replaces it.
     """
 
     def __init__(self, take: presenter.TakeCard, parent: QWidget | None = None) -> None:
@@ -36,25 +36,27 @@ class TakeWidget(Card):
         self.images: ImageTiles | None = None
         self.select = button("Select", "normal", "", "Use this take on the other pages")
         self.selected = FindingRow("ok", "Selected")
-        self.selected.setToolTip("This take is used on the other pages")
+        self.selected.setToolTip("The other pages use this take")
         self.tools.addWidget(self.select)
         self.tools.addWidget(self.selected, 0, Qt.AlignmentFlag.AlignVCenter)
         self.kind = Choice("What the take shows")
-        self.kind.setToolTip("What this take shows: takes of people are triangulated, those of the board calibrate")
+        self.kind.setToolTip(
+            "Content of the take: takes of people are triangulated, those of the board are for calibration"
+        )
         if take.take is not None:
             self.kind.offer(presenter.KINDS, take.take.manifest.kind)
             self.tools.addWidget(self.kind)
         self.more = MenuButton(f"More about {take.name}")
         self.rename = self.more.add("Rename…")
-        self.trim = self.more.add("Trim…", "Make a take of a part of this one")
-        self.split = self.more.add("Split…", "Make two takes of this one")
+        self.trim = self.more.add("Trim…", "Create a take from a part of this one")
+        self.split = self.more.add("Split…", "Create two takes from this one")
         for entry in (self.trim, self.split):
             entry.setEnabled(take.take is not None)
         self.certify = self.more.add(
             "Check synchronisation", "Measure offset, drift and drops of each camera in the images"
         )
         self.certify.setEnabled(take.take is not None and len(take.rows) > 1)
-        self.delete = self.more.add("Delete", "Move the take into the bin; Ctrl+Z brings it back")
+        self.delete = self.more.add("Delete", "Move the take to the bin; Ctrl+Z restores it")
         self.tools.addWidget(self.more)
         if take.error:
             self.body.addWidget(FindingRow("error", take.error))
@@ -64,7 +66,7 @@ class TakeWidget(Card):
         self.body.addWidget(self._place)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Make the body when the card comes into sight."""
+        """Create the body when the card becomes visible."""
         super().paintEvent(event)
         if self.images is None and not self.take.error:
             self.images = ImageTiles("First frame of the take.", height_px=_IMAGE_PX)
@@ -86,7 +88,7 @@ class TakeWidget(Card):
         self._add_fact()
 
     def _made_facts(self) -> Iterator[tuple[str, str, str]]:
-        """Yield level, sentence and remedy of what is known about the take."""
+        """Yield level, sentence and remedy of each fact on the take."""
         if not self.take.dropped:
             yield "ok", "No dropped frames.", ""
         if (certificate := self.take.certificate) is not None:
@@ -95,7 +97,7 @@ class TakeWidget(Card):
             yield "warning", note, ""
 
     def _add_fact(self) -> None:
-        """Add one row, and the others in the next turns of the event loop: each takes some milliseconds."""
+        """Add one row per event-loop iteration, because each takes some milliseconds."""
         if self._facts:
             self.body.addWidget(FindingRow(*self._facts.pop(0)))
             QTimer.singleShot(0, self, self._add_fact)
@@ -107,15 +109,15 @@ class TakeWidget(Card):
 
 
 class TakesList(QWidget):
-    """Cards of all takes, added a few in each turn of the event loop.
+    """Cards of all takes, a few of which are added per event-loop iteration.
 
     Attributes:
-        widgets: Cards that were added so far, in order.
+        widgets: Cards added so far, in order.
 
     Signals:
         selected: Name of the take whose button was pressed.
         rename_requested: Name of a take.
-        cut_requested: Name of a take, and whether it is to be split rather than trimmed.
+        cut_requested: Name of a take, and True to split it, False to trim it.
         certify_requested: Name of a take.
         delete_requested: Name of a take.
         kind_chosen: Name of a take, and its new kind.
@@ -143,7 +145,7 @@ class TakesList(QWidget):
         self._timer.timeout.connect(self._add_missing)
 
     def show_cards(self, cards: list[presenter.TakeCard]) -> None:
-        """Show takes; cards of takes that are as before stay."""
+        """Show takes; cards of unchanged takes are kept."""
         kept = {widget.take: widget for widget in self.widgets}
         for widget in self.widgets:
             if widget.take not in cards:
@@ -161,7 +163,7 @@ class TakesList(QWidget):
             widget.set_selected(widget.take.name == name)
 
     def _add_missing(self) -> None:
-        """Add cards for some milliseconds, and the rest in the next turns of the event loop."""
+        """Add cards within the time budget, and schedule the rest."""
         until = time.monotonic() + _BUDGET_S
         while self._missing and time.monotonic() < until:
             at, card = self._missing.pop(0)

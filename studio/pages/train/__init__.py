@@ -11,8 +11,8 @@ PAGE = PageSpec(
     factory="studio.pages.train.page:TrainPage",
     steps=("pose2d", "triangulate", "train", "infer", "evaluate"),
     guide=(
-        "From videos to people in 3D. Run all steps does everything, and each step can be run alone. "
-        "Triangulate needs no training; Train learns from your footage; Evaluate says honestly whether that "
+        "From videos to people in 3D. Run all steps does everything; each step can also be run separately. "
+        "Triangulate needs no training; Train learns from your footage; Evaluate measures whether that "
         "helped."
     ),
     verbs=(

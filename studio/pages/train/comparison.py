@@ -1,4 +1,4 @@
-"""Evaluation of a take as the Train page shows it: a table with a column per method, a verdict, a curve."""
+"""Evaluation of a take for the Train page: table with a column per method, verdict and curves."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ _TRUTH_ROWS: tuple[tuple[str, str, str, Literal["low", "high", "none"]], ...] = 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundCurves:
-    """Share of the observed joints within a distance, by method.
+    """Fraction of observed joints within a distance, by method.
 
     Attributes:
         percent_height: Distances in percent of the person's height.
-        found: Shares by heading of the method.
+        found: Fractions by heading of the method.
     """
 
     percent_height: tuple[float, ...]
@@ -58,14 +58,14 @@ class Comparison:
     """Metrics of an evaluation as a table.
 
     Attributes:
-        verdict: The conclusion in a sentence, that against a user's truth first.
-        bodies: The conclusion about the joints of bodies, a line per method that they were fitted to; empty without.
-        details: How the truth was aligned, and intervals behind the verdicts.
+        verdict: Conclusion; that against the user's ground truth first.
+        bodies: Conclusion on joints of bodies, one line per method; empty without bodies.
+        details: Alignment of the truth, and confidence intervals.
         context: Take, number of held-out frames, and the meaning of the errors.
         headers: Column titles: empty, then one per method.
-        rows: Rows in these columns.
+        rows: Rows of the table.
         tones: Colour token of the best metric, by (row, column).
-        curves: Shares of joints found; None in reports of earlier versions.
+        curves: Fractions of joints found; None in reports of earlier versions.
     """
 
     verdict: str
@@ -130,7 +130,7 @@ def _comparison(report: Mapping[str, Any]) -> Comparison:
 
 
 def _best(values: list[float | None], better: Literal["low", "high", "none"]) -> list[int]:
-    """Return the indices of the best values; none if all are equal or there is no order."""
+    """Return the indices of the best values; empty if all are equal or there is no order."""
     known = [value for value in values if value is not None]
     if better == "none" or len(set(known)) < 2:
         return []
@@ -150,7 +150,7 @@ def _format(template: str, value: float | None) -> str:
 
 
 def _people_rows(counts: list[Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """Return the numbers of frames of each method, a row per number of people."""
+    """Return the number of frames by method, one row per number of people."""
     numbers = sorted({int(people) for of_method in counts for people in of_method})
     return [
         (f"Frames with {n} {'person' if n == 1 else 'people'}", *(f"{of.get(str(n), 0):,}" for of in counts))

@@ -33,7 +33,7 @@ class ComparisonCard(Card):
         self.table: DataTable | None = None
 
     def refresh(self) -> None:
-        """Show the evaluation as it is on disk, if it is another one."""
+        """Show the evaluation on disk if it has changed."""
         session, outdated = self._state.session, ""
         comparison: Comparison | CoreError | None = None
         try:

@@ -1,4 +1,4 @@
-"""Dialog for a model that is not installed: purpose, licence, and download address."""
+"""Dialog for the download of a model, with purpose, licence and address."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from studio.widgets.text import make_label
 
 
 class ConsentDialog(Dialog):
-    """Question whether to download a model, or to use a local file instead.
+    """Dialog to download a model or to choose a local file.
 
     Args:
         card: The model.
@@ -23,7 +23,7 @@ class ConsentDialog(Dialog):
         parent: The window.
 
     Signals:
-        consented: Whether to download, and the local file to use instead; empty for none.
+        consented: True to download, and the local file to use instead (empty for none).
     """
 
     consented = Signal(bool, str)

@@ -1,4 +1,4 @@
-"""Held-out frame that sharpens during training: triangulated people, and those that the networks find so far."""
+"""View of a held-out frame during training, with triangulated people and current predictions."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _ImageKey = tuple[str, str, str, int]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Loaded:
-    """Image of a held-out frame and the people in it.
+    """Image of a held-out frame with its people.
 
     Attributes:
-        key: Session, take, camera and number of the image.
+        key: Session, take, camera and index of the image.
         image: The image.
         frame: The frame.
-        scale: Size of the image as a share of that of the recorded one.
+        scale: Size of the image relative to the recorded one.
     """
 
     key: _ImageKey
@@ -53,10 +53,10 @@ class Loaded:
 
 
 class HeldOutView(QWidget):
-    """Two images of one held-out frame side by side; a click enlarges them.
+    """Two views of a held-out frame side by side; a click enlarges them.
 
     Args:
-        host: The frame is read only while this widget is visible.
+        host: Widget during whose visibility the frame is read.
         parent: Owner.
     """
 
@@ -84,7 +84,7 @@ class HeldOutView(QWidget):
         self.hide()
 
     def show_job(self, session: Session | None, job: TrackedJob | None) -> None:
-        """Show the frame of a training, or of the training that a job contains; read it again if it has changed."""
+        """Show the frame of a training job, or of the training within a job, if it has changed."""
         run = None
         if session is not None and job is not None:
             run = session.layout.run(job.name if job.verb == "train" else f"{job.name}-train")
@@ -129,12 +129,12 @@ class HeldOutView(QWidget):
 
 
 def load_held_out(session: Session, run: RunLayout, former: Loaded | None) -> Loaded | None:
-    """Read the held-out frame of a training and its image, on a thread; None if there is none, or no image of it.
+    """Read the held-out frame of a training and its image in a thread; None if either is missing.
 
     Args:
         session: The session.
         run: The training.
-        former: What was read last; its image is used again.
+        former: Last result, whose image is reused.
     """
     if not run.held_out_frame.exists():
         return None
@@ -148,5 +148,5 @@ def load_held_out(session: Session, run: RunLayout, former: Loaded | None) -> Lo
         with VideoReader(take.video_path(camera.name), rotation_deg=camera.rotation_deg) as video:
             image = to_image(video.read(frame.image, (_IMAGE_PX, _IMAGE_PX)))
     except CoreError:
-        return None  # the take was changed or removed since: the page says so where it matters
+        return None  # the take was changed or removed since, which the page reports
     return Loaded(key, image, frame, image.width() / camera.size_px[0])

@@ -34,7 +34,7 @@ from studio.widgets.text import make_label, set_role
 
 
 class TrainPage(ScrollPage):
-    """Steps, settings, losses and metrics of the selected take.
+    """Train page.
 
     Args:
         state: Selection of the window.
@@ -63,7 +63,7 @@ class TrainPage(ScrollPage):
         self.repair_notice.requested.connect(self._repair)
         self.repair_first = QCheckBox("Repair the cameras first when all steps run")
         self.repair_first.setToolTip(
-            "Run all steps repairs or synchronises the cameras before it trains (run --repair-rig)"
+            "Run all steps repairs or synchronises the cameras before training (run --repair-rig)"
         )
         self.content.addWidget(self.repair_notice)
         self.content.addWidget(self.repair_first)
@@ -87,12 +87,12 @@ class TrainPage(ScrollPage):
         self.refresh_when_visible(state.content_changed)
 
     def act(self, action: str) -> None:
-        """Carry out an action of the menu."""
+        """Execute an action of the menu."""
         if action == "train.run_all":
             self.run_all_steps()
 
     def why_not(self, action: str) -> str:
-        """Return why an action of the menu is blocked; empty if it is not."""
+        """Return why an action of the menu is blocked; empty if it is available."""
         return self._run_all_blocked()
 
     def run_all_steps(self) -> None:
@@ -116,7 +116,7 @@ class TrainPage(ScrollPage):
         """Run one step as a job; ask first if its model must be downloaded."""
         takes = self.training_takes()
         if step.name == "train" and not takes:
-            show_error_dialog(CoreError("No take is selected for training.", "Tick at least one."), self.window())
+            show_error_dialog(CoreError("No take is selected for training.", "Select at least one."), self.window())
             return
         missing = presenter.missing_model(self.estimator.currentData()) if step.name == "pose2d" else None
         if missing is not None:
@@ -139,7 +139,7 @@ class TrainPage(ScrollPage):
         self._start(step.verb, params, f"{step.title}: {on}")
 
     def _estimate_with(self, allow_download: bool, model_file: str) -> None:
-        """Estimate 2D poses with a model to download, or with a local file."""
+        """Estimate 2D poses with a downloaded model or a local file."""
         take, estimator = self._state.take_name, self.estimator.currentData()
         params = presenter.step_params(
             "pose2d",
@@ -154,11 +154,11 @@ class TrainPage(ScrollPage):
         self._start("pose2d", params, f"2D poses: {take}")
 
     def training_takes(self) -> tuple[str, ...]:
-        """Return the takes that are ticked for training."""
+        """Return the takes selected for training."""
         return tuple(name for name, box in self.take_boxes.items() if box.isChecked())
 
     def refresh(self) -> None:
-        """Show the selected take as it is on disk."""
+        """Show the selected take on disk."""
         self._show_repair()
         self._show_takes()
         self._show_estimators()
@@ -195,8 +195,7 @@ class TrainPage(ScrollPage):
         for long_side_px, title in presenter.INPUT_SIZES.items():
             self.input_size.addItem(title, long_side_px)
         self.input_size.setToolTip(
-            "Longer side to which images are scaled: larger for people who are small in the image, at about four times "
-            "the time"
+            "Longer side to which images are scaled: larger for small people, but takes about four times as long"
         )
         self.input_chosen = make_label("", "small")
         self.preset = Choice()
@@ -206,7 +205,7 @@ class TrainPage(ScrollPage):
         self.networks = Choice()
         for name, title in presenter.NETWORKS.items():
             self.networks.addItem(title, name)
-        self.networks.setToolTip("Networks of Infer and Evaluate. The shipped ones need no training.")
+        self.networks.setToolTip("Networks for Infer and Evaluate. The shipped ones need no training.")
         fields = {
             0: ("2D estimator", self.estimator),
             1: ("2D input size", self.input_size),
@@ -261,7 +260,7 @@ class TrainPage(ScrollPage):
         start_job(self._state, self._state.session, verb, params, title, self.window())
 
     def _show_repair(self) -> None:
-        """Say which cameras the people do not fit, since 3D poses and networks suffer from them."""
+        """Show cameras that do not fit the people, because they degrade 3D poses and networks."""
         session = self._state.session
         self._offer = None if session is None else load_offer(session)
         self.repair_notice.setVisible(self._offer is not None)
@@ -289,11 +288,11 @@ class TrainPage(ScrollPage):
             self._takes.addWidget(box)
 
     def _show_estimators(self) -> None:
-        """Offer the imported 2D poses of the take beside the estimators; select them where there are no others."""
+        """List imported 2D poses of the take with the estimators, and select them if there are no others."""
         try:
             take = self._state.take
         except CoreError:
-            take = None  # the steps say what is wrong with it
+            take = None  # the steps report the problem
         imported = presenter.imported_choices(take)
         known = len(presenter.estimators())
         offered = [self.estimator.itemData(row) for row in range(known, self.estimator.count())]
@@ -316,18 +315,18 @@ class TrainPage(ScrollPage):
         self._volume_changed()
 
     def _show_input(self) -> None:
-        """Show the input size of the stored 2D poses; it can be set for estimators whose input is free."""
+        """Show the input size of the stored 2D poses, and enable the choice if the estimator allows it."""
         estimator = self.estimator.currentData()
         self.input_size.setEnabled(presenter.input_is_free(estimator))
         try:
             text = presenter.input_text(self._state.take, estimator)
         except CoreError:
-            text = ""  # the steps say what is wrong with the take
+            text = ""  # the steps report the problem
         self.input_chosen.setText(text)
         self.input_chosen.setVisible(bool(text))
 
     def _show_preset(self) -> None:
-        """Describe what the selected preset trains, how long it takes, and what it needs."""
+        """Show the description of the selected preset."""
         text = presenter.describe_preset(self.preset.currentData(), self._state.jobs)
         self.preset_what.setText(text.what)
         self.preset_time.setText(text.time)
@@ -344,7 +343,7 @@ class TrainPage(ScrollPage):
         self.volume.refresh()
         self.volume_reset.setEnabled(self._state.volume.is_set)
         tip = (
-            "Derive it from rig and people again"
+            "Reset to the volume derived from rig and people"
             if self._state.volume.is_set
             else "Already derived from rig and people"
         )
@@ -364,7 +363,7 @@ class TrainPage(ScrollPage):
         self.training.show_job()
 
     def _run_all_blocked(self) -> str:
-        """Return why not all steps can be run; empty if they can."""
+        """Return why running all steps is blocked; empty if it is not."""
         session = self._state.session
         if session is None or not session.layout.rig.exists():
             return "Calibrate first."
@@ -387,14 +386,14 @@ class TrainPage(ScrollPage):
         self._show_input()
 
     def _job_changed(self, tracked: TrackedJob) -> None:
-        if tracked.step != self._shown_step:  # a job that chains several has reached another one
+        if tracked.step != self._shown_step:  # a job of several steps has reached another one
             self._shown_step = tracked.step
             self._show_steps()
         if not tracked.active:
-            self._show_preset()  # its duration is known now
+            self._show_preset()  # the duration is now known
 
     def _put_training_first(self) -> None:
-        """Put the training above the evaluation of the last one while it runs, so that it is in sight."""
+        """Show a running training above the last evaluation, so that it is visible."""
         layout, top = self.columns.right, self.training if self.training.running else self.evaluation
         if layout.indexOf(top) != 0:
             layout.insertWidget(0, top)

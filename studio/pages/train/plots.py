@@ -1,4 +1,4 @@
-"""Plots of a training: which metrics share axes, and what each is called."""
+"""Plots of a training: grouping and labels of metrics."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plot:
-    """Metrics of a training that share axes. A metric is named `stage/name`.
+    """Plot of training metrics, which are named `stage/name`.
 
     Attributes:
         title: Title of the plot.
         unit: Unit of the vertical axis.
         stage: Stage of the metrics.
         only: Names of the metrics to show; empty for all of the stage.
-        logarithmic: Whether the vertical axis is logarithmic.
-        labels: Legend texts by metric name, where they differ from the name.
-        reference: Metric that is drawn as a level to compare with; empty for none.
+        logarithmic: True for a logarithmic vertical axis.
+        labels: Legend text by metric name, if different from the name.
+        reference: Metric drawn as a reference level; empty for none.
     """
 
     title: str
@@ -46,7 +46,7 @@ LOSS_NAMES = {
     "backbone": "image network",
     "synthetic": "synthetic people",
 }
-"""What each part of a loss is about, in the legends; short, as a legend has the width of its plot."""
+"""Short legend text of each part of a loss."""
 PLOTS = (
     Plot(
         title="2D error on held-out frames",
@@ -93,4 +93,4 @@ PLOTS = (
     ),
     Plot(title="Joints detected by the backbone", unit="share", stage="backbone", only=("peaks_near",)),
 )
-"""Last stage first, as its results matter most. Plots without data are hidden."""
+"""Plots, the last stage first because its results matter most. Plots without data are hidden."""

@@ -26,7 +26,7 @@ from studio.widgets.status_dot import StepState
 
 TrainStep = Literal["pose2d", "triangulate", "train", "infer", "evaluate"]
 _UPDATED: tuple[TrainStep, ...] = ("pose2d", "triangulate", "infer", "evaluate")
-"""Steps that `update` brings up to date."""
+"""Steps that `update` recomputes."""
 TRAINING_VERBS = ("train", "run")
 """Verbs whose jobs report losses."""
 INPUT_SIZES = {
@@ -34,15 +34,15 @@ INPUT_SIZES = {
     DEFAULT_LONG_SIDE_PX: f"{DEFAULT_LONG_SIDE_PX} px",
     LARGE_LONG_SIDE_PX: f"{LARGE_LONG_SIDE_PX} px, for small people",
 }
-"""Longer side of the 2D estimator's input, and its title."""
+"""Title by longer side of the 2D estimator's input."""
 
 _DEFAULT_SHIPPED = "fast"
-_IMPORTED = "Imported 2D poses are not estimated here. Choose a 2D estimator to make others."
+_IMPORTED = "These 2D poses were imported. Choose a 2D estimator to compute others."
 NETWORKS = {
     "": f"Newest training, or else shipped {CARDS[_DEFAULT_SHIPPED].title}",
     **{name: f"Shipped {CARDS[name].title}, without training" for name in SHIPPED_PRESETS},
 }
-"""Shipped networks to infer with, and their title; the empty name stands for networks trained here."""
+"""Title by name of networks for inference; the empty name stands for the newest training."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class Step:
         verb: Verb that the button runs.
         title: Text of the button.
         icon: File name in `resources/icons`.
-        summary: What the step does, as a sentence.
+        summary: Sentence on what the step does.
     """
 
     name: TrainStep
@@ -77,21 +77,21 @@ STEPS = (
         verb="triangulate",
         title="Triangulate",
         icon="triangulate",
-        summary="Matches and triangulates people: the 3D baseline, without training.",
+        summary="Matches and triangulates people, which gives the 3D baseline without training.",
     ),
     Step(
         name="train",
         verb="train",
         title="Train",
         icon="train",
-        summary="Trains the networks on your footage and rig. No annotation is used.",
+        summary="Trains the networks on your footage and rig, without annotations.",
     ),
     Step(
         name="infer",
         verb="infer",
         title="Infer",
         icon="spark",
-        summary="Predicts 3D poses of the whole take with trained or shipped networks.",
+        summary="Predicts 3D poses of the take with trained or shipped networks.",
     ),
     Step(
         name="evaluate",
@@ -110,8 +110,8 @@ class StepRow:
     Attributes:
         step: The step.
         state: Its state.
-        reason: Why the step is blocked, or what exists already; empty if it is ready.
-        blocked: Why its button is disabled, including another running job; empty if it is enabled.
+        reason: Reason why the step is blocked, or a summary of existing results; empty if it is ready.
+        blocked: Reason why its button is disabled, including another running job; empty if it is enabled.
     """
 
     step: Step
@@ -127,7 +127,7 @@ def step_rows(
 
     Args:
         steps: States from the session on disk.
-        jobs: Jobs of the session; only one may work on the results at a time.
+        jobs: Jobs of the session, of which only one may change results at a time.
         take: The selected take.
         estimator: The selected 2D estimator; 2D poses of another one do not count.
     """
@@ -153,28 +153,28 @@ def step_rows(
 
 
 def is_outdated(steps: Mapping[str, StepView]) -> bool:
-    """Return whether the take has results that can be made again because they are out of date."""
+    """Return whether the take has outdated results that can be recomputed."""
     return any(steps[name].state == "outdated" for name in _UPDATED if name in steps)
 
 
 def _stale(step: Step, steps: Mapping[str, StepView]) -> str:
-    """Return why a step that works on 3D poses is blocked while they are out of date; empty if it is not."""
+    """Return why a step is blocked by outdated 3D poses; empty if it is not."""
     needed = {"train": ("triangulate",), "evaluate": ("triangulate", "infer")}.get(step.name, ())
     outdated = any(steps[name].state == "outdated" for name in needed if name in steps)
     return "The 3D poses are out of date: bring them up to date first." if outdated else ""
 
 
 def _without_poses2d(step: Step) -> StepView:
-    """Return the state of a step while the take has no 2D poses of the selected estimator."""
+    """Return the state of a step without 2D poses of the selected estimator."""
     if step.name == "pose2d":
         return StepView("ready")
     return StepView("blocked", "Run 2D poses with the selected 2D estimator first.")
 
 
 def missing_model(estimator: str) -> tuple[ModelCard, int | None] | None:
-    """Return the card of an estimator whose files are not installed, with their size if known; None if they are.
+    """Return the card of an estimator with missing files, and their size if known; None if nothing is missing.
 
-    Imported 2D poses have no estimator, and so no files that could be missing.
+    Imported 2D poses have no estimator, so nothing can be missing.
     """
     if estimator not in model_cards():
         return None
@@ -184,14 +184,14 @@ def missing_model(estimator: str) -> tuple[ModelCard, int | None] | None:
 
 
 def take_problem(take: Take | None) -> str:
-    """Return why a take is not one to find people in; empty if it is."""
+    """Return why a take is not a take of people; empty if it is."""
     if take is None or take.manifest.kind == "motion":
         return ""
     return f"Take {take.name} shows the calibration board. Select a take of people."
 
 
 def takes_of_people(session: Session) -> list[str]:
-    """Return the takes that can be trained on: those of the board are left out, and those that cannot be read."""
+    """Return the readable takes of people, on which networks can be trained."""
     names = []
     for name in session.take_names():
         with contextlib.suppress(CoreError):  # the Record page reports damaged takes
@@ -218,14 +218,14 @@ def step_params(
     Args:
         step: The step.
         take: The selected take.
-        takes: The takes to train on.
+        takes: Takes for training.
         estimator: The selected 2D estimator.
         preset: The selected preset.
         long_side_px: Longer side of the 2D estimator's input; 0 for an automatic choice.
-        allow_download: Whether the 2D estimator's model may be downloaded.
+        allow_download: Allow the download of the 2D estimator's model.
         model_file: Local file of the 2D estimator's model.
         networks: One of `NETWORKS`.
-        trained: Whether the session has a trained run.
+        trained: True if the session has a trained run.
     """
     match step:
         case "pose2d":
@@ -263,7 +263,7 @@ def input_is_free(estimator: str) -> bool:
 
 
 def input_text(take: Take | None, estimator: str) -> str:
-    """Return how a take's stored 2D poses were made: input size and second look; empty if there are none.
+    """Return a text on input size and second look of a take's stored 2D poses; empty without any.
 
     Raises:
         CoreError: The manifest of the 2D poses cannot be read.
@@ -294,10 +294,10 @@ class PresetText:
     """Description of a training preset.
 
     Attributes:
-        what: What it trains.
-        time: Training time on this machine, as far as known.
-        needs: Hardware requirements; empty if there are none.
-        unmet: Whether this machine seems not to meet them.
+        what: Trained networks.
+        time: Training time on this computer, if known.
+        needs: Hardware requirements; empty without any.
+        unmet: True if this computer does not seem to meet them.
     """
 
     what: str
@@ -307,7 +307,7 @@ class PresetText:
 
 
 def describe_preset(name: str, jobs: JobBridge) -> PresetText:
-    """Describe a preset; its time is that of the last training, else its limit, else unknown."""
+    """Return the description of a preset, with the duration of the last training, its limit or an estimate."""
     preset_card = CARDS[name]
     needs = f"Requires: {preset_card.needs}" if preset_card.needs else ""
     unmet = "GPU" in preset_card.needs and not has_accelerator()
@@ -327,12 +327,12 @@ def estimators() -> list[ModelCard]:
 
 
 def imported_choices(take: Take | None) -> list[str]:
-    """Return the names of imported 2D poses of a take, which are offered beside the estimators."""
+    """Return the names of imported 2D poses of a take."""
     return imported_poses2d(take) if take is not None else []
 
 
 def watched_job(jobs: JobBridge) -> TrackedJob | None:
-    """Return the job whose losses are shown: the running one, else the newest one with metrics."""
+    """Return the job whose losses are shown: the running one, or else the newest one with metrics."""
     candidates = [j for j in jobs.jobs if j.verb in TRAINING_VERBS]
     running = [j for j in candidates if j.active]
     measured = [j for j in candidates if j.metrics]

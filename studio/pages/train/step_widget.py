@@ -1,4 +1,4 @@
-"""One step of the Train page."""
+"""Widget of a step of the Train page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from studio.widgets.text import make_label
 
 
 class StepWidget(QWidget):
-    """One step: its state, what it does, its button, and why that is blocked."""
+    """Step with state, summary, button, and the reason if it is blocked."""
 
     def __init__(self, step: presenter.Step, parent: QWidget | None = None) -> None:
         super().__init__(parent)

@@ -24,15 +24,15 @@ from studio.widgets.text import make_label
 
 
 class TrainingCard(Card):
-    """What a training does, and did.
+    """Card with progress and results of a training.
 
     Args:
         state: Selection of the window.
         parent: Owner.
 
     Attributes:
-        plots: Plots that have had data.
-        held_out: Held-out frame.
+        plots: Plots with data.
+        held_out: View of the held-out frame.
 
     Signals:
         shown: The job was shown again.
@@ -67,11 +67,11 @@ class TrainingCard(Card):
 
     @property
     def running(self) -> bool:
-        """Whether the training runs."""
+        """True while the training is running."""
         return self._watched is not None and self._watched.active
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Build the plots that got data while the card was hidden."""
+        """Build plots that received data while the card was hidden."""
         super().showEvent(event)
         self._builder.start()
 
@@ -96,7 +96,7 @@ class TrainingCard(Card):
         self.shown.emit()
 
     def _watch_again(self, _job: object = None) -> None:
-        """Show the running or newest training, with its whole history."""
+        """Show the running or newest training with its full history."""
         watched = presenter.watched_job(self._state.jobs)
         if watched is self._watched and watched is not None:
             return
@@ -128,7 +128,7 @@ class TrainingCard(Card):
             self._builder.start()
 
     def _build_plot(self) -> None:
-        """Build the next plot that has data, one in a turn of the event loop, if the card is visible."""
+        """Build the next plot with data, one per event-loop iteration, if the card is visible."""
         self._builder.stop()
         metrics = [] if self._watched is None or not self.isVisible() else self._watched.metrics
         known = [plot for plot, _ in self.plots]

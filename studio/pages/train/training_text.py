@@ -1,4 +1,4 @@
-"""Sentences on a training: how long it takes, what it does now, and what it achieved."""
+"""Texts on the duration, the progress and the results of a training."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from studio.jobs.text import duration_text, outcome_text, progress_text
 from studio.jobs.tracked import TrackedJob
 
 _SAFETY_LIMIT_MIN = 600
-"""A time limit from this on is only a safety net and not an estimate of the training time."""
+"""Time limit in minutes from which it is only a safeguard, not an estimate of the training time."""
 
 
 def training_time(name: str, jobs: JobBridge) -> str:
-    """Return how long a preset trains: as its last training, its limit, or an estimate from another training."""
+    """Return a text on the training time of a preset: that of its last training, its limit, or an estimate."""
     trained = [j for j in jobs.jobs if j.verb == "train" and j.state == "finished" and "minutes" in j.result]
     same = [j for j in trained if j.job.spec.params.get("preset") == name]
     if same:
@@ -26,17 +26,15 @@ def training_time(name: str, jobs: JobBridge) -> str:
     steps = n_steps(name)
     others = [j for j in trained if j.result.get("steps") and j.job.spec.params.get("preset") in CARDS]
     if not others:
-        return f"{steps:,} steps. A Quick training first shows the pace of this computer."
+        return f"{steps:,} steps. A Quick training determines the speed of this computer."
     last_job = max(others, key=lambda j: j.name)
     pace_s = 60 * float(last_job.result["minutes"]) / int(last_job.result["steps"])
     title = CARDS[str(last_job.job.spec.params["preset"])].title
-    return (
-        f"At least {duration_text(steps * pace_s)}: {steps:,} steps, no faster than those of the last {title} training."
-    )
+    return f"At least {duration_text(steps * pace_s)}: {steps:,} steps, at the speed of the last {title} training or slower."
 
 
 def n_steps(name: str) -> int:
-    """Return the number of training steps of a preset, all stages together."""
+    """Return the total number of training steps of a preset."""
     config = preset(name)
     skipped = () if config.model.heatmap.source == "backbone" else ("backbone",)
     stages = (getattr(config, f.name) for f in dataclasses.fields(config) if f.name not in skipped)
@@ -44,7 +42,7 @@ def n_steps(name: str) -> int:
 
 
 def training_state(job: TrackedJob | None) -> tuple[str, str]:
-    """Return a heading and a sentence on a training without metrics."""
+    """Return heading and text for a training without metrics."""
     if job is None or not (job.active or job.resumable):
         return "No training yet", "Losses and held-out metrics appear here during training."
     if not job.active:
@@ -55,7 +53,7 @@ def training_state(job: TrackedJob | None) -> tuple[str, str]:
 
 
 def training_outcome(job: TrackedJob | None) -> str:
-    """Return what a finished training achieved, as a sentence; empty if there is none to speak of."""
+    """Return a text on the result of a finished training; empty without one."""
     if job is None or job.state != "finished":
         return ""
     px = [metric.value for metric in job.metrics if metric.name == "held_out/px"]
@@ -63,7 +61,7 @@ def training_outcome(job: TrackedJob | None) -> str:
     minutes = job.result.get("minutes")
     took = f"Trained in {duration_text(60 * float(minutes))}." if minutes is not None else "Trained."
     if not px:
-        return f"{took} Nothing was held out to measure it on."
+        return f"{took} No frames were held out for an evaluation."
     first, best = f"{px[0]:.1f}", f"{min(px):.1f}"
     change = f"stayed at {first} px" if first == best else f"fell from {first} to {best} px"
     text = f"{took} The 2D error on held-out frames {change}"

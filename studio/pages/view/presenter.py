@@ -45,7 +45,7 @@ from studio.widgets.images.pane_overlay import PaneOverlay, ProjectedSkeleton
 from studio.widgets.playback.timeline_bar import TimelineModel
 
 _LITTLE_BYTES = 2 << 20
-"""What is read in the time of a turn of the event loop: some hundred frames of a few people."""
+"""Size in bytes of results that are read without a thread: some hundred frames of a few people."""
 people_summary = once_each(PeopleSummary.of)
 
 

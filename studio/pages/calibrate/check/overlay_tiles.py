@@ -14,14 +14,14 @@ from studio.widgets.images.image_tiles import ImageTiles
 from studio.widgets.text import make_label
 
 TILE_PX = 180
-"""Minimum width of a landscape tile: four cameras fit beside a card in a window of 1280 x 720."""
+"""Minimum width of a landscape tile, with which four cameras fit beside a card in a window of 1280 x 720."""
 
 
 class OverlayTiles(QWidget):
-    """One image per camera, with floor grid and poles, and the legend.
+    """Images of all cameras with floor grid and poles, and a legend.
 
     Args:
-        host: Images are loaded while this widget is visible; the tiles themselves if None.
+        host: Widget during whose visibility images are loaded; None for the tiles themselves.
         parent: Owner.
     """
 
@@ -42,7 +42,7 @@ class OverlayTiles(QWidget):
         self.images.clear()
 
     def show_take(self, session: Session, rig: CameraRig, take: Take | None) -> None:
-        """Show a rig over the images of a take; None shows that there is no take."""
+        """Show a rig over the images of a take; None shows an empty state."""
         self.empty.setVisible(take is None)
         self.images.setVisible(take is not None)
         if take is not None:

@@ -1,4 +1,4 @@
-"""Results of a calibration from a board, as the page shows them. No widgets."""
+"""Results of a calibration from a board, without widgets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from studio.widgets.images.image_view import Lines, to_image
 
 ENOUGH_FRAMES = 8
 RESIDUAL_SCALE = 15.0
-"""Factor by which residuals are enlarged in the images."""
+"""Magnification of residuals in the images."""
 _CROSS_PX = 5.0
 
 
@@ -34,10 +34,10 @@ class BoardResults:
         folder: Name of the calibration's folder.
         cameras: (V,) camera names.
         cells: Number of corners in each cell of the image, per camera.
-        captions: One line on the coverage, per camera.
+        captions: Text on the coverage per camera.
         shared: (V, V) number of frames in which both cameras see the board.
         advice: What to record next.
-        summary: Metrics in one line.
+        summary: Summary of the metrics.
         loco_px: Leave-one-camera-out error by camera.
         time_offset: Time offset with its standard error as text, by camera.
         frame_px: (T,) error of each frame; NaN where unknown.
@@ -56,7 +56,7 @@ class BoardResults:
 
 
 def board_takes(session: Session) -> list[str]:
-    """Return the names of takes of the board; what a take shows can be changed on the Record page."""
+    """Return the names of takes of the board; the kind of a take can be changed on the Record page."""
     kinds = {}
     for name in session.take_names():
         try:
@@ -116,10 +116,10 @@ class Residuals:
     Attributes:
         observations: Board observations.
         loco_px: (N, 2) residual of each observation against the prediction from the other cameras; NaN where unknown.
-        take: The take, or None if it was deleted.
+        take: The take; None if it was deleted.
 
     Raises:
-        CoreError: Its files are missing or damaged.
+        CoreError: Files are missing or damaged.
     """
 
     def __init__(self, session: Session, folder: str) -> None:

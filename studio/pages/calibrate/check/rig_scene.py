@@ -24,10 +24,10 @@ _IMAGE_PX = 320
 
 
 class RigScene:
-    """The rig, and the board in its recording.
+    """Scene with the rig and the board of its recording.
 
     Attributes:
-        options: Settings of the view; replaced when a toggle changes.
+        options: Settings of the view, which are replaced when a toggle changes.
     """
 
     def __init__(self) -> None:
@@ -47,15 +47,15 @@ class RigScene:
 
         Args:
             rig: Rig of the session.
-            accuracy: Expected accuracy over the floor, if known.
+            accuracy: Expected accuracy over the floor; None if unknown.
             reliability: Errors of the cameras.
-            observations: Board observations that the rig was calibrated from, if they still exist.
+            observations: Board observations of the calibration; None if they no longer exist.
         """
         board = _board_track(observations, rig) if observations is not None else None
         self._data = SceneData.build(rig, accuracy=accuracy, reliability=reliability, board=board)
 
     def show_frame(self, frame: int | None) -> None:
-        """Show a frame of the board recording; its images follow by `put_image`."""
+        """Show a frame of the board recording; its images are added by `put_image`."""
         self._frame = frame
         self._images = {}
 
@@ -65,7 +65,7 @@ class RigScene:
 
     @property
     def reliability(self) -> CameraReliability:
-        """Errors of the cameras, which their colours show."""
+        """Errors of the cameras, by which they are coloured."""
         return self._data.reliability
 
     @property
@@ -97,7 +97,7 @@ def _board_track(observations: BoardObservations, rig: CameraRig) -> BoardTrack 
     try:
         points = board_points_mm(observations, rig)
     except CoreError:
-        return None  # the page says that the rig does not fit the images
+        return None  # reported by the page
     if not np.isfinite(points).any():
         return None
     return BoardTrack(points_mm=points, centre_mm=board_trajectory_mm(points))

@@ -1,4 +1,4 @@
-"""The rig in 3D, on the Calibrate page."""
+"""3D view of the rig on the Calibrate page."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _TOGGLES: tuple[tuple[DisplayOption, str, str], ...] = (
 
 
 class RigView(QWidget):
-    """Cameras in 3D, coloured by reliability. OpenGL is initialized by `prepare`, or when the view is first seen."""
+    """3D view of cameras coloured by reliability; OpenGL is initialised by `prepare` or when it is first visible."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -106,7 +106,7 @@ class RigView(QWidget):
             self._redraw()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Leave the wheel to the page while the view does not have the focus."""
+        """Pass wheel events to the page while the view does not have the focus."""
         if event.type() == QEvent.Type.Wheel and isinstance(watched, QWidget) and not watched.hasFocus():
             event.ignore()
             return True
@@ -123,7 +123,7 @@ class RigView(QWidget):
             self.viewport.close_canvas()
 
     def prepare(self) -> bool:
-        """Create the view or, in a later turn, draw it once to compile its shaders; return whether more follows."""
+        """Do the next part of the preparation (create the view, compile its shaders); return whether more follows."""
         if self.viewport is None:
             self._create_viewport()
             return True
@@ -132,7 +132,7 @@ class RigView(QWidget):
         return False
 
     def _create_viewport(self) -> None:
-        """Create the view when it is first seen."""
+        """Create the view when it is first visible."""
         if self.viewport is not None:
             return
         self.viewport = Viewport()
@@ -184,7 +184,7 @@ class RigView(QWidget):
 
 
 class _LazyHolder(QWidget):
-    """Placeholder of the 3D view. Requests the view at its first paint event, when it is seen."""
+    """Placeholder of the 3D view, which requests the view at its first paint event."""
 
     def __init__(self, create: object, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -198,7 +198,7 @@ class _LazyHolder(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
 
     def sizeHint(self) -> QSize:
-        """Return the smallest size; the hint of the view itself would make the page scroll."""
+        """Return a minimal size, because the hint of the view would make the page scroll."""
         return QSize(_HEIGHT_PX, _HEIGHT_PX)
 
     def fill(self, widget: QWidget) -> None:
@@ -209,13 +209,13 @@ class _LazyHolder(QWidget):
         layout.addWidget(widget)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Request the view in the next turn of the event loop, not while painting."""
+        """Request the view in the next event-loop iteration, not while painting."""
         super().paintEvent(event)
         if not self._filled:
             self._timer.start()
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        """Accept the wheel while the view has the focus: it zooms, and the page must not scroll as well."""
+        """Accept the wheel while the view has the focus, so that the page does not scroll while it zooms."""
         focus = QApplication.focusWidget()
         event.setAccepted(focus is not None and self.isAncestorOf(focus))
 

@@ -33,7 +33,7 @@ _HEIGHTS = ("Feet", "Hips", "Head")
 
 
 class CheckStep(QWidget):
-    """Everything by which a calibration is judged."""
+    """Step with everything to assess a calibration."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -52,7 +52,7 @@ class CheckStep(QWidget):
         self.panels.add("scene", "3D view", self.rig_view)
         self.panels.add("images", "Images", self.overlay, "Floor and poles over the images of the selected take")
         self.panels.add("errors", "Errors", self._make_errors(), "Error over the recording of the board")
-        self.panels.add("coverage", "Coverage", self._make_coverage(), "Parts of the images in which the board was")
+        self.panels.add("coverage", "Coverage", self._make_coverage(), "Parts of the images covered by the board")
         self.panels.add("accuracy", "Accuracy", self._make_accuracy(), presenter.ACCURACY_NOTE)
         evidence = Card()
         evidence.body.addWidget(self.panels, 1)
@@ -71,7 +71,7 @@ class CheckStep(QWidget):
         layout.addWidget(self.cameras_card)
 
     def clear(self) -> None:
-        """Forget the session."""
+        """Clear the step when the session is closed."""
         self.overlay.clear()
         self.board_images.clear()
         self._residuals, self._shown_folder = None, ""
@@ -90,8 +90,8 @@ class CheckStep(QWidget):
             session: Session of the rig.
             rig: The rig.
             take: Selected take.
-            findings: Findings of its check; None if it was not checked.
-            metrics: Metrics of its calibration from a board, if it has any.
+            findings: Findings of the checks; None if it was not checked.
+            metrics: Metrics of its calibration from a board; None without one.
         """
         self._session, self._rig = session, rig
         self.table.set_rows(presenter.camera_rows(rig, metrics))
@@ -184,7 +184,7 @@ class CheckStep(QWidget):
             self._residuals, self._shown_folder = None, ""
             return
         if folder == self._shown_folder:
-            self._show_frame_again()  # the floor over its images may have changed
+            self._show_frame_again()  # the floor in the images may have changed
             return
         self._shown_folder = folder
         tiles = zip(metrics.cameras, metrics.cells, metrics.captions, strict=True)
@@ -197,7 +197,7 @@ class CheckStep(QWidget):
             self._residuals = results.Residuals(self._session, folder)
         except CoreError:
             self._residuals = None
-            self.panels.set_available("errors", False)  # its folder was deleted; the metrics in the report remain
+            self.panels.set_available("errors", False)  # the folder was deleted; metrics in the report remain
             return
         self.timeline.show_errors(self._residuals.time_s, metrics.frame_px)
         worst = presenter.worst_frame(metrics.frame_px)
@@ -213,7 +213,7 @@ class CheckStep(QWidget):
         reliability = camera_reliability(session, rig)
         key = (str(session.root), rig.digest, self._shown_folder, reliability)
         if key == self._shown_scene_key:
-            return  # keeps the viewpoint that the user has set
+            return  # keeps the viewpoint of the user
         self._shown_scene_key = key
         observations = self._residuals.observations if self._residuals is not None else None
         self.rig_view.show_rig(rig, results.rig_accuracy(rig), reliability, observations)
@@ -224,7 +224,7 @@ class CheckStep(QWidget):
 
     @property
     def _scene_tiles(self) -> ImageTiles:
-        """Images shown in 3D: those of the frame of the board take or, without one, of the selected take."""
+        """Images in the 3D view: those of the board take's frame or, without one, of the selected take."""
         return self.overlay.images if self._residuals is None else self.board_images
 
     def _put_tile_in_scene(self, tile: ImageView) -> None:

@@ -1,1 +1,1 @@
-"""Dialog in which three floor points are clicked."""
+"""Dialog for world coordinates from three clicked floor points."""

@@ -22,7 +22,7 @@ INTRO = (
 )
 MOVED = "The floor is set from three clicked points."
 _TOKENS = ("on_image_origin", "on_image_x", "on_image_y")
-# World coordinates this similar share their capture volume, which takes a while to compute.
+# Tolerance within which world coordinates share a capture volume, which is slow to compute.
 _SAME_VOLUME_MM, _SAME_VOLUME_ROTATION = 250.0, 0.1
 _GOOD_PX = 3.0  # reprojection error of a click, at 1280 px image width
 
@@ -32,9 +32,9 @@ class PointState:
     """State of one point.
 
     Attributes:
-        level: "none" without clicks, "open" with one, else "ok", "warning" or "error".
-        text: The state as a sentence.
-        point: The triangulated point, if there is one.
+        level: "none" without clicks, "open" with one, otherwise "ok", "warning" or "error".
+        text: Sentence on the state.
+        point: Triangulated point; None without one.
     """
 
     level: str
@@ -43,14 +43,14 @@ class PointState:
 
 
 class FloorClicks:
-    """Clicks of the three points and everything derived from them.
+    """Clicks of the three points, and all derived data.
 
     Args:
         rig: Posed cameras at the size of the clicked images.
 
     Attributes:
         rig: The cameras.
-        current: Index of the point that the next click sets.
+        current: Index of the point for the next click.
     """
 
     def __init__(self, rig: CameraRig) -> None:
@@ -89,12 +89,12 @@ class FloorClicks:
 
     @property
     def change(self) -> Similarity | None:
-        """Change of the world coordinates that the points define; None while they do not define one."""
+        """Change of world coordinates defined by the points; None if undefined."""
         return self._change
 
     @property
     def problem(self) -> str:
-        """Why the three points do not define world coordinates; empty if they do or are incomplete."""
+        """Reason why three complete points do not define world coordinates; empty otherwise."""
         return self._problem
 
     def marks(self, camera: str) -> list[Mark]:
@@ -108,7 +108,7 @@ class FloorClicks:
     def lines(self, camera: str) -> list[Lines]:
         """Return the overlay of an image: floor and poles of the new world coordinates, and epipolar lines.
 
-        Epipolar lines of the current point are left out once it is triangulated and clicked in this image.
+        Epipolar lines of the current point are omitted once it is triangulated and clicked in this image.
         """
         drawn = list(self._preview_of(camera)) if self._change is not None else []
         clicks = self._clicks[self.current]
@@ -135,7 +135,7 @@ class FloorClicks:
             moved = self._change.rig(self.rig)
             try:
                 volume = self._volume_of(self._change, moved)
-            except CoreError:  # no capture volume over this floor: the rig check of the page reports it
+            except CoreError:  # no capture volume over this floor, which the rig check reports
                 self._preview = {name: [] for name in self.rig.names}
                 return []
             for moved_camera in moved:
@@ -146,7 +146,7 @@ class FloorClicks:
         return self._preview.get(camera, [])
 
     def _volume_of(self, change: Similarity, moved: CameraRig) -> CaptureVolume:
-        """Return the capture volume over the new floor; it is kept while a click is dragged, since it takes a while."""
+        """Return the capture volume over the new floor; cached during a drag, because it is slow to compute."""
         if self._volume is None or not _similar(change, self._volume[0]):
             self._volume = change, capture_volume(moved)
         return self._volume[1]
@@ -171,7 +171,7 @@ class FloorClicks:
         except CoreError as error:
             return PointState(level="error", text=f"{error.message} {error.hint}")
         good = all(px <= _GOOD_PX * max(self.rig[name].size_px) / 1280 for name, px in point.error_px.items())
-        x, y, z = (np.round(point.xyz_mm / 1000, 2) + 0.0).tolist()  # no minus zero
+        x, y, z = (np.round(point.xyz_mm / 1000, 2) + 0.0).tolist()  # avoids -0.0
         text = f"{len(clicks)} views, error {point.worst_px:.1f} px; now at {x:.2f}, {y:.2f}, {z:.2f} m."
         return PointState(level="ok" if good else "warning", text=text, point=point)
 

@@ -1,4 +1,4 @@
-"""Dialog for world coordinates from three floor points, clicked in the images of a take and previewed before use."""
+"""Dialog for world coordinates from three floor points, which are clicked in images and previewed."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ _POLL_MS = 30
 _CACHE_BYTES = 12 << 20
 _SIDE_PX = 296
 _TWO_LINES_PX = 34
-_SHARE = 0.96  # of the window's size
+_SHARE = 0.96  # of the window size
 _ROLES = {"none": "muted", "open": "muted", "ok": "good", "warning": "warn", "error": "bad"}
 
 
 class FloorDialog(Dialog):
-    """Dialog in which the same floor points are clicked in several images.
+    """Dialog to click the same floor points in several images.
 
     Args:
         session: Session with a rig and takes.
@@ -54,7 +54,7 @@ class FloorDialog(Dialog):
         parent: The window.
 
     Signals:
-        applied: The change of the world coordinates, a `Similarity`, and its description.
+        applied: Change of the world coordinates (`Similarity`), and its description.
 
     Raises:
         CoreError: The session has no rig.
@@ -67,7 +67,7 @@ class FloorDialog(Dialog):
         self._session, self._rig = session, session.require_rig()
         self._timeline: Timeline | None = None
         self._sources: dict[str, ImageDecoder] = {}
-        self.destroyed.connect(partial(_end, self._sources))  # the window may delete the dialog without hiding it
+        self.destroyed.connect(partial(_end, self._sources))  # the dialog may be deleted without being hidden
         self.clicks = FloorClicks(self._rig)
         self.panes: list[ZoomImage] = []
         self._poll = QTimer(self)
@@ -75,7 +75,7 @@ class FloorDialog(Dialog):
         self._poll.timeout.connect(self._collect)
         self._build()
         for index in range(len(POINT_NAMES)):
-            # A shortcut, because the list of takes would search for a take that begins with the digit.
+            # A shortcut, because the list of takes would search for the digit.
             QShortcut(QKeySequence(str(index + 1)), self).activated.connect(partial(self._select_point, index))
         self.takes.addItems(session.take_names())
         self.takes.setCurrentIndex(max(self.takes.findText(take), 0))
@@ -86,22 +86,22 @@ class FloorDialog(Dialog):
 
     @property
     def loaded(self) -> bool:
-        """Whether all images of the frame are decoded."""
+        """True if all images of the frame are decoded."""
         return not self._poll.isActive()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Cancel a drag, or close, on Escape."""
+        """Cancel a drag or close the dialog on Escape."""
         dragged = [pane for pane in self.panes if pane.dragging]
         if event.key() == Qt.Key.Key_Escape and dragged:
             for pane in dragged:
                 pane.cancel_drag()
         elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            event.accept()  # only the button applies the change
+            event.accept()  # Enter does not apply the change
         else:
             super().keyPressEvent(event)
 
     def hideEvent(self, event: QHideEvent) -> None:
-        """Stop the decoder threads, however the dialog is closed."""
+        """Stop the decoder threads."""
         if not event.spontaneous():
             self._end_sources()
         super().hideEvent(event)
@@ -175,7 +175,7 @@ class FloorDialog(Dialog):
             head.addStretch(1)
             head.addWidget(clear)
             state = make_label("", "small")
-            state.setMinimumHeight(_TWO_LINES_PX)  # keeps the layout still while the text changes
+            state.setMinimumHeight(_TWO_LINES_PX)  # keeps the layout stable while the text changes
             state.setAlignment(Qt.AlignmentFlag.AlignTop)
             column.addLayout(head)
             column.addWidget(state)
@@ -190,7 +190,7 @@ class FloorDialog(Dialog):
         column.addWidget(self.verdict)
 
     def _show_take(self, name: str) -> None:
-        """Start again with another take, whose cameras may differ."""
+        """Restart with another take, whose cameras may differ."""
         self._end_sources()
         self._delete_panes()
         self._timeline = None
@@ -226,7 +226,7 @@ class FloorDialog(Dialog):
             self.panes.append(pane)
 
     def _arrange(self, _index: int = 0) -> None:
-        """Lay out all panes as large as possible, or show only one."""
+        """Lay out all panes as large as possible, or only one."""
         chosen = self.shown.currentText()
         visible = [p for p in self.panes if chosen in (_ALL, p.camera)]
         columns = _columns(len(visible), self.panes[0].size_px if self.panes else (16, 9))
@@ -253,7 +253,7 @@ class FloorDialog(Dialog):
         self._poll.start()
 
     def _collect(self) -> None:
-        """Show the images decoded since the last call; skip those of another frame."""
+        """Show newly decoded images, except those of other frames."""
         for pane in self.panes:
             reply = self._sources[pane.camera].take_reply()
             if reply is None or reply.frame != self.frame.value():
@@ -293,7 +293,7 @@ class FloorDialog(Dialog):
             pane.fit()
 
     def _refresh(self) -> None:
-        """Show the state of each point as text and over the images."""
+        """Show the state of the points as text and in the images."""
         clicks = self.clicks
         for index, (text, clear) in enumerate(zip(self.states, self.clears, strict=True)):
             state = clicks.state(index)
@@ -328,7 +328,7 @@ class FloorDialog(Dialog):
 
 
 def _end(sources: dict[str, ImageDecoder], _destroyed: object = None) -> None:
-    """Stop the threads of the image sources."""
+    """Stop the decoder threads."""
     for source in sources.values():
         source.stop()
     for source in sources.values():
@@ -337,10 +337,10 @@ def _end(sources: dict[str, ImageDecoder], _destroyed: object = None) -> None:
 
 
 def _rig_of_take(rig: CameraRig, take: Take) -> CameraRig:
-    """Return the posed cameras of a take, at the size of its images.
+    """Return the posed cameras of a take with intrinsics for its image sizes.
 
     Raises:
-        CoreError: There are fewer than two, or the image size does not fit the calibration.
+        CoreError: There are fewer than two, or an image size does not fit the calibration.
     """
     names = [c.name for c in take.manifest.cameras if c.name in rig.names and rig[c.name].posed]
     if len(names) < 2:
@@ -352,7 +352,7 @@ def _rig_of_take(rig: CameraRig, take: Take) -> CameraRig:
 
 
 def _columns(count: int, size_px: Sequence[int]) -> int:
-    """Return the number of columns in which `count` images are largest, in an area of aspect ratio 4:3."""
+    """Return the number of columns with the largest images in an area of aspect ratio 4:3."""
     aspect = size_px[0] / size_px[1]
 
     def height(columns: int) -> float:

@@ -94,7 +94,7 @@ class BodyModelsDialog(Dialog):
 
     def add_file(self, path: Path) -> None:
         """Read a model file, and ask for consent to its terms."""
-        self._say("info", f"Reading {path.name}…")
+        self._show_message("info", f"Reading {path.name}…")
         self.add.setEnabled(False)
         self._background.run(partial(read_smpl, path), partial(self._ask, path), self._fail)
 
@@ -104,20 +104,20 @@ class BodyModelsDialog(Dialog):
             self.add_file(Path(chosen))
 
     def _ask(self, path: Path, model: BodyModel) -> None:
-        self._say("", "")
+        self._show_message("", "")
         self.add.setEnabled(True)
         dialog = TermsDialog(model, path, self)
         dialog.consented.connect(partial(self._keep, model, path))
         dialog.open()
 
     def _keep(self, model: BodyModel, path: Path, name: str) -> None:
-        self._say("info", f"Adding {FAMILIES[model.family].title}…")
+        self._show_message("info", f"Adding {FAMILIES[model.family].title}…")
         self.add.setEnabled(False)
         self._background.run(partial(keep_body_model, model, path, name, accepted=True), self._added, self._fail)
 
     def _added(self, card: BodyCard) -> None:
         self.add.setEnabled(True)
-        self._say("ok", f"{card.title} was added.")
+        self._show_message("ok", f"{card.title} was added.")
         self._show_models()
         self.changed.emit(card.name)
 
@@ -125,17 +125,19 @@ class BodyModelsDialog(Dialog):
         try:
             remove_body_model(card.name)
         except (CoreError, OSError) as error:
-            self._say("error", str(error))
+            self._show_message("error", str(error))
             return
-        self._say("info", f"{card.title} was removed from this computer. The file that it came from is untouched.")
+        self._show_message(
+            "info", f"{card.title} was removed from this computer. The file that it came from is untouched."
+        )
         self._show_models()
         self.changed.emit("")
 
     def _fail(self, error: CoreError) -> None:
         self.add.setEnabled(True)
-        self._say("error", error.message, error.hint)
+        self._show_message("error", error.message, error.hint)
 
-    def _say(self, level: str, text: str, remedy: str = "") -> None:
+    def _show_message(self, level: str, text: str, remedy: str = "") -> None:
         clear_layout(self.message)
         if text:
             self.message.addWidget(FindingRow(level, text, remedy))
