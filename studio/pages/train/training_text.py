@@ -30,7 +30,8 @@ def training_time(name: str, jobs: JobBridge) -> str:
     last_job = max(others, key=lambda j: j.name)
     pace_s = 60 * float(last_job.result["minutes"]) / int(last_job.result["steps"])
     title = CARDS[str(last_job.job.spec.params["preset"])].title
-    return f"At least {duration_text(steps * pace_s)}: {steps:,} steps, at the speed of the last {title} training or slower."
+    pace = f"at the speed of the last {title} training or slower"
+    return f"At least {duration_text(steps * pace_s)}: {steps:,} steps, {pace}."
 
 
 def n_steps(name: str) -> int:
