@@ -317,6 +317,7 @@ class ViewPage(QWidget):
         self._state.page_requested.emit(page, "")
 
     def _jobs_changed(self) -> None:
+        self.panes.leave_time_to_jobs(bool(self._state.jobs.active))
         set_blocked(self._notice.update_button, self._state.jobs.why_not(), UPDATE_TIP)
 
     def _volume_changed(self) -> None:

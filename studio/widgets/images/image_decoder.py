@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+import cv2
+import numpy as np
 
 from core.errors import CoreError
 from core.rendering.draw import Layer
@@ -19,6 +23,9 @@ DrawLayer = Callable[[int, tuple[int, int]], Layer | None]
 
 _BACKWARD = 16
 """Largest step back, in images, over which the images in between are cached too."""
+
+_QUALITY = 85
+"""JPEG quality of cached images: a tenth of the memory, for a fraction of the time that decoding the video takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -59,20 +66,25 @@ class ImageDecoder:
     """Decoder of one video on its own thread.
 
     It holds one request and one reply: a newer request replaces a pending one, so scrubbing never builds up a queue.
-    The owner polls for the reply. Images of a short video are decoded ahead while there is no request, if all of them
-    fit into the memory: any of them is there at once then.
+    The owner polls for the reply. While there is no request, images are decoded ahead until the memory is full. All
+    those of some minutes of video fit into it at the size of a pane: any of them is there at once then.
 
     Args:
         path: Video file.
         rotation_deg: Clockwise rotation of the stored images.
         cache_bytes: Memory for recently decoded images.
+
+    Attributes:
+        ahead_share: Share of the time, 0 to 1, in which images are decoded ahead; takes effect with the next request.
     """
 
     def __init__(self, path: Path, rotation_deg: int = 0, cache_bytes: int = 32 << 20) -> None:
         self._path, self._rotation_deg = path, rotation_deg
+        self.ahead_share = 1.0
         self._cache = ImageCache(cache_bytes)
         self._last = -1
-        self._ahead_px = (0, 0)  # size of images that are decoded ahead; (0, 0) for none
+        self._ahead_px = (0, 0)  # size of images that are decoded ahead; (0, 0) for none yet
+        self._damaged: set[int] = set()  # images that cannot be decoded ahead
         self._changed = threading.Condition()
         self._request: ImageRequest | None = None
         self._reply: ImageReply | None = None
@@ -133,6 +145,7 @@ class ImageDecoder:
 
     def _read(self, reader: VideoReader, request: ImageRequest) -> U8 | None:
         """Return the image from the cache or the file, or None if the thread must end meanwhile."""
+        self._ahead_px = request.size_px
         image = self._cache.get(request.index, request.size_px)
         if image is not None:
             return image
@@ -146,34 +159,40 @@ class ImageDecoder:
                 break
             image = reader.read(index, request.size_px)
             self._cache.put(index, request.size_px, image)
-        self._last, self._ahead_px = request.index, request.size_px
+        self._last = request.index
         return image
 
     def _next(self, reader: VideoReader | None) -> ImageRequest | None:
         """Return the next request, and decode ahead until there is one; None if the thread must end."""
+        rest_s = 0.0
         while True:
+            ahead = None if reader is None else self._missing(reader)
             with self._changed:
-                ahead = None if reader is None else self._missing(reader)
-                if ahead is None:
-                    self._changed.wait_for(lambda: self._closing or self._request is not None)
+                self._changed.wait_for(
+                    lambda: self._closing or self._request is not None, rest_s if ahead is not None else None
+                )
                 if self._closing:
                     return None
                 if self._request is not None:
                     request, self._request, self._busy = self._request, None, True
                     return request
             assert reader is not None and ahead is not None
+            began = time.perf_counter()
             try:
                 self._cache.put(ahead, self._ahead_px, reader.read(ahead, self._ahead_px))
                 self._last = ahead
             except CoreError:
-                self._ahead_px = (0, 0)  # whoever requests the image gets the problem
+                self._damaged.add(ahead)  # whoever requests the image gets the problem
+            rest_s = (time.perf_counter() - began) * (1 / max(self.ahead_share, 1e-3) - 1)
 
     def _missing(self, reader: VideoReader) -> int | None:
         """Return an image to decode ahead, the next one that is not cached; None if there is nothing to do."""
-        if self._ahead_px == (0, 0) or not self._cache.holds(reader.n_frames):
+        size_px, n = self._ahead_px, reader.n_frames
+        done = self._cache.count(size_px) + len(self._damaged) >= n
+        if done or not self.ahead_share or not self._cache.has_room(size_px):
             return None
-        order = itertools.chain(range(self._last + 1, reader.n_frames), range(self._last + 1))
-        return next((index for index in order if not self._cache.has(index)), None)
+        order = itertools.chain(range(self._last + 1, n), range(self._last + 1))
+        return next((i for i in order if i not in self._damaged and not self._cache.has(i, size_px)), None)
 
     def _finish(self, reply: ImageReply) -> None:
         with self._changed:
@@ -181,42 +200,58 @@ class ImageDecoder:
 
 
 class ImageCache:
-    """Least-recently-used cache of images of one size, within a memory budget.
+    """Least-recently-used cache of images as JPEG, within a memory budget.
 
     Args:
         budget: Size in bytes.
     """
 
     def __init__(self, budget: int) -> None:
-        self._budget, self._bytes, self._size_px = budget, 0, (0, 0)
-        self._images: OrderedDict[int, U8] = OrderedDict()
+        self._budget, self._bytes = budget, 0
+        self._images: OrderedDict[tuple[tuple[int, int], int], U8] = OrderedDict()
+        self._sums: dict[tuple[int, int], tuple[int, int]] = {}  # number of images and bytes of each size
 
     def __len__(self) -> int:
         return len(self._images)
 
-    def holds(self, count: int) -> bool:
-        """Return whether the memory suffices for a number of images like those in it."""
-        return bool(self._images) and self._bytes / len(self._images) * count <= self._budget
+    def count(self, size_px: tuple[int, int]) -> int:
+        """Return the number of images of a size."""
+        return self._sums.get(size_px, (0, 0))[0]
 
-    def has(self, index: int) -> bool:
-        """Return whether an image of the latest size is stored."""
-        return index in self._images
+    def has_room(self, size_px: tuple[int, int]) -> bool:
+        """Return whether another image of a size fits into the memory without dropping one of that size."""
+        stored, size = self._sums.get(size_px, (0, 0))
+        return stored > 0 and size + size / stored <= self._budget
+
+    def has(self, index: int, size_px: tuple[int, int]) -> bool:
+        """Return whether the image of an index and size is stored."""
+        return (size_px, index) in self._images
 
     def get(self, index: int, size_px: tuple[int, int]) -> U8 | None:
-        """Return the image of an index and size, or None if it is not cached."""
-        if size_px != self._size_px or index not in self._images:
+        """Return the (H, W, 3) RGB image of an index and size, or None if it is not cached."""
+        data = self._images.get((size_px, index))
+        if data is None:
             return None
-        self._images.move_to_end(index)
-        return self._images[index]
+        self._images.move_to_end((size_px, index))
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        assert image is not None
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
     def put(self, index: int, size_px: tuple[int, int], image: U8) -> None:
-        """Store an image. Images of another size, and then the least recently used, are dropped."""
-        if size_px != self._size_px:
-            self._images.clear()
-            self._size_px, self._bytes = size_px, 0
-        replaced = self._images.pop(index, None)
-        self._bytes += image.nbytes - (replaced.nbytes if replaced is not None else 0)
-        self._images[index] = image
+        """Store an (H, W, 3) RGB image. The least recently used ones are dropped."""
+        _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+        self._drop((size_px, index))
+        self._images[size_px, index] = data
+        self._count(size_px, 1, data.nbytes)
         while self._bytes > self._budget and len(self._images) > 1:
-            _, oldest = self._images.popitem(last=False)
-            self._bytes -= oldest.nbytes
+            self._drop(next(iter(self._images)))
+
+    def _drop(self, key: tuple[tuple[int, int], int]) -> None:
+        data = self._images.pop(key, None)
+        if data is not None:
+            self._count(key[0], -1, -data.nbytes)
+
+    def _count(self, size_px: tuple[int, int], images: int, size: int) -> None:
+        stored, stored_bytes = self._sums.get(size_px, (0, 0))
+        self._sums[size_px] = stored + images, stored_bytes + size
+        self._bytes += size

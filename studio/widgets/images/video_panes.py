@@ -8,7 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from PySide6.QtCore import QRect, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QImage, QMouseEvent, QPainter, QPaintEvent, QResizeEvent, QShowEvent
+from PySide6.QtGui import (
+    QColor,
+    QFont,
+    QHideEvent,
+    QImage,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QResizeEvent,
+    QShowEvent,
+)
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from core.rendering.draw import Layer
@@ -23,7 +33,7 @@ from studio.widgets.images.pane_overlay import EMPTY_OVERLAY, PaneOverlay, paint
 _GAP_PX = 6
 # Minimum size of a requested image: it is also shown on the image plane in the 3D view.
 _MIN_IMAGE_PX = 320
-# Memory for images of all cameras: about ten seconds of four panes.
+# Memory for images of all cameras: some minutes of four panes.
 _CACHE_BYTES = 384 << 20
 _PLATE = QColor(12, 14, 18, 190)
 
@@ -31,6 +41,7 @@ _NAME_PX, _SMALL_NAME_PX, _WIDE_PX = 13, 11, 120
 _DROPPED = "Dropped frame"
 
 _LAYER_OPACITY = 0.86
+_SHARE_BESIDE_JOBS = 0.1  # of the time, to decode images ahead
 
 OverlayAt = Callable[[str, int], PaneOverlay]
 LayerAt = Callable[[str, int, tuple[int, int]], Layer | None]
@@ -190,6 +201,7 @@ class VideoPanes(QWidget):
         self._frame = 0
         self._enlarged = ""
         self._wanted_px: dict[str, int] = {}
+        self._beside_jobs = False
         theme_changed.connect(self._apply_theme)
 
     def sizeHint(self) -> QSize:
@@ -235,6 +247,7 @@ class VideoPanes(QWidget):
                 self._decoders[camera.name] = ImageDecoder(
                     take.video_path(camera.name), camera.rotation_deg, _CACHE_BYTES // len(take.cameras)
                 )
+        self._share_time()
         self._arrange()
 
     def show_frame(self, frame: int) -> None:
@@ -271,6 +284,11 @@ class VideoPanes(QWidget):
             if pane.frame >= 0:
                 pane.set_overlay(self._overlay_at(name, pane.frame))
 
+    def leave_time_to_jobs(self, running: bool) -> None:
+        """Decode ahead for a small share of the time only, or no longer so."""
+        self._beside_jobs = running
+        self._share_time()
+
     def close_videos(self) -> None:
         """Stop the decoder threads and remove the panes."""
         for decoder in self._decoders.values():
@@ -290,7 +308,12 @@ class VideoPanes(QWidget):
 
     def showEvent(self, event: QShowEvent) -> None:
         """Repeat the layout: panes may be small while hidden."""
+        self._share_time()
         self._arrange()
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Decode nothing ahead while nobody looks."""
+        self._share_time()
 
     def _request_size_px(self, pane: VideoPane) -> tuple[int, int]:
         box, ratio = pane.image_box(), self.devicePixelRatioF()
@@ -299,6 +322,11 @@ class VideoPanes(QWidget):
         width = max(box.width() * ratio, pane.size_px[0] * scale)
         height = max(box.height() * ratio, pane.size_px[1] * scale)
         return int(np.ceil(width)), int(np.ceil(height))
+
+    def _share_time(self) -> None:
+        share = 0.0 if not self.isVisible() else _SHARE_BESIDE_JOBS if self._beside_jobs else 1.0
+        for decoder in self._decoders.values():
+            decoder.ahead_share = share
 
     def _collect(self) -> bool:
         """Show the replies of the decoders; return whether more will follow."""
