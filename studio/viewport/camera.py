@@ -50,8 +50,7 @@ class ViewerCamera(TurntableCamera):
     def set_view(self, view: ViewName) -> None:
         """Turn to a named view; keep centre and zoom."""
         fov, elevation, azimuth = VIEWS[view]
-        self.fov = fov
-        self.elevation, self.azimuth = elevation, azimuth
+        self.set_state(fov=fov, elevation=elevation, azimuth=azimuth)
 
     def fit(self, points_mm: F64, size: tuple[int, int], margins_px: tuple[int, int] = (0, 0)) -> None:
         """Fit points into an image, with space for labels; keep the direction.
@@ -91,9 +90,9 @@ class ViewerCamera(TurntableCamera):
                 scale = 2 * distance * tangent
             centre = centre + middle @ np.stack([right, up])
         self.fitted = True
-        self.center = tuple(float(c) for c in centre)
         # The scale is the height of the image at the centre, or its width where that is smaller.
-        self.scale_factor = max(scale, _MIN_SCALE_MM) * (1.0 if aspect >= 1 else aspect)
+        scale = max(scale, _MIN_SCALE_MM) * (1.0 if aspect >= 1 else aspect)
+        self.set_state(center=tuple(float(c) for c in centre), scale_factor=scale)
 
     def _update_transform(self, event: Any = None) -> None:
         """Map the picture to the view box, of which it may show a part only."""
@@ -134,8 +133,8 @@ class ViewerCamera(TurntableCamera):
             eye = -forward * half[1] / np.tan(np.radians(self.fov) / 2)
             offset = eye + self._depth(centre + eye, offset - eye) * (offset - eye)
         limited = np.clip(self.scale_factor * share, *_ZOOM_LIMITS_MM)
-        self.center = tuple(centre + (1 - limited / self.scale_factor) * offset)
-        self.scale_factor = float(limited)
+        middle = centre + (1 - limited / self.scale_factor) * offset
+        self.set_state(center=tuple(middle), scale_factor=float(limited))
         self.fitted = False
 
     def _depth(self, eye: F64, ray: F64) -> float:
@@ -144,6 +143,9 @@ class ViewerCamera(TurntableCamera):
         beside = np.linalg.norm(eye + along[:, None] * ray - self.people_mm, axis=1)
         depths = [*along[beside < _REACH_MM].tolist(), -eye[2] / ray[2] if ray[2] else 0.0]
         return min((depth for depth in depths if 0 < depth < _FARTHEST), default=1.0)
+
+    def viewbox_resize_event(self, event: Any) -> None:
+        """Do nothing: `SceneView.place` updates the view once it has set position and size."""
 
     def viewbox_mouse_event(self, event: Any) -> None:
         """Handle a mouse event as vispy does, pan with the middle button, and zoom about the pointer."""

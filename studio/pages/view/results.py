@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import h5py  # noqa: F401  imported with the page, on a thread, not when the first result is read in the window's
 import numpy as np
 
 from core.body.models.registry import load_body_model
