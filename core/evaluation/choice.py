@@ -16,14 +16,14 @@ _TRAINED = "trained"  # key of networks in the report of an evaluation
 _REASONS: dict[Measured, str] = {
     "not better": "was not found better than triangulation",
     "not judged": "could not be compared with triangulation",
-    "no": "has not been measured on this take",
+    "no": "has not been evaluated on this take",
 }
 
 
 _BODY_REASONS: dict[Measured, str] = {
     "not better": "was not found better than what the bodies were fitted to",
     "not judged": "could not be compared with what the bodies were fitted to",
-    "no": "has not been measured on this take",
+    "no": "has not been evaluated on this take",
 }
 
 

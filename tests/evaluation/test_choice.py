@@ -62,7 +62,7 @@ def chosen(session: Session) -> tuple[str, str]:
 def test_a_result_that_was_never_measured_is_not_taken_and_named(session: Session) -> None:
     name, notes = chosen(session)
     assert name == BASELINE
-    assert notes.endswith(f"no other result is known to be better. '{RUN}' has not been measured on this take.")
+    assert notes.endswith(f"no other result is known to be better. '{RUN}' has not been evaluated on this take.")
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_the_best_of_several_better_results_is_taken(session: Session) -> None:
 
 def test_without_a_baseline_the_newest_result_is_taken_and_named(session: Session) -> None:
     session.take("walk").layout.poses3d(BASELINE).unlink()
-    assert chosen(session) == (RUN, f"'{RUN}' has not been measured on this take.")
+    assert chosen(session) == (RUN, f"'{RUN}' has not been evaluated on this take.")
     session.take("walk").layout.poses3d(RUN).unlink()
     assert chosen(session) == ("", "")
 
@@ -126,6 +126,6 @@ def test_the_export_says_what_it_takes(session: Session) -> None:
     reporter = RecordingReporter()
     params = ExportParams(take="walk", formats=("json",))
     assert run_export(session, params, session.new_run("export"), reporter)["poses"] == BASELINE
-    assert any("has not been measured" in str(note) for note in reporter.notes)
+    assert any("has not been evaluated" in str(note) for note in reporter.notes)
     give_report(session, RUN, "trained")
     assert run_export(session, params, session.new_run("export"), RecordingReporter())["poses"] == RUN

@@ -80,7 +80,7 @@ def test_all_formats_are_written_into_the_exports_of_the_session(session: Sessio
     reporter = RecordingReporter()
     done = run(session, reporter)
     assert done["poses"] == BASELINE, "no result is known to be better"
-    assert sum("has not been measured" in str(note) for note in reporter.notes) == 2
+    assert sum("has not been evaluated" in str(note) for note in reporter.notes) == 2
     assert Path(done["folder"]) == session.layout.exports
     names = sorted(Path(f).name for f in done["files"])
     stem = "walk_baseline"

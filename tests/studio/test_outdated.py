@@ -69,7 +69,7 @@ def test_view_shows_a_result_with_the_calibration_that_made_it(state: AppState, 
     repair(session)
     presenter.load_result()
     assert presenter.notice is not None and presenter.notice.outdated
-    assert "calibration has changed" in presenter.notice.heading and "made with" in presenter.notice.remedy
+    assert "calibration has changed" in presenter.notice.heading and "with their calibration" in presenter.notice.remedy
     assert np.nanmax(np.abs(skeletons(presenter) - before)) < 0.01
     take = session.take("walk")
     wrong = project(session.rig_for(take)[0], take.poses3d(BASELINE).xyz_mm[3])
@@ -184,5 +184,5 @@ def test_a_result_that_was_never_measured_is_named(state: AppState, session: Ses
     assert presenter.notice is None  # the baseline is shown
     presenter.select_result("fast")
     presenter.load_result()
-    assert presenter.notice.heading == "Shipped Fast has not been measured on this take."
+    assert presenter.notice.heading == "Shipped Fast has not been evaluated on this take."
     assert dict(result_choices(session, take))["fast"].endswith("not measured")

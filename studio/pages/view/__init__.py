@@ -1,4 +1,4 @@
-"""View page: a take in 3D and in the camera images, frame by frame."""
+"""View page: a take in 3D and over the camera images."""
 
 from studio.pages.view.options import EXPORT_VIDEO, SAVE_PICTURE, shortcuts
 from studio.specs import PageSpec
@@ -14,7 +14,7 @@ PAGE = PageSpec(
     steps=("fit-body",),
     verbs=("fit-body", "film"),
     guide=(
-        "People in 3D and over the videos, frame by frame. Choose a result and one to compare it with; the "
+        "People in 3D and over the videos, frame by frame. Choose a result, and another one to compare it with; the "
         "space bar plays. Fit bodies gives people a mesh: the free body, or a model of the SMPL family that you add."
     ),
     status=results_state,

@@ -1,4 +1,4 @@
-"""Pictures and films of what the View page shows."""
+"""Pictures and films of the View page."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from studio.widgets.buttons import MenuButton
 
 
 class ViewExports(QObject):
-    """Asks what is to be saved, and saves it.
+    """Export of pictures and films.
 
     Args:
         state: State shared with the other pages.
-        presenter: What the page shows.
+        presenter: Content of the page.
         viewport: The 3D view.
         parent: The page.
     """
@@ -45,7 +45,7 @@ class ViewExports(QObject):
         self._background = Background(self)
 
     def fill(self, menu: MenuButton) -> None:
-        """Offer the actions in a menu, which says why one is blocked."""
+        """Add the actions to a menu, with the reasons why they are blocked."""
         entries = {spec: menu.add(spec.text) for spec in (SAVE_PICTURE, EXPORT_VIDEO)}
         for spec, entry in entries.items():
             entry.setIcon(icon(spec.icon))
@@ -60,11 +60,11 @@ class ViewExports(QObject):
         menu.entries.aboutToShow.connect(update)
 
     def act(self, action: str, _checked: bool = False) -> None:
-        """Carry out the action with this id."""
+        """Execute the action with an id."""
         {SAVE_PICTURE.id: self.ask_picture, EXPORT_VIDEO.id: self.ask_film}[action]()
 
     def why_not(self, action: str) -> str:
-        """Return why the action cannot be carried out now; empty if it can."""
+        """Return why an action is blocked; empty if it is available."""
         if action == SAVE_PICTURE.id:
             return "" if self._viewport.has_gl else "The 3D view needs OpenGL 2.1."
         if not self._state.poses_name:
@@ -72,7 +72,7 @@ class ViewExports(QObject):
         return self._state.jobs.why_not()
 
     def ask_picture(self) -> PictureDialog:
-        """Ask for the size of a picture, then for its file."""
+        """Ask for size and file of a picture."""
         ratio = self._viewport.devicePixelRatioF()
         size_px = round(self._viewport.width() * ratio), round(self._viewport.height() * ratio)
         dialog = PictureDialog(size_px, self._page.window())
@@ -81,7 +81,7 @@ class ViewExports(QObject):
         return dialog
 
     def save_picture(self, path: Path, scale: int, *, transparent: bool) -> None:
-        """Draw the 3D view and store it; the file is compressed and written in the background."""
+        """Render the 3D view, and write the file in the background."""
         QGuiApplication.setOverrideCursor(Qt.CursorShape.WaitCursor)
         try:
             drawn = self._viewport.picture(scale, transparent=transparent)
@@ -99,11 +99,11 @@ class ViewExports(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether a picture is still being written."""
+        """True while a picture is being written."""
         return self._background.busy
 
     def ask_film(self) -> FilmDialog | None:
-        """Ask what a film shows, and start the job that makes it."""
+        """Ask for the settings of a film, and start the job."""
         session, take, timeline = self._state.session, self._presenter.take, self._presenter.timeline
         if session is None or take is None or timeline is None or not len(timeline):
             return None
@@ -133,7 +133,7 @@ class ViewExports(QObject):
 
 
 def _filmed_cameras(session: Session, name: str) -> tuple[str, ...]:
-    """Return the cameras of a take that people can be drawn over."""
+    """Return the cameras of a take with a pose, over whose videos people can be drawn."""
     take = session.take(name)
     try:
         rig = session.rig_for(take)
@@ -143,7 +143,7 @@ def _filmed_cameras(session: Session, name: str) -> tuple[str, ...]:
 
 
 def _png(image: U8) -> bytes:
-    """Return an image, RGB or RGBA, as the content of a PNG file."""
+    """Encode an RGB or RGBA image as PNG."""
     order = [2, 1, 0, 3][: image.shape[2]]
     _, data = cv2.imencode(".png", np.ascontiguousarray(image[..., order]))
     return bytes(data)

@@ -25,18 +25,18 @@ _RATES = (15.0, 24.0, 25.0, 30.0, 50.0, 60.0)
 
 
 class FilmDialog(Dialog):
-    """Choices for an MP4 file.
+    """Dialog for the settings of a film.
 
     Args:
         take: Name of the take.
         poses: 3D result to show.
-        cameras: Cameras with a video and a pose; without any, only the 3D view can be filmed.
+        cameras: Cameras with a video and a pose; without any, only the 3D view is available.
         length_s: Length of the take.
-        azimuth_deg: Direction of the 3D view on the screen.
+        azimuth_deg: Current azimuth of the 3D view.
         parent: The window.
 
     Signals:
-        chosen: The `FilmParams`.
+        chosen: Settings of the film (`FilmParams`).
     """
 
     chosen = Signal(object)
@@ -56,7 +56,7 @@ class FilmDialog(Dialog):
         self.body.addWidget(make_label("Export video", "title"))
         self.body.addWidget(
             make_label(
-                f"{take} as an MP4 file in the exports folder. The job goes on if the window is closed.", "muted"
+                f"{take} as an MP4 file in the exports folder. The job continues if the window is closed.", "muted"
             )
         )
         self.content = Choice("Content")
@@ -72,7 +72,7 @@ class FilmDialog(Dialog):
         for fps in _RATES:
             self.rate.addItem(f"{fps:g} per second", fps)
         self.times = [self._time("From", 0.0), self._time("To", self._length_s)]
-        self.turn = QCheckBox("Turn around the people")
+        self.turn = QCheckBox("Rotate around the people")
         self.turn.setChecked(True)
         self.cameras = {name: QCheckBox(name) for name in cameras}
         grid = QGridLayout()
@@ -137,7 +137,7 @@ class FilmDialog(Dialog):
 
     def _time(self, name: str, value: float) -> NumberField:
         field = NumberField(name, "s", 3)
-        field.setKeyboardTracking(True)  # the button follows while a number is typed
+        field.setKeyboardTracking(True)  # updates the button while a number is being typed
         field.setRange(0.0, self._length_s)
         field.setValue(value)
         field.valueChanged.connect(self._check)
@@ -150,7 +150,7 @@ class FilmDialog(Dialog):
         self.turn.setEnabled(layout != "videos")
         problem = ""
         if self.times[0].value() >= self.times[1].value():
-            problem = "The start must lie before the end."
+            problem = "The start must be before the end."
         elif layout != "view" and not any(box.isChecked() for box in self.cameras.values()):
             problem = "Choose a camera."
         self.problem.setText(problem)

@@ -1,4 +1,4 @@
-"""Toggles, viewing directions and shortcuts of the View page."""
+"""Toggles, views and shortcuts of the View page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHOW_VIDEO_BODIES = DisplayOption(
     name="video bodies", label="Bodies on the videos", icon="person", shortcut="V", section="Videos"
 )
 VIDEO_OPTIONS = (SHOW_VIDEO_BODIES, SHOW_DETECTIONS, SHOW_VIDEO_FLOOR)
-"""Toggles that affect the videos only."""
+"""Toggles that affect only the videos."""
 
 VIEWS: tuple[tuple[ViewName, str, str], ...] = (
     ("perspective", "3D", "1"),
@@ -30,7 +30,7 @@ VIEWS: tuple[tuple[ViewName, str, str], ...] = (
     ("front", "Front", "3"),
     ("side", "Side", "4"),
 )
-"""Viewing directions: name, text and shortcut."""
+"""Views: name, text and shortcut."""
 
 FRAME_ALL_KEY, FOUR_KEY, THROUGH_KEY, WIPE_KEY, RESET_KEY = "F", "5", "0", "W", "R"
 VIEW_KEYS = {FRAME_ALL_KEY, FOUR_KEY, THROUGH_KEY, WIPE_KEY, RESET_KEY}
@@ -41,7 +41,7 @@ SAVE_PICTURE = ActionSpec(
     id="view.picture",
     text="Save picture…",
     icon="image",
-    tip="Save the 3D view as a PNG file, larger than on the screen if wanted",
+    tip="Save the 3D view as a PNG file, optionally larger than on the screen",
     needs="take",
 )
 EXPORT_VIDEO = ActionSpec(
@@ -54,12 +54,12 @@ EXPORT_VIDEO = ActionSpec(
 
 
 def toolbar_options() -> tuple[DisplayOption, ...]:
-    """Return the toggles of the toolbar: those of the layers, then those of the videos."""
+    """Return the toggles of the toolbar: those of the layers, followed by those of the videos."""
     return (*display_options(), *VIDEO_OPTIONS)
 
 
 def joint_colours(options: ViewOptions, theme: Theme) -> tuple[str, list[tuple[int | str, str]]]:
-    """Return the title and the colours of the joints, for a legend; empty while they have those of the people."""
+    """Return the title and the colours of the legend of joints; empty while they have the colours of people."""
     rows = list[tuple[int | str, str]]()
     if not options.shows(SHOW_SKELETONS):
         return "", rows
@@ -71,7 +71,7 @@ def joint_colours(options: ViewOptions, theme: Theme) -> tuple[str, list[tuple[i
 
 
 def shortcuts() -> tuple[tuple[str, str], ...]:
-    """Return the keys of the page for the list of shortcuts: description and keys."""
+    """Return the shortcuts of the page as (description, keys)."""
     return (
         ("Play or pause", "Space"),
         ("Previous or next frame", "Left  or  Right"),

@@ -1,4 +1,4 @@
-"""Drawings over the videos: people, floor and capture volume in the cameras, and 2D detections. No widgets."""
+"""Overlays of the videos: people, floor, capture volume and 2D detections, without widgets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MIN_SCORE = 0.15
 def skeletons_px(
     data: SceneData, camera: str, time_s: float, options: ViewOptions, palette: Palette
 ) -> tuple[ProjectedSkeleton, ...]:
-    """Project both results into a camera, in the colours of the 3D view; ghosts first so that they lie below."""
+    """Project both results into a camera with the colours of the 3D view, ghosts first so that they are below."""
     if data.rig is None:
         return ()
     skeletons: list[ProjectedSkeleton] = []
@@ -52,7 +52,7 @@ def skeletons_px(
 
 
 class VolumeLines:
-    """Floor and capture volume in the images, projected once for each camera.
+    """Floor and capture volume in the images, projected once per camera.
 
     Args:
         rig: Cameras, or None.
@@ -65,7 +65,7 @@ class VolumeLines:
         self._box: dict[str, tuple[F64, ...]] = {}
 
     def floor(self, camera: str) -> tuple[F64, ...]:
-        """Return polylines (n, 2) of the floor grid; none without cameras or volume."""
+        """Return polylines (n, 2) of the floor grid; empty without cameras or volume."""
         if self._rig is None or self._volume is None:
             return ()
         if camera not in self._floor:
@@ -73,7 +73,7 @@ class VolumeLines:
         return self._floor[camera]
 
     def box(self, camera: str) -> tuple[F64, ...]:
-        """Return polylines (n, 2) of the edges of the volume; none without cameras or volume."""
+        """Return polylines (n, 2) of the edges of the volume; empty without cameras or volume."""
         if self._rig is None or self._volume is None:
             return ()
         if camera not in self._box:
@@ -82,21 +82,21 @@ class VolumeLines:
 
 
 class DetectionReader:
-    """2D poses of a take, read once they are wanted."""
+    """Reader of the 2D poses of a take on demand."""
 
     def __init__(self) -> None:
         self._estimator = ""
         self._poses: dict[str, Pose2D] | None = None
 
     def select(self, estimator: str) -> None:
-        """Select those of an estimator; where the take has none of it, of the first that there is."""
+        """Select an estimator; if the take has no poses of it, the first available one is used."""
         if estimator != self._estimator:
             self._estimator, self._poses = estimator, None
 
     def reading(self, take: Take, rig: CameraRig | None) -> Callable[[], None] | None:
-        """Return what reads the 2D poses, to be called on a thread; None if they are known.
+        """Return a function that reads the 2D poses in a thread; None if they are already known.
 
-        It raises a `CoreError` if they are damaged; they are not read again.
+        The function raises CoreError once if they are damaged.
         """
         if self._poses is not None:
             return None
@@ -111,7 +111,7 @@ class DetectionReader:
         return read
 
     def at(self, camera: str, frame: int) -> F64 | None:
-        """Return the certain joints (n, 2) in an image, px; None without 2D poses."""
+        """Return the confident joints (n, 2) in an image in px; None without 2D poses."""
         poses = (self._poses or {}).get(camera)
         if poses is None or frame >= poses.n_frames:
             return None

@@ -1,4 +1,4 @@
-"""The View page: 3D and video side by side over one timeline."""
+"""View page: 3D view and videos side by side with a common timeline."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ from studio.widgets.playback.timeline import TimelineWidget
 _MARGIN_PX = 12
 _SPLITTER_SHARES = 0.62, 0.38
 _WIDE_PX, _NARROW_SHARES = 1300, (0.5, 0.5)
-"""Below this width, the images get half of it: people in them have to be recognisable."""
+"""Width in px below which the images get half of it, so that people are recognisable."""
 _PATIENCE_MS = 250
-"""What takes longer to read is said to be read."""
+"""Time in ms after which a message about reading is shown."""
 _UNFOLD_HEIGHT_PX = 800
-"""From this height on, the evaluation table fits below the videos."""
+"""Height in px from which the evaluation table fits below the videos."""
 
 
 class ViewPage(QWidget):
-    """View page: 3D view, videos and timeline of the selected take.
+    """View page with 3D view, videos and timeline of the selected take.
 
-    The presenter decides what is shown, the timeline decides when. While hidden, the page neither plays nor reads.
+    The presenter determines the content, the timeline the frame. While hidden, the page neither plays nor reads.
 
     Args:
         state: State shared with the other pages.
@@ -84,7 +84,7 @@ class ViewPage(QWidget):
         return self._notice.text
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Load what changed while the page was hidden."""
+        """Load changes made while the page was hidden."""
         super().showEvent(event)
         self._reload()
         self.timeline.bar.setFocus()
@@ -106,7 +106,7 @@ class ViewPage(QWidget):
         super().keyPressEvent(event)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Keep the overlays in the corners of the 3D view."""
+        """Keep overlays in the corners of the 3D view."""
         if watched is self.viewport and event.type() == QEvent.Type.Resize:
             self.views.adjustSize()
             corner = self.viewport.rect().bottomRight() - self.views.rect().bottomRight()
@@ -118,26 +118,26 @@ class ViewPage(QWidget):
         return False
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Show the cards beside the 3D view that have room."""
+        """Show the cards for which there is space."""
         super().resizeEvent(event)
         self._fit_side()
 
     def play(self) -> None:
-        """Play the take, and turn the 3D view slowly, until the user takes over; not where motion is unwanted."""
+        """Play the take and rotate the 3D view slowly until the user interacts, unless reduced motion is set."""
         self.timeline.play()
         if self._state.settings.value.turning and not _reduced_motion():
             self.viewport.start_turning()
 
     def act(self, action: str) -> None:
-        """Carry out an action of the menu."""
+        """Execute an action of the menu."""
         self.exports.act(action)
 
     def why_not(self, action: str) -> str:
-        """Return why an action of the menu is blocked; empty if it is not."""
+        """Return why an action of the menu is blocked; empty if it is available."""
         return self.exports.why_not(action)
 
     def shut_down(self) -> None:
-        """Stop the decoder threads and free OpenGL resources. Called once, before the window closes."""
+        """Stop the decoder threads and free the OpenGL resources before the window closes."""
         self.timeline.pause()
         for background in (self._background, self._detections):
             background.drop()
@@ -147,7 +147,7 @@ class ViewPage(QWidget):
 
     def _build(self) -> None:
         self.toolbar = ViewToolbar()
-        # The timeline subscribes first: what it moves is collected and drawn in the same tick.
+        # The timeline subscribes first, so that its changes are drawn in the same tick.
         self._ticker = FrameTicker(parent=self)
         self.timeline = TimelineWidget(self._ticker)
         self.side = SideColumn(self._state, self._ticker)
@@ -243,7 +243,7 @@ class ViewPage(QWidget):
             self.panes.close_videos()
 
     def _reload(self) -> None:
-        """Show what has changed; a long take once it is read."""
+        """Show changes; a long take is shown once it is read."""
         self._background.drop()
         self._patience.stop()
         if (self._take_stale or self._result_stale) and (ahead := self.presenter.reading_ahead()) is not None:
@@ -258,7 +258,7 @@ class ViewPage(QWidget):
             self._load()
 
     def _show_waiting(self) -> None:
-        """Say that something is being read."""
+        """Show that data are being read."""
         if self._take_stale:
             self.empty.show_message(f"Reading {self._state.take_name}…", "")
             self.go.hide()
@@ -281,7 +281,7 @@ class ViewPage(QWidget):
         self._show_result()
 
     def _show_result(self) -> None:
-        """Update everything that depends on the result; keep the frame."""
+        """Update everything that depends on the result, and keep the frame."""
         presenter = self.presenter
         notice = presenter.notice
         blocked = notice is not None and notice.blocking
@@ -327,7 +327,7 @@ class ViewPage(QWidget):
         if self.presenter.notice is None:
             self.presenter.load_volume()
         else:
-            self.presenter.load_result()  # the problem in the notice may be solved
+            self.presenter.load_result()  # the problem of the notice may be solved
             self._show_result()
         self._show_volume_panel()
         self._refresh_frame()
@@ -349,7 +349,7 @@ class ViewPage(QWidget):
         self._place_legend()
 
     def _place_legend(self) -> None:
-        """Place the legends, and leave room for what lies over the 3D view."""
+        """Place legends and overlays of the 3D view."""
         taken = self.legends.place(_MARGIN_PX)
         self.modes.keep_clear(taken)
         height = 0 if taken.isNull() else taken.height() + _MARGIN_PX
@@ -408,12 +408,12 @@ class ViewPage(QWidget):
         return self.presenter.joints_at(self.timeline.frame, compared=compared)
 
     def _volume_refused(self, error: CoreError) -> None:
-        """Say why a dragged capture volume is not stored, which snaps back."""
+        """Show why a dragged capture volume is not stored, and reset it."""
         show_error_dialog(error, self.window())
         self._volume_changed()
 
     def _reset(self) -> None:
-        """Show the layers and the view of the start."""
+        """Reset layers and view."""
         for option in toolbar_options():
             self.toolbar.toggle(option.name).setChecked(option.default)
         self.toolbar.follow.setCurrentIndex(0)
@@ -442,7 +442,7 @@ class ViewPage(QWidget):
 
 
 def _reduced_motion() -> bool:
-    """Return whether the system is set to move nothing by itself. Qt knows it on Windows only."""
+    """Return whether reduced motion is set in the system, which Qt only reports on Windows."""
     return sys.platform == "win32" and not QApplication.isEffectEnabled(Qt.UIEffect.UI_General)
 
 

@@ -1,4 +1,4 @@
-"""Small panels of the View page: notice, people at the frame."""
+"""Small panels of the View page: notice, and people at the frame."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _ROW_PX, _PAD_PX, _DOT_PX = 20, 12, 16
 _COLUMNS_PX = (92, 76, 66)
 _BLOCK_PX = sum(_COLUMNS_PX) + 2 * _PAD_PX
 _ONE_BLOCK = 3
-"""People that are listed below each other in any case."""
+"""Largest number of people in a single column."""
 
 
 class PeoplePanel(QWidget):
-    """Table of people: name, confidence, speed.
+    """Table of people with confidence and speed.
 
-    Painted as a whole: it changes with every frame of playback, and labels would repeat their layout each time.
+    Custom-painted, because labels would repeat their layout with every frame of playback.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -36,7 +36,7 @@ class PeoplePanel(QWidget):
 
     @property
     def people(self) -> tuple[PersonState, ...]:
-        """People shown."""
+        """Visible people."""
         return self._people
 
     def show_people(self, people: tuple[PersonState, ...]) -> None:
@@ -53,19 +53,19 @@ class PeoplePanel(QWidget):
         return QSize(_BLOCK_PX, (rows + 1) * _ROW_PX + 2 * GRID_PX)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Put many people side by side where there is the width."""
+        """Arrange many people in columns if the width allows it."""
         self._fit()
 
     @property
     def _blocks(self) -> int:
-        """Number of rows of people beside each other."""
+        """Number of columns of people."""
         return 2 if len(self._people) > _ONE_BLOCK and self.width() >= 2 * _BLOCK_PX else 1
 
     def _fit(self) -> None:
         self.setFixedHeight(self.sizeHint().height())
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint the background, the headings and a row per person."""
+        """Paint background, headings and one row per person."""
         theme = current_theme()
         with QPainter(self) as painter:
             paint_label_plate(painter, self)
@@ -118,10 +118,10 @@ def _cells(person: PersonState) -> tuple[str, str]:
 
 
 class NoticeBar(QFrame):
-    """Line under the toolbar that names missing data and the remedy.
+    """Bar under the toolbar with a message on missing data and the remedy.
 
     Signals:
-        page_requested: Name of the page where the remedy is.
+        page_requested: Name of the page for the remedy.
     """
 
     page_requested = Signal(str)
@@ -146,16 +146,16 @@ class NoticeBar(QFrame):
 
     @property
     def text(self) -> str:
-        """Text shown."""
+        """Visible text."""
         return self._label.text()
 
     def show_message(self, text: str, *, outdated: bool = False, page: str = "") -> None:
         """Show a text; an empty one hides the bar.
 
         Args:
-            text: What is missing, and the remedy.
-            outdated: Offer to make results again.
-            page: Name of a page to offer; empty for none.
+            text: Problem and remedy.
+            outdated: Offer to recompute results.
+            page: Name of the page for the remedy; empty for none.
         """
         self._page = page
         self.go.setText(f"Go to {page.capitalize()}")

@@ -15,14 +15,14 @@ _SCALES = (1, 2, 4)
 
 
 class PictureDialog(Dialog):
-    """Size and background of a picture.
+    """Dialog for size and background of a picture.
 
     Args:
         size_px: Width and height of the 3D view.
         parent: The window.
 
     Signals:
-        chosen: Scale, and whether the background is transparent.
+        chosen: Scale, and True for a transparent background.
     """
 
     chosen = Signal(int, bool)
@@ -32,7 +32,7 @@ class PictureDialog(Dialog):
         self.body.addWidget(make_label("Save picture", "title"))
         self.body.addWidget(
             make_label(
-                "The 3D view as it is now, as a PNG file. Hidden layers are left out, such as the floor.", "muted"
+                "Save the current 3D view as a PNG file. Hidden layers, such as the floor, are omitted.", "muted"
             )
         )
         grid = QGridLayout()

@@ -1,4 +1,4 @@
-"""Content of the View page, read from the session on disk. No widgets."""
+"""Content of the View page, read from the session on disk, without widgets."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ people_summary = once_each(PeopleSummary.of)
 
 
 class ViewPresenter:
-    """Selected take and result, ready to draw.
+    """Content of the View page for the selected take and result.
 
     Args:
         state: State shared with the other pages.
@@ -84,7 +84,7 @@ class ViewPresenter:
         self._lines = VolumeLines(None, None)
 
     def reading_ahead(self) -> Callable[[], None] | None:
-        """Return what reads the selection into memory, to be called on a thread; None if that takes no time."""
+        """Return a function that reads the selection in a thread; None if that takes no time."""
         session, name = self._state.session, self._state.take_name
         results = [result for result in (self._state.poses_name, self.comparison) if result]
         try:
@@ -96,7 +96,7 @@ class ViewPresenter:
         return partial(self._read_ahead, session, take, results)
 
     def _read_ahead(self, session: Session, take: Take, results: Sequence[str]) -> None:
-        """Read on a thread what `load_take` and `load_result` need; they report what cannot be read."""
+        """Read the data for `load_take` and `load_result`, which report errors."""
         with contextlib.suppress(CoreError):
             self._reader.timeline(take)
             rig = session.rig_for(take)
@@ -127,7 +127,7 @@ class ViewPresenter:
         if poses is not None:
             ghost = self._follow_rig(poses, ghost)
         self._reader.keep(self.take, [result for result in (self.result, self.comparison) if result])
-        # Detections are those that the result was made from.
+        # Detections from which the result was computed.
         self._detections.select(str(poses.provenance.get("estimator", "")) if poses is not None else "")
         self.motion = self._read_bodies(self.result) if poses is not None else None
         self.compared_motion = self._read_bodies(self.comparison) if ghost is not None else None
@@ -146,7 +146,7 @@ class ViewPresenter:
             self.options = replace(self.options, follow=None)
 
     def load_volume(self) -> None:
-        """Read the capture volume; keep the results."""
+        """Read the capture volume, and keep the results."""
         self._build_data(self._data.poses, self._data.ghost)
 
     def select_result(self, name: str) -> None:
@@ -154,17 +154,17 @@ class ViewPresenter:
         self._state.select_poses(name)
 
     def title(self, name: str) -> str:
-        """Return the name shown for a result."""
+        """Return the display name of a result."""
         return result_title(name, self.take)
 
     @property
     def comparison(self) -> str:
-        """Name of the result drawn as ghosts; empty for none."""
+        """Name of the compared result; empty for none."""
         return self._state.comparison_name
 
     @property
     def has_comparison(self) -> bool:
-        """Whether a second result is drawn."""
+        """True if a second result is drawn."""
         return self._sides is not None
 
     @property
@@ -173,12 +173,12 @@ class ViewPresenter:
         return self._data.cameras
 
     def camera(self, name: str) -> Camera | None:
-        """Return a calibrated camera by name, or None."""
+        """Return a calibrated camera by name; None if there is none."""
         return self._rig[name] if self._rig is not None and name in self._data.cameras else None
 
     @property
     def person_ids(self) -> tuple[int, ...]:
-        """Ids of the people in the result."""
+        """Identities of the people in the result."""
         return self._data.poses.person_ids if self._data.poses is not None else ()
 
     def is_available(self, option: DisplayOption) -> bool:
@@ -191,32 +191,32 @@ class ViewPresenter:
 
     @property
     def reliability(self) -> CameraReliability:
-        """Errors of the cameras, which the colours of the frusta show."""
+        """Errors of the cameras, by which their frusta are coloured."""
         return self._data.reliability
 
     def accuracy_rows(self) -> list[tuple[int, str]]:
-        """Return the scale of the accuracy map, for a legend; empty without one."""
+        """Return the legend of the accuracy map; empty without a map."""
         return accuracy_legend_rows(self._data.accuracy) if self._data.accuracy is not None else []
 
     def joint_legend(self, theme: Theme) -> tuple[str, list[tuple[int | str, str]]]:
-        """Return the title and the colours of the joints, for a legend; empty while they have those of the people."""
+        """Return the title and the colours of the legend of joints; empty while they have the colours of people."""
         return ("", []) if self._data.poses is None else joint_colours(self.options, theme)
 
     @property
     def has_volume(self) -> bool:
-        """Whether the capture volume is known."""
+        """True if the capture volume is known."""
         return self._volume is not None
 
     @property
     def box(self) -> VolumeBox | None:
-        """Corners of the capture volume that is drawn, if it can be dragged now."""
+        """Corners of the visible capture volume; None if it cannot be dragged."""
         volume = self._data.volume
         if volume is None or self.options.through or not self.options.shows(SHOW_VOLUME):
             return None
         return VolumeBox(low_mm=volume.low_mm, high_mm=volume.high_mm)
 
     def preview_box(self, box: VolumeBox) -> None:
-        """Draw another capture volume until the stored one is read again."""
+        """Draw another capture volume until the stored one is reloaded."""
         if self._data.volume is not None:
             size_mm = box.high_mm - box.low_mm
             volume = replace(self._data.volume, centre_mm=(box.low_mm + box.high_mm) / 2, size_mm=size_mm)
@@ -226,12 +226,12 @@ class ViewPresenter:
 
     @property
     def has_rig(self) -> bool:
-        """Whether the cameras of the take are calibrated."""
+        """True if the cameras of the take are calibrated."""
         return self._rig is not None
 
     @property
     def has_detections(self) -> bool:
-        """Whether the take has 2D poses."""
+        """True if the take has 2D poses."""
         return self.take is not None and bool(self.take.estimators())
 
     def timeline_model(self) -> TimelineModel:
@@ -257,12 +257,12 @@ class ViewPresenter:
         return build_scene_layers(data, self._time_s(frame), options, palette, images)
 
     def compared_layers(self, frame: int, palette: Palette, images: Mapping[str, U8]) -> SceneLayers:
-        """Build the layers to the right of the dividing line: those of the compared result."""
+        """Build the layers of the compared result, to the right of the dividing line."""
         data = self._sides[1] if self._sides else self._data
         return build_scene_layers(data, self._time_s(frame), self.options, palette, images)
 
     def reading_detections(self) -> Callable[[], None] | None:
-        """Return what reads the 2D detections, to be called on a thread; None if they are known or not shown."""
+        """Return a function that reads the 2D detections in a thread; None if they are known or hidden."""
         shown = self.take is not None and self.options.shows(SHOW_DETECTIONS)
         return self._detections.reading(self.take, self._rig) if shown and self.take is not None else None
 
@@ -279,7 +279,7 @@ class ViewPresenter:
         )
 
     def body_layers(self, palette: Palette) -> BodyLayers | None:
-        """Return what draws the bodies over the videos; None if there are none, or they are not shown."""
+        """Return the renderer of bodies over the videos; None if there are none or they are hidden."""
         rig, motion, timeline = self._rig, self.motion, self.timeline
         if rig is None or motion is None or timeline is None or not self.options.shows(SHOW_VIDEO_BODIES):
             return None
@@ -296,11 +296,11 @@ class ViewPresenter:
         return self.people.at(nearest_frame(poses, self._time_s(frame)))
 
     def joints_at(self, frame: int, *, compared: bool = False) -> tuple[JointMotions, int] | None:
-        """Return the joints that are drawn, and their frame in the result; None without any.
+        """Return the visible joints and their frame in the result; None without any.
 
         Args:
             frame: Frame of the take.
-            compared: The compared result is meant.
+            compared: Use the compared result.
         """
         motions = self.compared_joints if compared else self.joints
         if motions is None or not (self.options.shows(SHOW_SKELETONS) or self.options.shows(SHOW_BODIES)):
@@ -309,9 +309,9 @@ class ViewPresenter:
         return None if index is None else (motions, index)
 
     def curves(self, pins: Sequence[Pin]) -> Callable[[], list[PinnedCurve]]:
-        """Return what works out the motion of pinned joints in both results, over the frames of the take.
+        """Return a function that computes the motion of pinned joints in both results at the frames of the take.
 
-        It is to be called on a thread: the angles of bodies take seconds for a long take.
+        It should run in a thread, because the angles of bodies take seconds for a long take.
         """
         time_s = self.timeline.time_s if self.timeline is not None else np.zeros(0)
         joints, compared = self.joints, self.compared_joints
@@ -348,9 +348,9 @@ class ViewPresenter:
         return None
 
     def _follow_rig(self, poses: Pose3DSequence, ghost: Pose3DSequence | None) -> Pose3DSequence | None:
-        """Show a result of another calibration with that calibration; return what can be compared with it.
+        """Show a result of another calibration with that calibration, and return the result to compare if it fits.
 
-        Skeletons of one rig over the images of another would stand beside the people.
+        Skeletons of one rig would be displaced in the images of another.
         """
         session, take = self._state.session, self.take
         if session is None or take is None or self.notice is not None:
@@ -361,16 +361,16 @@ class ViewPresenter:
         if self._rig_is_former:
             self._rig = former_rig(session, take, digest)
             shown = (
-                "They are shown with the calibration that they were made with."
+                "They are shown with their calibration."
                 if self._rig is not None
-                else "That calibration is not kept any more: they are shown without cameras."
+                else "That calibration no longer exists: they are shown without cameras."
             )
             self.notice = Notice(heading=" ".join(messages), remedy=shown, outdated=True)
         elif messages:
             self.notice = Notice(heading=" ".join(messages), remedy="", outdated=True)
         if ghost is None or not digest or ghost.provenance.get("rig", digest) == digest:
             return ghost
-        text = f"{self.title(self.comparison)} was made with another calibration: it is not drawn."
+        text = f"{self.title(self.comparison)} was made with another calibration and is not drawn."
         self.notice = self.notice or Notice(heading=text, remedy="", outdated=True)
         return None
 
@@ -397,12 +397,12 @@ class ViewPresenter:
             return None
 
     def _note_unmeasured(self) -> None:
-        """Say that the shown result of networks was never measured against the baseline."""
+        """Note that the result of networks has not been evaluated against the baseline."""
         session, take = self._state.session, self.take
         if self.notice is not None or session is None or take is None or self.result in ("", BASELINE):
             return
         if measured(session, take, self.result) == "no":
-            text = f"{self.title(self.result)} has not been measured on this take."
+            text = f"{self.title(self.result)} has not been evaluated on this take."
             self.notice = Notice(heading=text, remedy="Run Evaluate on the Train page.", page="train")
 
     def _build_data(self, poses: Pose3DSequence | None, ghost: Pose3DSequence | None) -> None:
@@ -437,7 +437,7 @@ class ViewPresenter:
 def _joint_motions(
     known: JointMotions | None, poses: Pose3DSequence | None, motion: BodyMotion | None
 ) -> JointMotions | None:
-    """Return the motions of a result, with what was worked out before if they are the same."""
+    """Return the motions of a result; cached ones if the result is the same."""
     bodies = None if motion is None else motion.bodies
     if known is not None and known.poses is poses and known.bodies is bodies:
         return known

@@ -1,4 +1,4 @@
-"""Results of a take as the View page reads them: poses and bodies, each once, and what goes with them. No widgets."""
+"""Cached reading of results for the View page, without widgets."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """Message about missing or damaged data.
+    """Message on missing or damaged data.
 
     Attributes:
-        heading: Problem in a few words.
-        remedy: What to do, as a sentence.
-        blocking: There is nothing to show at all.
-        outdated: The shown result is out of date and can be made again.
-        page: Name of the page where the remedy is; empty for none.
+        heading: Short description of the problem.
+        remedy: Sentence on the remedy.
+        blocking: True if there is nothing to show.
+        outdated: True if the result is out of date and can be recomputed.
+        page: Name of the page for the remedy; empty for none.
     """
 
     heading: str
@@ -52,7 +52,7 @@ class Notice:
 
 
 class ResultReader:
-    """Reads timelines, results and their bodies, again only when their file has changed; thread-safe."""
+    """Cache of timelines, results and bodies, which are reread when their files change; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -60,7 +60,7 @@ class ResultReader:
         self._shown: tuple[Timeline, str, Timeline] | None = None
 
     def timeline(self, take: Take, rig: CameraRig | None = None) -> Timeline:
-        """Return the timeline of a take, with the images that are nearest in time by the clocks of a rig, if given.
+        """Return the timeline of a take, with the images nearest in time by the time offsets of a rig, if given.
 
         Raises:
             CoreError: The file is damaged or missing.
@@ -89,10 +89,10 @@ class ResultReader:
             raise CoreError(f"The result '{result}' cannot be read.", remedy) from error
 
     def bodies(self, take: Take, result: str) -> BodyMotion | None:
-        """Return the bodies fitted to a result, or those that it is the joints of; None without any.
+        """Return the bodies fitted to a result, or those whose joints it contains; None without any.
 
         Raises:
-            CoreError: The file is damaged, or its body model is not on this machine.
+            CoreError: The file is damaged, or its body model is not available.
         """
 
         def read() -> BodyMotion:
@@ -102,7 +102,7 @@ class ResultReader:
         return self._once(take.layout.bodies(result), read) if take.has_bodies(result) else None
 
     def unread_bytes(self, take: Take, results: Sequence[str]) -> int:
-        """Return how much there is to read of a take and its results."""
+        """Return the number of bytes to read for a take and its results."""
         layout, unread = take.layout, 0
         for path in (layout.timestamps, *map(layout.poses3d, results), *map(layout.bodies, results)):
             if path.is_file() and self._read.get(path, (0,))[0] != path.stat().st_mtime_ns:
@@ -110,7 +110,7 @@ class ResultReader:
         return unread
 
     def keep(self, take: Take | None, results: Sequence[str]) -> None:
-        """Forget what was read of other takes and results: long ones are large."""
+        """Remove other takes and results from the cache, because long ones are large."""
         files = set[Path]()
         if take is not None:
             layout = take.layout
@@ -129,7 +129,7 @@ class ResultReader:
 
 
 class RigAccuracy:
-    """Expected accuracy of a rig, computed once for equal rigs."""
+    """Cached expected accuracy of a rig."""
 
     def __init__(self) -> None:
         self._known: tuple[str, AccuracyMap | None] = "", None
@@ -148,9 +148,9 @@ class RigAccuracy:
 
 
 def frames_held_out(session: Session | None, take: Take, result: str, count: int) -> np.ndarray | None:
-    """Return which frames of a take were held out of the training of a result (T,); None if it was not trained on.
+    """Return the mask (T,) of frames held out of the training of a result; None if the take was not trained on.
 
-    Bodies are fitted to a result, whose training is theirs.
+    For joints of bodies, the training of the fitted result counts.
     """
     source = fitted_result(result) or result
     if session is None or source in ("", BASELINE):
@@ -158,5 +158,5 @@ def frames_held_out(session: Session | None, take: Take, result: str, count: int
     try:
         params = from_mapping(TrainParams, read_yaml(session.layout.run(source).config))
     except CoreError:
-        return None  # the run is no longer in this session
+        return None  # the run no longer exists
     return held_out(count, params.training.split) if take.name in params.takes else None

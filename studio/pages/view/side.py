@@ -16,14 +16,14 @@ from studio.widgets.images.video_panes import VideoPanes
 
 
 class SideColumn(QWidget):
-    """Videos, with as many cards below them as there is room for.
+    """Videos with as many cards below them as there is space for.
 
     Args:
         state: State shared with the other pages.
         ticker: Ticker of the page.
 
     Attributes:
-        panes: The videos; an enlarged one takes the place of the cards.
+        panes: Videos; an enlarged one replaces the cards.
         people: People at the frame.
         bodies: Bodies of the result.
         evaluation: Evaluation of the take.
@@ -49,7 +49,7 @@ class SideColumn(QWidget):
         self.panes.enlarged_changed.connect(self._arrange)
 
     def show_evaluation(self, summary: EvaluationSummary | None) -> None:
-        """Show another evaluation; None for none."""
+        """Show an evaluation; None hides the card."""
         self._summary = summary
         self._arrange()
 
@@ -62,12 +62,12 @@ class SideColumn(QWidget):
             self._arrange()
 
     def fit(self, *, small: bool, graphs_shown: bool) -> None:
-        """Fit into a small window, or no longer, and leave room for graphs under the timeline."""
+        """Set the layout for small or large windows, with or without graphs under the timeline."""
         self._small, self._graphs_shown = small, graphs_shown
         self._arrange()
 
     def _arrange(self) -> None:
-        """Show the cards that leave the videos their room: in a small window, graphs and the unfolded table take it."""
+        """Show the cards that leave enough space for the videos."""
         enlarged, squeezed = bool(self.panes.enlarged), self._small and self._graphs_shown
         summary = None if enlarged or squeezed else self._summary
         self.evaluation.set_small(self._small)

@@ -18,12 +18,12 @@ _SPEED_WINDOW_S = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonState:
-    """One person at one frame.
+    """State of a person at a frame.
 
     Attributes:
-        name: Name shown, such as "Person 1".
-        person: Column in the result; selects the colour.
-        present: The person is present.
+        name: Display name, such as "Person 1".
+        person: Column in the result, which determines the colour.
+        present: True if the person is present.
         confidence: Mean score of the known joints; 0 while absent.
         speed_m_s: Speed of the hips over a tenth of a second; NaN where unknown.
     """
@@ -37,11 +37,11 @@ class PersonState:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PeopleSummary:
-    """All people of a result over the take.
+    """Summary of all people of a result.
 
     Attributes:
-        names: (P,) names shown.
-        present: (T, P) bool.
+        names: (P,) display names.
+        present: (T, P) mask of presence.
         confidence: (T, P) mean score of the known joints; NaN while absent.
         speed_m_s: (T, P) speeds; NaN where unknown.
     """
@@ -53,7 +53,7 @@ class PeopleSummary:
 
     @classmethod
     def of(cls, poses: Pose3DSequence) -> PeopleSummary:
-        """Summarize a result."""
+        """Return the summary of a result."""
         known = np.isfinite(poses.xyz_mm).all(-1)
         count = known.sum(-1)
         total = np.where(known, poses.score, 0.0).sum(-1)

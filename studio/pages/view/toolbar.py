@@ -1,4 +1,4 @@
-"""Toolbar of the View page: result, comparison, followed person, layers; and the strip of views."""
+"""Toolbar of the View page (result, comparison, followed person, layers), and strip of views."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class ViewToolbar(QFrame):
     Signals:
         result_selected: Name of a result, or empty for none.
         comparison_selected: Name of the result to compare with, or empty.
-        wipe_toggled: Whether the results are compared by a dividing line.
-        option_toggled: A `DisplayOption`, and whether it is on.
-        person_followed: Id of a person, or None.
-        reset_requested: View and layers should be as at the start.
+        wipe_toggled: True to compare the results by a dividing line.
+        option_toggled: Option (`DisplayOption`), and its new state.
+        person_followed: Identity of a person, or None.
+        reset_requested: The user wants to reset view and layers.
     """
 
     result_selected = Signal(str)
@@ -61,7 +61,7 @@ class ViewToolbar(QFrame):
         row = QHBoxLayout(self)
         row.setContentsMargins(10, 6, 8, 6)
         row.setSpacing(4)
-        # Names of results are long, names of people short.
+        # More space for results, whose names are long.
         choices = (("Result", self.result, 10), ("Compare", self.compare, 8), ("Follow", self.follow, 4))
         for text, combo, stretch in choices:
             row.addWidget(make_label(text, "small", wrap=False))
@@ -88,11 +88,11 @@ class ViewToolbar(QFrame):
         row.addWidget(self.exports)
 
     def toggle(self, name: str) -> QAction:
-        """Return the toggle of an option by name."""
+        """Return the action of an option by name."""
         return self._actions[name]
 
     def show_state(self, presenter: ViewPresenter) -> None:
-        """Show the choices and the current selection."""
+        """Show the available choices and the current selection."""
         results = [*reversed(presenter.results), ""]
         self.result.offer([(presenter.title(name), name) for name in results], presenter.result)
         others = ["", *(name for name in presenter.results if name != presenter.result)]
@@ -112,7 +112,7 @@ class ViewToolbar(QFrame):
         self.toggle(SHOW_VIDEO_FLOOR.name).setEnabled(presenter.has_rig)
 
     def press(self, key: str) -> bool:
-        """Handle a shortcut; return whether it has a meaning here."""
+        """Handle a shortcut; return whether it is known."""
         if key == RESET_KEY:
             self.reset_requested.emit()
             return True
@@ -127,11 +127,11 @@ class ViewToolbar(QFrame):
         return False
 
     def _action(self, option: DisplayOption) -> QAction:
-        # The key follows a tab, where menus show it. As a shortcut of the action it would act beyond this page.
+        # Menus show the key after a tab. As shortcut of the action, it would be active on all pages.
         action = QAction(icon(option.icon), f"{option.label}\t{option.shortcut}", self)
         action.setToolTip(f"{option.label} ({option.shortcut})" if option.shortcut else option.label)
         action.setCheckable(True)
-        action.setIconVisibleInMenu(False)  # in its place there is the check mark
+        action.setIconVisibleInMenu(False)  # the check mark replaces it
         action.setChecked(option.default)
         action.toggled.connect(partial(self.option_toggled.emit, option))
         return action
@@ -154,13 +154,13 @@ class ViewToolbar(QFrame):
 
 
 class ViewStrip(QFrame):
-    """Buttons for the view, over a corner of the 3D view.
+    """Buttons of the views in a corner of the 3D view.
 
     Signals:
         view_selected: Name of a view.
-        four_selected: Four views should be shown.
-        camera_selected: Name of a camera to look through.
-        frame_all_requested: Everything should come into view.
+        four_selected: The user wants four views.
+        camera_selected: Name of the camera to look through.
+        frame_all_requested: The user wants to see everything.
     """
 
     view_selected = Signal(str)
@@ -201,7 +201,7 @@ class ViewStrip(QFrame):
         return button
 
     def show_cameras(self, cameras: Sequence[str]) -> None:
-        """Offer cameras to look through."""
+        """Set the cameras to look through."""
         if tuple(cameras) == self._cameras:
             return
         self._cameras, self._camera = tuple(cameras), ""
@@ -220,7 +220,7 @@ class ViewStrip(QFrame):
         self.camera_selected.emit(name)
 
     def press(self, key: str) -> bool:
-        """Handle a shortcut; return whether it has a meaning here."""
+        """Handle a shortcut; return whether it is known."""
         if key == FRAME_ALL_KEY:
             self.frame_all_requested.emit()
         elif key == FOUR_KEY:
@@ -270,6 +270,6 @@ def _tool_button(icon_name: str, tip: str) -> QToolButton:
     button.setIconSize(QSize(18, 18))
     button.setToolTip(tip)
     button.setAccessibleName(tip.rpartition(" (")[0] or tip)
-    # A click must not take the focus: Space keeps meaning Play.
+    # No focus on click, so that Space still plays.
     button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     return button

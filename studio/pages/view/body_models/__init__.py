@@ -1,1 +1,1 @@
-"""Body models in the View page: choose one, add one, fit bodies with it."""
+"""Body models on the View page: choice, import, and fit of bodies."""

@@ -1,4 +1,4 @@
-"""Card of the View page: bodies of the selected result, the body model in use, and the step that fits them."""
+"""Card for the bodies of the selected result and their body model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MODEL_PX = 132
 
 
 class BodiesCard(Card):
-    """State of the bodies, choice of the body model, and the button that fits them.
+    """Card with the state of the bodies, the choice of the body model, and the button to fit bodies.
 
     Args:
         state: State of the window.
@@ -39,7 +39,7 @@ class BodiesCard(Card):
         self.model.setToolTip("Body model to fit")
         self.model.setFixedWidth(_MODEL_PX)
         self.model.activated.connect(self._choose)
-        self.models = button("", "quiet", "info", "Body models: terms, where to get more, add one")
+        self.models = button("", "quiet", "info", "Body models: terms, sources, and how to add one")
         self.models.setAccessibleName("Body models")
         self.models.clicked.connect(self._open_models)
         self.fit = button("Fit bodies", "normal", "", _FIT_TIP)
@@ -50,7 +50,7 @@ class BodiesCard(Card):
         row.addWidget(make_label("Bodies", "strong", wrap=False))
         row.addWidget(self.status, 1)
         for widget in (self.model, self.models, self.fit):
-            # A click must not take the focus: Space keeps meaning Play.
+            # No focus on click, so that Space still plays.
             widget.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             row.addWidget(widget)
         self.body.addLayout(row)
@@ -58,7 +58,7 @@ class BodiesCard(Card):
         assert outer is not None
         outer.setContentsMargins(
             GRID_PX + GRID_PX // 2, GRID_PX, GRID_PX, GRID_PX
-        )  # one line, to leave room for videos
+        )  # one line, to leave space for the videos
         state.jobs.active_changed.connect(self.refresh)
 
     def refresh(self) -> None:

@@ -1,4 +1,4 @@
-"""Dialogs about body models: those on this computer, where to get more, and consent to the terms of a new one."""
+"""Dialogs to manage body models and to accept the terms of a new one."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ _LIST_HEIGHT_PX, _ROW_HEIGHT_PX = 190, 62
 
 
 class BodyModelsDialog(Dialog):
-    """Body models on this computer with their terms, and the way to add others.
+    """Dialog with the available body models, their terms, and the import of others.
 
     Args:
         parent: The window.
 
     Signals:
-        changed: Models were added or removed; the name of a new one, else empty.
+        changed: Models were added (name of the new one) or removed (empty).
     """
 
     changed = Signal(str)
@@ -55,9 +55,7 @@ class BodyModelsDialog(Dialog):
         self._background = Background(self)
         self.body.addWidget(make_label("Body models", "title"))
         self.body.addWidget(
-            make_label(
-                "Bodies are fitted with one of these. Exports name the model, as shapes of one mean nothing in another."
-            )
+            make_label("Bodies are fitted with one of these. Shapes of different models are not interchangeable.")
         )
         self._rows = QVBoxLayout()
         self._rows.setContentsMargins(0, 0, GRID_PX, 0)
@@ -74,8 +72,8 @@ class BodyModelsDialog(Dialog):
         self.body.addWidget(
             make_label(
                 "The Max Planck Institute for Intelligent Systems publishes them; they do not ship with this program. "
-                "Register on a site below, download the model, unpack it, and add its .pkl or .npz file. It is kept on "
-                "this computer only, never in a session."
+                "Register on a site below, download the model, unpack it, and add its .pkl or .npz file. It is stored "
+                "only on this computer, never in a session."
             )
         )
         self.body.addLayout(_addresses())
@@ -127,9 +125,7 @@ class BodyModelsDialog(Dialog):
         except (CoreError, OSError) as error:
             self._show_message("error", str(error))
             return
-        self._show_message(
-            "info", f"{card.title} was removed from this computer. The file that it came from is untouched."
-        )
+        self._show_message("info", f"{card.title} was removed from this computer. The original file is unchanged.")
         self._show_models()
         self.changed.emit("")
 
@@ -141,10 +137,10 @@ class BodyModelsDialog(Dialog):
         clear_layout(self.message)
         if text:
             self.message.addWidget(FindingRow(level, text, remedy))
-        QTimer.singleShot(0, self, self._grow)  # once the new rows are styled
+        QTimer.singleShot(0, self, self._grow)  # after the new rows are styled
 
     def _grow(self) -> None:
-        """Make room for what has become longer; labels that wrap do not ask for it themselves."""
+        """Grow to the content, because wrapping labels do not resize the dialog."""
         layout = self.layout()
         assert layout is not None
         self.resize(self.width(), max(self.height(), layout.totalHeightForWidth(self.width())))
@@ -164,19 +160,19 @@ class BodyModelsDialog(Dialog):
             self._rows.addLayout(row)
         self._rows.addStretch(1)
         self._area.setFixedHeight(min(_LIST_HEIGHT_PX, _ROW_HEIGHT_PX * len(body_models())))
-        QTimer.singleShot(0, self, self._grow)  # once the new rows are styled
+        QTimer.singleShot(0, self, self._grow)  # after the new rows are styled
 
 
 class TermsDialog(Dialog):
-    """Question whether the user accepts the terms of a model that was read from a file.
+    """Dialog to accept the terms of a model.
 
     Args:
         model: The model.
-        path: The file.
-        parent: Window it belongs to.
+        path: Source file.
+        parent: The window.
 
     Signals:
-        consented: The terms were accepted; the name to keep the model under.
+        consented: The terms were accepted; name for the model.
     """
 
     consented = Signal(str)
@@ -190,9 +186,7 @@ class TermsDialog(Dialog):
         )
         self.body.addWidget(FindingRow("info", f"Licence: {family.terms}"))
         self.body.addWidget(
-            FindingRow(
-                "info", "Meshes that you export show the model's shape: check the licence before you pass them on."
-            )
+            FindingRow("info", "Exported meshes have the shape of the model: check the licence before you share them.")
         )
         links = QHBoxLayout()
         links.addWidget(_link("Read the licence", family.licence_site))
@@ -226,7 +220,7 @@ class TermsDialog(Dialog):
 
 
 def _addresses() -> QGridLayout:
-    """Return a row for each family with its site and its licence, and one for commercial licences."""
+    """Return one row per family with website and licence, and one for commercial licences."""
     grid = QGridLayout()
     grid.setHorizontalSpacing(2 * GRID_PX)
     grid.setVerticalSpacing(2)

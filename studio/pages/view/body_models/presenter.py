@@ -1,4 +1,4 @@
-"""State of the bodies of a 3D result, and the job that fits them. No widgets."""
+"""State of the bodies of a 3D result, without widgets."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from studio.widgets.status_dot import StepState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodiesState:
-    """What the card of the bodies shows.
+    """Content of the card of the bodies.
 
     Attributes:
         state: State of the step.
-        text: State in words, with the reason.
-        models: Body models to choose from as (title, name).
-        model: Name of the chosen one.
-        blocked: Reason why bodies cannot be fitted now; empty if they can.
+        text: Description of the state.
+        models: Available body models as (title, name).
+        model: Name of the chosen model.
+        blocked: Reason why bodies cannot be fitted; empty if they can be.
     """
 
     state: StepState
@@ -41,7 +41,7 @@ def bodies_state(state: AppState, chosen: str) -> BodiesState:
 
     Args:
         state: State of the window.
-        chosen: Name of the body model that the user chose; empty for that of the present bodies.
+        chosen: Name of the user's choice of the body model; empty for that of the existing bodies.
     """
     cards = {card.name: card for card in body_models() if not card.problem}
     models = tuple((card.title, name) for name, card in cards.items())
@@ -75,12 +75,12 @@ def bodies_state(state: AppState, chosen: str) -> BodiesState:
 
 
 def fitted_source(state: AppState) -> str:
-    """Return the selected 3D result, or the one that its bodies were fitted to; empty for none."""
+    """Return the selected 3D result or, for joints of bodies, the result to which these were fitted; empty for none."""
     return fitted_result(state.poses_name) or state.poses_name
 
 
 def fit_params(state: AppState, model: str) -> FitBodyParams:
-    """Return the settings of the job that fits bodies to the selected result."""
+    """Return the settings to fit bodies to the selected result."""
     return FitBodyParams(take=state.take_name, poses=fitted_source(state), body_model=model)
 
 

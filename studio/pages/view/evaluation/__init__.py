@@ -1,1 +1,1 @@
-"""Evaluation of a take beside its videos."""
+"""Evaluation of a take on the View page."""

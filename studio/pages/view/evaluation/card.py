@@ -14,13 +14,13 @@ from studio.widgets.icon_label import IconLabel
 from studio.widgets.text import make_label
 
 _FOLDED_LINES = 2
-"""Findings that a small window shows until the card is unfolded."""
+"""Number of findings shown in a small window until the card is expanded."""
 
 
 class EvaluationCard(Card):
-    """Evaluation of the take: a line per finding; unfolded, the verdict and a table with a column per method.
+    """Card with one line per finding; expanded, with the verdict and a table with a column per method.
 
-    In a small window, the lines stay, with the verdict as their tip.
+    In a small window, the findings stay visible, with the verdict as tooltip.
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -58,11 +58,11 @@ class EvaluationCard(Card):
 
     @property
     def verdict(self) -> str:
-        """Verdict shown."""
+        """Visible verdict."""
         return self._verdict.text()
 
     def set_small(self, small: bool) -> None:
-        """Fit into a small window, or no longer."""
+        """Switch between the layouts for small and large windows."""
         if small != self._small:
             self._small = small
             self._unfold(self.fold.isChecked())
@@ -78,7 +78,7 @@ class EvaluationCard(Card):
                 line.setVisible(expanded or not self._small)
 
     def show_summary(self, summary: EvaluationSummary | None) -> None:
-        """Show a summary; without one, hide the card."""
+        """Show a summary; None hides the card."""
         self.setVisible(summary is not None)
         if summary == self._summary or summary is None:
             return

@@ -1,4 +1,4 @@
-"""Metrics of the evaluation of a take, ready to show. No widgets."""
+"""Texts on the metrics of the evaluation of a take, without widgets."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from studio.state.results import method_heading
 
 
 class EvaluationFinding(NamedTuple):
-    """What an evaluation found, in one line.
+    """Finding of an evaluation in one line.
 
     Attributes:
         icon: File name in `resources/icons`.
         token: Colour token of `Theme`.
-        text: The line.
+        text: Text of the finding.
     """
 
     icon: str
@@ -32,13 +32,13 @@ _BETTER, _NO_BETTER, _OUTDATED = ("check-circle", "good"), ("info", "muted"), ("
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationSummary:
-    """Metrics of the evaluation of a take, ready to show.
+    """Texts on the metrics of the evaluation of a take.
 
     Attributes:
         methods: Column headings.
-        rows: Name of a metric, then one cell per method.
-        verdict: Verdict in one sentence, and one about bodies if there are any.
-        findings: The same in one short line a comparison.
+        rows: Name of a metric, followed by one cell per method.
+        verdict: Verdict, and one on bodies if there are any.
+        findings: One short line per comparison.
     """
 
     methods: tuple[str, ...]
@@ -54,7 +54,7 @@ _METHODS = {
     "baseline_body": "bodies",
     "trained_body": "bodies",
 }
-"""Methods in a line."""
+"""Names of methods within a sentence."""
 _TRUTH_ROWS = (
     ("Error to truth, mean", "mpjpe_mm", "{:.1f} mm"),
     ("… missing joints included", "mpjpe_all_mm", "{:.1f} mm"),
@@ -72,7 +72,7 @@ _ROWS = (
 
 
 def evaluation_summary(report: Mapping[str, Any]) -> EvaluationSummary | None:
-    """Summarize `report.json`, or return None if it holds no metrics. Rows without any value are omitted."""
+    """Return the summary of `report.json`; None without metrics. Rows without values are omitted."""
     methods = report.get("methods")
     if not isinstance(methods, Mapping) or not all(isinstance(m, Mapping) for m in methods.values()) or not methods:
         return None
@@ -101,7 +101,7 @@ def evaluation_summary(report: Mapping[str, Any]) -> EvaluationSummary | None:
 
 
 def read_evaluation(session: Session, take: Take) -> EvaluationSummary | None:
-    """Return the summary of the newest evaluation of a take, which says so if it is out of date; None without any.
+    """Return the summary of the newest evaluation of a take, with a note if it is out of date; None without one.
 
     Raises:
         CoreError: The report is damaged.
@@ -118,7 +118,7 @@ def read_evaluation(session: Session, take: Take) -> EvaluationSummary | None:
 
 
 def _finding(comparison: object, methods: Mapping[str, Any]) -> EvaluationFinding | None:
-    """Return a comparison of two methods as a line; None if it has none."""
+    """Return the finding of a comparison of two methods; None without one."""
     if not isinstance(comparison, Mapping):
         return None
     first, second, better = (str(comparison.get(key)) for key in ("first", "second", "better"))

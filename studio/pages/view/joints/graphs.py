@@ -23,24 +23,24 @@ from studio.widgets.playback.timeline_bar import TimelineBar
 _HEIGHT_PX = 88
 _CHIPS_PX = 36
 _COLUMNS = 1500
-"""Points of a long curve, about one a pixel."""
+"""Number of points of a long curve, about one per pixel."""
 _SWATCH = QSize(24, 12)
 _STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine, Qt.PenStyle.DashDotLine)
-"""Lines of several joints of the same person."""
+"""Line styles of several joints of the same person."""
 
 
 class JointGraphs(QFrame):
-    """Plot of one quantity of all pinned joints, hidden without pins.
+    """Plot of a quantity of all pinned joints, hidden without pins.
 
-    Each session has its own pins, which last as long as the window.
+    Each session has its own pins, which are kept until the window is closed.
 
     Args:
         bar: Timeline bar above, whose time axis the plot shares.
-        motions: Returns what works out the motion of pinned joints, which is called on a thread.
+        motions: Function that returns the computation of the motion of pinned joints, to run in a thread.
         parent: Owner.
 
     Attributes:
-        curves: Pinned joints of the open session with their motion, as far as it is known.
+        curves: Pinned joints of the open session with their known motion.
 
     Signals:
         frame_selected: Frame clicked.
@@ -80,7 +80,7 @@ class JointGraphs(QFrame):
         self.hide()
 
     def refresh(self, session: Path | None) -> None:
-        """Show the pins of a session in the results that are shown now, as soon as their motion is known."""
+        """Show the pins of a session in the current results once their motion is known."""
         self._session = session
         pins = self._pins.get(session, [])
         self.setVisible(bool(pins))
@@ -95,7 +95,7 @@ class JointGraphs(QFrame):
         self._make_chips()
         known = [q for q in QUANTITIES if any(one.shown(q) is not None for c in self.curves for one in c.known)]
         current = self.quantity.currentData()
-        if known:  # until then the choice stays
+        if known:  # until then, the choice is kept
             self.quantity.offer([(q.label, q) for q in known], current if current in known else known[0])
         self._draw()
 
@@ -131,7 +131,7 @@ class JointGraphs(QFrame):
         self._chips.show_chips(chips)
 
     def _styles(self) -> list[Qt.PenStyle]:
-        """Return the line of each curve: another one for each joint of the same person."""
+        """Return the line style of each curve, which differs between joints of the same person."""
         people = [curve.pin.person_id for curve in self.curves]
         return [_STYLES[people[:n].count(person) % len(_STYLES)] for n, person in enumerate(people)]
 
@@ -158,7 +158,7 @@ class JointGraphs(QFrame):
 
 
 class _ChipRow(QScrollArea):
-    """Row of chips that the wheel scrolls sideways: many of them must not widen the window."""
+    """Row of chips that scrolls sideways, so that many of them do not widen the window."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ class _ChipRow(QScrollArea):
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
 
     def show_chips(self, chips: Sequence[QWidget]) -> None:
-        """Show chips in place of the earlier ones."""
+        """Replace the chips."""
         inner = QWidget()
         inner.setProperty("role", "scrolled")
         row = QHBoxLayout(inner)
@@ -227,7 +227,7 @@ class _Plot(pg.PlotWidget):
         self._fit()
 
     def add(self, values: F64, colour: str, width: float, style: Qt.PenStyle) -> None:
-        """Add a curve of one value a frame, NaN where unknown."""
+        """Add a curve with one value per frame, NaN where unknown."""
         x, values = thinned(values)
         curve = pg.PlotDataItem(x, values, pen=pg.mkPen(colour, width=width, style=style), connect="finite")
         self._curves.append(curve)
@@ -247,13 +247,13 @@ class _Plot(pg.PlotWidget):
         self.playhead.setPen(pg.mkPen(theme.text, width=1.4))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Follow the timeline bar, which has the same width."""
+        """Align with the timeline bar, which has the same width."""
         super().resizeEvent(event)
         if hasattr(self, "playhead"):
             self._fit()
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        """Leave the wheel to the page."""
+        """Pass wheel events to the page."""
         event.ignore()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
@@ -266,10 +266,10 @@ class _Plot(pg.PlotWidget):
             self.frame_selected.emit(self._bar.frame_at(event.position().x()))
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        """Take the event: nothing is dragged."""
+        """Accept the event: there is no drag."""
 
     def _fit(self) -> None:
-        """Let the first and the last frame lie below those of the bar."""
+        """Align the first and the last frame with those of the bar."""
         count = self._bar.n_frames
         self.plotItem.getAxis("left").setWidth(round(self._bar.x_of(0)))
         right = max(self._bar.width() - self._bar.x_of(count), 0)
@@ -278,9 +278,9 @@ class _Plot(pg.PlotWidget):
 
 
 def thinned(values: F64) -> tuple[F64, F64]:
-    """Return the places and values (n,) of a curve with its peaks, in at most two points a column of the plot.
+    """Return positions and values (n,) of a reduced curve that preserves peaks, with two points per plot column.
 
-    A gap between two columns stays one; a shorter one is bridged.
+    Gaps longer than a column are kept; shorter ones are bridged.
     """
     frames: F64 = np.arange(len(values), dtype=np.float64) + 0.5
     step = -(-len(values) // _COLUMNS)
@@ -299,7 +299,7 @@ def _colour(curve: PinnedCurve) -> str:
 
 
 def _line_icon(colour: str, style: Qt.PenStyle) -> QIcon:
-    """Return a short piece of a line, as a legend."""
+    """Return an icon with a short line, for a legend."""
     image = QPixmap(_SWATCH)
     image.fill(Qt.GlobalColor.transparent)
     with QPainter(image) as painter:

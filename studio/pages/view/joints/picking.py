@@ -1,4 +1,4 @@
-"""What lies under the pointer in the 3D view: joints, by their projection."""
+"""Pinned joints, and picking of joints by their projection."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class JointCurve:
     """Motion of a pinned joint in one result.
 
     Attributes:
-        person: Column of the person, which selects the colour.
+        person: Column of the person, which determines the colour.
         series: Motion over the frames of the result.
-        index: (T,) frame of the result at each frame of the take; -1 for none.
+        index: (T,) frame of the result at each frame of the take, -1 for none.
     """
 
     person: int
@@ -42,7 +42,7 @@ class JointCurve:
     index: I64
 
     def shown(self, quantity: Quantity) -> F64 | None:
-        """Return a quantity at the frames of the take (T,), NaN where the result has none; None if it is unknown."""
+        """Return a quantity (T,) at the frames of the take, NaN where missing; None if unknown."""
         values = self.series.shown(quantity)
         return None if values is None else np.where(self.index >= 0, values[np.maximum(self.index, 0)], np.nan)
 
@@ -53,8 +53,8 @@ class PinnedCurve:
 
     Attributes:
         pin: The joint.
-        selected: Motion in the selected result, or None if the result lacks the joint.
-        compared: Motion in the compared result, or None.
+        selected: Motion in the selected result; None if it lacks the joint.
+        compared: Motion in the compared result; None if it lacks the joint.
     """
 
     pin: Pin
@@ -68,17 +68,17 @@ class PinnedCurve:
 
     @property
     def known(self) -> tuple[JointCurve, ...]:
-        """Motions of the results that have the joint, the compared one first, so that it lies below."""
+        """Motions in the results that have the joint, the compared one first, to be drawn below."""
         return tuple(curve for curve in (self.compared, self.selected) if curve is not None)
 
     @property
     def name(self) -> str:
-        """Name shown."""
+        """Display name."""
         return f"Person {self.pin.person_id}, {joint_text(self.pin.joint)}"
 
 
 def joint_curve(motions: JointMotions | None, pin: Pin, time_s: F64) -> JointCurve | None:
-    """Return the motion of a pinned joint at times (T,), or None if the result lacks the joint."""
+    """Return the motion of a pinned joint at times (T,); None if the result lacks the joint."""
     found = None if motions is None else find_pin(motions.poses, pin)
     if motions is None or found is None or not len(motions.poses.time_s):
         return None
@@ -87,7 +87,7 @@ def joint_curve(motions: JointMotions | None, pin: Pin, time_s: F64) -> JointCur
 
 
 def nearest_point(xy_px: F64, pointer_px: tuple[float, float], reach_px: float = _REACH_PX) -> int | None:
-    """Return the index of the point (N, 2) nearest to the pointer, or None if none is within reach."""
+    """Return the index of the point (N, 2) nearest to the pointer; None if none is within reach."""
     if not len(xy_px):
         return None
     distance = np.linalg.norm(xy_px - pointer_px, axis=-1)
@@ -102,7 +102,7 @@ def pinned(poses: Pose3DSequence, person: int, joint: int) -> Pin:
 
 
 def find_pin(poses: Pose3DSequence, pin: Pin) -> tuple[int, int] | None:
-    """Return the column of the person and the index of the joint in a result, or None if it lacks one of them."""
+    """Return the column of the person and the index of the joint in a result; None if either is missing."""
     if pin.person_id not in poses.person_ids or pin.joint not in poses.skeleton.joints:
         return None
     return poses.person_ids.index(pin.person_id), poses.skeleton.joints.index(pin.joint)

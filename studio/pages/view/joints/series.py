@@ -1,4 +1,4 @@
-"""Motion of one joint over a take: speed, height, angles, uncertainty, confidence."""
+"""Motion of a joint over a take: speed, height, angles, uncertainty and confidence."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ _NEIGHBOURS = {
     "hip": ("shoulder", "knee"),
     "knee": ("hip", "ankle"),
 }
-"""Joints between which the angle at a joint is measured, on the same side of the body."""
+"""Neighbours between which the angle at a joint is measured, on the same side of the body."""
 _BODY_JOINTS = {"mid_hip": "pelvis"}
-"""Joints of bodies by other names in joint sets."""
+"""Joints of body models by their names in skeletons."""
 _AROUND_FRAMES = 64
-"""Frames on both sides within which the speed at a frame is measured, at up to a thousand frames a second."""
+"""Number of frames before and after for the speed at a frame, for up to 1000 frames per second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantity:
-    """Quantity of a joint that is shown and plotted.
+    """Quantity of a joint to show and plot.
 
     Attributes:
-        name: Attribute of `JointSeries`, or name of an angle of a body.
-        label: Name shown.
+        name: Attribute of `JointSeries`, or name of a joint angle.
+        label: Display name.
         unit: Unit of the plot.
-        text: Format of a value, with its unit.
-        scale: Factor from the stored to the shown unit.
+        text: Format of a value with unit.
+        scale: Factor from the stored to the displayed unit.
     """
 
     name: str
@@ -60,7 +60,7 @@ QUANTITIES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class JointSeries:
-    """Quantities of one joint of one person, NaN where unknown.
+    """Quantities of a joint of a person, NaN where unknown.
 
     Attributes:
         speed_m_s: (T,) speed over a tenth of a second.
@@ -68,7 +68,7 @@ class JointSeries:
         height_mm: (T,) height above the floor.
         sigma_mm: (T,) standard deviation of the position: root of the trace of its covariance.
         confidence: (T,) score from 0 to 1.
-        body_angles: Angles (T,) of the fitted body at the joint by name, in degrees, in place of `angle_deg`.
+        body_angles: Angles (T,) of the fitted body at the joint by name in degrees, which replace `angle_deg`.
     """
 
     speed_m_s: F64
@@ -79,7 +79,7 @@ class JointSeries:
     body_angles: Mapping[str, F64] = field(default_factory=dict)
 
     def shown(self, quantity: Quantity) -> F64 | None:
-        """Return a quantity (T,) in the unit that is shown, or None if the joint has no such angle."""
+        """Return a quantity (T,) in its displayed unit; None if the joint has no such angle."""
         if quantity.name in self.body_angles:
             return self.body_angles[quantity.name]
         if not hasattr(self, quantity.name) or (quantity.name == "angle_deg" and self.body_angles):
@@ -95,7 +95,7 @@ class JointSeries:
 
 
 class JointMotions:
-    """Motion of the joints of a result, computed for the joints that are asked for.
+    """Motion of the joints of a result, computed on demand.
 
     Args:
         poses: 3D result.
@@ -112,7 +112,7 @@ class JointMotions:
         self._angles: dict[int, F64] = {}
 
     def series(self, person: int, joint: int) -> JointSeries:
-        """Return the motion of a joint of the person in a column; its angles are those of the fitted body if any."""
+        """Return the motion of a joint of a person (column), with the angles of the fitted body if there is one."""
         series = self._measured(person, joint)
         column = self._body_column(person)
         if self.bodies is None or column is None:
@@ -123,7 +123,7 @@ class JointMotions:
 
     def rows(self, person: int, joint: int, frame: int) -> tuple[tuple[str, str], ...]:
         """Return labels and texts of the quantities known at a frame."""
-        # A speed takes the frames around: the whole of a long take would be too slow for a pointer that moves.
+        # Only the frames around, because a long take would be too slow while the pointer moves.
         around = slice(max(frame - _AROUND_FRAMES, 0), frame + _AROUND_FRAMES)
         series, column = joint_series(_frames(self.poses, around), person, joint), self._body_column(person)
         if self.bodies is not None and column is not None:
@@ -137,14 +137,14 @@ class JointMotions:
         return self._series[person, joint]
 
     def _body_column(self, person: int) -> int | None:
-        """Return the column of a person among the bodies, or None if the person has none."""
+        """Return the column of a person among the bodies; None without a body."""
         bodies, person_id = self.bodies, self.poses.person_ids[person]
         if bodies is None or person_id not in bodies.person_ids or len(bodies.time_s) != len(self.poses.time_s):
             return None
         return bodies.person_ids.index(person_id)
 
     def _named(self, angles: F64, joint: int) -> dict[str, F64]:
-        """Return the angles (T, A) that belong to a joint, by the names of movements."""
+        """Return the angles of a joint among (T, A) by the name of the movement."""
         name = self.poses.skeleton.joints[joint]
         name = _BODY_JOINTS.get(name, name)
         return {
@@ -155,7 +155,7 @@ class JointMotions:
 
 
 def _frames(poses: Pose3DSequence, frames: slice) -> Pose3DSequence:
-    """Return some frames of a result."""
+    """Return a slice of the frames of a result."""
     covariance = poses.covariance_mm2
     return replace(
         poses,
@@ -167,7 +167,7 @@ def _frames(poses: Pose3DSequence, frames: slice) -> Pose3DSequence:
 
 
 def _part(bodies: BodySequence, column: int, frames: slice = slice(None)) -> BodySequence:
-    """Return one person of bodies, in some frames."""
+    """Return one person of bodies in a slice of the frames."""
     return replace(
         bodies,
         time_s=bodies.time_s[frames],
@@ -207,7 +207,7 @@ def joint_text(joint: str) -> str:
 
 
 def angle_neighbours(skeleton: Skeleton, joint: int) -> tuple[str, str] | None:
-    """Return the names of the joints between which the angle at a joint is measured, or None if it has no angle."""
+    """Return the neighbours between which the angle at a joint is measured; None if it has no angle."""
     side, _, part = skeleton.joints[joint].partition("_")
     ends = tuple(f"{side}_{end}" for end in _NEIGHBOURS.get(part, ()))
     return (ends[0], ends[1]) if ends and skeleton.has(*ends) else None

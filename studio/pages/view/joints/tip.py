@@ -1,4 +1,4 @@
-"""Plate with the state of the joint under the pointer, and a ring around the joint."""
+"""Tooltip for the joint under the pointer, and a ring around the joint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RING_PX = 22
 
 
 class JointTip(QWidget):
-    """Name of a joint and one row a quantity. Transparent to the mouse.
+    """Tooltip with the name of a joint and one row per quantity, transparent for the mouse.
 
     Attributes:
         title: Name of person and joint; empty while hidden.
@@ -39,9 +39,9 @@ class JointTip(QWidget):
         Args:
             title: Name of person and joint.
             rows: Label and value of each row.
-            person: Column in the result; selects the colour.
+            person: Column in the result, which determines the colour.
             at: Position of the joint in the parent.
-            hint: What a click does.
+            hint: Effect of a click.
         """
         self.title, self.rows, self._person, self._hint = title, rows, person, hint
         self.setAccessibleName(", ".join([title, *(f"{label} {value}" for label, value in rows)]))
@@ -58,7 +58,7 @@ class JointTip(QWidget):
             widget.update()
 
     def clear(self) -> None:
-        """Hide plate and ring."""
+        """Hide tooltip and ring."""
         if self.title:
             self.title = ""
             self.hide()
@@ -74,7 +74,7 @@ class JointTip(QWidget):
         return QSize(width_px + 2 * _PAD_PX, (len(self.rows) + 1 + bool(self._hint)) * _ROW_PX + _PAD_PX)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint the plate, the name with the colour of the person, and the rows."""
+        """Paint background, name in the colour of the person, and rows."""
         theme = current_theme()
         left = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter

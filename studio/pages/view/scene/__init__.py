@@ -1,1 +1,1 @@
-"""What lies over the 3D view: legends, dividing lines, the pointer, ways to look."""
+"""Overlays and interaction of the 3D view: legends, dividing lines, pointer and view modes."""

@@ -16,7 +16,7 @@ _NARROWEST_PX, _WIDEST_PX = 64, 1000
 
 
 class NamePlate(QWidget):
-    """Short text on a plate over the 3D view; transparent to the mouse."""
+    """Short label over the 3D view, transparent for the mouse."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -36,7 +36,7 @@ class NamePlate(QWidget):
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint the plate and the text."""
+        """Paint background and text."""
         with QPainter(self) as painter:
             paint_label_plate(painter, self)
             painter.setFont(self._font())
@@ -50,16 +50,16 @@ class NamePlate(QWidget):
 
 
 class Divider(QWidget):
-    """Vertical line that is dragged sideways, with names on both sides.
+    """Vertical line that can be dragged sideways, with names on both sides.
 
     Args:
         parent: The 3D view.
 
     Attributes:
-        share: Position as a share of the width of what it divides.
+        share: Position relative to the width of the divided area.
 
     Signals:
-        moved: Position to which it is dragged, as a share of that width.
+        moved: New position relative to that width.
     """
 
     moved = Signal(float)
@@ -76,16 +76,16 @@ class Divider(QWidget):
         self.hide()
 
     def show_names(self, left: str, right: str) -> None:
-        """Name what is to the left and to the right, from the next `place` on."""
+        """Set the names of both sides, which take effect with `place`."""
         self._names = left, right
 
     def place(self, area: QRect, top_px: int, taken: QRect) -> None:
-        """Put the line at its share of an area of the parent, and the names beside it where they have room.
+        """Place the line in an area of the parent, with names beside it if there is space.
 
         Args:
-            area: Area that the line divides.
-            top_px: Space to leave above the names.
-            taken: Area of the parent that names must not cover.
+            area: Area to divide.
+            top_px: Space above the names.
+            taken: Area of the parent to keep free of names.
         """
         self._area = area
         middle = area.left() + round(area.width() * self.share)
@@ -101,16 +101,16 @@ class Divider(QWidget):
                 plate.move(plate.x(), taken.bottom() + _PAD_PX)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Take the mouse."""
+        """Begin a drag."""
         event.accept()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """Ask to move the line with the pointer."""
+        """Request to move the line to the pointer."""
         x = self.mapToParent(event.position().toPoint()).x() - self._area.left()
         self.moved.emit(min(max(x / max(self._area.width(), 1), _LEAST_SHARE), 1 - _LEAST_SHARE))
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint the line and its grip."""
+        """Paint line and grip."""
         theme, middle = current_theme(), self.width() / 2
         with QPainter(self) as painter:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)

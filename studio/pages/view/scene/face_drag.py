@@ -1,4 +1,4 @@
-"""Faces of the capture volume, dragged in the 3D view."""
+"""Dragging of faces of the capture volume in the 3D view."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _REACH_PX = 12.0
 _PROBE_MM = 10.0
 _ITERATIONS = 6
 _LEAST_PX_PER_M = 2.0
-"""A face whose axis points at the viewer is not moved."""
+"""Smallest projected length of a face's axis in px for a drag."""
 
 
 class FaceDrag:
-    """A face of the capture volume that follows the pointer along its axis.
+    """Drag of a face of the capture volume along its axis.
 
     Args:
         viewport: The 3D view.
         box: The volume.
         face: Index of the face.
-        at: Position of the pointer where the drag begins; it names the view.
-        moved: Called with each new box.
-        dropped: Called with the last box if it differs from the first.
+        at: Position of the pointer at the start of the drag, which determines the view.
+        moved: Function called with each new box.
+        dropped: Function called with the final box if it has changed.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class FaceDrag:
         self._last: VolumeBox | None = None
 
     def to(self, x: float, y: float) -> None:
-        """Move the face to where its axis comes nearest to the pointer."""
+        """Move the face to the point of its axis nearest to the pointer."""
         pointer, axis = np.array([x, y]) - self._offset, self._face // 2
         place = self._start.copy()
-        for _ in range(_ITERATIONS):  # perspective makes the way along the axis nonlinear
+        for _ in range(_ITERATIONS):  # the projection along the axis is nonlinear
             beside = place + np.eye(3)[axis] * _PROBE_MM
             seen, next_ = self._viewport.project_to_widget(np.stack([place, beside]), self._at)
             per_mm = (next_ - seen) / _PROBE_MM
@@ -62,12 +62,12 @@ class FaceDrag:
             self._moved(box)
 
     def drop(self) -> None:
-        """Keep the last place."""
+        """End the drag."""
         if self._last is not None:
             self._dropped(self._last)
 
 
 def face_at(viewport: Viewport, box: VolumeBox, at: tuple[float, float]) -> int | None:
-    """Return the face of the volume whose handle lies at a position of the 3D view, or None."""
+    """Return the face of the volume whose handle is at a position of the 3D view; None if there is none."""
     centres = viewport.project_to_widget(face_centres(box.low_mm, box.high_mm), at)
     return nearest_point(centres, at, _REACH_PX)

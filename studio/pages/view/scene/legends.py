@@ -1,4 +1,4 @@
-"""Legends of the colours, in a corner of the 3D view."""
+"""Legends in a corner of the 3D view."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from studio.widgets.level_legend import LevelLegend
 
 
 class SceneLegends:
-    """Legends of cameras, accuracy map and joints; that of the joints holds over the videos as well.
+    """Legends of cameras, accuracy map and joints; that of the joints also applies to the videos.
 
     Args:
         viewport: The 3D view.
@@ -30,14 +30,14 @@ class SceneLegends:
         self.cameras, self.accuracy, self.joints = (LevelLegend(viewport) for _ in range(3))
 
     def show(self, presenter: ViewPresenter, theme: Theme) -> None:
-        """Show the legends of the layers that are shown."""
+        """Show the legends of the visible layers."""
         reliability, shows = presenter.reliability, presenter.options.shows
         self.cameras.show_levels(reliability.title, reliability.legend_rows() if shows(SHOW_CAMERAS) else [])
         self.accuracy.show_levels(ACCURACY_TITLE, presenter.accuracy_rows() if shows(SHOW_ACCURACY) else [])
         self.joints.show_levels(*presenter.joint_legend(theme))
 
     def place(self, margin_px: int) -> QRect:
-        """Put the legends side by side into the upper right corner; return the area that they take."""
+        """Place the legends side by side in the upper right corner, and return their area."""
         right, taken = self._viewport.width() - margin_px, QRect()
         for legend in (self.cameras, self.accuracy, self.joints):
             if not legend.isHidden():

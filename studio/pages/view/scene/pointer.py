@@ -1,4 +1,4 @@
-"""Pointer over the 3D view: names the joint under it, pins it by a click, and drags the faces of the capture volume."""
+"""Pointer in the 3D view: shows and pins joints, and drags faces of the capture volume."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from studio.viewport.canvas import Viewport
 
 
 class Drag(Protocol):
-    """Something in the scene that is dragged."""
+    """Drag of an object in the scene."""
 
     def to(self, x: float, y: float) -> None:
         """Move to a position in the 3D view."""
 
     def drop(self) -> None:
-        """Keep the last position."""
+        """End the drag."""
 
 
 class ScenePointer(QObject):
-    """Mouse over a 3D view, before the view gets it.
+    """Mouse handler of the 3D view, with precedence over the view.
 
     Args:
         viewport: The 3D view.
-        joints: Returns the joints that are drawn on one side of the dividing line, and their frame in that result; None
-            without any.
-        grab: Returns what can be dragged at a position, or None.
+        joints: Function that returns the visible joints on one side of the dividing line and their frame in the result,
+            or None.
+        grab: Function that returns the drag of the object at a position, or None.
 
     Attributes:
-        tip: Plate with the joint under the pointer.
+        tip: Tooltip of the joint under the pointer.
 
     Signals:
-        pinned: `Pin` of a joint that was clicked.
+        pinned: Clicked joint (`Pin`).
     """
 
     pinned = Signal(object)
@@ -61,7 +61,7 @@ class ScenePointer(QObject):
             native.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Follow the pointer; take the event only while something is dragged."""
+        """Track the pointer, and consume events only during a drag."""
         if isinstance(event, QMouseEvent):
             match event.type():
                 case QEvent.Type.MouseMove:
@@ -71,19 +71,19 @@ class ScenePointer(QObject):
                 case QEvent.Type.MouseButtonRelease:
                     return self._release(event)
         elif event.type() == QEvent.Type.Wheel:
-            QTimer.singleShot(0, self, self.refresh)  # the view zooms first
+            QTimer.singleShot(0, self, self.refresh)  # after the view has zoomed
         elif event.type() == QEvent.Type.Leave:
             self._at = None
             self.tip.clear()
         return False
 
     def tick(self) -> bool:
-        """Follow the scene, which was drawn in this tick; return whether it needs another one."""
+        """Update after the scene was drawn; return whether another tick is needed."""
         self.refresh()
         return False
 
     def refresh(self) -> None:
-        """Name the joint that is under the pointer now, after the scene moved."""
+        """Show the joint under the pointer after the scene has moved."""
         if self._at is None or self._pressed is not None or not self._viewport.isVisible():
             self.tip.clear()
             return
@@ -135,7 +135,7 @@ class ScenePointer(QObject):
             native.setCursor(Qt.CursorShape.SizeAllCursor if over else Qt.CursorShape.ArrowCursor)
 
     def _pick(self, at: QPointF) -> tuple[JointMotions, int, int, int, QPoint] | None:
-        """Return the joint at a position: its result and frame, person, joint, and place in the view."""
+        """Return the joint at a position: result, frame, person, joint, and position in the view."""
         pointer = (at.x(), at.y())
         shown = self._joints(self._viewport.is_wiped(pointer))
         if shown is None:

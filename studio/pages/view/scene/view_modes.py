@@ -1,4 +1,4 @@
-"""Ways to look at the scene: one direction, four, through a camera, or two results beside a dividing line."""
+"""View modes: single view, four views, view through a camera, and two results with a dividing line."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from studio.widgets.images.video_panes import VideoPanes
 
 
 class ViewModes:
-    """Follows the strip of views and the dividing line.
+    """Controller of the view modes.
 
     Args:
         presenter: Content of the page.
         viewport: The 3D view.
         strip: Buttons for the views.
-        dividers: Dividing lines, one for each column of the four views; one view has the first.
-        panes: Camera images, of which one is drawn behind the view through its camera.
+        dividers: Dividing lines, one per column of the four views; a single view has the first.
+        panes: Camera images, for the background of the view through a camera.
         compared: Scene of the compared result.
     """
 
@@ -55,7 +55,7 @@ class ViewModes:
             divider.moved.connect(self._move_lines)
 
     def refresh(self) -> None:
-        """Follow another result, other cameras or another comparison."""
+        """Update after a change of result, cameras or comparison."""
         self._strip.show_cameras(self._presenter.camera_names)
         name = self._presenter.options.through
         camera = self._presenter.camera(name)
@@ -64,12 +64,12 @@ class ViewModes:
         self._show_wipe()
 
     def keep_clear(self, taken: QRect) -> None:
-        """Keep the names of results off an area of the 3D view."""
+        """Keep an area of the 3D view free of names."""
         self._taken = taken
         self.place()
 
     def place(self) -> None:
-        """Put the lines and the names of the views to their places in the 3D view."""
+        """Place the lines and the names of the views."""
         below = self._plates[0].geometry().bottom() + 1 if self._viewport.four else 0
         for divider, column in zip(self._dividers, self._viewport.columns, strict=False):
             divider.place(column, below, self._taken)
@@ -78,24 +78,24 @@ class ViewModes:
             plate.move(index % 2 * width // 2 + GRID_PX, index // 2 * height // 2 + GRID_PX)
 
     def set_wipe(self, on: bool) -> None:
-        """Compare two results beside a dividing line, or as people and ghosts."""
+        """Compare two results by a dividing line, or with ghosts."""
         self._wipe = on
         self._show_wipe()
 
     def show_view(self, view: ViewName) -> None:
-        """Show one direction."""
+        """Show a single view."""
         self._leave_camera()
         self._viewport.set_view(view)
         self._show_wipe()
 
     def show_four(self) -> None:
-        """Show four directions."""
+        """Show four views."""
         self._leave_camera()
         self._viewport.set_four(True)
         self._show_wipe()
 
     def look_through(self, name: str) -> None:
-        """Look through a camera, with its image behind the scene."""
+        """Show the view through a camera with its image as background."""
         self._viewport.set_four(False)
         self._presenter.options = replace(self._presenter.options, through=name)
         self._camera = self._presenter.camera(name)
@@ -104,7 +104,7 @@ class ViewModes:
         self._show_wipe()
 
     def _show_wipe(self) -> None:
-        """Divide the view between two results if that is chosen and possible, and name what is shown."""
+        """Divide the view between two results if chosen and possible, and show their names."""
         for plate, name in zip(self._plates, self._names, strict=True):
             plate.show_text(name if self._viewport.four else "")
         presenter = self._presenter
@@ -131,7 +131,7 @@ class ViewModes:
         self._want_image()
 
     def _want_image(self) -> None:
-        """Request the image behind the view as large as it is shown."""
+        """Request the background image at its displayed size."""
         width_px = 0
         if self._camera is not None:
             width, height = self._camera.size_px

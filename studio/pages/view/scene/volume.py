@@ -1,4 +1,4 @@
-"""Capture volume over the 3D view: its panel, and the handles of its faces."""
+"""Capture volume in the 3D view: panel, and handles of the faces."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WIDTH_PX, _HEADER_PX, _MIN_AREA_PX = 376, 44, 48
 
 
 class VolumePanel(Card):
-    """Capture volume as text, with fields that unfold. Lies over a corner of the 3D view.
+    """Panel of the capture volume with expandable fields, in a corner of the 3D view.
 
     Signals:
         closed: The close button was clicked.
@@ -45,7 +45,7 @@ class VolumePanel(Card):
         close.setAccessibleName("Hide the capture volume")
         close.clicked.connect(self.closed)
         for push in (self.edit, self.reset, close):
-            # A click must not take the focus: Space keeps meaning Play.
+            # No focus on click, so that Space still plays.
             push.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             self.tools.addWidget(push)
         self._area = QScrollArea()
@@ -64,14 +64,14 @@ class VolumePanel(Card):
         self._fit()
 
     def lie_over(self, area: QSize, strip: QSize, margin_px: int) -> None:
-        """Lie in the lower left corner of an area, above a strip in the right one if both are too wide for it."""
+        """Move to the lower left corner of an area, above the strip in the right corner if both are too wide."""
         beside = _WIDTH_PX + strip.width() + 3 * margin_px <= area.width()
         self._bottom_px = area.height() - margin_px - (0 if beside else strip.height() + margin_px)
         self._margin_px = margin_px
         self._fit()
 
     def _fit(self) -> None:
-        """Resize to the content, as far as there is room; the rest scrolls."""
+        """Resize to the content within the available space; the rest scrolls."""
         content, outer = self.editor.layout(), self.layout()
         assert content is not None and outer is not None
         margins = outer.contentsMargins()
@@ -90,13 +90,13 @@ class VolumePanel(Card):
 
 
 class VolumeHandles:
-    """Handles of the faces of the capture volume, which is drawn while one is dragged and stored at its end.
+    """Handles of the faces of the capture volume; a drag is previewed and stored at its end.
 
     Args:
         viewport: The 3D view.
         presenter: Content of the page.
-        volume: The stored volume.
-        refused: Called with the reason why a volume is not stored.
+        volume: Stored volume.
+        refused: Function called with the reason if a volume cannot be stored.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class VolumeHandles:
         self._viewport, self._presenter, self._volume, self._refused = viewport, presenter, volume, refused
 
     def grab(self, x: float, y: float) -> FaceDrag | None:
-        """Return the face whose handle lies at a position of the 3D view, or None."""
+        """Return a drag of the face whose handle is at a position of the 3D view; None if there is none."""
         box = self._presenter.box
         face = face_at(self._viewport, box, (x, y)) if box is not None else None
         if box is None or face is None:
