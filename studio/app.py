@@ -26,7 +26,7 @@ def run_window(argv: Sequence[str] | None = None) -> int:
     """Open the window and run its event loop.
 
     Args:
-        argv: Arguments without the program name; those of the process if None.
+        argv: Arguments without the program name; None for those of the process.
 
     Returns:
         The exit code.
@@ -37,7 +37,7 @@ def run_window(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{problem}\n")
         return 1
     log_file = start_logging()
-    # With shared GL contexts, the 3D view keeps its contents when it is moved to another window.
+    # With shared GL contexts, the 3D view keeps its content when moved to another window.
     QCoreApplication.setAttribute(Qt.ApplicationAttribute.AA_ShareOpenGLContexts)
     app = QApplication.instance() or QApplication([NAME])
     assert isinstance(app, QApplication)

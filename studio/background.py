@@ -1,4 +1,4 @@
-"""Work of the window on a few plain threads: decoding and parsing never hold up the event loop."""
+"""Background tasks of the window in threads, so that decoding and parsing do not block the event loop."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="window")
 
 
 class Background(QObject):
-    """Runs tasks on threads and delivers their results in the window's thread, in the order of their ends.
+    """Thread pool that delivers results in the GUI thread in the order of completion.
 
-    A task must touch no widget. Results that are not yet delivered are dropped with the owner.
+    Tasks must not access widgets. Pending results are discarded with the owner.
 
     Args:
         parent: Owner.
@@ -37,7 +37,7 @@ class Background(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether a result is still to come."""
+        """True while results are pending."""
         return bool(self._waiting)
 
     def run(
@@ -46,15 +46,16 @@ class Background(QObject):
         """Run a task.
 
         Args:
-            task: Called on a thread.
-            done: Called with its result.
-            failed: Called with a `CoreError` that it raises; other errors, and this one without it, are raised here.
+            task: Function to run in a thread.
+            done: Function called with its result.
+            failed: Function called with a CoreError of the task; other errors, or all if omitted, are raised in the GUI
+                thread.
         """
         self._waiting.append((_pool.submit(task), done, failed))
         self._timer.start()
 
     def drop(self) -> None:
-        """Forget all tasks; those that have not begun never do."""
+        """Discard all tasks; those that have not started are cancelled."""
         for future, _, _ in self._waiting:
             future.cancel()
         self._waiting.clear()
@@ -64,7 +65,7 @@ class Background(QObject):
         until = time.monotonic() + _BUDGET_S
         for entry in [entry for entry in self._waiting if entry[0].done()]:
             if entry not in self._waiting:
-                continue  # dropped by the receiver of an earlier result
+                continue  # discarded by the receiver of an earlier result
             self._waiting.remove(entry)
             future, done, failed = entry
             error = future.exception()

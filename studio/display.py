@@ -1,4 +1,4 @@
-"""Whether a window can be shown at all, asked before Qt, which aborts the process if not. Imports no Qt."""
+"""Check for a display before Qt is loaded, which would abort the process without one."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _X_PORT = 6000
 
 
 def display_problem(environment: Mapping[str, str] = os.environ) -> str:
-    """Return why no window can be shown, with the remedy; empty if one can."""
+    """Return why no window can be shown, with the remedy; empty if there is a display."""
     if not sys.platform.startswith("linux"):
         return ""
     platform = environment.get("QT_QPA_PLATFORM", "").split(";")[0].split(":")[0]
     if platform and platform != "xcb" and not platform.startswith("wayland"):
-        return ""  # draws without a display server
+        return ""  # renders without a display server
     display, wayland = environment.get("DISPLAY", ""), environment.get("WAYLAND_DISPLAY", "")
     if (wayland and _wayland_answers(wayland, environment)) or (display and _x_answers(display)):
         return ""
-    what = f"The display '{display or wayland}' does not answer" if display or wayland else "There is no display here"
+    what = f"The display '{display or wayland}' does not answer" if display or wayland else "There is no display"
     return (
         f"{what}, so the window cannot open: use the command line (selfpose --help, or scripts/start.py --headless), "
         "or start it in a desktop session."

@@ -1,8 +1,8 @@
 """Garbage collection in the GUI thread only.
 
-Python collects cyclic garbage in whichever thread happens to allocate. If that garbage holds Qt objects and the thread
-is not the GUI thread, PySide6 destroys them there and the process can crash. The automatic collector is therefore
-disabled, and a timer in the GUI thread collects when the usual thresholds are exceeded.
+Python collects cyclic garbage in whichever thread allocates. If the garbage contains Qt objects and the thread is not
+the GUI thread, PySide6 destroys them there, and the process can crash. Therefore the automatic collector is disabled,
+and a timer in the GUI thread collects when the usual thresholds are exceeded.
 """
 
 from __future__ import annotations

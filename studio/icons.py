@@ -1,7 +1,7 @@
-"""Icons that take their colours from the current theme when they are painted.
+"""Icons with the colours of the current theme.
 
-An SVG in `resources/icons` uses `currentColor`; the icon engine replaces it with the colour of a theme token, so icons
-need not be set again when the theme changes.
+SVG files in `resources/icons` use `currentColor`, which the icon engine replaces by the colour of a theme token while
+painting, so that icons follow a change of theme.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _ThemedEngine(QIconEngine):
         if mode == QIcon.Mode.Disabled:
             token = "faint"
         box = QRectF(rect)  # type: ignore[call-overload]
-        # A box wider than high leaves a gap before the text, which style sheets cannot set.
+        # The extra width is a gap before the text, which style sheets cannot set.
         box.setWidth(box.height())
         renderer(self._name, getattr(current_theme(), token)).render(painter, box)
 
@@ -71,5 +71,5 @@ def pixmap(name: str, token: str, size_px: int, scale: float = 1.0) -> QPixmap:
 
 @lru_cache(maxsize=256)
 def renderer(name: str, colour: str) -> QSvgRenderer:
-    """Return a cached SVG renderer; parsing an SVG at every repaint would be slow."""
+    """Return a cached SVG renderer, because parsing an SVG at every repaint would be slow."""
     return QSvgRenderer(QByteArray(tinted_svg(name, colour).encode()))

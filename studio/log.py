@@ -33,10 +33,10 @@ def log_folder() -> Path:
 
 
 def start_logging(folder: Path | None = None) -> Path:
-    """Log to a file that is rotated at 1 MB with three backups; warnings also go to the terminal.
+    """Log to a file (rotated at 1 MB, with three backups), and warnings to the terminal as well.
 
     Args:
-        folder: Folder of the log file; that of `log_folder` if None.
+        folder: Folder of the log file; None for `log_folder`.
 
     Returns:
         The log file.
@@ -63,7 +63,7 @@ def _qt_message(kind: QtMsgType, context: QMessageLogContext, text: str) -> None
 
 
 class CrashReporter(QObject):
-    """Handler of uncaught exceptions: logs them, and shows one dialog at a time from the event loop.
+    """Handler of uncaught exceptions, which logs them and shows one dialog at a time.
 
     Args:
         file: The log file, named in the dialog.
@@ -101,7 +101,7 @@ class CrashReporter(QObject):
         from studio.shell.dialogs import ErrorDialog
 
         if self._dialog is not None:
-            return  # an error that repeats with every timer tick must not flood the screen; each one is logged
+            return  # repeated errors, such as in a timer, are only logged
         self._dialog = ErrorDialog(message, hint, details, QApplication.activeWindow())
         self._dialog.finished.connect(self._closed)
         self._dialog.open()

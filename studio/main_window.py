@@ -1,4 +1,4 @@
-"""Main window: navigation, pages, jobs, and the slots of the window's actions."""
+"""Main window with navigation, pages, jobs, and the slots of its actions."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ from studio.state.steps import page_states, read_steps
 from studio.theme import apply_theme, current_theme
 
 _COMPACT_BELOW_PX = 1500
-"""Below this width, the rail shows icons only while the jobs panel is open, to leave room for the pages."""
+"""Width in px below which the rail shows only icons while the jobs panel is open."""
 _OPEN_JOBS_FROM_PX = 1600
-"""From this width on, the jobs panel opens when a job starts."""
+"""Width in px from which the jobs panel opens when a job starts."""
 _FEW_TAKES = 4
 _SAY_MS = 8000
 
 
 class MainWindow(QMainWindow):
-    """Navigation rail, bars, pages and jobs panel around one `AppState`.
+    """Main window.
 
     Args:
         state: Selection of the window.
@@ -96,7 +96,7 @@ class MainWindow(QMainWindow):
         self.jobs_panel.rename_requested.connect(self.housekeeping.rename_job)
         self.jobs_panel.delete_requested.connect(self.housekeeping.delete_job)
         self.housekeeping.done.connect(self._show_message)
-        state.session_opening.connect(self.pages.complete)  # pages follow the session from the beginning
+        state.session_opening.connect(self.pages.complete)  # so that pages receive all changes of the session
         self._follow_state()
         self.registry.refused.connect(self._refused)
         state.volume.shown.connect(self._show_volume)
@@ -136,7 +136,7 @@ class MainWindow(QMainWindow):
             self.open_path(Path(chosen))
 
     def new_session(self) -> NewSessionDialog:
-        """Ask for name and place, and create an empty session there."""
+        """Open the dialog for a new session."""
         dialog = NewSessionDialog(sessions_folder(), self)
         dialog.chosen.connect(self.create_session)
         dialog.open()
@@ -150,7 +150,7 @@ class MainWindow(QMainWindow):
             show_error_dialog(error, self)
 
     def open_sample(self) -> None:
-        """Open the embedded sample session; create it the first time."""
+        """Open the sample session, which is created the first time."""
         self.sample.start()
         self.welcome.show_busy("Preparing the sample session…")
 
@@ -177,7 +177,7 @@ class MainWindow(QMainWindow):
         return dialog
 
     def drop(self, paths: Sequence[Path]) -> None:
-        """Open what was dropped: a session, the videos of a take, or a calibration; show a dialog if it is neither."""
+        """Open dropped files: a session, videos of a take, or a calibration; show a dialog if that fails."""
         try:
             dropped = classify_drop(paths)
             if dropped.kind == "session":
@@ -185,7 +185,7 @@ class MainWindow(QMainWindow):
                 return
             name, action = {"videos": ("record", "take.import"), "rig": ("calibrate", "rig.import")}[dropped.kind]
             if reason := self.registry.why_not(action):
-                raise CoreError(reason, "Drop the files again when nothing stands in their way.")
+                raise CoreError(reason, "Drop the files again afterwards.")
             self.show_page(name)
             page: Any = self.pages[name]
             page.ask_about(list(dropped.paths) if dropped.kind == "videos" else dropped.paths[0])
@@ -198,19 +198,19 @@ class MainWindow(QMainWindow):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        """Open what was dropped."""
+        """Open the dropped files."""
         paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
         if paths:
             event.acceptProposedAction()
             self.drop(paths)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Adapt the rail to the width."""
+        """Adapt the navigation rail to the width."""
         self._update_rail_width()
         super().resizeEvent(event)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Ask about running jobs, then release threads and OpenGL and save the window's geometry."""
+        """Ask about running jobs, release threads and OpenGL, and save the geometry."""
         if self.state.jobs.why_not() and not self._confirm_close():
             event.ignore()
             return
@@ -288,7 +288,7 @@ class MainWindow(QMainWindow):
         self._follow_state(again=True)
 
     def _follow_state(self, *, again: bool = False) -> None:
-        """Follow the state after the pages that are built so far: they know what changed before they are shown."""
+        """Connect to the state after the pages built so far, so that they are updated before they are shown."""
         state = self.state
         for signal, slot in (
             (state.session_changed, self._session_changed),
@@ -303,12 +303,12 @@ class MainWindow(QMainWindow):
             signal.connect(slot)
 
     def _why_not_on_page(self, page_name: str, action: str) -> str:
-        """Return why an action of a page is blocked; empty if it is not, or the page is not built yet."""
+        """Return why an action of a page is blocked; empty if it is not, or if the page is not built yet."""
         page = self.pages.made.get(page_name)
         return page.why_not(action) if isinstance(page, ActionPage) else ""
 
     def _act_on_page(self, page_name: str, action: str) -> None:
-        """Switch to a page and have it carry out one of its actions."""
+        """Show a page, and execute one of its actions."""
         page = self.pages[page_name]
         assert isinstance(page, ActionPage)
         self.show_page(page_name)
@@ -320,7 +320,7 @@ class MainWindow(QMainWindow):
         if settings.geometry:
             self.restoreGeometry(QByteArray.fromBase64(settings.geometry.encode()))
             free = self.screen().availableGeometry()
-            self.resize(self.size().boundedTo(free.size()))  # it may have been saved on a larger screen
+            self.resize(self.size().boundedTo(free.size()))  # it may come from a larger screen
             if not free.contains(self.geometry().topLeft()):
                 self.move(free.topLeft())
 
@@ -342,7 +342,7 @@ class MainWindow(QMainWindow):
         self.show_page(self._landing_page())
 
     def _landing_page(self) -> str:
-        """Return the landing page if it has something to show, otherwise the first page before it that is not done."""
+        """Return the landing page if it has content, otherwise the first unfinished page before it."""
         session = self.state.session
         if session is None or len(session.take_names()) > _FEW_TAKES:
             self._steps = {}
@@ -355,7 +355,7 @@ class MainWindow(QMainWindow):
         return next((s.name for s in self._specs if s.landing or states[s.name].state != "done"), self._specs[0].name)
 
     def _read_steps(self) -> None:
-        """Read the states of the pages from disk, in the background."""
+        """Read the states of the pages in the background."""
         self._background.drop()
         if self.state.session is not None:
             self._background.run(partial(read_steps, self.state.session), self._steps_read)
@@ -388,7 +388,7 @@ class MainWindow(QMainWindow):
         show_error_dialog(error, self)
 
     def _refused(self, reason: str) -> None:
-        show_error_dialog(CoreError(reason, "Choose it again when nothing stands in its way."), self)
+        show_error_dialog(CoreError(reason, "Choose the action again afterwards."), self)
 
     def _job_added(self, tracked: TrackedJob) -> None:
         if tracked.active and not tracked.watching and self.width() >= _OPEN_JOBS_FROM_PX:
@@ -399,7 +399,7 @@ class MainWindow(QMainWindow):
             self._show_jobs(True)
 
     def _confirm_close(self) -> bool:
-        """Ask what to do with the running jobs; return False to keep the window open."""
+        """Ask what to do with running jobs; return False to keep the window open."""
         box = QMessageBox(self)
         box.setIcon(QMessageBox.Icon.Question)
         box.setText("Jobs are still running.")
@@ -421,7 +421,7 @@ class MainWindow(QMainWindow):
         self.pages.when_complete(partial(self._play, session))
 
     def _play(self, session: Session) -> None:
-        """Open a session and play what it shows."""
+        """Open a session and play it."""
         self.welcome.show_busy("")
         self.state.set_session(session)
         for page in self.pages.values():

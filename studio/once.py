@@ -1,4 +1,4 @@
-"""Values that are worked out once for each object."""
+"""Cache of values per object."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ V = TypeVar("V")
 
 
 def once_each(compute: Callable[[K], V]) -> Callable[[K], V]:
-    """Return a function that works out its value once for each object, and forgets it with the object; thread-safe.
+    """Return a function with a thread-safe cache per object, whose entries live as long as the object.
 
-    The value must not refer to the object, which would then live for ever.
+    Values must not refer to their object, which would otherwise never be freed.
     """
     known: WeakKeyDictionary[K, V] = WeakKeyDictionary()
     lock = threading.Lock()

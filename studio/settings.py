@@ -1,4 +1,4 @@
-"""Settings that persist between starts. A damaged file never prevents the window from opening."""
+"""Persistent settings of the window; a damaged file does not prevent the window from opening."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Settings:
     Attributes:
         theme: Name of the theme.
         recent: Recent session folders, newest first.
-        last_folder: Folder of the file that was chosen last.
-        jobs_panel: Whether the jobs panel is open.
+        last_folder: Folder of the last chosen file.
+        jobs_panel: Show the jobs panel.
         geometry: Position and size of the window: Qt's bytes in base64.
         cameras: Live cameras, each as "name=address".
-        turning: Whether the 3D view turns slowly when the sample is opened.
-        record_sound: Whether takes have the sound of cameras that hear something.
+        turning: Rotate the 3D view slowly when the sample is opened.
+        record_sound: Store the sound of cameras in takes.
     """
 
     theme: ThemeName = "dark"
@@ -62,15 +62,15 @@ def sessions_folder() -> Path:
 class SettingsStore:
     """Settings and their file.
 
-    If the file cannot be read, it is copied to `settings.bad.yaml` and the defaults are used; an invalid value only
-    loses that value.
+    An unreadable file is copied to `settings.bad.yaml` and replaced by the defaults; an invalid value is replaced by
+    its default.
 
     Args:
         path: The file; None keeps the settings in memory.
 
     Attributes:
-        complaint: What could not be read, for the window to show once; empty if all was read.
-        is_new: Whether there was no file yet: this is the first start.
+        complaint: Message on unreadable settings, to show once; empty if all were read.
+        is_new: True at the first start, when there is no file yet.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -85,7 +85,7 @@ class SettingsStore:
         return self._value
 
     def update(self, **changes: Any) -> None:
-        """Change some settings and write the file; a write error is logged and not fatal."""
+        """Change settings and write the file; a write error is only logged."""
         if "cameras" in changes:
             changes["cameras"] = tuple(keep_passwords(changes["cameras"]))
         self._value = dataclasses.replace(self._value, **changes)

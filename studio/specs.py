@@ -1,6 +1,6 @@
-"""Actions and pages as data: the types of the window's tables.
+"""Types of the tables of actions and pages.
 
-Navigation, menus, shortcuts, page states and the welcome page are derived from these specs, so a page or an action
+Navigation, menus, shortcuts, page states and the welcome page are derived from these specs, so that a page or an action
 is declared in one place.
 """
 
@@ -17,12 +17,12 @@ from studio.state.app_state import AppState
 from studio.widgets.status_dot import StepState
 
 Need = Literal["nothing", "session", "running_job", "undo", "redo", "take", "result", "bin"]
-"""Precondition of an action, beside what its page says."""
+"""Precondition of an action, in addition to that of its page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionSpec:
-    """An action of a menu, a button or a shortcut.
+    """Action of menus, buttons and shortcuts.
 
     Attributes:
         id: Dotted name, such as "session.open".
@@ -51,22 +51,22 @@ class StepView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageSpec:
-    """A page of the window.
+    """Page of the window.
 
     Attributes:
         name: Short name; the page's own action is `page.<name>`.
         title: Title in the navigation and the menus.
-        summary: A few words for the welcome page.
+        summary: Short description for the welcome page.
         icon: File name in `resources/icons`.
         shortcut: Keys that open the page, in Qt's spelling; may be empty.
-        factory: `package.module:Class` of the widget; imported when the page is built, called with the `AppState`.
-        steps: Steps of `core.session.status` that make up the page's state.
-        verbs: Job verbs that belong to the page; while one of them runs, the page is "running".
-        actions: Actions that the page carries out; its widget is an `ActionPage` if there are any.
+        factory: `package.module:Class` of the widget, which is imported when the page is built.
+        steps: Steps of `core.session.status` that determine the state of the page.
+        verbs: Verbs whose jobs make the page "running".
+        actions: Actions of the page; its widget is an `ActionPage` if there are any.
         status: State of a page without steps.
-        landing: A session opens on this page if it is done, otherwise on the first unfinished one before it.
-        keys: Keys that work while the page has the focus: (what they do, keys), for the list of shortcuts.
-        guide: What to do on the page, in a few sentences, for the guide.
+        landing: True if sessions open on this page when it is done, otherwise on the first unfinished one before it.
+        keys: Shortcuts while the page has the focus, as (description, keys).
+        guide: Text for the guide.
     """
 
     name: str
@@ -85,12 +85,12 @@ class PageSpec:
 
     @property
     def action(self) -> ActionSpec:
-        """Action that opens the page."""
+        """Action to open the page."""
         keys = (self.shortcut,) if self.shortcut else ()
         return ActionSpec(id=f"page.{self.name}", text=self.title, icon=self.icon, keys=keys, needs="session")
 
     def make(self, state: AppState) -> QWidget:
-        """Build the page's widget."""
+        """Build the widget of the page."""
         module, _, name = self.factory.partition(":")
         widget: QWidget = getattr(importlib.import_module(module), name)(state)
         return widget
@@ -98,26 +98,26 @@ class PageSpec:
 
 @runtime_checkable
 class ActionPage(Protocol):
-    """A page that carries out the actions of its `PageSpec`."""
+    """Page with actions."""
 
     def act(self, action: str) -> None:
-        """Carry out the action with this id."""
+        """Execute the action with an id."""
 
     def why_not(self, action: str) -> str:
-        """Return why the action cannot be carried out now; empty if it can. The page's buttons ask the same."""
+        """Return why an action is blocked, as its button does; empty if it is available."""
 
 
 @runtime_checkable
 class PlayingPage(Protocol):
-    """A page that can play what it shows."""
+    """Page with playback."""
 
     def play(self) -> None:
-        """Play, and turn the view slowly, until the user takes over."""
+        """Play, and rotate the view slowly, until the user interacts."""
 
 
 @runtime_checkable
 class ClosablePage(Protocol):
-    """A page that holds threads or OpenGL resources."""
+    """Page with threads or OpenGL resources."""
 
     def shut_down(self) -> None:
-        """Release them; called once, before the window closes."""
+        """Release the resources before the window closes."""

@@ -1,8 +1,8 @@
 """Colours, spacing and fonts of the window.
 
-All colours are tokens of the current `Theme`. `apply_theme` turns them into one palette and one application style sheet
-(`resources/theme/studio.qss`, in which `@name` stands for a token). Widgets with their own painting (plots, viewport)
-read `current_theme()` and connect to `theme_changed`.
+All colours are tokens of the current `Theme`. `apply_theme` converts them to a palette and an application style sheet
+(`resources/theme/studio.qss`, in which `@name` stands for a token). Custom-painted widgets (plots, viewport) use
+`current_theme()` and connect to `theme_changed`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from core.rendering.colours import VIEW_COLOURS
 ThemeName = Literal["dark", "light"]
 
 GRID_PX = 8
-"""Spacing unit: distances are multiples of it, or half of it."""
+"""Spacing unit in px; distances are multiples of it, or half of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class Theme:
         axis_z: World z axis.
         persons: Colours of people, used cyclically.
         series: Colours of curves, used cyclically.
-        on_image: Fine lines over a photograph, the same in all themes.
+        on_image: Fine lines over a photograph, equal in all themes.
         on_image_strong: Emphasised lines over a photograph.
         on_image_origin: Origin over a photograph.
         on_image_x: World x axis over a photograph.
@@ -189,7 +189,7 @@ def current_theme() -> Theme:
 
 
 def apply_theme(app: QApplication, name: ThemeName) -> None:
-    """Apply a theme to the application, and notify widgets with their own painting."""
+    """Apply a theme to the application, and notify custom-painted widgets."""
     global _current
     _current = THEMES[name]
     app.setStyle("Fusion")
@@ -245,7 +245,7 @@ def _style_sheet(theme: Theme) -> str:
 
 
 def _icon_file(name: str, colour: str) -> str:
-    """Write a tinted copy of an icon, since style sheets accept only files; deleted at exit."""
+    """Write a tinted copy of an icon, because style sheets accept only files; deleted at exit."""
     path = Path(_icon_folder.name) / f"{name}-{colour.lstrip('#')}.svg"
     if not path.exists():
         path.write_text(tinted_svg(name, colour), encoding="utf-8")

@@ -16,11 +16,11 @@ OpenPath = Callable[[Path], None]
 
 
 class RecentMenu(QMenu):
-    """Submenu of the recent sessions that still exist, read each time it opens.
+    """Submenu of existing recent sessions, updated whenever it opens.
 
     Args:
         settings: Store of the recent sessions.
-        open_path: Called with the chosen folder.
+        open_path: Function called with the chosen folder.
         parent: Owner.
     """
 
@@ -49,7 +49,7 @@ class RecentMenu(QMenu):
 
 
 def recent_sessions(settings: SettingsStore) -> list[Path]:
-    """Return the recent session folders that still exist, newest first."""
+    """Return the existing folders of recent sessions, newest first."""
     return [root for root in map(Path, settings.value.recent) if (root / "session.yaml").is_file()]
 
 

@@ -1,4 +1,4 @@
-"""Registry of everything that menus, buttons and shortcuts can trigger."""
+"""Registry of the actions for menus, buttons and shortcuts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from studio.state.app_state import AppState
 
 
 def unmet_need(need: Need, state: AppState) -> str:
-    """Return why an action with this need is blocked; empty if it is not."""
+    """Return why an action with a precondition is blocked; empty if it is not."""
     if need == "nothing":
         return ""
     if state.session is None:
@@ -38,15 +38,15 @@ def unmet_need(need: Need, state: AppState) -> str:
 
 
 class ActionRegistry(QObject):
-    """Qt actions made from their specs, bound to slots, and enabled while their needs are met.
+    """Qt actions from their specs, bound to slots, and enabled while their preconditions are met.
 
     Args:
         specs: All actions.
-        state: State that the needs are checked against.
-        parent: Owner; the shortcuts work in its window.
+        state: State for the preconditions.
+        parent: Owner, in whose window the shortcuts are active.
 
     Signals:
-        refused: Why an action was not carried out, although it was enabled when it was chosen.
+        refused: Reason why an enabled action was not executed.
     """
 
     refused = Signal(str)
@@ -68,7 +68,7 @@ class ActionRegistry(QObject):
         return self._actions[name]
 
     def bind(self, name: str, slot: Callable[[], object], why_not: Callable[[], str] | None = None) -> None:
-        """Set the slot of an action, and what says why it is blocked; each action is bound exactly once."""
+        """Set the slot of an action, and the function that returns why it is blocked; called once per action."""
         if name in self._slots or name not in self._actions:
             raise ValueError(f"action {name!r} is unknown or bound already")
         self._slots[name] = slot
@@ -76,7 +76,7 @@ class ActionRegistry(QObject):
             self._blocks[name] = why_not
 
     def why_not(self, name: str) -> str:
-        """Return why an action cannot be carried out now; empty if it can."""
+        """Return why an action is blocked; empty if it is available."""
         reason = unmet_need(self._specs[name].needs, self._state)
         return reason or (self._blocks[name]() if name in self._blocks else "")
 
@@ -85,7 +85,7 @@ class ActionRegistry(QObject):
         return [name for name in self._actions if name not in self._slots]
 
     def refresh(self, _signal_value: object = None) -> None:
-        """Enable the actions whose needs are met; the tooltip of the others says what is missing."""
+        """Enable available actions, and show the reason in the tooltip of blocked ones."""
         for name, spec in self._specs.items():
             reason = self.why_not(name)
             self._actions[name].setEnabled(not reason)

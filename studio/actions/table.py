@@ -1,4 +1,4 @@
-"""Actions and menus of the window as data; those of the pages come from their specs."""
+"""Table of the actions and menus of the window; those of the pages are in their specs."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ WINDOW_ACTIONS = (
         text="Redo",
         icon="redo",
         keys=("Ctrl+Shift+Z", "Ctrl+Y"),
-        tip="Redo the change that was undone",
+        tip="Redo the last undone change",
         needs="redo",
     ),
     ActionSpec(id="take.rename", text="Rename take…", needs="take"),
-    ActionSpec(id="take.delete", text="Delete take", tip="Move the selected take into the bin", needs="take"),
+    ActionSpec(id="take.delete", text="Delete take", tip="Move the selected take to the bin", needs="take"),
     ActionSpec(id="result.rename", text="Rename 3D result…", needs="result"),
-    ActionSpec(id="result.delete", text="Delete 3D result", tip="Move the shown result into the bin", needs="result"),
-    ActionSpec(id="session.bin", text="Empty bin…", tip="Delete for good what lies in the session's bin", needs="bin"),
+    ActionSpec(id="result.delete", text="Delete 3D result", tip="Move the shown result to the bin", needs="result"),
+    ActionSpec(id="session.bin", text="Empty bin…", tip="Permanently delete the content of the bin", needs="bin"),
     ActionSpec(id="jobs.cancel", text="Cancel running jobs", icon="stop", needs="running_job"),
     ActionSpec(id="jobs.panel", text="Jobs", icon="jobs", keys=("Ctrl+J",), tip="Show or hide the job list"),
     ActionSpec(id="theme.switch", text="Toggle light and dark theme", icon="moon", keys=("Ctrl+Shift+L",)),
-    ActionSpec(id="help.guide", text="Guide", icon="info", tip="What each page is for"),
+    ActionSpec(id="help.guide", text="Guide", icon="info", tip="Purpose of each page"),
     ActionSpec(id="help.shortcuts", text="Keyboard shortcuts", icon="keyboard", keys=("F1", "?")),
     ActionSpec(id="help.log", text="Show log folder", icon="folder"),
     ActionSpec(id="help.about", text="About SelfPose Studio", icon="info"),
@@ -62,7 +62,7 @@ def all_actions(pages: Iterable[PageSpec]) -> tuple[ActionSpec, ...]:
 
 
 def menu_table(pages: Iterable[PageSpec]) -> MenuTable:
-    """Return the menus; every action is in exactly one of them."""
+    """Return the menus, which contain every action exactly once."""
     pages = tuple(pages)
     tools: list[str] = []
     for page in pages:

@@ -1,1 +1,1 @@
-"""Jobs of the window: started as child processes, followed through their files, shown in one panel."""
+"""Jobs of the window: child processes that are monitored through their files."""

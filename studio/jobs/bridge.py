@@ -1,7 +1,7 @@
-"""Bridge from job files to Qt signals: a timer reads the events that running jobs have written since the last tick.
+"""Bridge from job files to Qt signals: a timer reads the new events of running jobs.
 
-A job is a detached process that writes its events to a file, so closing the window loses nothing: at the next start,
-`attach` reads the same files from the beginning.
+A job is a detached process that writes its events to a file, so that nothing is lost when the window closes: at the
+next start, `attach` reads the same files from the beginning.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ _MOST_BYTES = 1 << 17
 
 
 class JobBridge(QObject):
-    """Jobs of one session: starts, follows, cancels, resumes, and attaches to running ones.
+    """Jobs of a session: start, monitor, cancel, resume, and attach to running ones.
 
     Attributes:
-        jobs: All jobs of the session that were read so far.
+        jobs: Jobs of the session read so far.
 
     Signals:
         added: A `TrackedJob` was added to the list.
         changed: A `TrackedJob` has new events or another state.
         measured: A `TrackedJob` and the list of its new `Metric` events.
         ended: A `TrackedJob` ended while the window was open; its results may be on disk.
-        active_changed: Other jobs run than before, or cameras that were watched are recorded.
-        cleared: The list was cleared, as another session is open.
+        active_changed: The set of running jobs has changed, or a preview has become a recording.
+        cleared: The list was cleared because another session was opened.
     """
 
     added = Signal(object)
@@ -58,13 +58,13 @@ class JobBridge(QObject):
 
     @property
     def active(self) -> list[TrackedJob]:
-        """Jobs that still run."""
+        """Running jobs."""
         return [j for j in self.jobs if j.active]
 
     def why_not(self) -> str:
-        """Return why no job can be started, since two would write the same files; empty if one can.
+        """Return why no job can be started (two would write the same files); empty if one can be.
 
-        Cameras that are only watched stand in nobody's way, nor does what the program does by itself.
+        Previews of cameras and background jobs do not block others.
         """
         running = next((job for job in self.active if not job.watching and not job.job.spec.background), None)
         return f"“{running.title}” is running." if running else ""
@@ -77,12 +77,12 @@ class JobBridge(QObject):
         Args:
             session: Session to work on.
             verb: Name in the table of verbs.
-            params: Settings of the verb, as its dataclass.
+            params: Settings of the verb (its dataclass).
             title: Title of the job.
-            background: Whether the user did not ask for it, so that it holds up no other job.
+            background: True for an automatic job, which does not block others.
 
         Raises:
-            CoreError: Another job runs, the session's folder cannot be written, or the process cannot be started.
+            CoreError: Another job is running, the session cannot be written, or the process cannot be started.
         """
         self._require_idle()
         spec = JobSpec(verb=verb, params=to_mapping(params), title=title, background=background)
@@ -91,7 +91,7 @@ class JobBridge(QObject):
         return tracked
 
     def cancel(self, tracked: TrackedJob) -> None:
-        """Request a job to stop; kill it if it is stuck after an earlier request."""
+        """Request the cancellation of a job; kill it if it is stuck after an earlier request."""
         if tracked.stuck:
             tracked.job.kill()
         elif tracked.active:
@@ -100,10 +100,10 @@ class JobBridge(QObject):
         self.changed.emit(tracked)
 
     def resume(self, tracked: TrackedJob) -> None:
-        """Start an ended job again in its folder, to continue where it stopped.
+        """Restart an ended job in its folder, to continue where it stopped.
 
         Raises:
-            CoreError: Another job runs, or the process cannot be started.
+            CoreError: Another job is running, or the process cannot be started.
         """
         self._require_idle()
         tracked.job.restart()
@@ -113,7 +113,7 @@ class JobBridge(QObject):
         self._timer.start()
 
     def attach(self, session: Session | None) -> None:
-        """Switch to the jobs of another session: running ones are read now, the newest others one per tick."""
+        """Switch to another session; running jobs are read immediately, the others one per tick, newest first."""
         self._timer.stop()
         self.jobs.clear()
         self._reading = None
@@ -126,7 +126,7 @@ class JobBridge(QObject):
             self._timer.start()
 
     def find(self, run: str) -> TrackedJob | None:
-        """Return the job of a run, which is read if it is an old one; None if there is none."""
+        """Return the job of a run, which is read if necessary; None if there is none."""
         if self._session is not None:
             self._read_old(self._session.layout.run(run).root)
         return next((job for job in self.jobs if job.name == run), None)
@@ -136,18 +136,18 @@ class JobBridge(QObject):
         return max((j for j in self.jobs if j.verb == verb), key=lambda j: (j.job.spec.number, j.name), default=None)
 
     def detach(self) -> None:
-        """Stop following; the jobs continue."""
+        """Stop monitoring; the jobs continue."""
         self._timer.stop()
 
     def _require_idle(self) -> None:
-        """Raise a CoreError if a job runs, also one that another program has started since."""
+        """Raise CoreError if a job is running, including one started by another program."""
         self._find_running()
         reason = self.why_not()
         if reason:
             raise CoreError(reason, "Wait until it has ended, or cancel it in the list of jobs.")
 
     def _find_running(self) -> None:
-        """Follow the jobs of the session that run, whoever started them."""
+        """Monitor all running jobs of the session, including those of other programs."""
         runs = self._session.runs()[-_HISTORY:] if self._session is not None else []
         known = {j.job.folder for j in self.jobs}
         for run in runs:
@@ -178,20 +178,20 @@ class JobBridge(QObject):
         try:
             tracked = TrackedJob(Job(folder))
         except CoreError:
-            return  # a run with a damaged job file is skipped; its results are found without it
+            return  # a run with a damaged job file is skipped
         if tracked.job.spec.parent or _is_named_as_step(folder):
-            return  # a step of another job, which reports it
+            return  # a step of another job
         self._read_on(tracked, runs=process_of(folder) is not None)
 
     def _read_on(self, tracked: TrackedJob, *, runs: bool = False) -> None:
-        """Read a part of the events of a job, and list it when all are read, or at once if it runs."""
+        """Read a part of a job's events; the job is listed once all are read, or at once if it is running."""
         for event in tracked.job.poll(_MOST_BYTES):
             tracked.apply(event)
         self._reading = tracked if tracked.job.behind and not runs else None
         if self._reading is not None:
             self._timer.start()
             return
-        for event in tracked.job.poll(_MOST_BYTES):  # tells a dead worker from one that is only silent
+        for event in tracked.job.poll(_MOST_BYTES):  # also detects a dead worker
             tracked.apply(event)
         self._follow(tracked)
         self.changed.emit(tracked)
@@ -214,6 +214,6 @@ class JobBridge(QObject):
 
 
 def _is_named_as_step(folder: Path) -> bool:
-    """Return whether a folder is the training of a job of all steps, as earlier versions named it."""
+    """Return whether the name of a folder is that of a nested training in earlier versions."""
     parent = folder.name.removesuffix("-train")
     return parent != folder.name and RunLayout(folder.parent / parent).job.is_file()

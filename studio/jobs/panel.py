@@ -1,4 +1,4 @@
-"""Panel with the jobs of the session: progress, outcome, and errors with their remedy."""
+"""Panel with the jobs of the session."""
 
 from __future__ import annotations
 
@@ -86,7 +86,9 @@ class JobCard(QFrame):
             row.addWidget(push)
         row.addStretch(1)
         self.rename = button("Rename", "link")
-        self.delete = button("Delete", "link", "", "Move this job and its files into the bin, with networks it trained")
+        self.delete = button(
+            "Delete", "link", "", "Move this job with its files, including trained networks, to the bin"
+        )
         self.rename.clicked.connect(lambda: self.rename_requested.emit(self.tracked))
         self.delete.clicked.connect(lambda: self.delete_requested.emit(self.tracked))
         row.addWidget(self.rename)
@@ -135,7 +137,7 @@ class JobCard(QFrame):
 
 
 class JobDetails(Dialog):
-    """Details of a job: outcome, folder, traceback, notes and the end of its log."""
+    """Dialog with the outcome, folder, traceback, notes and end of the log of a job."""
 
     def __init__(self, tracked: TrackedJob, parent: QWidget | None = None) -> None:
         super().__init__(tracked.title, parent, 720)
@@ -168,7 +170,7 @@ class JobDetails(Dialog):
 
 
 class JobsPanel(QFrame):
-    """Cards of all jobs, the newest on top.
+    """Panel with the cards of all jobs, the newest on top.
 
     Args:
         state: State of the window.
@@ -176,8 +178,8 @@ class JobsPanel(QFrame):
 
     Signals:
         closed: The close button was pressed.
-        rename_requested: A `TrackedJob` is to be renamed.
-        delete_requested: A `TrackedJob` is to be deleted.
+        rename_requested: Job to rename (`TrackedJob`).
+        delete_requested: Job to delete (`TrackedJob`).
     """
 
     closed = Signal()

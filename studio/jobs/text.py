@@ -1,4 +1,4 @@
-"""Progress and outcome of jobs as text."""
+"""Texts on the progress and the outcome of jobs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from studio.jobs.tracked import TrackedJob
 
 
 def duration_text(seconds: float) -> str:
-    """Format a duration with two significant units at most."""
+    """Format a duration with at most two units."""
     if seconds < 1:
         return "under 1 s"
     if seconds < 90:
@@ -21,7 +21,7 @@ def duration_text(seconds: float) -> str:
 
 
 def progress_text(tracked: TrackedJob) -> str:
-    """Describe a running job: its stage, progress and remaining time."""
+    """Return stage, progress and remaining time of a running job as text."""
     if tracked.cancel_requested_s is not None:
         return "stopping"
     if tracked.state == "starting":
@@ -37,7 +37,7 @@ def progress_text(tracked: TrackedJob) -> str:
 
 
 def outcome_text(tracked: TrackedJob) -> str:
-    """Describe how and when a job ended."""
+    """Return how and when a job ended as text."""
     if tracked.state == "failed":
         return tracked.failure.message if tracked.failure else "Failed."
     if tracked.state == "lost":

@@ -10,20 +10,20 @@ from core.jobs import Cancelled, Event, Failed, Finished, Job, Metric, Noted, Pr
 from core.pipelines.verbs import VERBS
 
 KILL_AFTER_S = 6.0
-"""A job that has not stopped this long after a cancel request may be killed."""
+"""Time in s after a cancel request from which a job may be killed."""
 
 
 @dataclass(eq=False)
 class TrackedJob:
-    """Job with its accumulated events, all of which are read from the job's folder.
+    """Job with its accumulated events.
 
     Attributes:
         job: The job.
         fraction: Progress of the current stage, 0 to 1; None before the first progress event.
         text: Current stage.
         time_left_s: Remaining time of the stage; None while unknown.
-        step: Verb of the current step, its number and the number of steps of a job that chains several; else None.
-        status: Facts that the job published last, such as the state of running cameras.
+        step: Verb of the current step, its number and the number of steps; None for a job with a single step.
+        status: Last published facts, such as the state of running cameras.
         notes: Notes for the user, in order.
         metrics: Metrics, in order.
         failure: Failure, if the job failed.
@@ -70,29 +70,29 @@ class TrackedJob:
 
     @property
     def verbs(self) -> tuple[str, ...]:
-        """Verb of the job, and that of its current step if it chains several."""
+        """Verb of the job, and of its current step if there are several."""
         return (self.verb,) if self.step is None else (self.verb, self.step[0])
 
     @property
     def active(self) -> bool:
-        """Whether the job still runs."""
+        """True if the job is running."""
         return not self.job.ended
 
     @property
     def watching(self) -> bool:
-        """Whether the job only shows cameras, so that it changes nothing in the session."""
+        """True if the job only shows cameras and changes nothing in the session."""
         if not self.active or self.verb != "record" or not self.job.spec.params.get("preview_only"):
             return False
         return self.status.get("state", "watching") == "watching" and not self.status.get("saving")
 
     @property
     def resumable(self) -> bool:
-        """Whether the job can be started again, since it ended without a result."""
+        """True if the job has ended without a result and can be restarted."""
         return self.state in ("failed", "cancelled", "lost")
 
     @property
     def stuck(self) -> bool:
-        """Whether the job still runs some seconds after a cancel request."""
+        """True if the job is still running some seconds after a cancel request."""
         requested = self.cancel_requested_s
         return self.active and requested is not None and time.monotonic() - requested > KILL_AFTER_S
 

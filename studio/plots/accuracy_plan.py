@@ -18,7 +18,7 @@ _MAX_ALPHA = 170  # opacity of the colours, so that lines stand out
 
 
 class AccuracyPlan(pg.PlotWidget):
-    """Expected accuracy from green over amber to red; lines show the direction of the largest error."""
+    """Plan with expected accuracy from green over amber to red, and lines in the direction of the largest error."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -36,7 +36,7 @@ class AccuracyPlan(pg.PlotWidget):
         self.apply_theme(current_theme())
 
     def show_map(self, rig: CameraRig, accuracy: AccuracyMap, level: int) -> None:
-        """Show one height of a map."""
+        """Show one level of a map."""
         self._rig, self.map, self.level = rig, accuracy, level
         self.apply_theme(current_theme())
 
@@ -91,7 +91,7 @@ class AccuracyPlan(pg.PlotWidget):
 
 
 def _anchor(right: float, up: float) -> tuple[float, float]:
-    """Return the text anchor that puts a name on the outer side of its camera, clear of the floor and other names."""
+    """Return the text anchor that places a name on the outer side of its camera."""
     if abs(right) > abs(up):
         return (-0.15, 0.5) if right > 0 else (1.15, 0.5)
     return (0.5, 1.25) if up > 0 else (0.5, -0.25)

@@ -13,11 +13,11 @@ from PySide6.QtWidgets import QWidget
 from core.types.arrays import F64
 from studio.theme import Theme, current_theme, theme_changed
 
-_CLIPPED_HEIGHT = 0.95  # of the axis, for points above it
+_CLIPPED_HEIGHT = 0.95  # position on the axis of points beyond it
 
 
 class _UnitAxis(pg.AxisItem):
-    """Axis with the unit at every tick label, which takes less space than a title."""
+    """Axis with the unit in every tick label, which takes less space than a title."""
 
     def __init__(self, side: str, unit: str) -> None:
         super().__init__(side)
@@ -28,7 +28,7 @@ class _UnitAxis(pg.AxisItem):
 
 
 class ErrorTimeline(pg.PlotWidget):
-    """One dot per frame, and a marker at the selected frame.
+    """Plot with one dot per frame, and a marker at the selected frame.
 
     Signals:
         frame_selected: Frame selected by a click or the arrow keys.
@@ -58,7 +58,7 @@ class ErrorTimeline(pg.PlotWidget):
         self.apply_theme(current_theme())
 
     def show_errors(self, time_s: Sequence[float] | F64, error_px: Sequence[float | None] | F64) -> None:
-        """Show errors (T,) at times (T,); None or NaN where there is none."""
+        """Show errors (T,) at times (T,); None or NaN where missing."""
         self._time_s = np.asarray(time_s, float)
         self._error = np.array([np.nan if e is None else e for e in error_px], float)
         self.frame = None

@@ -1,4 +1,4 @@
-"""Share of the observed joints that methods find, by the distance that counts as found."""
+"""Fraction of observed joints found by each method, as a function of distance."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _TICKS = {"left": (25, 25), "bottom": (5, 5)}
 
 
 class FoundPlot(pg.PlotWidget):
-    """One rising curve per method: the steeper, the more accurate; the higher at its end, the more joints.
+    """Cumulative curve per method: steeper is more accurate, higher at the end is more complete.
 
     Args:
         percent_height: Distances (K,) in percent of the person's height.
-        found: Shares (K,) from 0 to 1 by name of the method.
+        found: Fractions (K,) by name of the method.
     """
 
     def __init__(

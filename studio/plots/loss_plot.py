@@ -1,4 +1,4 @@
-"""Curves of a running training, one line per metric, in the colours of the theme."""
+"""Plot of training metrics."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _REDRAW_MS = 100
 _MAX_POINTS = 2_000
 _FEW_DECADES = 2
 _FEW_POINTS = 3
-"""Fewer points than this make no line to see and are drawn as dots."""
+"""Number of points below which dots are drawn instead of a line."""
 _TITLE_PX, _LEGEND_PX = 24, 16
 _LEGEND_FONT_PX, _LEGEND_GAP_PX = 11, 12
 
 
 class LogAxis(pg.AxisItem):
-    """Logarithmic axis with plain numbers: 1, 2 and 5 per decade, or decades only if there are many."""
+    """Logarithmic axis with plain numbers: 1, 2 and 5 per decade, or only decades if there are many."""
 
     def tickValues(self, minVal: float, maxVal: float, size: float) -> list[tuple[float, list[float]]]:
         """Return ticks as pyqtgraph expects: (spacing, positions), positions as powers of ten."""
@@ -39,14 +39,14 @@ class LogAxis(pg.AxisItem):
 
 
 class LossPlot(pg.PlotWidget):
-    """Lines over training steps, redrawn at most ten times a second.
+    """Curves over training steps, redrawn at most ten times per second.
 
     Args:
         title: Title.
         unit: Label of the vertical axis.
         logarithmic: Use a logarithmic vertical axis.
-        labels: Legend text by the second part of a metric's name, where it differs from that.
-        reference: Second part of the name of a metric that is drawn as a level, not as a curve.
+        labels: Legend text by the second part of a metric's name, if different.
+        reference: Second part of the name of a metric drawn as a reference level.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class LossPlot(pg.PlotWidget):
         return list(self._points)
 
     def add(self, metrics: Iterable[Metric]) -> None:
-        """Add values; they are drawn at the next redraw."""
+        """Add values, which are drawn at the next redraw."""
         for metric in metrics:
             if not np.isfinite(metric.value):
                 continue
@@ -152,7 +152,7 @@ class LossPlot(pg.PlotWidget):
         self._update_title()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """Break the legend into as many lines as it needs."""
+        """Break the legend into lines."""
         super().resizeEvent(event)
         if event is not None and event.size().width() != event.oldSize().width() and hasattr(self, "_curves"):
             self._update_title()
@@ -164,7 +164,7 @@ class LossPlot(pg.PlotWidget):
         return self._curves[name]
 
     def _update_title(self) -> None:
-        """Set the title and a coloured legend below it; a legend inside the plot could hide a curve."""
+        """Set the title with a coloured legend below it, because a legend inside the plot could hide curves."""
         theme = current_theme()
         parts = [name.partition("/")[2] or name for name in self._curves]
         texts = [self._labels.get(part, part.replace("_", " ")) for part in parts]
@@ -183,7 +183,7 @@ class LossPlot(pg.PlotWidget):
         self.plotItem.layout.setRowFixedHeight(0, height)
 
     def _lines(self, texts: list[str]) -> list[list[int]]:
-        """Return the legend entries of each line, so that each line fits above the plot."""
+        """Return the legend entries of each line, so that the lines fit the width."""
         font = QFont(self.font())
         font.setPixelSize(_LEGEND_FONT_PX)
         metrics = QFontMetrics(font)

@@ -1,1 +1,1 @@
-"""Everything around the pages: navigation, bars, welcome page, dialogs."""
+"""Frame of the window around the pages: navigation, bars, welcome page and dialogs."""

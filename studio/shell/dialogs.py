@@ -1,4 +1,4 @@
-"""Dialogs of the window: errors with their remedy, keyboard shortcuts, about."""
+"""Dialogs of the window: errors, keyboard shortcuts, about."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from studio.widgets.text import make_label
 
 
 class Dialog(QDialog):
-    """Dialog with a body and a row of buttons; deleted when closed.
+    """Base of dialogs with a body and a row of buttons; deleted when closed.
 
     Enter presses the primary button, unless another button has the focus.
 
@@ -56,11 +56,11 @@ class Dialog(QDialog):
 
     @property
     def primary(self) -> QPushButton | None:
-        """Button that Enter presses; None if there is none."""
+        """Button pressed by Enter; None if there is none."""
         return next((b for b in self.findChildren(QPushButton) if b.property("kind") == "primary"), None)
 
     def showEvent(self, event: QShowEvent) -> None:
-        """Make the primary button the default one, and keep the first focus off the other buttons."""
+        """Make the primary button the default one, and keep the initial focus off the other buttons."""
         primary = self.primary
         if primary is not None and not event.spontaneous():
             primary.setDefault(True)
@@ -74,10 +74,10 @@ class ErrorDialog(Dialog):
     """Error message, remedy, and details for a bug report.
 
     Args:
-        message: What went wrong.
-        hint: The remedy.
+        message: Description of the error.
+        hint: Remedy.
         details: Traceback or log; empty for an expected error.
-        parent: Window it belongs to.
+        parent: The window.
     """
 
     def __init__(self, message: str, hint: str, details: str = "", parent: QWidget | None = None) -> None:
@@ -125,14 +125,14 @@ class ErrorDialog(Dialog):
 
 
 def show_error_dialog(error: CoreError, parent: QWidget | None) -> ErrorDialog:
-    """Show an expected error in a dialog that does not block."""
+    """Show an expected error in a non-blocking dialog."""
     dialog = ErrorDialog(error.message, error.hint, parent=parent)
     dialog.open()
     return dialog
 
 
 def code_view(text: str) -> QPlainTextEdit:
-    """Return a read-only view in a monospaced font, for tracebacks and logs."""
+    """Return a read-only text view with a monospaced font, for tracebacks and logs."""
     view = QPlainTextEdit(text)
     view.setReadOnly(True)
     view.setProperty("role", "code")
@@ -142,12 +142,12 @@ def code_view(text: str) -> QPlainTextEdit:
 
 
 class ShortcutsDialog(Dialog):
-    """List of all shortcuts: those of the menus, then those of each page.
+    """List of all shortcuts: those of the menus, followed by those of each page.
 
     Args:
         registry: The actions.
         pages: The pages.
-        parent: Window it belongs to.
+        parent: The window.
     """
 
     def __init__(self, registry: ActionRegistry, pages: Iterable[PageSpec], parent: QWidget | None = None) -> None:
@@ -175,7 +175,7 @@ class ShortcutsDialog(Dialog):
 
 
 def _add_section(column: QVBoxLayout, title: str, rows: Sequence[tuple[str, str]]) -> None:
-    """Add a heading and its shortcuts, if there are any: (what they do, keys)."""
+    """Add a heading and its shortcuts (description, keys), if there are any."""
     if not rows:
         return
     column.addSpacing(GRID_PX)

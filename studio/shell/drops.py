@@ -1,4 +1,4 @@
-"""Meaning of files and folders that are dropped on the window."""
+"""Classification of files and folders dropped on the window."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ DropKind = Literal["session", "videos", "rig"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drop:
-    """What was dropped.
+    """Dropped files.
 
     Attributes:
-        kind: A session to open, videos of a take, or a calibration.
-        paths: The session's folder, the videos, or the calibration's file.
+        kind: Session, videos of a take, or calibration.
+        paths: Folder of the session, videos, or file of the calibration.
     """
 
     kind: DropKind
@@ -28,10 +28,10 @@ class Drop:
 
 
 def classify_drop(paths: Sequence[Path]) -> Drop:
-    """Tell what dropped files are: a folder stands for the session or the videos in it.
+    """Classify dropped files; a folder is a session or contains videos.
 
     Raises:
-        CoreError: They are none of what the window can open, or several at once.
+        CoreError: The files cannot be opened, or not together.
     """
     if len(paths) == 1:
         folder = paths[0] if paths[0].is_dir() else paths[0].parent
@@ -46,6 +46,6 @@ def classify_drop(paths: Sequence[Path]) -> Drop:
     if len(rigs) == 1 and len(paths) == 1 and not paths[0].is_dir():
         return Drop(kind="rig", paths=rigs)
     raise CoreError(
-        f"{paths[0].name} cannot be opened." if len(paths) == 1 else "These files do not open together.",
+        f"{paths[0].name} cannot be opened." if len(paths) == 1 else "These files cannot be opened together.",
         "Drop the folder of a session, the videos of one take together, or the calibration file of another program.",
     )

@@ -1,4 +1,4 @@
-"""Guide: what each page is for, in a few sentences."""
+"""Guide to the pages."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from studio.widgets.icon_label import IconLabel
 from studio.widgets.text import make_label
 
 _FILES = (
-    "All that the program makes lies in the session's folder (Session, Show session folder). Deleted takes, results "
-    "and jobs go to the session's bin, and most changes can be undone with Ctrl+Z. Jobs go on without the window."
+    "All results are stored in the folder of the session (Session, Show session folder). Deleted takes, results "
+    "and jobs go to the bin, and most changes can be undone with Ctrl+Z. Jobs continue without the window."
 )
 
 
 class GuideDialog(Dialog):
-    """The pages in the order of the workflow, each with what to do there.
+    """Description of each page in the order of the workflow.
 
     Args:
         pages: The pages.

@@ -1,4 +1,4 @@
-"""Renaming and deleting of the selected take, the selected result, and jobs; the dialogs before and the words after."""
+"""Actions to rename and delete takes, results and jobs, with their dialogs and messages."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from studio.state.results import result_title
 
 
 class Housekeeping(QObject):
-    """Slots of the actions that rename and delete.
+    """Slots of the actions to rename and delete.
 
     Args:
         state: Selection of the window.
         window: The window.
 
     Signals:
-        done: What was deleted, as a sentence that says how to get it back.
+        done: Sentence on what was deleted and how to restore it.
     """
 
     done = Signal(str)
@@ -36,7 +36,7 @@ class Housekeeping(QObject):
         state.bin.failed.connect(self._failed)
 
     def rename_take(self) -> RenameDialog | None:
-        """Ask for another name of the selected take."""
+        """Open the dialog to rename the selected take."""
         session, name = self._state.session, self._state.take_name
         if session is None or not name:
             return None
@@ -48,14 +48,14 @@ class Housekeeping(QObject):
         )
 
     def delete_take(self) -> None:
-        """Move the selected take into the bin."""
+        """Move the selected take to the bin."""
         session, name = self._state.session, self._state.take_name
         if session is not None and name:
             self._state.bin.delete_take(session, name)
-            self.done.emit(f"Take {name} is in the bin. Ctrl+Z brings it back.")
+            self.done.emit(f"Take {name} is in the bin. Ctrl+Z restores it.")
 
     def rename_result(self) -> RenameDialog | None:
-        """Ask for another name of the selected result; an empty one gives its own back."""
+        """Open the dialog to rename the selected result; an empty name restores the original one."""
         take, name = self._state.take, self._state.poses_name
         if take is None or not name:
             return None
@@ -67,15 +67,15 @@ class Housekeeping(QObject):
         )
 
     def delete_result(self) -> None:
-        """Move the selected result into the bin."""
+        """Move the selected result to the bin."""
         session, take, name = self._state.session, self._state.take, self._state.poses_name
         if session is not None and take is not None and name:
             title = result_title(name, take)
             self._state.bin.delete_result(session, take, name, title)
-            self.done.emit(f"{title} of {take.name} is in the bin. Ctrl+Z brings it back.")
+            self.done.emit(f"{title} of {take.name} is in the bin. Ctrl+Z restores it.")
 
     def rename_job(self, tracked: TrackedJob) -> RenameDialog:
-        """Ask for another name of a job."""
+        """Open the dialog to rename a job."""
         return self._ask(
             "job",
             tracked.title,
@@ -84,22 +84,22 @@ class Housekeeping(QObject):
         )
 
     def delete_job(self, tracked: TrackedJob) -> None:
-        """Move an ended job and its files into the bin."""
+        """Move an ended job with its files to the bin."""
         session = self._state.session
         if session is not None and not tracked.active:
             self._state.bin.delete_job(session, tracked.job.folder, tracked.title)
-            self.done.emit(f"“{tracked.title}” is in the bin. Ctrl+Z brings it back.")
+            self.done.emit(f"“{tracked.title}” is in the bin. Ctrl+Z restores it.")
 
     def empty_bin(self) -> None:
-        """Ask, and delete for good what lies in the bin."""
+        """Permanently delete the content of the bin after confirmation."""
         session = self._state.session
         if session is None:
             return
         size = self._state.bin.size_bytes(session)
         box = QMessageBox(self._window)
         box.setIcon(QMessageBox.Icon.Question)
-        box.setText(f"Delete {size / 1e6:.1f} MB in the session's bin for good?")
-        box.setInformativeText("Nothing of it can be brought back afterwards, and earlier changes cannot be undone.")
+        box.setText(f"Permanently delete {size / 1e6:.1f} MB in the bin of the session?")
+        box.setInformativeText("The files cannot be restored, and earlier changes can no longer be undone.")
         empty = box.addButton("Empty bin", QMessageBox.ButtonRole.DestructiveRole)
         keep = box.addButton(QMessageBox.StandardButton.Cancel)
         box.setDefaultButton(keep)

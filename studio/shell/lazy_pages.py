@@ -1,4 +1,4 @@
-"""Pages of the window, built one after the other while it can be used already."""
+"""Pages of the window, built one after the other while the window is usable."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from studio.state.app_state import AppState
 
 
 class LazyPages(Mapping[str, QWidget]):
-    """Pages by name; one that is asked for before its turn is built at once.
+    """Pages by name; a page that is accessed early is built immediately.
 
     Args:
         specs: The pages in order.
         state: Selection of the window.
         stack: Widget that receives the pages.
-        built: Called with each page after it was built.
+        built: Function called with each new page.
 
     Attributes:
-        made: Pages that were built so far, by name.
+        made: Pages built so far, by name.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class LazyPages(Mapping[str, QWidget]):
             task()
 
     def complete(self) -> None:
-        """Build all pages now."""
+        """Build all remaining pages immediately."""
         for name in self:
             self[name]
 
@@ -76,7 +76,7 @@ class LazyPages(Mapping[str, QWidget]):
             self._waiting.append(task)
 
     def stop(self) -> None:
-        """Build no more pages."""
+        """Stop building pages."""
         self._background.drop()
         self._waiting.clear()
 

@@ -1,4 +1,4 @@
-"""Dialog for a new session: its name, and the folder in which it is made."""
+"""Dialog for a new session."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from studio.widgets.text import make_label
 
 
 class NewSessionDialog(Dialog):
-    """Name and place of a new session; the folder is named after the session.
+    """Dialog for name and location of a new session, whose folder has its name.
 
     Args:
-        place: Folder proposed for the session's folder.
+        place: Proposed parent folder.
         parent: The window.
 
     Signals:
@@ -42,8 +42,8 @@ class NewSessionDialog(Dialog):
         self.name.selectAll()
         self.place = QLineEdit(str(place))
         self.place.setAccessibleName("Place")
-        browse = button("", "normal", "folder", "Choose another place")
-        browse.setAccessibleName("Choose another place")
+        browse = button("", "normal", "folder", "Choose another location")
+        browse.setAccessibleName("Choose another location")
         browse.clicked.connect(self._browse)
         where = QHBoxLayout()
         where.setSpacing(GRID_PX)
@@ -73,7 +73,7 @@ class NewSessionDialog(Dialog):
         """Folder of the session.
 
         Raises:
-            CoreError: The name cannot be that of a folder.
+            CoreError: The name is not valid for a folder.
         """
         return Path(self.place.text().strip()).expanduser() / safe_name(self.name.text())
 
@@ -81,7 +81,7 @@ class NewSessionDialog(Dialog):
         try:
             root = self.root
             Session.check_new(root)
-            problem = "" if self.place.text().strip() else "Choose a place for the session's folder."
+            problem = "" if self.place.text().strip() else "Choose a location for the folder of the session."
         except CoreError as error:
             problem = f"{error.message} {error.hint}"
         self.problem.setText(problem or f"The folder will be {root}.")
@@ -91,7 +91,7 @@ class NewSessionDialog(Dialog):
         self.go.setToolTip(problem)
 
     def _browse(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, "Place of the session", self.place.text())
+        chosen = QFileDialog.getExistingDirectory(self, "Location of the session", self.place.text())
         if chosen:
             self.place.setText(chosen)
 
@@ -101,6 +101,6 @@ class NewSessionDialog(Dialog):
 
 
 def _free_name(place: Path) -> str:
-    """Return a name whose folder does not exist yet."""
+    """Return an unused name for a session."""
     names = ("My session", *(f"My session {number}" for number in range(2, 1000)))
     return next((name for name in names if not (place / safe_name(name)).exists()), "My session")

@@ -1,4 +1,4 @@
-"""Dialog for another name."""
+"""Dialog for a new name."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from studio.widgets.text import make_label
 
 
 class RenameDialog(Dialog):
-    """One line with the present name.
+    """Dialog with a field for the new name.
 
     Args:
-        what: What is renamed, in a few words.
-        name: Present name.
-        problem: Returns why another name is not possible; empty if it is.
+        what: Short description of the renamed object.
+        name: Current name.
+        problem: Function that returns why a name is not allowed; empty if it is.
         parent: The window.
 
     Signals:

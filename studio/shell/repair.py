@@ -1,4 +1,4 @@
-"""Offer to repair a rig that the people in a take do not fit, and the job that does it."""
+"""Offer to repair a rig that does not fit the people in a take."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from studio.state.app_state import AppState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepairOffer:
-    """Repair that the people in a take ask for.
+    """Offered repair.
 
     Attributes:
         verb: "certify" or "calibrate-people".
         take: The take.
-        estimator: Name of its 2D poses.
+        estimator: Name of the 2D poses.
         title: Text of the button.
-        message: Cameras that do not fit, as a sentence.
-        tip: Tooltip of the button: the verb, and what it is expected to gain.
+        message: Sentence on the cameras that do not fit.
+        tip: Tooltip of the button with the verb and the expected gain.
     """
 
     verb: str
@@ -41,12 +41,12 @@ class RepairOffer:
 
 
 def load_offer(session: Session) -> RepairOffer | None:
-    """Return the repair that the people of the last triangulated take ask for; None if they fit the cameras."""
+    """Return the repair for the last triangulated take; None if people and cameras fit."""
     path = session.layout.rig_report
     try:
         fit: Any = read_json(path).get(PEOPLE_FIT) if path.exists() else None
     except (CoreError, AttributeError):
-        return None  # the banner reports the damage
+        return None  # reported by the banner
     if not isinstance(fit, Mapping) or fit.get("take") not in session.take_names():
         return None
     titles = {"certify": "Synchronise cameras", "calibrate-people": "Repair cameras"}
@@ -64,7 +64,7 @@ def load_offer(session: Session) -> RepairOffer | None:
 
 
 def start_repair(state: AppState, offer: RepairOffer, parent: QWidget | None) -> None:
-    """Start the job that an offer stands for; ask first where it replaces the calibration."""
+    """Start an offered repair; ask first if it replaces the calibration."""
     session = state.session
     if session is None:
         return

@@ -1,4 +1,4 @@
-"""Question before the calibration of a session is replaced."""
+"""Confirmation before the calibration of a session is replaced."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from studio.widgets.text import make_label
 
 
 class ReplaceDialog(Dialog):
-    """Question whether to replace the calibration.
+    """Dialog to confirm the replacement of the calibration.
 
     Args:
-        text: What is replaced, and what depends on it.
-        action: Text of the button that goes on.
+        text: Description of the replaced calibration and its dependents.
+        action: Text of the button to continue.
         parent: Window it belongs to.
     """
 
@@ -39,7 +39,7 @@ class ReplaceDialog(Dialog):
 def ask_to_replace(
     session: Session, action: str, parent: QWidget | None, then: Callable[[], object]
 ) -> ReplaceDialog | None:
-    """Ask before the calibration is replaced, and go on if the user agrees; without a calibration, go on at once."""
+    """Ask before replacing the calibration, and continue if the user agrees; continue at once without one."""
     text = replaced_text(session)
     if not text:
         then()

@@ -12,7 +12,7 @@ _POLL_MS = 50
 
 
 class SampleOpener(QObject):
-    """Creates the sample session, or opens it if it exists, in a thread.
+    """Creation or opening of the sample session in a thread.
 
     The thread touches no Qt object; a timer in the GUI thread polls its result.
 
@@ -34,7 +34,7 @@ class SampleOpener(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether the sample is being prepared."""
+        """True while the sample is being prepared."""
         return self._future is not None
 
     def start(self) -> None:
@@ -44,7 +44,7 @@ class SampleOpener(QObject):
             self._timer.start()
 
     def shut_down(self) -> None:
-        """Wait for the thread; called before the window closes."""
+        """Wait for the thread before the window closes."""
         self._timer.stop()
         self._pool.shutdown(wait=True)
 

@@ -1,4 +1,4 @@
-"""Start of a job by a button: what stands against it is shown."""
+"""Start of jobs by buttons, with errors in dialogs."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def start_job(
     Args:
         state: State of the window.
         session: Session to work on; nothing happens without one.
-        verb: Use case to run.
-        params: Its settings.
-        title: Title of the job for people.
+        verb: Verb to run.
+        params: Settings of the verb.
+        title: Title of the job.
         parent: Window of the dialog.
     """
     if session is None:

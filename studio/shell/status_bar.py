@@ -20,7 +20,7 @@ _DISK_INTERVAL_MS = 10_000
 
 
 class StatusBar(QStatusBar):
-    """Device, disk and job, always in the same place.
+    """Status bar with device, disk and job.
 
     Args:
         state: Selection of the window.

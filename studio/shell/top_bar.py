@@ -16,7 +16,7 @@ from studio.widgets.text import make_label
 
 
 class TopBar(QFrame):
-    """Session and take on the left, jobs on the right.
+    """Bar with session and take on the left, and jobs on the right.
 
     Args:
         state: Selection of the window.
@@ -62,7 +62,7 @@ class TopBar(QFrame):
         self.refresh()
 
     def refresh(self) -> None:
-        """Show the session and its takes as they are on disk."""
+        """Show the session and its takes on disk."""
         session = self._state.session
         self.session.setText(session.name if session else "No session")
         self.session.setToolTip(str(session.root) if session else "Open or create a session")

@@ -21,7 +21,7 @@ from studio.widgets.text import make_label
 
 
 class WelcomePage(QWidget):
-    """Ways to start, recent sessions, and the pages of the workflow.
+    """Welcome page with ways to start, recent sessions, and the pages of the workflow.
 
     Args:
         registry: The actions.
@@ -79,7 +79,7 @@ class WelcomePage(QWidget):
             push.setProperty("path", str(root))
             push.clicked.connect(self._recent_clicked)
             self.recent_buttons.append(push)
-            forget = button("", "quiet", "close", "Remove from this list; the session stays on the disk")
+            forget = button("", "quiet", "close", "Remove from this list; the session is kept")
             forget.setAccessibleName(f"Remove {root.name} from this list")
             forget.clicked.connect(partial(self._forget, root))
             self.forget_buttons.append(forget)

@@ -22,7 +22,7 @@ from studio.state.volume import VolumeState
 
 
 class AppState(QObject):
-    """Selection shared by all pages. Data are read from the session on disk and never cached here.
+    """Selection shared by all pages; data are read from the session on disk and not cached.
 
     Args:
         settings: Persistent settings; kept in memory if None.
@@ -33,19 +33,19 @@ class AppState(QObject):
         jobs: Jobs of the open session; `status_changed` follows when one ends.
         undo: Undo stack of manual changes in the open session.
         volume: Capture volume of the open session.
-        bin: Deleting and renaming of takes, results and jobs.
+        bin: Deletion and renaming of takes, results and jobs.
         rig: Changes of the rig.
         cameras: Cameras to record with.
         comparison_name: Name of the 3D result that the selected one is compared with; empty for none.
 
     Signals:
         session_opening: Another session is about to be opened.
-        session_changed: Another session is open, or none.
+        session_changed: Another session was opened, or the session was closed.
         take_changed: Another take is selected.
         poses_changed: Another 3D result of the take is selected.
         status_changed: Takes, results or reports on disk have changed and must be read again.
-        page_requested: Name of a page to show, and of the take to go on with there.
-        content_changed: Follows the others, once for all of them: what a page shows has changed.
+        page_requested: Name of a page to show, and of the take to use there.
+        content_changed: Any content has changed; emitted once after the other signals.
     """
 
     session_opening = Signal()
@@ -116,7 +116,7 @@ class AppState(QObject):
         self.rig.attach(session)
         self.cameras.attach(session)
         self._select_what_exists()
-        # The session last: the window then shows a page, which by that time knows all that it has to read.
+        # The session last, because the window then shows a page, which needs all other changes.
         for signal in (self.take_changed, self.poses_changed, self.status_changed, self.session_changed):
             signal.emit()
         self.content_changed.emit()
@@ -132,7 +132,7 @@ class AppState(QObject):
         self.content_changed.emit()
 
     def request_page(self, page: str, take: str) -> None:
-        """Go to another page with a take, which is selected unless it shows the board only."""
+        """Show another page, and select the take unless it is one of the board."""
         if self._session is not None and take in self._session.take_names():
             if self._session.take(take).manifest.kind == "motion":
                 self.select_take(take)
@@ -158,10 +158,10 @@ class AppState(QObject):
         self.content_changed.emit()
 
     def _job_ended(self, job: TrackedJob) -> None:
-        """Put a rig that a job has made on the undo stack, and read the session again."""
+        """Put a change of the rig by a job on the undo stack, and refresh the session."""
         if self._session is not None:
             self.rig.follow(self._session, job.title)
-        # Such jobs move results, or make the same ones again: none of them is new.
+        # Such jobs transform or recompute results, none of which is new.
         moves = job.verb == "update" or (job.verb in VERBS and VERBS[job.verb].group == "calibration")
         before, made = self._poses_name, self._new_result()
         if made and not moves:
@@ -172,7 +172,7 @@ class AppState(QObject):
         self.refresh()
 
     def _take_made(self, _name: str) -> None:
-        if self.cameras.job is not None:  # the end of a job refreshes by itself
+        if self.cameras.job is not None:  # the end of the job triggers a refresh anyway
             self.refresh()
 
     def _bin_changed(self) -> None:
@@ -184,7 +184,7 @@ class AppState(QObject):
         self._take_name = name
 
     def _select_what_exists(self) -> None:
-        """Keep the selection if it still exists, else select the first take and its best result if one is wanted."""
+        """Keep the selection if it still exists, or else select the first take and its best result."""
         takes = self._session.take_names() if self._session else []
         if self._take_name not in takes:
             self._take_name = takes[0] if takes else ""
@@ -194,7 +194,7 @@ class AppState(QObject):
         self._written_ns = self._results_written_ns()
 
     def _new_result(self) -> str:
-        """Return the newest 3D result of the selected take that was written since the last look; empty for none."""
+        """Return the newest 3D result of the selected take since the last call; empty for none."""
         before, now = self._written_ns, self._results_written_ns()
         fresh = {name: written for name, written in now.items() if before.get(name, 0) < written}
         return max(fresh, key=fresh.__getitem__, default="")
@@ -209,7 +209,7 @@ class AppState(QObject):
         return written
 
     def _best_result(self) -> str:
-        """Return the result that the evaluation found better, or else the baseline."""
+        """Return the better result by the evaluation, or else the baseline."""
         take = self.take
         return choose_result(self._session, take).name if self._session is not None and take is not None else ""
 
@@ -217,4 +217,4 @@ class AppState(QObject):
         try:
             return self.take.poses3d_runs() if self.take else []
         except CoreError:
-            return []  # the page that shows the take reports the damage
+            return []  # reported by the page that shows the take

@@ -1,4 +1,4 @@
-"""Deleting and renaming of takes, results and jobs, with undo; what is deleted lies in the session's bin."""
+"""Deletion (to the bin of the session) and renaming of takes, results and jobs, with undo."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from core.session.store import TakeKind
 
 
 class BinState(QObject):
-    """Changes of what a session holds. Everything is on disk; only the undo history is kept here.
+    """Changes of takes, results and jobs on disk, with the undo history.
 
     Args:
         undo: Undo stack of the window.
@@ -30,7 +30,7 @@ class BinState(QObject):
     Signals:
         changed: Takes, results or jobs on disk have changed.
         take_renamed: New name of a take.
-        failed: A `CoreError`: a change, or its undo, could not be made.
+        failed: A change or its undo has failed (`CoreError`).
     """
 
     changed = Signal()
@@ -42,19 +42,19 @@ class BinState(QObject):
         self._undo = undo
 
     def delete_take(self, session: Session, name: str) -> None:
-        """Move a take with its results into the bin."""
+        """Move a take with its results to the bin."""
         self._delete(session, [session.layout.take(name).root], f"delete take {name}")
 
     def delete_result(self, session: Session, take: Take, name: str, title: str) -> None:
-        """Move a 3D result with its bodies into the bin."""
+        """Move a 3D result with its bodies to the bin."""
         self._delete(session, files_of_result(take, name), f"delete {title} of {take.name}")
 
     def delete_job(self, session: Session, folder: Path, title: str) -> None:
-        """Move the folder of a job into the bin, with the networks that it trained."""
+        """Move the folder of a job, including trained networks, to the bin."""
         self._delete(session, [folder], f"delete job {title}")
 
     def rename_take(self, session: Session, old: str, new: str) -> None:
-        """Give a take another name."""
+        """Rename a take."""
 
         def rename(source: str, target: str) -> None:
             rename_take(session, source, target)
@@ -63,7 +63,7 @@ class BinState(QObject):
         self._do(f"rename take {old}", lambda: rename(old, new), lambda: rename(new, old))
 
     def set_kind(self, session: Session, name: str, kind: TakeKind) -> None:
-        """Say what a take shows."""
+        """Set the kind of a take."""
         before = session.take(name).manifest.kind
 
         def write(value: TakeKind) -> None:
@@ -73,23 +73,23 @@ class BinState(QObject):
         self._do(f"change the kind of {name}", lambda: write(kind), lambda: write(before))
 
     def rename_result(self, take: Take, name: str, title: str) -> None:
-        """Give a result another title; an empty one gives its own back."""
+        """Set the title of a result; an empty one restores the original."""
         before = given_title(take, name)
         self._do("rename result", lambda: give_title(take, name, title), lambda: give_title(take, name, before))
 
     def rename_job(self, folder: Path, title: str) -> None:
-        """Give a job another title."""
+        """Set the title of a job."""
         spec = JobSpec.load(folder)
         other = dataclasses.replace(spec, title=title)
         self._do("rename job", lambda: _save(other, folder), lambda: _save(spec, folder))
 
     def size_bytes(self, session: Session) -> int:
-        """Return the size of what lies in the bin."""
+        """Return the size of the bin."""
         return sum(path.lstat().st_size for path in session.layout.bin.rglob("*") if path.is_file())
 
     def empty(self, session: Session) -> None:
-        """Delete what lies in the bin for good."""
-        self._undo.clear()  # what it would bring back is gone
+        """Permanently delete the content of the bin."""
+        self._undo.clear()  # undo would need the deleted files
         try:
             if session.layout.bin.exists():
                 shutil.rmtree(session.layout.bin)
@@ -116,7 +116,7 @@ class BinState(QObject):
 
 
 class _StoredChange(QUndoCommand):
-    """A change of files and the way back; dropped from the history if one of them fails."""
+    """Undoable change of files; removed from the history if it fails."""
 
     def __init__(self, owner: BinState, text: str, redo: Callable[[], None], undo: Callable[[], None]) -> None:
         super().__init__(text)
@@ -141,7 +141,7 @@ def _move(source: Path, target: Path) -> None:
     """Rename a file or folder within the session.
 
     Raises:
-        CoreError: It is gone, the target exists, or the disk refuses.
+        CoreError: It is missing, the target exists, or the disk cannot be written.
     """
     if target.exists():
         raise CoreError(f"{target} exists already.", "Choose another name, or move it away.")
@@ -167,7 +167,7 @@ def _disk_error(path: Path, error: OSError) -> CoreError:
 
 
 def take_name_problem(session: Session, name: str) -> str:
-    """Return why a take cannot have a name; empty if it can."""
+    """Return why a name is not allowed for a take; empty if it is."""
     try:
         plain = safe_name(name)
     except CoreError as error:

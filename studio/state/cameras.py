@@ -1,4 +1,4 @@
-"""Cameras of the open session: which ones are used, which ones were found, and the job that runs them."""
+"""Cameras of the open session: those in use, those found, and the job that runs them."""
 
 from __future__ import annotations
 
@@ -29,22 +29,21 @@ _PREVIEW_HZ = 15.0
 class LiveCameras(QObject):
     """Cameras of the open session, shared by the pages that show them.
 
-    One job runs them, whether they are watched or recorded. Watched ones stop when another job starts, to leave it the
-    machine.
+    One job runs the cameras for previews and recording. Previews stop when another job starts, to free the computer.
 
     Args:
         jobs: Jobs of the session.
-        settings: Store of the real cameras of the last session, with which a new one begins.
+        settings: Store of the real cameras of the last session, which are the initial cameras of a new one.
         parent: Owner.
 
     Signals:
-        changed: Other cameras are used, or others were found.
-        job_changed: The cameras were started or have stopped.
+        changed: The cameras in use or those found have changed.
+        job_changed: The cameras were started or stopped.
         status_changed: New `LiveStatus` of the running cameras.
         live_changed: Live 3D was switched on or off while the cameras run.
-        warned: Warning of the cameras' job, or why it failed.
-        take_made: Name of a take that was recorded and is complete.
-        failed: A `CoreError`.
+        warned: Warning of the camera job, or the reason why it failed.
+        take_made: Name of a new, complete take.
+        failed: Error (`CoreError`).
     """
 
     changed = Signal()
@@ -62,7 +61,7 @@ class LiveCameras(QObject):
         self._cameras = SessionCameras()
         self.found: tuple[FoundCamera, ...] = ()
         self.searched = False
-        """Whether the present search has found out what there is."""
+        """True if the current search is complete."""
         self._job: TrackedJob | None = None
         self._status: LiveStatus | None = None
         self._pending: tuple[RecordParams, str] | None = None
@@ -95,7 +94,7 @@ class LiveCameras(QObject):
 
     @property
     def running(self) -> bool:
-        """Whether the cameras run, or are about to."""
+        """True if the cameras are running or about to run."""
         return self._job is not None or self._pending is not None
 
     @property
@@ -105,11 +104,11 @@ class LiveCameras(QObject):
 
     @property
     def phase(self) -> TakePhase:
-        """Whether a take is being recorded."""
+        """Phase of the recording."""
         return "watching" if self._status is None else self._status.phase
 
     def attach(self, session: Session | None) -> None:
-        """Switch to the cameras of another session; those of a new session are the last ones that were used."""
+        """Switch to the cameras of another session; a new session gets the last cameras in use."""
         self.search(False)
         self._session, self._pending = session, None
         stored = None if session is None else read_cameras(session)
@@ -117,7 +116,7 @@ class LiveCameras(QObject):
         self.changed.emit()
 
     def search(self, on: bool) -> None:
-        """Look for cameras in the background, again and again, or no more."""
+        """Start or stop the periodic search for cameras in the background."""
         if on != self._search_timer.isActive():
             self.searched = False
         if not on:
@@ -128,13 +127,13 @@ class LiveCameras(QObject):
             self._search()
 
     def add(self, addresses: Iterable[str]) -> None:
-        """Use further cameras, given as an address or as "name=address"; a folder stands for the videos in it."""
+        """Add cameras, given as "address" or "name=address"; a folder is replaced by its videos."""
         rig = None
         if self._session is not None and self._session.layout.rig.exists():
             try:
                 rig = self._session.rig
             except CoreError:
-                rig = None  # the page that shows the rig reports the damage
+                rig = None  # reported by the page that shows the rig
         try:
             cameras = expand_folders(tuple(addresses))
         except CoreError as error:
@@ -143,7 +142,7 @@ class LiveCameras(QObject):
         self._use(self._cameras.with_added(cameras, () if rig is None else rig.names))
 
     def add_demo(self, *, people: bool = False) -> None:
-        """Use the simulated cameras that film a board or people, in place of the other ones."""
+        """Replace the cameras by simulated ones of a board or of people."""
         demo = [camera.address for camera in discover_cameras(simulated=True)]
         chosen = [address for address in demo if address.startswith(f"{SCHEME}:{PEOPLE}") == people]
         for name, address in map(parse_camera, self.cameras):
@@ -152,30 +151,30 @@ class LiveCameras(QObject):
         self.add(chosen)
 
     def add_sample(self) -> None:
-        """Use the videos of the sample, played as if they were live."""
+        """Replace the cameras by the sample videos, played as live cameras."""
         self.add(sample_cameras())
 
     def remove(self, name: str) -> None:
-        """Use a camera no longer."""
+        """Remove a camera."""
         self._use(self._cameras.without(name))
 
     def rename(self, old: str, new: str) -> None:
-        """Give a camera another name."""
+        """Rename a camera."""
         try:
             self._use(self._cameras.renamed(old, new))
         except CoreError as error:
             self.failed.emit(error)
 
     def watch(self, board: Board | None = None) -> None:
-        """Show the cameras; takes can be recorded from them at any time."""
+        """Start the cameras for previews; takes can be recorded at any time."""
         self._run(RecordParams(cameras=self.cameras, preview_only=True, board=board, preview_hz=_PREVIEW_HZ), "Cameras")
 
     def start_take(self, order: StartTake, board: Board | None = None) -> None:
-        """Record a take from the running cameras, or start them for it; they stop with it then.
+        """Record a take from the running cameras, or start cameras for a single take.
 
         Args:
-            order: The take.
-            board: Board to look for, if the cameras are started.
+            order: Settings of the take.
+            board: Board to detect if the cameras are started.
         """
         if self._job is not None:
             self._send(order)
@@ -194,19 +193,19 @@ class LiveCameras(QObject):
         self._run(params, f"Record {order.name or order.kind}")
 
     def stop_take(self) -> None:
-        """End the take, or its countdown; the cameras keep running."""
+        """End the take or its countdown; the cameras keep running."""
         self._send(StopTake())
 
     def mark(self) -> None:
-        """Mark the present instant of the take."""
+        """Add a marker at the current time."""
         self._send(AddMarker())
 
     def set_control(self, camera: str, control: str, value: float | None) -> None:
-        """Set a control of a camera; None lets the camera choose the value."""
+        """Set a control of a camera; None for automatic."""
         self._send(SetControl(camera=camera, control=control, value=value))
 
     def rename_problem(self, old: str, new: str) -> str:
-        """Return why a camera cannot have another name; empty if it can."""
+        """Return why a name is not allowed for a camera; empty if it is."""
         try:
             self._cameras.renamed(old, new)
         except CoreError as error:
@@ -214,7 +213,7 @@ class LiveCameras(QObject):
         return ""
 
     def show_people(self, config: LiveConfig) -> None:
-        """Show the people of the cameras in 3D, whether or not the cameras run already."""
+        """Start live 3D, and the cameras if necessary."""
         if self._job is not None and self._job.cancel_requested_s is None:
             self._send(SetLive(on=True, vmc_port=config.vmc_port, body_model=config.body_model))
         else:
@@ -224,12 +223,12 @@ class LiveCameras(QObject):
             self._run(params, "Live 3D")
 
     def hide_people(self) -> None:
-        """End live 3D; the cameras go on."""
+        """End live 3D; the cameras keep running."""
         if self._job is not None:
             self._send(SetLive(on=False))
 
     def stop(self) -> None:
-        """Stop the cameras; a recording becomes a take."""
+        """Stop the cameras; a recording is saved as a take."""
         self._pending = None
         self._cancel()
 
@@ -246,7 +245,7 @@ class LiveCameras(QObject):
             self.failed.emit(error)
 
     def release(self) -> None:
-        """Stop cameras that are only watched: nobody would see them."""
+        """Stop the cameras unless they are recording."""
         if self._job is not None and self._job.watching:
             self.stop()
 
@@ -277,7 +276,7 @@ class LiveCameras(QObject):
         self._cameras = cameras
         try:
             real = tuple(one for one in cameras.used if not is_simulated(parse_camera(one)[1]))
-            if real or not cameras.used:  # what was only tried is no start for the next session
+            if real or not cameras.used:  # simulated cameras are not remembered for the next session
                 self._settings.update(cameras=real)
             if self._session is not None:
                 save_cameras(self._session, cameras)
@@ -302,7 +301,7 @@ class LiveCameras(QObject):
     def _job_added(self, job: TrackedJob) -> None:
         asked = job.active and job.verb != "record" and not job.job.spec.background
         if self._job is not None and self._job.watching and asked:
-            self.stop()  # it leaves the machine to the other job
+            self.stop()  # frees the computer for the other job
 
     def _jobs_changed(self) -> None:
         job = next((job for job in self._jobs.active if job.verb == "record"), None)
@@ -310,7 +309,7 @@ class LiveCameras(QObject):
             self._job, self._status, self._takes, self._warnings, self._before = job, None, (), 0, None
             self.job_changed.emit()
         if job is None and self._pending is not None:
-            # Later: this is called while the bridge goes through its jobs.
+            # Deferred, because the bridge is iterating over its jobs.
             QTimer.singleShot(0, self, self._run_pending)
 
     def _run_pending(self) -> None:

@@ -1,4 +1,4 @@
-"""State of running cameras, as their job reports it."""
+"""State of running cameras as reported by their job."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ TakePhase = Literal["watching", "countdown", "recording"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LiveCamera:
-    """Current state of a camera.
+    """State of a camera.
 
     Attributes:
-        phase: Whether it runs.
-        problem: Why it does not run; empty if it does.
+        phase: Connection state.
+        problem: Reason why it is not running; empty if it is.
         size_px: Width and height of its images; None until it runs.
         frames: Number of images so far.
         fps: Measured frame rate.
-        dropped: Number of images since the start, or of the take, that it should have delivered and did not.
-        damaged: Number of images that could not be decoded.
+        dropped: Number of dropped images since the start, or in the take.
+        damaged: Number of undecodable images.
         lost: Number of images of the take that could not be stored in time.
-        skew_ms: Time of its latest image against the frame set; None while unknown.
+        skew_ms: Time of its latest image relative to the frame set; None while unknown.
         drift_ppm: Drift of its clock; None while unknown.
-        utc_error_ms: Wall clock that it states, minus that of this computer; None if it states none.
-        codec: Form in which its images are stored; empty while unknown.
-        sound: Codec and sample rate of its sound; empty for none.
-        controls: Controls that it offers.
-        cells: Number of board points seen in each part of the image so far.
-        share: Share of the image that the board has covered, 0 to 1.
+        utc_error_ms: Wall clock of the camera minus that of this computer; None if it reports none.
+        codec: Codec of the stored images; empty while unknown.
+        sound: Codec and sample rate of its sound; empty without sound.
+        controls: Available controls.
+        cells: Number of board points per cell of the image so far.
+        share: Fraction of the image covered by the board.
         ring: Name of its ring of live images; empty until there is one.
     """
 
@@ -62,22 +62,22 @@ class LiveCamera:
 
     @property
     def missing(self) -> int:
-        """Number of images that are missing for any reason."""
+        """Total number of missing images of the camera."""
         return self.dropped + self.damaged + self.lost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeopleStatus:
-    """Current state of live 3D.
+    """State of live 3D.
 
     Attributes:
         ring: Name of the ring of people; empty until there is one.
-        fps: Rate of results; 0 until there are some.
-        latency_ms: Age of the newest image behind a result.
+        fps: Rate of results; 0 until there are any.
+        latency_ms: Latency of results.
         people: Number of people.
         problem: Reason why it has ended; empty while it runs.
-        body_problem: Reason why no bodies are fitted; empty if they are, or are not wanted.
-        disagreeing: Cameras that see people elsewhere than the others do.
+        body_problem: Reason why no bodies are fitted; empty if they are, or are switched off.
+        disagreeing: Cameras that disagree with the others.
     """
 
     ring: str = ""
@@ -91,19 +91,19 @@ class PeopleStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LiveStatus:
-    """Current state of all cameras and of the take.
+    """State of all cameras and of the take.
 
     Attributes:
-        phase: Whether a take is being recorded.
-        take: Name of the take that is recorded or counted down to; empty for none.
-        sound: Whether the take has the sound of cameras that hear something.
-        takes: Names of the takes that these cameras have made since they were started.
-        saving: Names of takes whose recording has ended and that are being completed.
-        seconds: Length of the take so far, or of watching.
+        phase: Phase of the recording.
+        take: Name of the current or next take; empty for none.
+        sound: True if the sound of cameras is stored in the take.
+        takes: Names of the takes recorded since the start of the cameras.
+        saving: Names of takes that are being saved.
+        seconds: Length of the take so far, or time since the start of the cameras.
         countdown_s: Time until the take begins.
         markers: Number of markers of the take.
-        disk_minutes: Minutes of recording for which the disk has room; None while unknown.
-        live: Whether live 3D runs.
+        disk_minutes: Remaining minutes of recording by disk space; None while unknown.
+        live: True if live 3D is running.
         people: State of live 3D.
         advice: How to move the board next.
         cameras: State by camera name.
@@ -125,7 +125,7 @@ class LiveStatus:
 
     @property
     def missing(self) -> int:
-        """Number of images of all cameras that are missing for any reason."""
+        """Total number of missing images of all cameras."""
         return sum(camera.missing for camera in self.cameras.values())
 
     @property
@@ -135,20 +135,20 @@ class LiveStatus:
 
     @property
     def starting(self) -> bool:
-        """Whether no camera has sent an image, and some are still being opened."""
+        """True while cameras are being opened and none has sent an image."""
         return not any(c.frames for c in self.cameras.values()) and any(
             c.phase == "starting" for c in self.cameras.values()
         )
 
     @property
     def skew_ms(self) -> float | None:
-        """Latest minus earliest image of the frame set; None while unknown."""
+        """Latest minus earliest time in the frame set; None while unknown."""
         skews = [c.skew_ms for c in self.cameras.values() if c.skew_ms is not None and c.frames > 1]
         return max(skews) - min(skews) if len(skews) > 1 else None
 
 
 def since(status: LiveStatus, before: LiveStatus) -> LiveStatus:
-    """Return a state that counts only the missing images that came after an earlier state."""
+    """Return a state whose missing images are counted from an earlier state."""
     cameras = {}
     for name, camera in status.cameras.items():
         first = before.cameras.get(name)
@@ -160,7 +160,7 @@ def since(status: LiveStatus, before: LiveStatus) -> LiveStatus:
 
 
 def live_status(values: Mapping[str, Any]) -> LiveStatus | None:
-    """Return the state in the values of a status event; None if they are damaged or of another version."""
+    """Return the state in the values of a status event; None if they are invalid or of another version."""
     try:
         phase = values.get("state", "watching")
         return LiveStatus(

@@ -1,4 +1,4 @@
-"""One name for people of each 3D result, the same on every page."""
+"""Display names of 3D results, the same on every page."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ METHODS = {
     "baseline_body": "Triangulation, bodies",
     "trained_body": "Trained, bodies",
 }
-"""Name of each method that an evaluation compares."""
+"""Display name of each method in an evaluation."""
 
 
 def method_heading(key: str) -> str:
-    """Return the name of a method as the heading of a narrow column, in one line or two."""
+    """Return the name of a method as heading of a narrow column, in one or two lines."""
     return METHODS.get(key, key).replace(", ", ",\n")
 
 
 def result_title(name: str, take: Take | None = None) -> str:
-    """Return the name shown for a result.
+    """Return the display name of a result.
 
     Args:
         name: Name of the result's file: "baseline", a preset, or a run.
-        take: Its take, whose user may have given it another name.
+        take: Take of the result, which may have a title by the user.
 
     Returns:
-        The given name, or "Triangulation", "Shipped Fast" or "Trained 26 Nov, 14:03".
+        The user's title, or "Triangulation", "Shipped Fast" or "Trained 26 Nov, 14:03".
     """
     given = given_title(take, name) if take is not None and name else ""
     if given or not name:
@@ -50,5 +50,5 @@ def result_title(name: str, take: Take | None = None) -> str:
 
 
 def with_titles(text: str) -> str:
-    """Return a sentence with the names of runs replaced by those shown for their results."""
+    """Return a sentence with the names of runs replaced by the display names of their results."""
     return re.sub(r"\b\d{8}-\d{6}(-[a-z0-9]+)*", lambda match: f"“{result_title(match[0])}”", text)

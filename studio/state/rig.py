@@ -17,16 +17,16 @@ from core.session.moving import RigReplacement
 
 
 class RigState(QObject):
-    """Changes of the session's rig. The rig is on disk; only the undo history is kept here.
+    """Changes of the session's rig on disk, with the undo history.
 
     Args:
         undo: Undo stack of the window.
-        busy: Returns why the rig cannot change now, since a job works with it; an empty text if it can.
+        busy: Function that returns why the rig cannot be changed because of a job; empty if it can be.
         parent: Owner.
 
     Signals:
         changed: The rig on disk has changed.
-        failed: A `CoreError`: an undone or redone change could not be written.
+        failed: Undo or redo has failed (`CoreError`).
     """
 
     changed = Signal()
@@ -42,12 +42,12 @@ class RigState(QObject):
         self._digest = _digest(session)
 
     def move(self, session: Session, change: Similarity, description: str) -> None:
-        """Change the world coordinates of the session: the rig, and everything that is in these coordinates.
+        """Change the world coordinates of the session, of the rig and of all results.
 
         Args:
             session: Session of the rig.
             change: Change of the world coordinates.
-            description: The change as a sentence, appended to the rig's source.
+            description: Sentence on the change, appended to the rig's source.
 
         Raises:
             CoreError: There is no rig, or a file cannot be read or written.
@@ -55,21 +55,21 @@ class RigState(QObject):
         self._require_idle()
         replaced = move_world(session, change, description)
         self.follow(session, description)
-        self._say(replaced)
+        self._show_notes(replaced)
 
     def use(self, session: Session, name: str) -> None:
-        """Make a kept calibration the session's rig.
+        """Adopt a kept calibration.
 
         Raises:
-            CoreError: It is damaged, or a file cannot be written.
+            CoreError: The calibration is damaged, or a file cannot be written.
         """
         self._require_idle()
         replaced = use_calibration(session, name)
         self.follow(session, "Another calibration is used.")
-        self._say(replaced)
+        self._show_notes(replaced)
 
     def follow(self, session: Session, description: str) -> None:
-        """Put a change of the rig on the undo stack, whoever made it; do nothing if it has not changed."""
+        """Put a change of the rig from any source on the undo stack; do nothing if the rig has not changed."""
         before, self._digest = self._digest, _digest(session)
         if before == self._digest:
             return
@@ -79,7 +79,7 @@ class RigState(QObject):
         self.changed.emit()
 
     def why_not(self, step: Literal["undo", "redo"]) -> str:
-        """Return why the next undo or redo is blocked, if it changes the rig; empty if it is not."""
+        """Return why the next undo or redo of the rig is blocked; empty if it is not."""
         command = self._undo.command(self._undo.index() - (step == "undo"))
         return self._busy() if isinstance(command, _Change) else ""
 
@@ -88,7 +88,7 @@ class RigState(QObject):
             raise CoreError(f"The calibration cannot be changed now: {busy}", "Wait until it ends, or cancel it.")
 
     def restore(self, session: Session, name: str) -> bool:
-        """Use an earlier or later calibration; on failure, emit `failed` and return False."""
+        """Restore a calibration; on failure, emit `failed` and return False."""
         try:
             replaced = use_calibration(session, name)
         except CoreError as error:
@@ -96,11 +96,11 @@ class RigState(QObject):
             return False
         self._digest = _digest(session)
         self.changed.emit()
-        self._say(replaced)
+        self._show_notes(replaced)
         return True
 
-    def _say(self, replaced: RigReplacement) -> None:
-        """Show what could not be moved along."""
+    def _show_notes(self, replaced: RigReplacement) -> None:
+        """Show what could not be transformed."""
         if replaced.notes:
             self.failed.emit(CoreError(" ".join(replaced.notes), "Set it again on the Train page if it was needed."))
 
@@ -115,7 +115,7 @@ def _digest(session: Session | None) -> str:
 
 
 class _Change(QUndoCommand):
-    """Change from one kept calibration to another, created after the change was made."""
+    """Change between kept calibrations, created after the change was made."""
 
     def __init__(self, state: RigState, session: Session, before: str, after: str, description: str) -> None:
         super().__init__(description)
@@ -123,7 +123,7 @@ class _Change(QUndoCommand):
         self._done = True
 
     def redo(self) -> None:
-        if self._done:  # pushing the command calls this once
+        if self._done:  # called once when the command is pushed
             self._done = False
         elif not self._state.restore(self._session, self._after):
             self.setObsolete(True)

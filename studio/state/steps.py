@@ -1,4 +1,4 @@
-"""State of the steps and pages, for the navigation and the pages."""
+"""State of steps and pages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def session_steps(state: AppState) -> dict[str, StepView]:
 
 
 def take_steps(state: AppState) -> dict[str, StepView]:
-    """Read the state of every step of the selected take; of the session if there is no take.
+    """Read the state of every step of the selected take, or of the session without a take.
 
     Raises:
         CoreError: The take cannot be read.
@@ -36,7 +36,7 @@ def take_steps(state: AppState) -> dict[str, StepView]:
 
 
 def read_steps(session: Session) -> dict[str, StepView] | CoreError:
-    """Read the state of every step of a session from disk, on any thread; return the error if it cannot be read."""
+    """Read the state of every step of a session, in any thread; return the error if it cannot be read."""
     try:
         return _views(session_status(session))
     except CoreError as error:
@@ -46,10 +46,10 @@ def read_steps(session: Session) -> dict[str, StepView] | CoreError:
 def page_states(
     state: AppState, pages: Iterable[PageSpec], steps: dict[str, StepView] | CoreError | None = None
 ) -> dict[str, StepView]:
-    """Return the state of every page, from what `read_steps` returned or, without it, from disk.
+    """Return the state of every page from the result of `read_steps` or, without it, from disk.
 
-    A page is running while one of its verbs runs, done if all its steps are done, out of date if one of them is, and
-    blocked if none can be run.
+    A page is running while one of its verbs runs, done if all its steps are done, out of date if any of them is, and
+    blocked if all are.
     """
     active = {verb for job in state.jobs.active for verb in job.verbs}
     if steps is None:

@@ -1,4 +1,4 @@
-"""Compute device and free disk space of this machine, without importing torch."""
+"""Compute device and free disk space of this computer, without importing torch."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def cpu_text() -> str:
 
 
 def torch_build() -> str:
-    """Return what the installed torch can use: "cuda", "cpu" or "mps".
+    """Return the backend of the installed torch: "cuda", "cpu" or "mps".
 
-    The answer is derived from the version string, since importing torch takes seconds.
+    It is derived from the version string, because importing torch takes seconds.
     """
     try:
         version = importlib.metadata.version("torch")
@@ -34,19 +34,19 @@ def torch_build() -> str:
     if "+cpu" in version:
         return "cpu"
     plain = "+" not in version
-    # The Windows build on PyPI comes without CUDA, the Linux build with it.
+    # On PyPI, the Linux build includes CUDA, the Windows build does not.
     return "cpu" if plain and sys.platform == "win32" else "cuda"
 
 
 def device_text(gpu_name: str, build: str) -> tuple[str, str]:
-    """Describe the device that jobs run on.
+    """Describe the device on which jobs run.
 
     Args:
         gpu_name: Name of the NVIDIA GPU; empty if there is none.
-        build: As returned by `torch_build`.
+        build: Result of `torch_build`.
 
     Returns:
-        The device, and a warning if a GPU is left unused; else an empty text.
+        The device, and a warning if a GPU is unused (empty otherwise).
     """
     if gpu_name and build == "cuda":
         return gpu_name, ""
@@ -59,7 +59,7 @@ def device_text(gpu_name: str, build: str) -> tuple[str, str]:
 
 
 def has_accelerator() -> bool:
-    """Return whether jobs probably run on a GPU: torch is built for one and the driver tools are installed."""
+    """Return whether jobs probably run on a GPU, judging by the build of torch and the installed driver tools."""
     build = torch_build()
     return build == "mps" or (build == "cuda" and shutil.which("nvidia-smi") is not None)
 
@@ -87,7 +87,7 @@ class GpuQuery(QObject):
         self._process: QProcess | None = None
 
     def start(self) -> None:
-        """Start the query; `answered` follows."""
+        """Start the query, which ends with `answered`."""
         program = shutil.which("nvidia-smi")
         if program is None:
             self.answered.emit("")

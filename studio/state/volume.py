@@ -18,11 +18,11 @@ from studio.background import Background
 
 _FEW_TAKES, _LITTLE_BYTES = 4, 8 << 20
 _ONE_GESTURE_S = 0.8
-"""Changes of one value within this time are undone together, as when a spin box counts up."""
+"""Interval in s within which changes of one value are undone together, such as those of a spin box."""
 
 
 class VolumeState(QObject):
-    """Capture volume of the session. It is on disk; only its inputs and the undo history are kept here.
+    """Capture volume of the session on disk, with its inputs and the undo history.
 
     Args:
         undo: Undo stack of the window.
@@ -30,8 +30,8 @@ class VolumeState(QObject):
 
     Signals:
         changed: The capture volume was set, undone, or derived from other takes.
-        shown: The capture volume is to be shown in 3D.
-        failed: A `CoreError`: an undone or redone change could not be written.
+        shown: The user wants to see the capture volume in 3D.
+        failed: Undo or redo has failed (`CoreError`).
     """
 
     changed = Signal()
@@ -54,21 +54,21 @@ class VolumeState(QObject):
         self._undo.clear()
 
     def set_inputs(self, takes: tuple[str, ...], spacing_mm: float) -> None:
-        """Set the takes that the volume is derived from, and the voxel spacing of the training preset."""
+        """Set the takes for the derivation of the volume, and the voxel spacing of the training preset."""
         if (takes, spacing_mm) != (self._takes, self._spacing_mm):
             self._takes, self._spacing_mm = takes, spacing_mm
             self.changed.emit()
 
     @property
     def deriving(self) -> bool:
-        """Whether the volume will be known later: it is being derived in the background."""
+        """True while the volume is being derived in the background."""
         return self._background.busy
 
     def current(self) -> ActiveVolume:
-        """Return the current capture volume; one of many or long takes is derived in the background.
+        """Return the current capture volume; for many or long takes, it is derived in the background.
 
         Raises:
-            CoreError: There is none, or none yet; the message says why.
+            CoreError: There is none, or none yet.
         """
         session = self._session
         if session is None:
@@ -102,8 +102,8 @@ class VolumeState(QObject):
         """Set the session's capture volume.
 
         Args:
-            chosen: The whole volume.
-            value_name: Name of the value that was changed, for the undo menu.
+            chosen: New volume.
+            value_name: Name of the changed value, for the undo menu.
 
         Raises:
             CoreError: The volume is invalid or cannot be written.
@@ -115,7 +115,7 @@ class VolumeState(QObject):
         self.changed.emit()
 
     def reset(self) -> None:
-        """Delete the set volume, so that it is derived from rig and people again.
+        """Delete the volume set by the user, so that it is derived from rig and people.
 
         Raises:
             CoreError: The session cannot be written.
@@ -132,16 +132,16 @@ class VolumeState(QObject):
 
     @property
     def has_rig(self) -> bool:
-        """Whether the session has a rig to derive the volume from."""
+        """True if the session has a rig."""
         return self._session is not None and self._session.layout.rig.exists()
 
     @property
     def is_set(self) -> bool:
-        """Whether the session has a set volume, valid or not."""
+        """True if the session has a volume set by the user, valid or not."""
         return self._session is not None and self._session.layout.volume.exists()
 
     def restore(self, session: Session, chosen: VolumeSettings | None) -> bool:
-        """Write an earlier or later volume; on failure, emit `failed` and return False."""
+        """Restore a volume; on failure, emit `failed` and return False."""
         try:
             session.set_volume(chosen)
         except CoreError as error:
@@ -157,7 +157,7 @@ class VolumeState(QObject):
 
 
 class _Change(QUndoCommand):
-    """Change from one capture volume to another, created after the change was made."""
+    """Change between capture volumes, created after the change was made."""
 
     def __init__(
         self,
@@ -186,7 +186,7 @@ class _Change(QUndoCommand):
 
     def redo(self) -> None:
         if self._done:
-            self._done = False  # pushing the command calls this once; the change is made before, as it may be refused
+            self._done = False  # called once when the command is pushed, after the change, which may be refused
         elif not self._state.restore(self._session, self._after):
             self.setObsolete(True)
 

@@ -1,1 +1,1 @@
-"""Editor of the capture volume, shared by the pages that show it."""
+"""Editor of the capture volume, shared by several pages."""

@@ -1,4 +1,4 @@
-"""Box of the capture volume by its corners, for moving single faces."""
+"""Box of the capture volume, to move single faces."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class VolumeBox:
     high_mm: F64
 
     def with_face(self, face: int, place_mm: float) -> VolumeBox:
-        """Return the box with one face moved along its axis, to whole centimetres and within the limits of a volume.
+        """Return the box with one face moved along its axis, rounded to centimetres and within limits.
 
         Args:
             face: Index of the face as in `face_centres`.
@@ -42,6 +42,6 @@ class VolumeBox:
         return VolumeBox(low_mm=ends[0], high_mm=ends[1])
 
     def settings(self, chosen: VolumeSettings) -> VolumeSettings:
-        """Return settings of a capture volume with this box."""
+        """Return the settings of a capture volume with this box."""
         centre, size = (self.low_mm + self.high_mm) / 2, self.high_mm - self.low_mm
         return replace(chosen, centre_mm=tuple(centre.tolist()), size_mm=tuple(size.tolist()))

@@ -1,4 +1,4 @@
-"""Widget that shows and edits the capture volume."""
+"""Widget to show and edit the capture volume."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _COLUMNS = 3
 
 
 class VolumeEditor(QWidget):
-    """Capture volume of the session, as text and as editable fields.
+    """Editor of the session's capture volume, with text and editable fields.
 
-    It reads nothing before `refresh`, since deriving the volume takes time that only a visible page should spend.
+    Nothing is read before `refresh`, because deriving the volume takes time that only a visible page should spend.
 
     Args:
         volume: State of the capture volume.
@@ -77,7 +77,7 @@ class VolumeEditor(QWidget):
         self._update_visibility()
 
     def reset(self) -> None:
-        """Derive the volume from rig and people again."""
+        """Reset to the volume derived from rig and people."""
         try:
             self._volume.reset()
         except CoreError as error:
@@ -102,7 +102,7 @@ class VolumeEditor(QWidget):
         grid.setHorizontalSpacing(GRID_PX)
         grid.setVerticalSpacing(2)
         for index, field in enumerate(FIELDS):
-            # The voxel spacing has the third row for itself and its note.
+            # The third row only contains the voxel spacing and its note.
             row, column_index = divmod(index if index < 7 else index + 2, _COLUMNS)
             number = NumberField(field.caption, field.unit, field.decimals)
             number.setRange(field.low, field.high)
@@ -118,7 +118,7 @@ class VolumeEditor(QWidget):
             grid.setColumnStretch(column_index, 1)
         self.spacing = make_label("", "small")
         grid.addWidget(self.spacing, 5, 1, 1, 2)
-        for row in (2, 4, 6):  # keeps each caption closer to its own field than to the one above
+        for row in (2, 4, 6):  # keeps captions closer to their own fields than to those above
             grid.setRowMinimumHeight(row, 3 * GRID_PX - 2)
         column.addLayout(grid)
         self.hips = make_label("", "small")

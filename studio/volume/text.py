@@ -13,7 +13,7 @@ _ORIGIN = {
     "rig": "Derived from the rig alone, as there is no baseline yet.",
 }
 _LOW_SEEN_SHARE = 0.35
-"""A volume of which two cameras see less than this share is probably misplaced."""
+"""Fraction seen by two cameras below which a volume is probably misplaced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

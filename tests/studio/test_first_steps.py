@@ -43,7 +43,7 @@ def test_without_a_display_one_sentence_says_what_to_do(changes: dict[str, str])
 
 def test_a_display_is_one_that_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
-    assert "no display here" in display_problem({})
+    assert "no display" in display_problem({})
     assert not display_problem({"QT_QPA_PLATFORM": "offscreen"})
     assert display_problem({"QT_QPA_PLATFORM": "xcb"})
     assert "'nonsense'" in display_problem({"DISPLAY": "nonsense"})
@@ -90,7 +90,7 @@ def test_a_second_new_session_lies_beside_the_first(window: MainWindow, qtbot, t
         ("Studio A", tmp_path, "not empty"),
         ("", tmp_path, "cannot be used as a name"),
         ("more", tmp_path / "Studio_A", "is itself a session"),
-        ("more", "", "Choose a place"),
+        ("more", "", "Choose a location"),
     ):
         dialog.name.setText(name)
         dialog.place.setText(str(place))

@@ -135,7 +135,7 @@ def test_the_scene_follows_the_rings_of_a_recording(tmp_path: Path) -> None:
         assert rate_text(scene.people, 0.0904) == "8 fps, 90 ms · 2 people"
         lost = dict(values, state="lost", problem="It does not answer. Check its cable.", ring=camera.name)
         gone = following(people, {"cam02": lost})
-        assert lost_text(gone) == "No images from cam02, which is tried again: It does not answer. Check its cable."
+        assert lost_text(gone) == "No images from cam02, which is being reopened: It does not answer. Check its cable."
         assert not lost_text(status) and not used_text(scene.people, gone)
         scene.attach(gone)
         assert scene.layers(colours).layers["cameras"].images[1] is None

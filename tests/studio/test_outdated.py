@@ -185,4 +185,4 @@ def test_a_result_that_was_never_measured_is_named(state: AppState, session: Ses
     presenter.select_result("fast")
     presenter.load_result()
     assert presenter.notice.heading == "Shipped Fast has not been evaluated on this take."
-    assert dict(result_choices(session, take))["fast"].endswith("not measured")
+    assert dict(result_choices(session, take))["fast"].endswith("not evaluated")

@@ -49,7 +49,7 @@ def test_a_late_camera_is_synchronised_by_the_button_of_the_banner(
     page.steps.show_panel("check")
     assert "cam01 does not fit what the other cameras see" in page.banner.sentence.text()
     assert page.banner.push.text() == "Synchronise cameras"
-    assert page.banner.push.toolTip().startswith("Synchronise the take with certify: that is expected to leave ")
+    assert page.banner.push.toolTip().startswith("Synchronise the take with certify: the expected remaining error is ")
     page.steps.show_panel("world")
     assert page.banner.push.text() == "Show findings"
     qtbot.mouseClick(page.banner.push, Qt.MouseButton.LeftButton)

@@ -96,7 +96,7 @@ def test_a_training_ends_with_a_sentence(tmp_path: Path) -> None:
 
 def test_the_time_of_a_long_training_is_estimated_before_it_starts(tmp_path: Path, dressed: QApplication) -> None:
     jobs = JobBridge()
-    assert training_time("fast", jobs).startswith(f"{n_steps('fast'):,} steps. A Quick training first")
+    assert training_time("fast", jobs).startswith(f"{n_steps('fast'):,} steps. A Quick training determines")
     started, ended = Started(verb="train", pid=1), Finished(result={"minutes": 5.5, "steps": 330, "device": "CPU"})
     jobs.jobs.append(_job(tmp_path / "a", started, ended, state="finished"))
     assert training_time("quick", jobs) == "Last run: 6 min on CPU."

@@ -96,7 +96,7 @@ def result_choices(session: Session, take: Take) -> list[tuple[str, str]]:
 
     def title(name: str) -> str:
         unmeasured = name != BASELINE and measured(session, take, name) == "no"
-        return f"{result_title(name, take)}{', not measured' if unmeasured else ''}"
+        return f"{result_title(name, take)}{', not evaluated' if unmeasured else ''}"
 
     return [(name, title(name)) for name in take.poses3d_runs()]
 
