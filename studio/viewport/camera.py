@@ -35,6 +35,8 @@ class ViewerCamera(TurntableCamera):
         people_mm: (N, 3) middles of the people, which the wheel zooms toward.
     """
 
+    center: tuple[float, ...]
+
     def __init__(self) -> None:
         fov, elevation, azimuth = VIEWS["perspective"]
         super().__init__(fov=fov, elevation=elevation, azimuth=azimuth, center=(0, 0, 900.0), scale_factor=6000.0)
