@@ -19,7 +19,7 @@ _MEASURABLE_PX = 20.0  # side below which a marker's corners are too uncertain t
 # third of the time.
 _WINDOW = 1 / 48
 _CHESSBOARD_PX = 960  # longer side of the image in which a chessboard is searched
-_NOTHING: Found = (np.zeros(0, np.int64), np.zeros((0, 2)))
+NOTHING_FOUND: Found = (np.zeros(0, np.int64), np.zeros((0, 2)))
 
 
 class BoardDetector:
@@ -51,7 +51,7 @@ class BoardDetector:
         markers, charuco = self._detectors(image.shape)
         corners, ids, _ = markers.detectMarkers(image)
         if ids is None:
-            return _NOTHING
+            return NOTHING_FOUND
         number, quads_px = ids.ravel(), np.concatenate(corners).reshape(-1, 4, 2)
         on_back = number >= self.board.markers_per_side
         back = int(on_back.sum()) * 2 > len(on_back)
@@ -60,7 +60,7 @@ class BoardDetector:
             # Some mirrored markers look like themselves or like others: now that the side is known, all are detected.
             corners, ids, _ = self._mirrored_detector(image.shape).detectMarkers(image)
             if ids is None:
-                return _NOTHING
+                return NOTHING_FOUND
             number, quads_px = ids.ravel(), np.concatenate(corners).reshape(-1, 4, 2)
             chosen = np.ones(len(number), bool)
         number, quads_px = number[chosen] % self.board.markers_per_side, quads_px[chosen]
@@ -108,7 +108,7 @@ class BoardDetector:
         number, quads_px = tags.number - self.board.first_id, tags.quads_px
         ours = (number >= 0) & (number < self.board.markers_per_side)
         if not ours.any():
-            return _NOTHING
+            return NOTHING_FOUND
         number, quads_px = number[ours], quads_px[ours]
         side = float(np.median(np.linalg.norm(quads_px - np.roll(quads_px, 1, axis=1), axis=-1)))
         half = int(np.clip(side * (self.board.square_mm / self.board.marker_mm - 1) / 3, 1, 8))
@@ -120,7 +120,7 @@ class BoardDetector:
     def _squares(self, charuco: Any, image: U8, number: I64, quads_px: F64, *, mirrored: bool) -> Found:
         """Detect chessboard corners between detected markers; a mirrored board in the mirrored image."""
         if len(number) < 2:
-            return _NOTHING
+            return NOTHING_FOUND
         last = image.shape[1] - 1
         if mirrored:
             image = np.ascontiguousarray(image[:, ::-1])
@@ -128,7 +128,7 @@ class BoardDetector:
         quads = [quad[None].astype(np.float32) for quad in quads_px]
         xy, ids, _, _ = charuco.detectBoard(image, None, None, quads, number[:, None].astype(np.int32))
         if ids is None or len(ids) < LEAST_POINTS:
-            return _NOTHING
+            return NOTHING_FOUND
         point, xy = _sorted(ids, xy)
         return point, xy * (-1, 1) + (last, 0) if mirrored else xy
 
@@ -178,10 +178,10 @@ def _chessboard(board: Board, image: U8) -> Found:
     scale = min(1.0, _CHESSBOARD_PX / max(image.shape))
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image
     if not cv2.checkChessboard(small, (columns, rows)):
-        return _NOTHING
+        return NOTHING_FOUND
     ok, xy = cv2.findChessboardCornersSB(small, (columns, rows), flags=cv2.CALIB_CB_NORMALIZE_IMAGE)
     if not ok:
-        return _NOTHING
+        return NOTHING_FOUND
     corners_px = np.asarray(xy, np.float64).reshape(rows, columns, 2)
     if scale < 1:
         full = (corners_px + 0.5) / scale - 0.5

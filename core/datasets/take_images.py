@@ -20,7 +20,7 @@ from core.models.geometry.affine import heatmap_size
 from core.progress import Reporter, check
 from core.session import Take
 from core.session.align import nearest_rows
-from core.session.video import VideoReader
+from core.session.footage.images import CameraImages, DamagedImages
 from core.types.arrays import I64, U8
 from core.types.camera import CameraRig
 
@@ -50,12 +50,13 @@ def cached_images(take: Take, rig: CameraRig, config: ModelConfig, reporter: Rep
     missing = [name for name in size_of if not _is_current(files[name], take, name, size_of[name])]
     _require_room(take, [size_of[name] for name in missing])
     done, total = 0, take.manifest.n_frames * len(missing)
+    damaged = DamagedImages()
     for name in missing:
         width, height = size_of[name]
         shape = (take.manifest.n_frames, height, width, 3)
         with (
             replacing(files[name]) as temporary,
-            _open_images(take, name, size_of[name]) as video,
+            _open_images(take, name, size_of[name], damaged) as video,
             temporary.open("wb") as file,
         ):
             # Not through a memory map: where the disk is full, writing to one kills the process.
@@ -68,6 +69,7 @@ def cached_images(take: Take, rig: CameraRig, config: ModelConfig, reporter: Rep
                 reporter.progress(done, total, "Reducing the images")
         # Clocks of cameras may run ahead: the file gets the modification time of its source.
         os.utime(files[name], (_origin_s(take, name),) * 2)
+    damaged.report(reporter)
     rows = nearest_rows(take.timeline(), rig)
     images: list[ImageSequence | None] = []
     for name in rig.names:
@@ -77,21 +79,22 @@ def cached_images(take: Take, rig: CameraRig, config: ModelConfig, reporter: Rep
 
 
 @contextmanager
-def streamed_images(take: Take, rig: CameraRig, config: ModelConfig) -> Iterator[StoredImages]:
+def streamed_images(take: Take, rig: CameraRig, config: ModelConfig, reporter: Reporter) -> Iterator[StoredImages]:
     """Open the images of a take straight from its videos, in order and without files, for inference.
 
     Raises:
         CoreError: A video cannot be read.
     """
-    size_of = _sizes(take, rig, config)
+    size_of, damaged = _sizes(take, rig, config), DamagedImages()
     with ExitStack() as stack:
         opened: dict[str, ImageSequence] = {
-            n: stack.enter_context(_open_images(take, n, size)) for n, size in size_of.items()
+            n: stack.enter_context(_open_images(take, n, size, damaged)) for n, size in size_of.items()
         }
         opened |= {
             n: _NearestImages(opened[n], rows) for n, rows in nearest_rows(take.timeline(), rig).items() if n in opened
         }
         yield StoredImages([opened.get(name) for name in rig.names], rig, config.backbone.stride)
+    damaged.report(reporter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,29 +112,29 @@ class _NearestImages:
 
 @dataclass(frozen=True, slots=True)
 class _VideoImages:
-    """Reduced images of a video by frame of the take; frames that the camera dropped are black."""
+    """Reduced images of a video by frame of the take; dropped and damaged ones are black."""
 
-    video: VideoReader
+    video: CameraImages
     frame_index: I64
     size_px: tuple[int, int]
 
     def __getitem__(self, frame: int, /) -> U8:
         width, height = self.size_px
-        frame = int(self.frame_index[frame])
-        if frame < 0:
+        index = int(self.frame_index[frame])
+        image = self.video.read(index, self.size_px) if index >= 0 else None
+        if image is None:
             return np.zeros((height, width, 3), np.uint8)
-        image = self.video.read(frame, self.size_px)
         if image.shape[:2] != (height, width):  # rounded differently
             image = np.asarray(cv2.resize(image, self.size_px, interpolation=cv2.INTER_LINEAR), np.uint8)
         return image
 
 
 @contextmanager
-def _open_images(take: Take, camera: str, size_px: tuple[int, int]) -> Iterator[_VideoImages]:
+def _open_images(take: Take, camera: str, size_px: tuple[int, int], damaged: DamagedImages) -> Iterator[_VideoImages]:
     """Open a camera's video, reduced to a size."""
     timeline = take.timeline()
     index = timeline.frame_index[:, timeline.cameras.index(camera)]
-    with VideoReader(take.video_path(camera), take.camera(camera).rotation_deg) as video:
+    with CameraImages(take, camera, damaged) as video:
         yield _VideoImages(video, index, size_px)
 
 

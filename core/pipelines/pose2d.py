@@ -38,7 +38,7 @@ from core.pose2d.quarter_turns import TurnedEstimator
 from core.pose2d.runtime import cpu_threads, results_in_order
 from core.progress import Reporter, StageReporter, check
 from core.session import RunLayout, Session, Take
-from core.session.video import VideoReader
+from core.session.footage.images import CameraImages, DamagedImages
 from core.types.arrays import U8
 from core.types.pose2d import Pose2D
 
@@ -235,12 +235,12 @@ class _Work:
         share = ranks.share([(v, start) for v in range(len(self.take.cameras)) for start in self.starts()])
         has_image = timeline.frame_index >= 0
         total = int(sum(has_image[start : start + CHUNK, v].sum() for v, start in share))
-        done = 0
+        done, damaged = 0, DamagedImages()
         with ThreadPoolExecutor(workers, thread_name_prefix="pose2d") as pool:
             for v, chunks in groupby(share, lambda chunk: chunk[0]):
                 camera, index = self.take.cameras[v], timeline.frame_index[:, v]
                 turned = TurnedEstimator(estimator, self.turned_deg.get(camera, 0))
-                with _images(self.take, camera) as video:
+                with CameraImages(self.take, camera, damaged) as video:
                     for _, start in chunks:
                         frames = np.arange(start, min(start + CHUNK, len(index)))
                         frames = frames[index[frames] >= 0]
@@ -254,6 +254,7 @@ class _Work:
                             Chunk.of(estimated, len(estimator.skeleton)).save(path)
                         done += len(frames)
                         _progress(done, total, reporter)
+        damaged.report(reporter)
 
     def finish(self, estimator: Estimator, request: dict[str, Any]) -> None:
         """Assemble the chunks; the manifest is deleted first and written last, so that partial results are invalid."""
@@ -300,25 +301,22 @@ def _mapping(file: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _images(take: Take, camera: str) -> VideoReader:
-    return VideoReader(take.video_path(camera), take.camera(camera).rotation_deg)
-
-
 def _estimate_frames(
-    video: VideoReader,
+    video: CameraImages,
     frames: np.ndarray,
     index: np.ndarray,
     estimator: Estimator,
     pool: ThreadPoolExecutor,
     workers: int,
 ) -> Iterator[list[Estimated]]:
-    """Estimate frames in order; decoding overlaps with the processing of earlier images in the pool."""
+    """Estimate undamaged frames in order; decoding overlaps with the processing of earlier images in the pool."""
 
     def submitted() -> Iterator[Future[list[Estimated]]]:
         for first in range(0, len(frames), estimator.batch):
-            batch = frames[first : first + estimator.batch].tolist()
-            images = [video.read(int(index[t])) for t in batch]
-            yield pool.submit(_estimate_batch, estimator, batch, images)
+            read = {t: video.read(int(index[t])) for t in frames[first : first + estimator.batch].tolist()}
+            images = {t: image for t, image in read.items() if image is not None}
+            if images:
+                yield pool.submit(_estimate_batch, estimator, list(images), list(images.values()))
 
     return results_in_order(submitted(), workers)
 

@@ -13,7 +13,7 @@ from core.pose2d.probe import choose_turns
 from core.pose2d.quarter_turns import TurnedEstimator
 from core.progress import Reporter, check
 from core.session import Take
-from core.session.video import VideoReader
+from core.session.footage.images import CameraImages, DamagedImages
 from core.types.arrays import I64
 from core.types.pose2d import Pose2D
 
@@ -40,14 +40,18 @@ def estimate_excerpt(take: Take, rows: I64, reporter: Reporter) -> dict[str, Pos
     turned = choose_turns(take, estimator, reporter)
     image = take.timeline().frame_index[rows]
     done, total, out = 0, int((image >= 0).sum()), {}
+    damaged = DamagedImages()
     for v, camera in enumerate(take.cameras):
         of_camera, found = TurnedEstimator(estimator, turned.get(camera, 0)), []
-        with VideoReader(take.video_path(camera), take.camera(camera).rotation_deg) as video:
+        with CameraImages(take, camera, damaged) as video:
             for t in np.flatnonzero(image[:, v] >= 0).tolist():
                 check(reporter)
                 reporter.progress(done, total, "Looking for people")
-                found.append((t, of_camera.estimate([video.read(int(image[t, v]))])[0], b""))
+                pixels = video.read(int(image[t, v]))
+                if pixels is not None:
+                    found.append((t, of_camera.estimate([pixels])[0], b""))
                 done += 1
         chunk = Chunk.of(found, len(estimator.skeleton))
         out[camera] = assemble_poses(camera, estimator.skeleton, [chunk], len(rows))
+    damaged.report(reporter)
     return out

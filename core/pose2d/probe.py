@@ -16,7 +16,7 @@ from core.pose2d.estimator import Detections, Estimator
 from core.pose2d.quarter_turns import TurnedEstimator
 from core.progress import Reporter, check
 from core.session import Take
-from core.session.video import VideoReader
+from core.session.footage.images import CameraImages, DamagedImages
 from core.types.arrays import I64, U8
 
 SMALL_PERSON_PX = 60.0
@@ -104,10 +104,12 @@ def _probe_images(take: Take, count: int, reporter: Reporter) -> Iterator[tuple[
     probes = sorted(_probe_frames(index, count))
     for v, frames in groupby(probes, lambda probe: probe[0]):
         camera = take.cameras[v]
-        with VideoReader(take.video_path(camera), take.camera(camera).rotation_deg) as video:
+        with CameraImages(take, camera, DamagedImages()) as video:  # the estimation of all images names those
             for _, t in frames:
                 check(reporter)
-                yield camera, video.read(int(index[t, v]))
+                image = video.read(int(index[t, v]))
+                if image is not None:
+                    yield camera, image
 
 
 def _probe_frames(index: I64, count: int) -> set[tuple[int, int]]:

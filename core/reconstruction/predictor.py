@@ -171,7 +171,7 @@ class Predictor:
         if self.networks.config.heatmap.source == "joints":
             return reconstruct(None)
         if self.networks.backbone is not None:
-            with streamed_images(take, rig, self.networks.config) as images:
+            with streamed_images(take, rig, self.networks.config, reporter) as images:
                 return reconstruct(BackboneHeatmaps(self.networks.backbone, images, self.networks.skeleton))
         with open_heatmaps(take, estimator, rig) as readers:
             return reconstruct(StoredHeatmaps(readers, self.networks.skeleton))

@@ -26,7 +26,7 @@ from core.reconstruction.joint_priors import ExpectedPeople, ViewPriors
 from core.reconstruction.triangulated import Triangulator
 from core.session import Take
 from core.session.align import align_poses2d, exposure_times
-from core.session.video import VideoReader
+from core.session.footage.images import CameraImages, DamagedImages
 from core.types.arrays import F32, U8
 from core.types.camera import Camera, CameraRig
 from core.types.pose2d import Pose2D
@@ -136,7 +136,7 @@ def _look_in_view(
     take, camera, priors = view.take, view.camera, view.priors
     index = take.timeline().frame_index[:, take.cameras.index(camera)]
     wanted = np.asarray(priors.visible.any(-1))
-    with VideoReader(take.video_path(camera), take.camera(camera).rotation_deg) as video:
+    with CameraImages(take, camera, DamagedImages()) as video:  # the first pass named those
         for start in range(0, len(index), CHUNK):
             frames = np.flatnonzero(wanted[start : start + CHUNK]) + start
             path = _chunk_path(chunks, camera, start)
@@ -156,13 +156,16 @@ def _look_in_view(
 
 
 def _refine_frames(
-    video: VideoReader, view: _View, frames: np.ndarray, refiner: CropRefiner, pool: ThreadPoolExecutor
+    video: CameraImages, view: _View, frames: np.ndarray, refiner: CropRefiner, pool: ThreadPoolExecutor
 ) -> Iterator[tuple[F32, F32]]:
     """Refine frames in order; images are decoded here while the pool processes earlier ones."""
     index = view.take.timeline().frame_index[:, view.take.cameras.index(view.camera)]
     turns, priors = QuarterTurns(view.turned_deg, video.size_px), view.priors
 
-    def refine(image: U8, expected: JointPriors) -> tuple[F32, F32]:
+    def refine(image: U8 | None, expected: JointPriors) -> tuple[F32, F32]:
+        if image is None:
+            missing = np.full(expected.xy_px.shape, np.nan, np.float32)
+            return missing, np.zeros(missing.shape[:-1], np.float32)
         xy_px, score = refiner.refine(turns.image(image), expected)
         return turns.inverse.points(xy_px), score
 

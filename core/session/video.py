@@ -32,6 +32,10 @@ _LOST_S = 0.1  # tolerance of durations, for rounding and a last image of anothe
 _MAX_BOXES = 1000
 
 
+class MissingImageError(CoreError):
+    """An image of a video that cannot be decoded, or lies behind its end; the others can be read."""
+
+
 class VideoReader:
     """Reader of a video file; not thread-safe.
 
@@ -42,6 +46,12 @@ class VideoReader:
         path: A file that FFmpeg can read.
         rotation_deg: Clockwise rotation of the stored images: 0, 90, 180 or 270; None for that in the file.
         threaded: Decode with several threads. Off by default, so that many readers can run in parallel.
+
+    Attributes:
+        path: The file.
+        rotation_deg: Clockwise rotation of the stored images in degrees.
+        size_px: Width and height of the upright images.
+        first: Index of the first image that can be decoded.
 
     Raises:
         CoreError: The file is missing, empty or not a video, or none of its images can be decoded.
@@ -59,7 +69,9 @@ class VideoReader:
             self._wanted: int | None = None  # time of the requested image
             self._position = -1  # index of the latest decoded image
             self._last: Any = None
-            first = self._decode(0)
+            self._damaged: set[int] = set()
+            first = self._first()
+            self.first = self._position
             self.rotation_deg = _stored_rotation(first, self.path) if rotation_deg is None else rotation_deg % 360
             if self.rotation_deg % 90:
                 raise CoreError(f"{self.path.name} is rotated by {self.rotation_deg} degrees.", _REMEDY)
@@ -133,10 +145,11 @@ class VideoReader:
             (H, W, 3) uint8 RGB, upright.
 
         Raises:
-            CoreError: There is no such image, or it is damaged.
+            MissingImageError: There is no such image, or it is damaged.
+            CoreError: Its size is another one.
         """
         if not 0 <= index < self.n_frames:
-            raise CoreError(
+            raise MissingImageError(
                 f"{self.path.name} has {self.n_frames} images; image {index} was requested.",
                 "Import the take again if its videos were replaced.",
             )
@@ -256,8 +269,11 @@ class VideoReader:
         if not every:
             raise CoreError(f"{self.path.name} has no images.", _UNFINISHED)
         times, keys = np.unique(np.array(every, np.int64)), np.unique(np.array(key, np.int64))
-        # A cut stream may start between key frames: nothing decodes before the first one.
-        return (times[times >= keys[0]] if len(keys) else times), keys
+        # A cut stream may start between key frames: nothing decodes before the first one. MP4 begins with one: an
+        # image before it is damaged, and keeps its number.
+        if len(keys) and not self._container.format.name.startswith("mov,mp4"):
+            times = times[times >= keys[0]]
+        return times, keys
 
     def _packets(self) -> Iterator[Any]:
         """Yield packets from the current position to the end of the file, except truncated ones."""
@@ -285,9 +301,20 @@ class VideoReader:
         except av.FFmpegError:
             return  # already flushed by the empty packet at the end of a complete file
 
+    def _first(self) -> Any:
+        """Return the first image that can be decoded."""
+        try:
+            return self._decode(0)
+        except MissingImageError as error:
+            if self._position < 0:
+                raise CoreError(f"No image of {self.path.name} can be decoded.", f"{_REMEDY} {_UNFINISHED}") from error
+            return self._last
+
     def _decode(self, index: int) -> Any:
         if index == self._position:
             return self._last
+        if index in self._damaged:  # the search for it may take long
+            raise self._missing_image(index)
         wanted = self._pts[index]
         self._wanted = int(wanted)
         if not self._reachable(index):
@@ -302,7 +329,11 @@ class VideoReader:
             break
         else:
             self._position = -1
-        raise CoreError(f"Image {index} of {self.path.name} cannot be decoded.", _UNFINISHED)
+        self._damaged.update(range(index, self._position if self._position >= 0 else self.n_frames))
+        raise self._missing_image(index)
+
+    def _missing_image(self, index: int) -> MissingImageError:
+        return MissingImageError(f"Image {index} of {self.path.name} cannot be decoded.", _UNFINISHED)
 
     def _reachable(self, index: int) -> bool:
         """Return whether decoding forward reaches the image without passing a key frame."""

@@ -130,7 +130,7 @@ class TestTake:
 
     def test_cached_and_streamed_images_are_those_of_the_video(self, take: Take, rig: CameraRig) -> None:
         stored = self.warped(cached_images(take, rig, SMALL, NullReporter()), rig, [4, 1])
-        with streamed_images(take, rig, SMALL) as streamed_source:
+        with streamed_images(take, rig, SMALL, NullReporter()) as streamed_source:
             streamed = self.warped(streamed_source, rig, [4, 1])
         assert torch.equal(stored, streamed)
         index = take.timeline().frame_index[:, 2]
@@ -187,7 +187,7 @@ class TestTake:
         )
         plain = self.warped(cached_images(take, rig, SMALL, NullReporter()), rig, [1, 3, 5])
         warped = self.warped(cached_images(take, offset_rig, SMALL, NullReporter()), offset_rig, [1, 3, 5])
-        with streamed_images(take, offset_rig, SMALL) as streamed_source:
+        with streamed_images(take, offset_rig, SMALL, NullReporter()) as streamed_source:
             assert torch.equal(self.warped(streamed_source, offset_rig, [1, 3, 5]), warped)
         assert torch.equal(warped[:, [0, 2, 3]], plain[:, [0, 2, 3]])
         assert torch.equal(warped[:2, 1], plain[1:, 1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -13,7 +14,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from videos import image, number_in, write_video
 
 from core.errors import CoreError
-from core.session.video import VideoReader
+from core.progress import NullReporter, RecordingReporter
+from core.session import Session
+from core.session.footage.images import CameraImages, DamagedImages
+from core.session.ingest import ingest_videos
+from core.session.video import MissingImageError, VideoReader
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".ts", ".avi"])
@@ -138,3 +143,50 @@ def test_stream_cut_before_a_key_frame_starts_at_the_first_that_decodes(tmp_path
         numbers = [number_in(f) for f in video.frames()]
     assert numbers == list(range(numbers[0], 40))
     assert numbers[0] in (10, 20)
+
+
+def _damage(path: Path, images: set[int]) -> None:
+    """Overwrite the data of some images of a video without B-frames."""
+    with av.open(str(path)) as container:
+        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    data = bytearray(path.read_bytes())
+    for position, size in (packets[i] for i in images):
+        data[position : position + size] = b"\xff" * size
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("lost", [{0}, {10}, {4, 5}, set(range(23, 30))])
+def test_damaged_images_are_missing_and_shift_no_other_one(tmp_path: Path, lost: set[int]) -> None:
+    path = write_video(tmp_path / "a.mp4", gop=1, b_frames=0)
+    _damage(path, lost)
+    with VideoReader(path) as video:
+        assert (video.n_frames, video.first) == (30, 1 if 0 in lost else 0)
+        for i in [*range(30), *range(29, -1, -1)]:
+            if i in lost:
+                with pytest.raises(MissingImageError, match=f"Image {i} of"):
+                    video.read(i)
+            else:
+                assert number_in(video.read(i)) == i
+
+
+def test_a_video_without_any_whole_image_is_refused(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", gop=1, b_frames=0)
+    _damage(path, set(range(30)))
+    with pytest.raises(CoreError, match=r"No image of a\.mp4 can be decoded"):
+        VideoReader(path)
+
+
+def test_damaged_images_of_a_take_are_named_once(tmp_path: Path) -> None:
+    session = Session.create(tmp_path / "s")
+    videos = [write_video(tmp_path / f"cam{i}.mp4", gop=1, b_frames=0) for i in range(2)]
+    take = ingest_videos(session, videos, name="walk", reporter=NullReporter())
+    _damage(take.video_path("cam1"), {7, 8, 29})
+    damaged, reporter = DamagedImages(), RecordingReporter()
+    with CameraImages(take, "cam1", damaged) as images:
+        read = [images.read(i) for i in range(30)] + [images.read_gray(7)]
+    assert [i for i, pixels in enumerate(read) if pixels is None] == [7, 8, 29, 30]
+    damaged.report(reporter)
+    assert [level for _, level in reporter.notes] == ["warning"]
+    assert reporter.notes[0][0].startswith(
+        "cam1: 3 images count as missing and cannot be decoded, the first at number 7"
+    )

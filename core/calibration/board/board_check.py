@@ -17,7 +17,7 @@ from core.calibration.checks import Finding
 from core.errors import CoreError
 from core.progress import Reporter, check
 from core.session import Take
-from core.session.video import VideoReader
+from core.session.footage.images import CameraImages, DamagedImages
 from core.types.arrays import I64, U8
 
 _IMAGES, _LEAST_PER_CAMERA = 24, 3  # images of all cameras, and of each camera, in the first pass
@@ -137,9 +137,9 @@ def _sample(take: Take, count: int, reporter: Reporter) -> tuple[list[str], list
         frames.append(timeline.frame_index[own[np.unique(where.astype(int))], v] if len(own) else own)
 
     def read(v: int) -> list[U8]:
-        name = take.cameras[v]
-        with VideoReader(take.video_path(name), take.camera(name).rotation_deg) as video:
-            return [video.read_gray(int(i)) for i in _until_cancelled(frames[v], reporter)]
+        with CameraImages(take, take.cameras[v], DamagedImages()) as video:  # the search in all images names those
+            images = [video.read_gray(i) for i in _until_cancelled(frames[v], reporter)]
+        return [image for image in images if image is not None]
 
     with ThreadPoolExecutor(max(1, os.cpu_count() or 1)) as pool:
         by_camera = list(pool.map(read, range(len(take.cameras))))

@@ -9,13 +9,13 @@ from threading import Event
 
 import numpy as np
 
-from core.board.detect import BoardDetector, Found
+from core.board.detect import NOTHING_FOUND, BoardDetector, Found
 from core.board.observations import BoardObservations, merge_detections
 from core.board.pattern import Board
 from core.errors import CancelledError
 from core.progress import Reporter
 from core.session import Take
-from core.session.video import VideoReader
+from core.session.footage.images import CameraImages, DamagedImages
 from core.types.arrays import F64, I64
 
 _BURST = 12  # consecutive frames, because time offsets are estimated from the motion between them
@@ -63,12 +63,13 @@ def detect_board(
     ]
     total, done = int((frame >= 0).sum()), [0]
     found: dict[tuple[int, int], Found] = {}
+    damaged = DamagedImages()
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # one image per thread is faster than many threads per image
     try:
         with ThreadPoolExecutor(workers) as pool:
             jobs = {
-                pool.submit(_detect_part, take, v, part, frame[part, v], detector, done, stop): (v, part)
+                pool.submit(_detect_part, take, v, frame[part, v], detector, damaged, done, stop): (v, part)
                 for v, part in pieces
             }
             try:
@@ -80,6 +81,7 @@ def detect_board(
                 found.update({(v, int(m)): result for m, result in zip(part, job.result(), strict=True)})
     finally:
         cv2.setNumThreads(threads)
+    damaged.report(reporter)
     time_s = np.where(frame >= 0, timeline.frame_time_s[frames], np.nan)
     sizes = [c.size_px for c in take.manifest.cameras]
     return merge_detections(board, take.cameras, sizes, time_s, frame, found, source=f"take {take.name}")
@@ -115,15 +117,15 @@ def _wait(jobs: set[Future[list[Found]]], done: list[int], total: int, reporter:
 
 
 def _detect_part(
-    take: Take, v: int, part: I64, frames: I64, detector: BoardDetector, done: list[int], stop: Event
+    take: Take, v: int, frames: I64, detector: BoardDetector, damaged: DamagedImages, done: list[int], stop: Event
 ) -> list[Found]:
     results = []
-    camera = take.cameras[v]
-    with VideoReader(take.video_path(camera), take.camera(camera).rotation_deg) as video:
+    with CameraImages(take, take.cameras[v], damaged) as video:
         for number in frames:
             if stop.is_set():
                 raise CancelledError
-            results.append(detector.find(video.read_gray(int(number))))
+            image = video.read_gray(int(number))
+            results.append(NOTHING_FOUND if image is None else detector.find(image))
             done[0] += 1
     return results
 
@@ -143,10 +145,12 @@ def measure_marker(take: Take, seen: BoardObservations) -> float:
         if not own:
             continue
         camera = seen.cameras[v]
-        with VideoReader(take.video_path(camera), take.camera(camera).rotation_deg) as video:
+        with CameraImages(take, camera, DamagedImages()) as video:
             for i in sorted(own, key=lambda i: number[i]):
                 rows = slice(start[i], start[i] + count[i])
                 frame = int(seen.image_index[number[i] % len(seen.time_s), v])
-                sides.append(detector.marker_mm(video.read_gray(frame), seen.point[rows], seen.xy_px[rows]))
+                image = video.read_gray(frame)
+                if image is not None:
+                    sides.append(detector.marker_mm(image, seen.point[rows], seen.xy_px[rows]))
     known = [side for side in sides if np.isfinite(side)]
     return float(np.median(known)) if len(known) >= _LEAST_MEASURED else float("nan")

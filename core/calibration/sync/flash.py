@@ -18,7 +18,7 @@ from core.calibration.sync.missing import ClockStep, Jump, find_clock_step
 from core.progress import Reporter, check
 from core.session import Take
 from core.session.clocks import CameraClock
-from core.session.video import VideoReader
+from core.session.footage.images import CameraImages, DamagedImages
 from core.types.arrays import F64, I64, U8
 
 _GRID = 12, 16  # cells of an image
@@ -62,7 +62,7 @@ def part_means(gray: U8) -> F64:
 
 
 def read_brightness(take: Take, images: Mapping[str, range], reporter: Reporter) -> dict[str, F64]:
-    """Return the brightness (n, C) of consecutive images of each camera of a take.
+    """Return the brightness (n, C) of consecutive images of each camera of a take, NaN where one is damaged.
 
     Args:
         take: The take.
@@ -74,17 +74,19 @@ def read_brightness(take: Take, images: Mapping[str, range], reporter: Reporter)
         CancelledError: The reporter asked to stop.
     """
     out, total = {}, sum(map(len, images.values()))
-    done = 0
-    for camera in take.manifest.cameras:
+    done, damaged = 0, DamagedImages()
+    for camera in take.cameras:
         rows = []
-        with VideoReader(take.video_path(camera.name), camera.rotation_deg) as video:
-            for number in images[camera.name]:
-                rows.append(part_means(video.read_gray(number)))
+        with CameraImages(take, camera, damaged) as video:
+            for number in images[camera]:
+                image = video.read_gray(number)
+                rows.append(np.full(int(np.prod(_GRID)), np.nan) if image is None else part_means(image))
                 done += 1
                 if not number % 30:
                     check(reporter)
                     reporter.progress(done, total, "Looking for flashes")
-        out[camera.name] = np.stack(rows) if rows else np.zeros((0, int(np.prod(_GRID))))
+        out[camera] = np.stack(rows) if rows else np.zeros((0, int(np.prod(_GRID))))
+    damaged.report(reporter)
     return out
 
 
@@ -92,14 +94,14 @@ def find_flashes(brightness: F64, time_s: F64) -> Flashes:
     """Detect the times at which a part of the images becomes bright.
 
     Args:
-        brightness: (n, C) brightness of the cells.
+        brightness: (n, C) brightness of the cells, NaN in damaged images.
         time_s: (n,) recorded times, NaN for unused images.
     """
     period_s = float(np.nanmedian(np.diff(time_s))) if len(time_s) > 1 else 1.0
     if len(brightness) < 8:
         nothing = np.zeros(0)
         return Flashes(image=np.zeros(0, np.int64), time_s=nothing, sd_s=nothing)
-    rise = np.diff(brightness, axis=0)
+    rise = np.nan_to_num(np.diff(brightness, axis=0))
     usual = 1.4826 * np.median(np.abs(rise), axis=0) + 0.5
     # A light switched on during an exposure brightens two images.
     both = rise[:-1] + np.maximum(rise[1:], 0)
@@ -114,7 +116,7 @@ def find_flashes(brightness: F64, time_s: F64) -> Flashes:
         part = score[k] > 0.5 * best[k]
         before = brightness[k, part].mean()
         share = (brightness[first, part].mean() - before) / max(
-            brightness[first : first + 2, part].mean(1).max() - before, 1e-9
+            np.nanmax(brightness[first : first + 2, part].mean(1)) - before, 1e-9
         )
         if share < _PARTIAL[0]:
             continue

@@ -23,8 +23,8 @@ from core.session import RunLayout, Session, Take, Timeline
 from core.session.align import shown_timeline
 from core.session.calibrations import former_rig
 from core.session.exports.manifest import begin_export, export_stem, finish_export
+from core.session.footage.images import CameraImages, DamagedImages
 from core.session.inputs import UPDATE, bodies_id, result_id
-from core.session.video import VideoReader
 from core.types import CameraRig, Pose3DSequence
 from core.types.arrays import F64
 
@@ -55,8 +55,9 @@ def run_film(session: Session, params: FilmParams, run: RunLayout, reporter: Rep
     people = FilmedPeople(poses, motion, colours)
     folder = Path(params.folder).expanduser().absolute() if params.folder else session.layout.exports
     path = folder / f"{export_stem(take.name, name)}_{params.layout}.mp4"
+    damaged = DamagedImages()
     with ExitStack() as closing:
-        tiles = [] if rig is None else _open(take, rig, timeline, params.cameras, closing)
+        tiles = [] if rig is None else _open(take, rig, timeline, params.cameras, damaged, closing)
         view, boxes = _places(params, size_px, [t.shape for t in tiles])
         for one, box in zip(tiles, boxes, strict=True):
             one.place = fitted(one.shape, box)
@@ -76,6 +77,7 @@ def run_film(session: Session, params: FilmParams, run: RunLayout, reporter: Rep
                 for done in drawn:
                     done.result()
                 writer.add(image)
+    damaged.report(reporter)
     digest = str(poses.provenance.get("rig", "")) or (rig.digest if rig is not None else "")
     bodies = bodies_id(take, name) if motion is not None else ""
     manifest = finish_export(folder, take.name, name, digest, [path], result_id(take, name), bodies, kind=params.layout)
@@ -118,7 +120,12 @@ def _centres_mm(session: Session, rig: CameraRig | None, take: Take) -> F64:
 
 
 def _open(
-    take: Take, rig: CameraRig, timeline: Timeline, chosen: tuple[str, ...], closing: ExitStack
+    take: Take,
+    rig: CameraRig,
+    timeline: Timeline,
+    chosen: tuple[str, ...],
+    damaged: DamagedImages,
+    closing: ExitStack,
 ) -> list[FilmTile]:
     """Open the videos of the chosen cameras, or of all if none are chosen.
 
@@ -128,12 +135,11 @@ def _open(
     names = chosen or tuple(name for name in take.cameras if name in rig.names and rig[name].posed)
     tiles = []
     for name in dict.fromkeys(names):
-        part = take.camera(name)
         if name not in rig.names or not rig[name].posed:
             raise CoreError(f"Camera {name} has no pose.", "Calibrate it, or omit it.")
-        reader = closing.enter_context(VideoReader(take.video_path(name), part.rotation_deg))
+        images = closing.enter_context(CameraImages(take, name, damaged))
         tiles.append(
-            FilmTile(rig[name], reader, timeline.frame_index[:, timeline.cameras.index(name)], Place(0, 0, 1, 1))
+            FilmTile(rig[name], images, timeline.frame_index[:, timeline.cameras.index(name)], Place(0, 0, 1, 1))
         )
     if not tiles:
         raise CoreError("No camera of the take has a pose.", "Calibrate the cameras, or film with --layout view.")

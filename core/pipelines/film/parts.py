@@ -14,7 +14,7 @@ from core.rendering.floor_scene import FloorScene
 from core.rendering.orbit import clear_azimuth_deg, orbit_camera, people_box
 from core.rendering.surfaces import Surface
 from core.rendering.tiles import Place
-from core.session.video import VideoReader
+from core.session.footage.images import CameraImages
 from core.types import Pose3DSequence
 from core.types.arrays import F64, U8
 from core.types.camera import Camera
@@ -49,13 +49,13 @@ class FilmTile:
 
     Attributes:
         camera: Posed camera.
-        reader: Video.
+        images: Images of its video.
         index: (T,) index of the image at each frame of the take, -1 where dropped.
         place: Position in the film.
     """
 
     camera: Camera
-    reader: VideoReader
+    images: CameraImages
     index: np.ndarray
     place: Place
 
@@ -67,16 +67,17 @@ class FilmTile:
     def draw(self, film: U8, frame: int, people: Surface, colours: ViewColours) -> None:
         """Draw the image of a frame with the people over it."""
         out, size_px = _part(film, self.place), (self.place.width, self.place.height)
-        if self.index[frame] < 0:
+        index = int(self.index[frame])
+        image = self.images.read(index, size_px) if index >= 0 else None
+        if image is None:
             out[:] = np.rint(255 * rgb(colours.panel))
         else:
-            image = self.reader.read(int(self.index[frame]), size_px)
             if image.shape[:2] != out.shape[:2]:
                 image = np.asarray(cv2.resize(image, size_px, interpolation=cv2.INTER_AREA), np.uint8)
             out[:] = image
         blend(out, draw_surface(self.camera, size_px, people, samples=1), _OVER_VIDEO)
-        text = self.camera.name if self.index[frame] >= 0 else f"{self.camera.name}: dropped frame"
-        _write(out, text)
+        why = "" if image is not None else ": dropped frame" if index < 0 else ": damaged image"
+        _write(out, self.camera.name + why)
 
 
 def _part(image: U8, place: Place) -> U8:

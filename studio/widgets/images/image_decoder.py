@@ -15,7 +15,7 @@ import numpy as np
 
 from core.errors import CoreError
 from core.rendering.draw import Layer
-from core.session.video import VideoReader
+from core.session.video import MissingImageError, VideoReader
 from core.types.arrays import U8
 
 DrawLayer = Callable[[int, tuple[int, int]], Layer | None]
@@ -157,8 +157,13 @@ class ImageDecoder:
         for index in range(first, request.index + 1):
             if self._closing:
                 break
-            image = reader.read(index, request.size_px)
-            self._cache.put(index, request.size_px, image)
+            try:
+                image = reader.read(index, request.size_px)
+            except MissingImageError:
+                if index == request.index:
+                    raise
+            else:
+                self._cache.put(index, request.size_px, image)
         self._last = request.index
         return image
 

@@ -45,14 +45,14 @@ def to_image(image: U8) -> QImage:
 
 
 def first_image(take: Take, camera: str) -> QImage:
-    """Read the first image of a camera's video, upright; it is the fastest one to read.
+    """Read the first undamaged image of a camera's video, upright; it is the fastest one to read.
 
     Raises:
         CoreError: The video cannot be read.
     """
     part = take.camera(camera)
     with VideoReader(take.video_path(camera), rotation_deg=part.rotation_deg) as reader:
-        return to_image(reader.read(0))
+        return to_image(reader.read(reader.first))
 
 
 def first_thumbnail(take: Take, camera: str) -> QImage:
