@@ -46,7 +46,7 @@ class BoardEvidence:
         reporter: Reports cancellation of the job.
     """
 
-    shows_jumps, joint, largest_sd_s = False, False, 0.003
+    shows_jumps, largest_sd_s = False, 0.003
 
     def __init__(
         self,

@@ -52,44 +52,18 @@ class FittedClocks:
         return np.where(np.isfinite(self.drift_sd_ppm), np.sqrt(np.maximum(variance, 0.0)), np.nan)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Equations:
-    """Measured linear combinations of clock errors, one per time block.
-
-    Attributes:
-        direction: (N, V) coefficients of the clock errors.
-        time_s: (N,) centres of the blocks.
-        value_s: (N,) values of the combinations.
-        information: (N,) inverse variances of the values for independent points, 1/s².
-    """
-
-    direction: F64
-    time_s: F64
-    value_s: F64
-    information: F64
-
-
 def fit_clocks(delays: Sequence[PairDelays], count: int, drifting: np.ndarray) -> FittedClocks:
-    """Fit offsets and drifts of all clocks to the delays of ordered pairs of `count` cameras; see `fit_equations`."""
-    first, second, time_s, delay_s, information = blocked(delays)
-    views = np.arange(count)
-    direction = (second[:, None] == views).astype(float) - (first[:, None] == views)
-    found = Equations(direction=direction, time_s=time_s, value_s=delay_s, information=information)
-    return fit_equations(found, drifting)
-
-
-def fit_equations(equations: Equations, drifting: np.ndarray) -> FittedClocks:
     """Fit offsets and drifts of all clocks by robust least squares, with standard errors over time blocks.
 
     Args:
-        equations: Measured combinations of clock errors.
+        delays: Delays of ordered pairs of cameras.
+        count: Number of cameras V.
         drifting: (V,) mask of the clocks whose drift is fitted.
     """
-    direction, information, count = equations.direction, equations.information, len(drifting)
-    time_s, delay_s = equations.time_s, equations.value_s
+    first, second, time_s, delay_s, information = blocked(delays)
     parameters = 2 * count
     empty = np.full(count, np.nan)
-    if not len(direction):
+    if not len(first):
         none = np.zeros(count, np.int64)
         return FittedClocks(
             offset_s=empty,
@@ -100,7 +74,11 @@ def fit_equations(equations: Equations, drifting: np.ndarray) -> FittedClocks:
             drift_covariance=np.zeros((count, count)),
         )
     middle = float(np.average(time_s, weights=information))
-    design = np.hstack([direction, direction * (1e-6 * (time_s - middle))[:, None] * drifting])
+    design = np.zeros((len(first), parameters))
+    rows = np.arange(len(first))
+    for view, sign in ((second, 1.0), (first, -1.0)):
+        design[rows, view] += sign
+        design[rows, count + view] += sign * (time_s - middle) * 1e-6 * drifting[view]
     prior = np.concatenate([np.zeros(count), np.where(drifting, _DRIFT_SD_PPM**-2, 1.0)])
     weight, solution = information.copy(), np.zeros(parameters)
     for _ in range(_ROUNDS):
@@ -119,7 +97,7 @@ def fit_equations(equations: Equations, drifting: np.ndarray) -> FittedClocks:
     # The variance of few blocks is unreliable, so that of independent errors is the lower limit.
     wider = np.sqrt(np.maximum(np.diag(inverse) / np.maximum(np.diag(covariance), 1e-300), 1.0))
     covariance = covariance * wider * wider[:, None]
-    blocks = np.array([len(np.unique(block[direction[:, v] != 0])) for v in range(count)])
+    blocks = np.array([len(np.unique(block[(first == v) | (second == v)])) for v in range(count)])
     known = blocks > 0
     drift, drift_sd = _relative(solution[count:], covariance[count:, count:], known & drifting, _AGREE_PPM)
     at_start = np.hstack([np.eye(count), -middle * 1e-6 * np.eye(count)])

@@ -80,9 +80,13 @@ def pair_residuals(
     a, b = tracks[first], tracks[second]
     people = np.intersect1d(person[first][person[first] >= 0], person[second][person[second] >= 0])
     true_s = a.time_s - poses.time_offset_s[first]
-    own = _table(a, person[first], people)
+    own, other = _table(a, person[first], people), np.full((len(a.time_s), len(people)), -1)
     at_s = true_s + poses.time_offset_s[second] + delay_s
-    sampled = b.sample(at_s, track_table(b, person[second], people, at_s))
+    span = b.span_s
+    for g, name in enumerate(people):
+        for k in np.flatnonzero(person[second] == name):
+            other[(at_s >= span[k, 0]) & (at_s <= span[k, 1]), g] = k
+    sampled = b.sample(at_s, other)
     rows = np.arange(len(a.time_s))[:, None]
     xy, score = (
         np.where((own >= 0)[..., None, None], x, np.nan) for x in (a.xy[rows, own], a.score[rows, own, :, None])
@@ -140,22 +144,6 @@ def pair_delays(
                     )
                 )
     return out
-
-
-def track_table(tracks: Tracks, person: I64, people: I64, at_s: F64) -> I64:
-    """Return the track index (M, G) of each person at given times, -1 for none.
-
-    Args:
-        tracks: Tracks of a camera.
-        person: (K,) person of each track.
-        people: (G,) people.
-        at_s: (M,) recorded times of the camera.
-    """
-    table, span = np.full((len(at_s), len(people)), -1), tracks.span_s
-    for g, name in enumerate(people):
-        for k in np.flatnonzero(person == name):
-            table[(at_s >= span[k, 0]) & (at_s <= span[k, 1]), g] = k
-    return table
 
 
 def _table(tracks: Tracks, person: I64, people: I64) -> I64:

@@ -13,17 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.calibration.sync.certificate import DRIFT_SIGNIFICANCE, LEAST_DRIFT_PPM, LEAST_OFFSET_S
-from core.calibration.sync.clock_fit import (
-    FittedClocks,
-    blocked,
-    fit_clocks,
-    fit_equations,
-    majority,
-    relative_to_majority,
-)
+from core.calibration.sync.clock_fit import FittedClocks, blocked, fit_clocks, majority, relative_to_majority
 from core.calibration.sync.delays import PairDelays, pair_delays
 from core.calibration.sync.evidence import Evidence
-from core.calibration.sync.joint import joint_equations
 from core.calibration.sync.missing import Jump, confirm_jump, suspected_jumps
 from core.progress import Reporter, check
 from core.session.clocks import CameraClock, DroppedImages
@@ -121,42 +113,11 @@ def measure_clocks(
         stage += 1
         if stage == 1:
             drifting = np.full(V, True)
-        elif evidence.joint and (joint := _joint(evidence, clocks, fit)) is not None:
-            clocks, fit, drift, drift_sd = joint
-            delays, drifting = _delays(evidence, clocks), np.full(V, True)
-            break
         else:  # without a significant drift, the mean offset of the take is more accurate
             drift_sd, seen_drift = fit.drift_sd_from(usual), drift
             drifting = (np.abs(drift) > DRIFT_SIGNIFICANCE * drift_sd) & (drift_sd <= LARGEST_DRIFT_SD_PPM)
             clocks = [c if d else _steady(c, delays) for c, d in zip(clocks, drifting, strict=True)]
     return _assessed(evidence, delays, fit, clocks, np.where(drifting, drift, seen_drift), drift_sd, jumps)
-
-
-def _joint(
-    evidence: Evidence, clocks: Sequence[CameraClock], pairs: FittedClocks
-) -> tuple[list[CameraClock], FittedClocks, F64, F64] | None:
-    """Return clocks, fit, drifts and standard errors of a joint estimate; None if pairs are more accurate."""
-    found = joint_equations(evidence.points(clocks))
-    if found is None:
-        return None
-    present, rate = np.array([c.offset_s for c in clocks]), np.array([1e-6 * c.drift_ppm for c in clocks])
-    total_s = found.value_s + found.direction @ present + found.time_s * (found.direction @ rate)
-    whole = fit_equations(dataclasses.replace(found, value_s=total_s), np.full(len(clocks), True))
-    if np.any((whole.blocks < _LEAST_BLOCKS) & (pairs.blocks > 0)):
-        return None
-    usual = majority(np.nan_to_num(whole.drift_ppm), np.nan_to_num(whole.drift_sd_ppm), LEAST_DRIFT_PPM)
-    usual &= whole.blocks > 0
-    drift, sd = whole.drift_ppm - whole.drift_ppm[usual].mean(), whole.drift_sd_from(usual)
-    drifting = (np.abs(drift) > DRIFT_SIGNIFICANCE * sd) & (sd <= LARGEST_DRIFT_SD_PPM)
-    used = np.where(drifting, drift, 0.0)
-    # Without a significant drift, the mean offset of the take is more accurate.
-    steady_s = total_s - found.time_s * (found.direction @ (1e-6 * used))
-    fit = fit_equations(dataclasses.replace(found, value_s=steady_s), drifting)
-    clocks = [
-        dataclasses.replace(c, offset_s=float(o), drift_ppm=float(d))
-        for c, o, d in zip(clocks, np.nan_to_num(fit.offset_s), used, strict=True)
-    ]
-    return clocks, fit, drift, sd
 
 
 def _steady(clock: CameraClock, delays: Sequence[PairDelays]) -> CameraClock:

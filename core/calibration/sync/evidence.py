@@ -39,7 +39,6 @@ class Evidence(Protocol):
         period_s: (V,) time between images.
         shows_jumps: True if jumps by missing images can be found in the delays. With exactly located points they
             cannot, because points after a jump count as outliers.
-        joint: True if a joint estimate over all cameras follows.
         largest_sd_s: Largest standard error of a measured offset.
     """
 
@@ -48,7 +47,6 @@ class Evidence(Protocol):
     image: I64
     period_s: F64
     shows_jumps: bool
-    joint: bool
     largest_sd_s: float
 
     def points(self, clocks: Sequence[CameraClock], rows: I64 | None = None) -> list[MovingPoints]:

@@ -36,7 +36,7 @@ class PeopleEvidence:
         reporter: Reports cancellation of the job.
     """
 
-    shows_jumps, joint, largest_sd_s = True, True, 0.010
+    shows_jumps, largest_sd_s = True, 0.010
 
     def __init__(
         self, rig: CameraRig, poses2d: Mapping[str, Pose2D], recorded_s: F64, image: I64, reporter: Reporter
