@@ -61,3 +61,11 @@ class CameraClock:
         for drop in self.drops:
             missing += drop.count * (image >= drop.image)
         return np.asarray(self.offset_s + 1e-6 * self.drift_ppm * recorded_s - self.period_s * missing)
+
+
+def describe_drift(drift_ppm: float) -> str:
+    """Return a drift with its effect, such as "38 ppm fast (2.3 ms a minute)"."""
+    size = abs(drift_ppm)
+    if round(size) == 0:
+        return "below 1 ppm"
+    return f"{size:.0f} ppm {'fast' if drift_ppm > 0 else 'slow'} ({0.06 * size:.1f} ms a minute)"

@@ -114,8 +114,8 @@ def test_a_certificate_is_read_as_written_and_summed_up(tmp_path: Path) -> None:
     cameras = (camera("a", 0.0), camera("b", 0.0012, 38.0), camera("c", 0.1, 2.0, drop), camera("d", None))
     summary = summarise(cameras)
     assert summary == (
-        "2 cameras within 1.2 ms; the times of c are 100.0 ms ahead; b ran 38 ppm fast; c lost 3 images; "
-        "d not measured."
+        "2 cameras within 1.2 ms; the times of c are 100.0 ms ahead; the clock of b runs 38 ppm fast "
+        "(2.3 ms a minute); c lost 3 images; d not measured."
     )
     written = SyncCertificate(take="walk", method="people", made="now", summary=summary, cameras=cameras)
     written.save(tmp_path / "sync.yaml")

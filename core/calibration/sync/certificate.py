@@ -12,7 +12,7 @@ import numpy as np
 from core.config import from_mapping, to_mapping
 from core.errors import CoreError
 from core.files import read_yaml, write_yaml
-from core.session.clocks import CameraClock, DroppedImages
+from core.session.clocks import CameraClock, DroppedImages, describe_drift
 
 CERTIFICATE_SCHEMA = 1
 SyncMethod = Literal["board", "people", "flash", "given"]
@@ -153,7 +153,7 @@ class SyncCertificate:
 
 
 def summarise(cameras: Sequence[CameraSync]) -> str:
-    """Return the summary, such as "4 cameras within 2.1 ms; cam03 ran 38 ppm fast; cam02 lost 3 images."."""
+    """Return the summary, such as "4 cameras within 2.1 ms; cam02 lost 3 images."."""
     measured = [c for c in cameras if c.offset_s is not None]
     if len(measured) < 2:
         reasons = dict.fromkeys(c.reason for c in cameras if c.reason)
@@ -171,7 +171,7 @@ def summarise(cameras: Sequence[CameraSync]) -> str:
         parts.append(f"the times of {c.name} are {abs(ahead):.1f} ms {'ahead' if ahead > 0 else 'behind'}")
     for c in measured:
         if drift := c.used(0.0).drift_ppm:
-            parts.append(f"{c.name} ran {abs(drift):.0f} ppm {'fast' if drift > 0 else 'slow'}")
+            parts.append(f"the clock of {c.name} runs {describe_drift(drift)}")
         if c.drops:
             lost = sum(d.count for d in c.drops)
             parts.append(f"{c.name} lost {lost} image{'s' if lost > 1 else ''}")

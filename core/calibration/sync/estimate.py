@@ -18,7 +18,7 @@ from core.calibration.sync.delays import PairDelays, pair_delays
 from core.calibration.sync.evidence import Evidence
 from core.calibration.sync.missing import Jump, confirm_jump, suspected_jumps
 from core.progress import Reporter, check
-from core.session.clocks import CameraClock, DroppedImages
+from core.session.clocks import CameraClock, DroppedImages, describe_drift
 from core.types.arrays import F64
 
 _MOST_ROUNDS, _MOST_JUMPS = 24, 12
@@ -215,7 +215,8 @@ def _assessed(
         elif not fit.offset_sd_s[v] <= evidence.largest_sd_s:
             reason.append(f"The motion in {name} determines its clock only to {1e3 * fit.offset_sd_s[v]:.0f} ms.")
         elif abs(drift_ppm[v]) > _LARGEST_DRIFT_PPM:
-            reason.append(f"{name} runs {drift_ppm[v]:+.0f} ppm, which no real clock does: images may be missing.")
+            drift = describe_drift(drift_ppm[v])
+            reason.append(f"The clock of {name} would run {drift}, as no real clock does: images may be missing.")
         elif len(parts) and float(np.abs(parts).max()) > max(_APART_S, _APART * spread):
             reason.append(f"The time offset of {name} varies between parts of the take.")
         else:

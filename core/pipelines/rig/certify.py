@@ -37,7 +37,7 @@ from core.pose2d.excerpt import estimate_excerpt
 from core.progress import Reporter, StageReporter
 from core.session import RunLayout, Session, Take
 from core.session.align import image_times_s
-from core.session.clocks import CameraClock
+from core.session.clocks import CameraClock, describe_drift
 from core.session.inputs import UPDATE
 from core.session.times_table import UNKNOWN, read_image_times
 from core.types.camera import CameraRig
@@ -90,7 +90,7 @@ def run_certify(session: Session, params: CertifyParams, run: RunLayout, reporte
             reporter.note(note)
     set_clocks(take, clocks)
     changed = {n: c for n, c in clocks.items() if not _same(c, former[n])}
-    change = ", ".join(f"{n} {_text(former[n])} to {_text(c)}" for n, c in changed.items())
+    change = "; ".join(f"{n} {_text(former[n])} to {_text(c)}" for n, c in changed.items())
     change = f"Clocks in {take.name}: {change}." if changed else f"The clocks in {take.name} are the same as before."
     reporter.note(change)
     if changed:
@@ -383,7 +383,7 @@ def _same(a: CameraClock, b: CameraClock) -> bool:
 
 def _text(clock: CameraClock) -> str:
     parts = [f"{1e3 * clock.offset_s:+.1f} ms" if abs(clock.offset_s) >= 5e-5 else "0 ms"]
-    parts += [f"{clock.drift_ppm:+.0f} ppm"] if clock.drift_ppm else []
+    parts += [describe_drift(clock.drift_ppm)] if clock.drift_ppm else []
     lost = sum(d.count for d in clock.drops)
     parts += [f"{lost} missing image{'s' if lost > 1 else ''}"] if lost else []
     return ", ".join(parts)

@@ -19,6 +19,7 @@ from core.clock import SYSTEM_CLOCK
 from core.errors import CoreError
 from core.files import safe_name
 from core.session import Session, Take
+from core.session.clocks import describe_drift
 from core.session.footage.sources import STREAM_SUFFIXES, VIDEO_SUFFIXES
 from core.session.naming import cameras_of_files
 from core.session.store import TakeKind, TakeManifest
@@ -233,7 +234,7 @@ def fact_rows(camera: LiveCamera | None) -> tuple[tuple[str, str], ...]:
     if camera.skew_ms is not None:
         rows.append(("Skew", f"{camera.skew_ms:+.1f} ms"))
     if camera.drift_ppm is not None:
-        rows.append(("Drift", f"{camera.drift_ppm:+.1f} ppm"))
+        rows.append(("Drift", describe_drift(camera.drift_ppm)))
     if camera.utc_error_ms is not None:
         rows.append(("Wall clock", f"{camera.utc_error_ms:+.0f} ms"))
     for title, count in (("Dropped", camera.dropped), ("Damaged", camera.damaged), ("Not stored", camera.lost)):
