@@ -53,7 +53,6 @@ _COMPACT_BELOW_PX = 1500
 _OPEN_JOBS_FROM_PX = 1600
 """Width in px from which the jobs panel opens when a job starts."""
 _FEW_TAKES = 4
-_SAY_MS = 8000
 
 
 class MainWindow(QMainWindow):
@@ -84,6 +83,7 @@ class MainWindow(QMainWindow):
         self.pages = LazyPages(self._specs, state, self.stack, self._page_built)
         self.jobs_panel = JobsPanel(state)
         self.housekeeping = Housekeeping(state, self)
+        self.status_bar = StatusBar(state)
         self.setAcceptDrops(True)
         self.sample = SampleOpener(self)
         self._build()
@@ -95,7 +95,7 @@ class MainWindow(QMainWindow):
         self.jobs_panel.closed.connect(self.toggle_jobs)
         self.jobs_panel.rename_requested.connect(self.housekeeping.rename_job)
         self.jobs_panel.delete_requested.connect(self.housekeeping.delete_job)
-        self.housekeeping.done.connect(self._show_message)
+        self.housekeeping.done.connect(self.status_bar.announce)
         state.session_opening.connect(self.pages.complete)  # so that pages receive all changes of the session
         self._follow_state()
         self.registry.refused.connect(self._refused)
@@ -249,7 +249,7 @@ class MainWindow(QMainWindow):
         column.addLayout(lower, 1)
         row.addLayout(column, 1)
         self.setCentralWidget(centre)
-        self.setStatusBar(StatusBar(self.state))
+        self.setStatusBar(self.status_bar)
 
     def _bind_actions(self) -> None:
         bind = self.registry.bind
@@ -433,9 +433,6 @@ class MainWindow(QMainWindow):
         if not isinstance(error, CoreError):
             raise error
         show_error_dialog(error, self)
-
-    def _show_message(self, text: str) -> None:
-        self.statusBar().showMessage(text, _SAY_MS)
 
     def _show_folder(self) -> None:
         if self.state.session is not None:

@@ -49,6 +49,10 @@ class StepView:
     reason: str = ""
 
 
+KeySection = tuple[str, tuple[tuple[str, str], ...]]
+"""Section of the list of shortcuts: heading and rows of (description, keys); "or" stands between alternatives."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageSpec:
     """Page of the window.
@@ -65,7 +69,7 @@ class PageSpec:
         actions: Actions of the page; its widget is an `ActionPage` if there are any.
         status: State of a page without steps.
         landing: True if sessions open on this page when it is done, otherwise on the first unfinished one before it.
-        keys: Shortcuts while the page has the focus, as (description, keys).
+        keys: Shortcuts while the page has the focus, in sections.
         guide: Text for the guide.
     """
 
@@ -80,7 +84,7 @@ class PageSpec:
     actions: tuple[ActionSpec, ...] = ()
     status: Callable[[AppState], StepView] | None = None
     landing: bool = False
-    keys: tuple[tuple[str, str], ...] = ()
+    keys: tuple[KeySection, ...] = ()
     guide: str = ""
 
     @property

@@ -21,12 +21,15 @@ import core
 from core.errors import CoreError
 from studio.actions.registry import ActionRegistry
 from studio.actions.table import menu_table
-from studio.specs import PageSpec
+from studio.specs import KeySection, PageSpec
 from studio.theme import GRID_PX
 from studio.widgets.buttons import button
 from studio.widgets.card import clear_layout
 from studio.widgets.icon_label import IconLabel
 from studio.widgets.text import make_label
+
+_COLUMNS, _HEADING_ROWS = 3, 2
+"""Columns of the list of shortcuts, which has to fit into 720 px, and the height of a heading."""
 
 
 class Dialog(QDialog):
@@ -151,22 +154,24 @@ class ShortcutsDialog(Dialog):
     """
 
     def __init__(self, registry: ActionRegistry, pages: Iterable[PageSpec], parent: QWidget | None = None) -> None:
-        super().__init__("Keyboard shortcuts", parent, 720)
+        super().__init__("Keyboard shortcuts", parent, 980)
         clear_layout(self.body)
         self.body.addWidget(make_label("Keyboard shortcuts", "title"))
-        columns = QHBoxLayout()
-        columns.setSpacing(6 * GRID_PX)
-        left, right = QVBoxLayout(), QVBoxLayout()
         pages = tuple(pages)
+        sections = list[KeySection]()
         for title, names in menu_table(pages):
             actions = [registry[n] for n in names if "." in n and registry[n].shortcuts()]
-            _add_section(left, title, [(action.text().rstrip("…"), _keys(action)) for action in actions])
-        for page in pages:
-            _add_section(right, f"{page.title} page", page.keys)
-        for column in (left, right):
-            column.setSpacing(GRID_PX)
-            column.addStretch(1)
-            columns.addLayout(column, 1)
+            sections.append((title, tuple((action.text().rstrip("…"), _keys(action)) for action in actions)))
+        sections += [section for page in pages for section in page.keys]
+        columns = QHBoxLayout()
+        columns.setSpacing(5 * GRID_PX)
+        for column in _columns([section for section in sections if section[1]]):
+            box = QVBoxLayout()
+            box.setSpacing(GRID_PX)
+            for section in column:
+                _add_section(box, *section)
+            box.addStretch(1)
+            columns.addLayout(box, 1)
         self.body.addLayout(columns)
         self.foot.addStretch(1)
         close = button("Close", "primary")
@@ -174,25 +179,38 @@ class ShortcutsDialog(Dialog):
         self.foot.addWidget(close)
 
 
+def _columns(sections: Sequence[KeySection]) -> list[list[KeySection]]:
+    """Deal the sections out, in order, to columns of about the same height."""
+    columns = list[list[KeySection]]([[] for _ in range(_COLUMNS)])
+    heights = [len(rows) + _HEADING_ROWS for _, rows in sections]
+    above = 0.0
+    for section, height in zip(sections, heights, strict=True):
+        columns[int(_COLUMNS * (above + height / 2) / sum(heights))].append(section)
+        above += height
+    return columns
+
+
 def _add_section(column: QVBoxLayout, title: str, rows: Sequence[tuple[str, str]]) -> None:
-    """Add a heading and its shortcuts (description, keys), if there are any."""
-    if not rows:
-        return
+    """Add a heading and its shortcuts (description, keys)."""
     column.addSpacing(GRID_PX)
     column.addWidget(make_label(title.upper(), "overline"))
     grid = QGridLayout()
-    grid.setHorizontalSpacing(4 * GRID_PX)
-    grid.setVerticalSpacing(6)
+    grid.setHorizontalSpacing(2 * GRID_PX)
+    grid.setVerticalSpacing(GRID_PX // 2)
     grid.setColumnStretch(0, 1)
-    grid.setColumnMinimumWidth(1, 20 * GRID_PX)  # aligns the keys of all sections
     for row, (what, keys) in enumerate(rows):
         grid.addWidget(make_label(what, wrap=False), row, 0)
-        grid.addWidget(make_label(keys, "muted", wrap=False), row, 1)
+        caps = QHBoxLayout()
+        caps.setSpacing(GRID_PX // 2)
+        caps.addStretch(1)
+        for key in keys.split():
+            caps.addWidget(make_label(key, "small" if key == "or" else "key", wrap=False))
+        grid.addLayout(caps, row, 1)
     column.addLayout(grid)
 
 
 def _keys(action: QAction) -> str:
-    return "  or  ".join(k.toString(QKeySequence.SequenceFormat.NativeText) for k in action.shortcuts())
+    return " or ".join(k.toString(QKeySequence.SequenceFormat.NativeText) for k in action.shortcuts())
 
 
 class AboutDialog(Dialog):

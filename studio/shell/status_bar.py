@@ -1,4 +1,4 @@
-"""Status bar: compute device, free disk space, and the running job."""
+"""Status bar: compute device, free disk space, what was just done, and the running job."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from studio.widgets.icon_label import IconLabel
 from studio.widgets.text import make_label, set_role
 
 _DISK_INTERVAL_MS = 10_000
+_MESSAGE_MS = 8_000
 
 
 class StatusBar(QStatusBar):
@@ -33,6 +34,7 @@ class StatusBar(QStatusBar):
         self.setSizeGripEnabled(False)
         self.device = make_label("", "small", wrap=False)
         self.disk = make_label("", "small", wrap=False)
+        self.message = ElidedLabel("reason")
         self.job_text = ElidedLabel("small")
         self.job_text.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.job_bar = QProgressBar()
@@ -42,14 +44,19 @@ class StatusBar(QStatusBar):
         self.addWidget(_with_icon("disk", self.disk))
         right = QWidget()
         row = QHBoxLayout(right)
-        row.setContentsMargins(0, 0, 2 * GRID_PX, 0)
+        row.setContentsMargins(2 * GRID_PX, 0, 2 * GRID_PX, 0)
         row.setSpacing(GRID_PX)
+        row.addWidget(self.message, 1)
         row.addWidget(self.job_text, 1)
         row.addWidget(self.job_bar)
         self.addPermanentWidget(right, 1)
         self._gpu_query = GpuQuery(self)
         self._gpu_query.answered.connect(self._show_device)
         self._gpu_query.start()
+        self._forget = QTimer(self)
+        self._forget.setSingleShot(True)
+        self._forget.setInterval(_MESSAGE_MS)
+        self._forget.timeout.connect(self.message.clear)
         self._timer = QTimer(self)
         self._timer.setInterval(_DISK_INTERVAL_MS)
         self._timer.timeout.connect(self.refresh)
@@ -59,6 +66,11 @@ class StatusBar(QStatusBar):
             signal.connect(self._show_job)
         self.refresh()
         self._show_job()
+
+    def announce(self, text: str) -> None:
+        """Show for a while what was done. Qt's own messages have no room beside a widget that takes the width."""
+        self.message.setText(text)
+        self._forget.start()
 
     def refresh(self) -> None:
         """Update the free disk space."""

@@ -129,7 +129,8 @@ def describe_volume(used: ActiveVolume) -> VolumeText:
     if used.seen_share == 0:
         problems.append(("error", "No two cameras see any of it.", "Move it into the cameras' view, or reset it."))
     elif used.seen_share < _LOW_SEEN_SHARE:
-        problems.append(("warning", f"Two or more cameras see only {used.seen_share:.0%} of it.", "Make it smaller."))
+        seen = f"Two or more cameras see only {100 * used.seen_share:.0f} % of it."
+        problems.append(("warning", seen, "Make it smaller."))
     spacing_cm = float(volume.spacing_mm.mean()) / 10
     preset_spacing = f"{used.spacing_mm / 10:g} cm"
     return VolumeText(

@@ -18,6 +18,7 @@ Role = Literal[
     "muted",
     "small",
     "overline",
+    "key",
     "reason",
     "good",
     "warn",

@@ -40,7 +40,7 @@ PAGE = PageSpec(
     steps=("take",),
     verbs=("check-rig",),
     actions=(ActionSpec(id="notes.add", text="Add note", keys=("Ctrl+T",), needs="session"),),
-    keys=(("Delete the note", "Del"),),
+    keys=(("Notes page", (("Delete the note", "Del"),)),),
 )
 '''
 _PAGE = '''

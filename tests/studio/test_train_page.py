@@ -295,7 +295,7 @@ def test_baseline_and_trained_are_compared_with_a_verdict(opened: MainWindow, qt
     assert not {(index, 1), (index, 2)} & set(found.tones)
     assert [by_title[f"Frames with {n} people"][1][1] for n in (2, 3)] == ["97", "3"]
     index, row = by_title["Observed joints found"]
-    assert row[1:] == ("92.0%", "8.0%")
+    assert row[1:] == ("92.0 %", "8.0 %")
     assert found.tones[index, 1] == "good"
     (plot,) = page.evaluation.findChildren(FoundPlot)
     assert list(plot.curves) == ["Triangulation", "Trained"]

@@ -14,6 +14,7 @@ PAGE = PageSpec(
         "People of running, calibrated cameras in 3D in real time, as bodies once their shape is known. The latency "
         "is the age of the newest image used. VMC sends the people to Unity, Unreal, Blender or Godot."
     ),
+    keys=(("Live page", (("Bodies", "M"),)),),
     verbs=("live",),
     status=live_step,
 )

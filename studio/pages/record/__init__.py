@@ -10,7 +10,12 @@ PAGE = PageSpec(
     shortcut="Ctrl+2",
     factory="studio.pages.record.page:RecordPage",
     steps=("take",),
-    keys=(("Mark the current time", "M"), ("Show all cameras", "Esc"), ("Next camera, enlarged", "← →")),
+    keys=(
+        (
+            "Record page",
+            (("Mark the current time", "M"), ("Show all cameras", "Esc"), ("Next camera, enlarged", "← →")),
+        ),
+    ),
     guide=(
         "A take has one synchronised video per camera. Record takes from live cameras, or import videos here or by "
         "dropping them on the window. The other pages process takes of people; takes of the board are for calibration."

@@ -146,7 +146,7 @@ def _curves(curves: Mapping[str, Any] | None) -> FoundCurves | None:
 
 
 def _format(template: str, value: float | None) -> str:
-    return "–" if value is None else template.format(value)
+    return "–" if value is None else template.format(value).replace("%", " %")
 
 
 def _people_rows(counts: list[Mapping[str, Any]]) -> list[tuple[str, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from studio.specs import ActionSpec
+from studio.specs import ActionSpec, KeySection
 from studio.theme import Theme
 from studio.viewport.camera import ViewName
 from studio.viewport.layers.skeletons import SHOW_CONFIDENCE, SHOW_SIDES, SHOW_SKELETONS
@@ -70,18 +70,22 @@ def joint_colours(options: ViewOptions, theme: Theme) -> tuple[str, list[tuple[i
     return "Joints", rows
 
 
-def shortcuts() -> tuple[tuple[str, str], ...]:
-    """Return the shortcuts of the page as (description, keys)."""
-    return (
+def shortcuts() -> tuple[KeySection, ...]:
+    """Return the shortcuts and mouse gestures of the page."""
+    page = (
         ("Play or pause", "Space"),
-        ("Previous or next frame", "Left  or  Right"),
-        ("Back or forward 10 frames", "Shift+Left  or  Shift+Right"),
-        ("Go to start or end", "Home  or  End"),
-        ("Perspective, top, front, side view", "  ".join(key for _, _, key in VIEWS)),
+        ("Previous or next frame", "← or →"),
+        ("Back or forward 10 frames", "Shift+← or Shift+→"),
+        ("Go to start or end", "Home or End"),
+        ("Perspective, top, front, side view", " ".join(key for _, _, key in VIEWS)),
         ("Four views", FOUR_KEY),
         ("Look through the next camera", THROUGH_KEY),
         ("Frame all", FRAME_ALL_KEY),
         ("Reset view and layers", RESET_KEY),
         ("Compare by a dividing line", WIPE_KEY),
-        *((option.label, option.shortcut) for option in toolbar_options() if option.shortcut),
+        ("Orbit", "Drag"),
+        ("Pan", "Shift+Drag"),
+        ("Zoom", "Wheel"),
     )
+    layers = tuple((option.label, option.shortcut) for option in toolbar_options() if option.shortcut)
+    return ("View page", page), ("Layers of the View page", layers)

@@ -162,7 +162,7 @@ def camera_facts(camera: LiveCamera) -> tuple[str, ...]:
     if camera.missing:
         parts.insert(0, f"{camera.missing:,} dropped")
     if camera.share:
-        parts.append(f"board in {camera.share:.0%}")
+        parts.append(f"board in {100 * camera.share:.0f} %")
     return tuple(parts)
 
 

@@ -87,7 +87,7 @@ def load_board_results(session: Session) -> BoardResults | None:
             folder=str(report.get("folder", "")),
             cameras=names,
             cells=tuple(np.asarray(c["cells"], np.int64) for c in coverage),
-            captions=tuple(f"{c['share']:.0%}, {c['images']} images" for c in coverage),
+            captions=tuple(f"{100 * c['share']:.0f} %, {c['images']} images" for c in coverage),
             shared=np.asarray(quality["shared_frames"], np.int64),
             advice=str(report.get("advice", "")),
             summary=_summary(quality, median),

@@ -83,7 +83,8 @@ def evaluation_summary(report: Mapping[str, Any]) -> EvaluationSummary | None:
     for title, key, form in (*_TRUTH_ROWS, *_ROWS):
         values = [method.get(key) for method in (scored if key in _TRUTH_KEYS else methods.values())]
         if any(_is_number(value) for value in values):
-            rows.append((title, *(form.format(value) if _is_number(value) else "–" for value in values)))
+            texts = (form.format(value).replace("%", " %") if _is_number(value) else "–" for value in values)
+            rows.append((title, *texts))
     bodies = report.get("bodies")
     of_bodies = bodies.values() if isinstance(bodies, Mapping) else ()
     verdicts = [source.get("verdict") for source in (truth, report, *of_bodies) if isinstance(source, Mapping)]
