@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.errors import CoreError
@@ -44,3 +45,21 @@ class LiveConfig:
             )
         if not 0 <= self.vmc_port <= 65_000:
             raise CoreError(f"vmc_port is {self.vmc_port}, expected 0 to 65000.", "Use 39539, or 0 to send nothing.")
+
+
+def check_names(calibrated: Sequence[str], running: Sequence[str]) -> None:
+    """Check that enough running cameras are calibrated.
+
+    Args:
+        calibrated: Names of the calibrated cameras.
+        running: Names of the running cameras.
+
+    Raises:
+        CoreError: Fewer than two running cameras are calibrated.
+    """
+    if len(set(calibrated) & set(running)) < 2:
+        raise CoreError(
+            f"Live 3D needs two calibrated cameras; running are {', '.join(running)}, calibrated "
+            f"{', '.join(calibrated)}.",
+            "Give the cameras the names that they have in the calibration.",
+        )

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from core.errors import CoreError
 from core.geometry.resize import at_size
+from core.live.config import check_names
 from core.pose2d.cards import model_card
 from core.pose2d.config import Pose2DConfig
 from core.pose2d.download import DownloadPolicy, model_files
@@ -243,11 +243,5 @@ def live_rig(rig: CameraRig, sizes_px: Mapping[str, tuple[int, int]]) -> CameraR
         CoreError: Fewer than two running cameras are calibrated, or the aspect ratio of a camera's images differs from
             the calibration.
     """
-    both = [name for name in rig.names if name in sizes_px]
-    if len(both) < 2:
-        raise CoreError(
-            f"Live 3D needs two calibrated cameras; running are {', '.join(sizes_px)}, calibrated "
-            f"{', '.join(rig.names)}.",
-            "Give the cameras the names that they have in the calibration.",
-        )
-    return CameraRig(cameras=tuple(at_size(rig[name], sizes_px[name]) for name in both))
+    check_names(rig.names, tuple(sizes_px))
+    return CameraRig(cameras=tuple(at_size(rig[name], sizes_px[name]) for name in rig.names if name in sizes_px))

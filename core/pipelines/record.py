@@ -6,6 +6,7 @@ On the command line, the job records a single take. In the window, commands star
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -45,6 +46,7 @@ _START_TIMEOUT_S = 15.0
 _STALE_S = 1.0  # age relative to the latest frames from which a frame set is not shown
 _LEAST_STEP_NS = 5_000_000
 _RATE_S = 2.0  # measurement period of the data rate
+_ADDRESS = re.compile(r"^(?=\S*[:/])\S+ (?=[a-z])")  # of the camera, at the beginning of its problem
 
 
 def run_record(
@@ -73,10 +75,11 @@ def run_record(
         reporter.note("The recording was interrupted. Recovering its images.")
         recovered.append(save_recording(session, *found, reporter))
     if recovered:
-        return _result(recovered, 0.0)
+        return _result(recovered, float(recovered[-1].timeline().time_s[-1]))
     if run.recorded.is_file() and (name := str(read_json(run.recorded))) in session.take_names():
         reporter.note(f"The recording had already ended with take {name}.")
-        return _result([session.take(name)], 0.0)
+        take = session.take(name)
+        return _result([take], float(take.timeline().time_s[-1]))
     addresses = _addresses(params.cameras)
     adopt_demo_rig(session, addresses, run, reporter)
     board = session_board(session, params.board)
@@ -163,7 +166,7 @@ class _CameraJob:
         finally:
             self._takes.close()
         if not any(sent.values()):
-            problems = " ".join(c.problem for c in self._recorder.cameras.values() if c.problem)
+            problems = _summary({name: camera.problem for name, camera in self._recorder.cameras.items()})
             raise CoreError("No camera sent an image.", problems or "Check the addresses of the cameras.")
         takes = [self._session.take(name) for name in self._takes.takes]
         simulated = all(map(is_simulated, self._addresses.values()))  # exactly known clocks
@@ -393,6 +396,15 @@ def _latest(recorder: Recorder) -> tuple[int, Mapping[str, Frame]]:
         if newest_ns - max(frame.time_ns for frame in frame_set.frames.values()) < _STALE_S * 1e9:
             return frame_set.index, frame_set.frames
     return -1, frames
+
+
+def _summary(problems: Mapping[str, str]) -> str:
+    """Return the problems of cameras without their addresses; those with the same problem are named together."""
+    cameras: dict[str, list[str]] = {}
+    for name, problem in problems.items():
+        if problem:
+            cameras.setdefault(_ADDRESS.sub("", problem), []).append(name)
+    return " ".join(f"{', '.join(names)}: {problem}" for problem, names in cameras.items())
 
 
 def _result(takes: Sequence[Take], seconds: float) -> dict[str, Any]:

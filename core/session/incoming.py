@@ -200,6 +200,12 @@ def free_take_name(session: Session, wanted: str, sources: Sequence[Path | str] 
         if numbered and name.casefold() in taken:
             return next(n for i in range(2, len(taken) + 3) if (n := f"{name}_{i:02d}").casefold() not in taken)
         if name.casefold() in taken:
+            run = {other.casefold(): run for other, run in interrupted_recordings(session).items()}.get(name.casefold())
+            if run is not None:
+                raise CoreError(
+                    f"The recording '{name}' was interrupted, and is not a take yet.",
+                    f"Resume run {run} to recover it, or choose another name.",
+                )
             raise CoreError(f"The session already has a take '{name}'.", "Choose another name.")
         return name
     folder_given = len(sources) == 1 and Path(sources[0]).is_dir()

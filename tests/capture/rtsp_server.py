@@ -1,6 +1,7 @@
 """An RTSP server with test images, for the system's Python: `python3 rtsp_server.py PORT`.
 
-`/sound/aac?FILE` and `/sound/pcmu?FILE` send a Matroska file with H.264 and PCM, its sound encoded.
+`/sound/aac?FILE` and `/sound/pcmu?FILE` send a Matroska file with H.264 and PCM, its sound encoded; of PCMU, a packet a
+second is lost.
 
 Needs Debian's gir1.2-gst-rtsp-server-1.0, python3-gi and gstreamer1.0-plugins-{base,good,ugly}.
 """
@@ -32,12 +33,13 @@ for path, encoder in ENCODERS.items():
     server.get_mount_points().add_factory(f"/{path}", factory)
 
 
-def drop_packets(_factory: object, media: GstRtspServer.RTSPMedia) -> None:
-    """Lose one packet in sixty of a camera."""
+def drop_packets(_factory: object, media: GstRtspServer.RTSPMedia, name: str = "pay0", one_in: int = 60) -> None:
+    """Lose one packet in so many of a camera."""
     count = iter(range(1_000_000))
     kind = Gst.PadProbeType.BUFFER | Gst.PadProbeType.BUFFER_LIST
-    pad = media.get_element().get_by_name("pay0").get_static_pad("src")
-    pad.add_probe(kind, lambda *_: Gst.PadProbeReturn.DROP if next(count) % 60 == 59 else Gst.PadProbeReturn.OK)
+    pad = media.get_element().get_by_name(name).get_static_pad("src")
+    drop, keep = Gst.PadProbeReturn.DROP, Gst.PadProbeReturn.OK
+    pad.add_probe(kind, lambda *_: drop if next(count) % one_in == one_in - 1 else keep)
 
 
 SOUND = {
@@ -59,7 +61,10 @@ class PlayedFile(GstRtspServer.RTSPMediaFactory):
 
 
 for path in SOUND:
-    server.get_mount_points().add_factory(f"/sound/{path}", PlayedFile())
+    played = PlayedFile()
+    if path == "pcmu":
+        played.connect("media-configure", drop_packets, "pay1", 10)
+    server.get_mount_points().add_factory(f"/sound/{path}", played)
 
 lossy = GstRtspServer.RTSPMediaFactory()
 ball = IMAGES.replace("videotestsrc", "videotestsrc pattern=ball")

@@ -157,12 +157,16 @@ def test_times_in_the_headers_of_images_are_the_cameras_clock(serve: Serve) -> N
     assert [frame.source_time_ns for frame in frames] == [1_700_000_000 * 10**9 + 33 * 10**6 * n for n in range(9)]
 
 
-def mpegts(count: int, *, key_every: int = 20) -> bytes:
+def mpegts(count: int, *, key_every: int = 20, slices: int = 1) -> bytes:
     """Encode moving noise, in which an image that is predicted from a lost one looks wrong."""
     out = io.BytesIO()
     rng = np.random.default_rng(1)
     texture = rng.integers(0, 255, (160, 240 + count, 3), dtype=np.uint8)
-    options = {"preset": "ultrafast", "tune": "zerolatency", "x264-params": f"keyint={key_every}:scenecut=0:slices=1"}
+    options = {
+        "preset": "ultrafast",
+        "tune": "zerolatency",
+        "x264-params": f"keyint={key_every}:scenecut=0:slices={slices}",
+    }
     with av.open(out, "w", format="mpegts") as container:
         stream = container.add_stream("libx264", rate=30, options=options)
         stream.width, stream.height, stream.pix_fmt = 240, 160, "yuv420p"
@@ -171,6 +175,31 @@ def mpegts(count: int, *, key_every: int = 20) -> bytes:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode(None))
     return out.getvalue()
+
+
+def test_parameter_sets_before_every_slice_do_not_split_images(serve: Serve) -> None:
+    data, out = mpegts(120, slices=3), io.BytesIO()
+    with av.open(io.BytesIO(data)) as container:
+        whole = {image.pts: image.to_ndarray(format="rgb24") for image in container.decode(video=0)}
+    with av.open(io.BytesIO(data)) as container, av.open(out, "w", format="mpegts") as copy:
+        video = container.streams.video[0]
+        stream = copy.add_stream_from_template(video)
+        parameters = bytes(video.codec_context.extradata or b"").removeprefix(b"\0\0\1")
+        for packet in container.demux(video):
+            if packet.size:
+                nals = bytes(packet).split(b"\0\0\1")
+                again = b"\0\0\1".join(parameters + b"\0\0\1" + n if n[:1] and n[0] & 31 == 5 else n for n in nals)
+                repeated = av.Packet(again)
+                repeated.pts, repeated.dts, repeated.time_base = packet.pts, packet.dts, packet.time_base
+                repeated.is_keyframe, repeated.stream = packet.is_keyframe, stream
+                copy.mux(repeated)
+    source = opened(f"tcp://{serve(out.getvalue(), False)}")
+    frames, _ = read_all(source)
+    pts = [round((frame.source_time_ns or 0) * 90_000 / 1e9) for frame in frames]
+    # FFmpeg discards what it reads to learn about the stream.
+    assert len(pts) > 40 and pts == [time for time in whole if time >= pts[0]] and not damaged_images(source)
+    for frame, time in zip(frames, pts, strict=True):
+        np.testing.assert_array_equal(frame.image, whole[time])
 
 
 def test_what_packet_loss_damages_is_skipped_up_to_the_next_key_frame() -> None:

@@ -22,6 +22,7 @@ from core.capture.jpeg import jpeg_size
 from core.capture.sound import SoundPacket, SoundTrack
 from core.capture.source import SourceOptions
 from core.capture.source_clock import SourceClock
+from core.capture.sources.access_units import splits_images, whole_images
 from core.errors import CoreError
 from core.passwords import without_passwords
 from core.types.frame import Frame
@@ -131,7 +132,7 @@ class FFmpegSource:
         self._decoding = threading.Lock()
         self.damaged, self._other = 0, 0
         self._begun, self._broken = False, not self._intra_only  # images before the first key frame cannot be decoded
-        self._rtp, self._lost, self._suspect = rtp, False, False
+        self._rtp, self._suspect = rtp, False
         if rtp:
             # FFmpeg reports lost packets only in its log; a decoder notices few of them.
             av.logging.set_level(av.logging.WARNING)
@@ -174,8 +175,11 @@ class FFmpegSource:
                 image, arrival_ns = held.popleft()
                 yield image, arrival_ns if image.source_ns is None else clock.time_ns(image.source_ns)
 
+        packets = self._packets()
+        if splits_images(self._context):
+            packets = whole_images(packets, self._context.name)
         try:
-            for packet in self._packets():
+            for packet in packets:
                 arrival_ns = self._options.clock.now_ns()
                 for image in self._images(packet):
                     decoded_s = time.monotonic()
@@ -247,18 +251,27 @@ class FFmpegSource:
             CoreError: The connection was lost, or only sound arrives.
         """
         streams = [self._stream] if self.sound is None else [self._stream, self.sound.stream]
-        packets, seen_s, lost = self._container.demux(streams), time.monotonic(), False
+        packets, seen_s, lost, sound_end = self._container.demux(streams), time.monotonic(), 0, None
         try:
             while True:
                 with av.logging.Capture() if self._rtp else contextlib.nullcontext([]) as logged:
                     packet = next(packets, None)
                 if packet is None:
                     return
-                lost = lost or any(_LOST in message for _, _, message in logged)
+                losses = sum(_LOST in message for _, _, message in logged)
                 if packet.stream is self._stream:  # the stream index of the last, empty packet is wrong
-                    self._lost, lost, seen_s = lost, False, time.monotonic()
+                    if lost + losses and not self._intra_only:  # parts of intra-only images are not delivered
+                        packet.is_corrupt = True
+                    lost, seen_s = 0, time.monotonic()
                     yield packet
                     continue
+                if packet.pts is not None:
+                    # The log does not name the stream; a gap in the sound means that the packet was one of the sound.
+                    length = packet.duration or 0
+                    gap = sound_end is not None and packet.pts - sound_end > length / 2
+                    losses -= bool(losses and gap)
+                    sound_end = packet.pts + length if length else None
+                lost += losses
                 if packet.size and packet.pts is not None and not packet.is_corrupt:
                     self._heard.append((packet, self._options.clock.now_ns()))
                 if not self._paced and time.monotonic() - seen_s > READ_S:
@@ -309,11 +322,10 @@ class FFmpegSource:
             data = VideoImage(partial(self._decode, packet))
             return [_Image(data=data, packet=packet, source_ns=self._source_ns(packet))]
         # A loss is noticed while the image before or after it is read, so both count as damaged.
-        lost = packet.is_corrupt or self._lost
-        if packet.is_keyframe and not lost and not self._suspect:
+        if packet.is_keyframe and not packet.is_corrupt and not self._suspect:
             self._broken, self._begun = False, True
-        self._suspect = lost
-        self._broken = self._broken or lost
+        self._suspect = packet.is_corrupt
+        self._broken = self._broken or packet.is_corrupt
         if self._broken and packet.size:
             self.damaged += self._begun
             return []

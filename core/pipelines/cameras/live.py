@@ -6,6 +6,8 @@ from typing import Any
 
 from core.capture.source import parse_camera
 from core.capture.sources.demo import room_camera_name
+from core.capture.sources.files import expand_folders
+from core.live.config import check_names
 from core.pipelines.params import LiveParams, RecordParams
 from core.pipelines.record import run_record
 from core.progress import Reporter
@@ -24,7 +26,9 @@ def run_live(session: Session, params: LiveParams, run: RunLayout, reporter: Rep
         CoreError: The session is not calibrated, or no camera sends an image.
     """
     if not all(room_camera_name(parse_camera(camera)[1]) for camera in params.cameras):
-        session.require_rig()  # recording gives a session the exact rig of the demo room
+        rig = session.require_rig()  # recording gives a session the exact rig of the demo room
+        names = [parse_camera(camera)[0] for camera in expand_folders(params.cameras)]
+        check_names(rig.names, [name or f"cam{number:02d}" for number, name in enumerate(names, 1)])
     settings = RecordParams(
         cameras=params.cameras,
         duration_s=params.duration_s,
