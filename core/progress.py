@@ -12,6 +12,7 @@ from core.errors import CancelledError
 
 Level = Literal["info", "warning"]
 T = TypeVar("T")
+_LEAST_SHARE, _LONG_S = 0.05, 120.0  # of the remaining work done, or time in s, before the remaining time is estimated
 _NUMBER = re.compile(r"\d+")
 
 
@@ -154,7 +155,8 @@ def stage_of(text: str) -> str:
 class TimeLeft:
     """Estimate of the remaining time from the rate since the current stage began.
 
-    Of a stage that starts part-way, such as a resumed training, only the work since then counts.
+    Of a stage that starts part-way, such as a resumed training, only the work since then counts. The first percent of
+    a job say little about the other stages, so there is no estimate from them.
 
     Args:
         settle_s: Time without an estimate at the start, when one-time costs dominate.
@@ -172,6 +174,9 @@ class TimeLeft:
         if stage != self._stage or done < self._already:
             self._stage, self._started, self._already = stage, now, done
         elapsed, advanced = now - self._started, done - self._already
+        left = max(total - done, 0.0)
         if total <= 0 or advanced <= 0 or elapsed < self._settle_s:
             return None
-        return elapsed * max(total - done, 0.0) / advanced
+        if advanced < _LEAST_SHARE * left and elapsed < _LONG_S:
+            return None
+        return elapsed * left / advanced

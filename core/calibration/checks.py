@@ -211,13 +211,13 @@ def _intrinsics(camera: Camera, seen_px: F64 | None) -> Iterator[Finding]:
         )
     share = fold_share(camera)
     if share < 1:
-        folds = f"{camera.name}: the distortion folds at {share:.0%} of the way to the image corner"
+        folds = f"{camera.name}: the distortion folds at {100 * share:.0f} % of the way to the image corner"
         if seen_px is None or not len(seen_px):
             yield finding("error" if share < _FOLD_ERROR else "warning", f"{folds}.", recalibrate)
             return
         beyond = float(np.isnan(undistort(camera, seen_px)).any(-1).mean())
         if beyond > _FOLDED_POINTS:
-            yield finding("error", f"{folds}, and {beyond:.0%} of what it saw lies beyond.", recalibrate)
+            yield finding("error", f"{folds}, and {100 * beyond:.0f} % of what it saw lies beyond.", recalibrate)
         else:
             yield finding("ok", f"{folds}, where nothing was seen.", "")
 
@@ -418,7 +418,7 @@ def _overlap(rig: CameraRig, shared: F64) -> Iterator[Finding]:
             yield Finding(
                 check="overlap",
                 level="error" if share == 0 else "warning",
-                message=f"{camera.name} shares at most {share:.0%} of its view with another camera.",
+                message=f"{camera.name} shares at most {100 * share:.0f} % of its view with another camera.",
                 remedy="3D needs two views of the same point: aim the camera at the others' area, or check its pose.",
                 camera=camera.name,
             )

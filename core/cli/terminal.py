@@ -80,7 +80,7 @@ class JobView:
             stage, at = self._line
             if stage_of(event.text) != stage or time.monotonic() - at >= _LINE_INTERVAL_S:
                 self._line = stage_of(event.text), time.monotonic()
-                share = f"{event.done / event.total:.0%}" if event.total else ""
+                share = f"{100 * event.done / event.total:.0f} %" if event.total else ""
                 self._console.print(escape("  ".join(p for p in (event.text, share, left) if p)), highlight=False)
             return
         newest = list(self._metrics.items())[-_MAX_METRICS:]

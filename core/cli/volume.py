@@ -48,7 +48,7 @@ def _show(used: ActiveVolume, out: Console) -> None:
     for text in (
         _ORIGIN[used.origin],
         f"{metres} m, {voxels} voxels with a spacing of about {box.spacing_mm.mean() / 10:.0f} cm.",
-        f"{used.seen_share:.0%} of it is seen by two or more cameras.",
+        f"{100 * used.seen_share:.0f} % of it is seen by two or more cameras.",
         f"Hips of synthetic people in training: {low[2] / 1000:.2f} to {high[2] / 1000:.2f} m above the floor.",
         yaml.safe_dump(shown, sort_keys=False, default_flow_style=None).rstrip(),
     ):

@@ -105,8 +105,8 @@ def comparison_details(first: NamedErrors, second: NamedErrors, found: MethodCom
     return (
         f"{_capital(first.name)} minus {second.name}: {_interval(found.common, 'px')} on the joints that both predict; "
         f"{_interval(found.overall, 'points')} over all observed joints, of which a missing one counts as {cap:.0f} % "
-        f"of the person's height. Predicted: {found.coverage[0]:.0%} and {found.coverage[1]:.0%} of the observed "
-        "joints."
+        f"of the person's height. Predicted: {100 * found.coverage[0]:.0f} % and {100 * found.coverage[1]:.0f} % of "
+        "the observed joints."
     )
 
 
@@ -118,8 +118,9 @@ def alone_sentence(method: NamedErrors) -> str:
         return "No confident 2D joint of the left-out cameras could be matched, so the accuracy is unknown."
     overall = overall_metrics(errors)
     return (
-        f"{_capital(method.says('predicts', 'predict'))} {overall.coverage:.0%} of the observed joints, with a median "
-        f"leave-one-camera-out error of {alone.median_px:.1f} px ({alone.percent_height:.1f} % of a person's height)"
+        f"{_capital(method.says('predicts', 'predict'))} {100 * overall.coverage:.0f} % of the observed joints, "
+        f"with a median leave-one-camera-out error of {alone.median_px:.1f} px "
+        f"({alone.percent_height:.1f} % of a person's height)"
     )
 
 
@@ -162,7 +163,8 @@ def _figures(a: NamedErrors, b: NamedErrors) -> str:
 def _coverage_clause(pair: tuple[NamedErrors, NamedErrors], found: MethodComparison) -> str:
     few, many = (pair[int(i)] for i in np.argsort(found.coverage, kind="stable"))
     less, more = sorted(found.coverage)
-    return f"{few.says('predicts', 'predict')} only {less:.0%} of the observed joints, {many.name} {more:.0%}"
+    predicts = few.says("predicts", "predict")
+    return f"{predicts} only {100 * less:.0f} % of the observed joints, {many.name} {100 * more:.0f} %"
 
 
 def _interval(difference: PairedDifference | None, unit: str) -> str:

@@ -177,7 +177,7 @@ def test_a_fold_inside_the_image_is_found_at_the_peak_of_the_polynomial() -> Non
     corner = np.hypot((c.size_px[0] - 1) / 2, (c.size_px[1] - 1) / 2)
     expected = c.K[0, 0] * r * (1 + k1 * r * r) / corner
     assert abs(fold_share(c) - expected) < 0.015
-    assert f"{fold_share(c):.0%}" in found[0].message
+    assert f"{100 * fold_share(c):.0f} %" in found[0].message
 
 
 def test_a_fold_counts_only_where_something_was_seen() -> None:

@@ -248,8 +248,8 @@ def test_a_method_that_predicts_a_few_joints_very_well_loses(scene):
     assert report["comparison"]["better"] == BASELINE_KEY
     assert report["comparison"]["reason"] == "coverage"
     assert report["verdict"].startswith(
-        f"Triangulation is better: the trained networks predict only {covered[0]:.0%} of the observed joints, "
-        f"triangulation {covered[1]:.0%}."
+        f"Triangulation is better: the trained networks predict only {100 * covered[0]:.0f} % of the observed joints, "
+        f"triangulation {100 * covered[1]:.0f} %."
     )
     found = report["methods"]
     assert found["trained"]["loco_px_median"] < found["baseline"]["loco_px_median"]
@@ -274,7 +274,9 @@ def test_a_slightly_lower_coverage_keeps_a_more_accurate_method_from_being_calle
     assert report["comparison"]["better"] == ""
     assert report["verdict"].startswith("Neither the trained networks nor triangulation is better in every respect")
     covered = report["comparison"]["covered"]
-    assert f"Predicted: {covered[0]:.0%} and {covered[1]:.0%} of the observed joints" in report["details"]
+    assert (
+        f"Predicted: {100 * covered[0]:.0f} % and {100 * covered[1]:.0f} % of the observed joints" in report["details"]
+    )
     assert 0.9 < covered[0] < 0.97 < covered[1]
 
 

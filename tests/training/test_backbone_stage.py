@@ -65,7 +65,7 @@ class TestPeaksNear:
         assert peaks_near(heatmaps, people[None, None], torch.ones(1, 1, 2, 1)) == (2, 2)
 
     def test_advice_is_given_below_a_share_of_four_fifths(self) -> None:
-        assert advice(SUFFICIENT_SHARE) == "" and "79%" in advice(0.79) and "model.backbone.weights" in advice(0.1)
+        assert advice(SUFFICIENT_SHARE) == "" and "79 %" in advice(0.79) and "model.backbone.weights" in advice(0.1)
 
 
 @pytest.fixture(scope="module")

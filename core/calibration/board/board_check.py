@@ -213,7 +213,7 @@ def _compare(take: Take, given: Board, right: Board, images: Sequence[U8], repor
     text = f"Take {take.name} shows another board than that of the settings, {right.pattern_title}:"
     text += f" {_explained(given, right, names)}"
     if points >= _WORSE * possible:
-        reporter.note(f"{text} Only {points / possible:.0%} of its points are found.", "warning")
+        reporter.note(f"{text} Only {100 * points / possible:.0f} % of its points are found.", "warning")
         return
     settings = ", ".join(f"{name}={_text(getattr(right, name))}" for name in names)
     hint = f"Set {settings} for the board, or kind=auto, which recognises everything but the size."

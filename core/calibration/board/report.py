@@ -316,7 +316,7 @@ def _changed_intrinsics(rig: CameraRig, known: Mapping[str, Camera]) -> Iterator
             yield Finding(
                 check="intrinsics",
                 level=level,
-                message=f"{camera.name}: focal length changed by {ratio - 1:+.1%}.",
+                message=f"{camera.name}: focal length changed by {100 * (ratio - 1):+.1f} %.",
                 remedy="It was zoomed or exchanged with another camera: check that the images belong to it.",
                 camera=camera.name,
             )
@@ -380,7 +380,8 @@ def _certainty(calibration: BoardCalibration) -> Iterator[Finding]:
             yield Finding(
                 check="certainty",
                 level=level,
-                message=f"{name}: standard deviation of focal length {focal:.2%}, of position {distance:.0f} mm.",
+                message=f"{name}: standard deviation of focal length {100 * focal:.2f} %, "
+                f"of position {distance:.0f} mm.",
                 remedy="Show it the board closer, tilted, and in all parts of the image, together with other cameras.",
                 camera=name,
             )
@@ -426,7 +427,7 @@ def _views(quality: Quality, calibration: BoardCalibration) -> Iterator[Finding]
         if name in calibration.fits and name not in calibration.external:
             tilts = float(np.ptp(np.percentile(covered.tilt_deg, [5, 95]))) if len(covered.tilt_deg) else 0.0
             if covered.share < _LEAST_COVERAGE:
-                uncovered.append(f"{name} {covered.share:.0%}")
+                uncovered.append(f"{name} {100 * covered.share:.0f} %")
             if tilts < _LEAST_TILT_DEG:
                 flat.append(f"{name} {tilts:.0f}")
     if uncovered:

@@ -164,7 +164,7 @@ def _fit(m: PeopleMetrics) -> Iterator[Finding]:
             yield Finding(
                 check="joints",
                 level="warning",
-                message=f"{name}: {1 - share:.0%} of its joints are outliers.",
+                message=f"{name}: {100 * (1 - share):.0f} % of its joints are outliers.",
                 remedy="Check its intrinsics, and whether the camera moved during the take.",
                 camera=name,
             )

@@ -224,7 +224,8 @@ def _sentence(
     values = [metrics[key] for key in order]
     figures = (
         f"mean error {values[0].mpjpe_all_mm:.1f} against {values[1].mpjpe_all_mm:.1f} mm over all true joints, "
-        f"missing ones included, of which {values[0].coverage:.0%} and {values[1].coverage:.0%} were found"
+        f"missing ones included, of which {100 * values[0].coverage:.0f} % and {100 * values[1].coverage:.0f} % were "
+        "found"
     )
     text = {
         "accuracy": f"Against the truth, {names[0]} did better than {names[1]}",

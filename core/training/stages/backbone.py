@@ -93,9 +93,9 @@ def advice(share: float) -> str:
     if share >= SUFFICIENT_SHARE:
         return ""
     return (
-        f"The backbone finds {share:.0%} of the labelled joints in images it was not trained on. Below "
-        f"{SUFFICIENT_SHARE:.0%} the 3D networks have little to learn from. Train it longer or on more footage, "
-        "initialise it from a file (model.backbone.weights), or use the estimator's joints instead "
+        f"The backbone finds {100 * share:.0f} % of the labelled joints in images it was not trained on. Below "
+        f"{100 * SUFFICIENT_SHARE:.0f} % the 3D networks have little to learn from. Train it longer or on more "
+        "footage, initialise it from a file (model.backbone.weights), or use the estimator's joints instead "
         "(model.heatmap.source=joints)."
     )
 
