@@ -179,6 +179,8 @@ def disk_error(error: BaseException, path: Path | None = None) -> DiskError | No
         return None
     number, name = found
     cause, hint = _CAUSES.get(number, ("", ""))
+    if number == errno.ENOENT and is_temporary(Path(name).name):
+        cause, hint = "its folder takes no new files", "Choose another file or folder."
     where = str(path or name or "A file of the job")
     written = path is not None or number not in (errno.EACCES, errno.EPERM, errno.EIO)
     if not cause:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from core.documents.text import decode_text
 
 _MAX_COLUMNS = 100_000
 _SAMPLE = 5000  # characters in which the delimiter is counted
-_MAX_DIGITS = 40
 
 
 def csv_rows(path: Path, delimiter: str = "", max_bytes: int = MAX_BYTES) -> Iterator[tuple[int, list[str]]]:
@@ -42,25 +40,3 @@ def parse_csv(text: str, where: str, delimiter: str = "") -> Iterator[tuple[int,
                 yield reader.line_num, row
     except csv.Error as error:
         raise bad_document(where, f"line {reader.line_num}: {error}") from error
-
-
-def parse_number(text: str, where: str) -> float:
-    """Return the number in a cell; an empty cell is NaN.
-
-    Args:
-        text: Content of the cell.
-        where: File, line and column for messages.
-
-    Raises:
-        CoreError: Not a number, infinite, or of more digits than a number has.
-    """
-    text = text.strip()
-    if not text:
-        return math.nan
-    try:
-        value = float(text) if len(text) <= _MAX_DIGITS else math.inf
-    except ValueError as error:
-        raise bad_document(where, f"'{text[:40]}' is not a number") from error
-    if math.isinf(value):
-        raise bad_document(where, f"'{text[:40]}' is out of range")
-    return value

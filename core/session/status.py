@@ -218,7 +218,7 @@ def _take_steps(session: Session, take: Take, rig: StepStatus, runs: list[RunLay
     return {
         "pose2d": step(
             "pose2d",
-            f"2D poses of {', '.join(estimators)}." if estimators else "",
+            f"2D poses of {', '.join(map(take.estimator_title, estimators))}." if estimators else "",
             "",
             "Estimate 2D poses.",
             next(filter(None, (outdated_second_look(session, take, name) for name in estimators)), ""),

@@ -184,6 +184,11 @@ class Take:
         """Return the names of the estimators whose 2D poses are complete."""
         return sorted(p.parent.name for p in self.layout.poses2d_root.glob("*/estimator.yaml"))
 
+    def estimator_title(self, estimator: str) -> str:
+        """Return the title of an estimator whose 2D poses are complete; imported ones keep their name."""
+        manifest = self.poses2d_manifest(estimator)
+        return str(manifest.get("title", estimator)) if "provider" in manifest else estimator
+
     def poses2d_files(self, estimator: str, *, first_pass: bool = False) -> dict[str, Path]:
         """Return the files of 2D poses by camera name.
 

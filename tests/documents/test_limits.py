@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import math
 import pickle
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from core.documents.hdf5 import open_hdf5
 from core.documents.limits import read_bounded
 from core.documents.pickles import read_pickle
 from core.documents.syntax import parse_json, parse_toml, parse_xml, parse_yaml
-from core.documents.tables import csv_rows, parse_number
+from core.documents.tables import csv_rows
 from core.documents.text import decode_text
 from core.errors import CoreError
 
@@ -137,11 +136,6 @@ def test_tables(tmp_path: Path) -> None:
     path.write_text("," * 200_000)
     with pytest.raises(CoreError, match="cells"):
         list(csv_rows(path))
-    assert parse_number(" 1.5 ", "a.csv") == 1.5
-    assert math.isnan(parse_number("", "a.csv"))
-    for bad in ("x", "1e999", "9" * 400, "1,5"):
-        with pytest.raises(CoreError, match=r"a\.csv, line 7: "):
-            parse_number(bad, "a.csv, line 7")
 
 
 def test_hdf5_gives_arrays_and_text_and_nothing_from_elsewhere(tmp_path: Path) -> None:

@@ -171,3 +171,9 @@ def test_the_cause_is_found_behind_the_errors_of_libraries() -> None:
         assert explained is not None and explained.message == "file cannot be written: the disk is full."
     for other in (ValueError("x"), FileNotFoundError(errno.ENOENT, "x"), KeyError("errno"), CoreError("a", "b")):
         assert disk_error(other) is None
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a file system that takes no files")
+def test_a_folder_that_takes_no_files_is_named() -> None:
+    with pytest.raises(DiskError, match="/proc/a cannot be written"), replacing(Path("/proc/a")):
+        pass

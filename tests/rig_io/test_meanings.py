@@ -570,3 +570,11 @@ def test_cases_of_other_programs(case: str) -> None:
         assert found.findings == ()
         for camera, pixels in zip(found.rig, expected["pixels_by_camera"].values(), strict=True):
             np.testing.assert_allclose(project(camera, points), pixels, atol=0.01)
+
+
+def test_half_a_colmap_model_says_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "cameras.txt").write_text("# Camera list\n1 PINHOLE 640 480 500 500 320 240\n")
+    for path in (tmp_path, tmp_path / "cameras.txt"):
+        with pytest.raises(CoreError, match=r"no images\.txt") as raised:
+            read_rig(path)
+        assert "poses in images.txt" in raised.value.hint

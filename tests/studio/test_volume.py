@@ -217,7 +217,7 @@ def test_show_in_3d_opens_the_view_page_with_the_volume(opened: MainWindow, qtbo
     _type(qtbot, opened.pages["train"].volume.fields["size_x"], "5")
     opened.registry["page.view"].trigger()
     assert view.volume.editor.size_text.text().startswith("5.00")
-    assert view.presenter.has_volume
+    assert view.presenter._volume is not None
 
 
 @pytest.mark.slow

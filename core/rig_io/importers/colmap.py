@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from core.errors import CoreError
 from core.files import read_text
 from core.rig_io.cameras import checked_quaternion
 from core.rig_io.colmap_binary import binary_cameras, binary_images
@@ -43,7 +44,20 @@ def _recognises(path: Path, content: str) -> bool:
     folder = path if path.is_dir() else path.parent
     if not path.is_dir() and (path.stem not in ("cameras", "images") or path.suffix not in _SUFFIXES):
         return False
-    return _suffix(folder, path) is not None
+    return _suffix(folder, path) is not None or _lone(folder) is not None
+
+
+def _lone(folder: Path) -> tuple[str, str] | None:
+    """Return the names of the only file of a model in text form, and of the one that is missing."""
+    there, absent = (
+        ("cameras.txt", "images.txt") if (folder / "cameras.txt").is_file() else ("images.txt", "cameras.txt")
+    )
+    try:
+        words = _lines(folder / there)[0].split()
+    except (CoreError, IndexError):
+        return None
+    typical = len(words) > 4 and (words[1] in MODELS if there == "cameras.txt" else len(words) == 10)
+    return (there, absent) if typical and not (folder / absent).exists() else None
 
 
 def _suffix(folder: Path, path: Path) -> str | None:
@@ -55,6 +69,11 @@ def _suffix(folder: Path, path: Path) -> str | None:
 def _read(path: Path) -> RawRig:
     folder = path if path.is_dir() else path.parent
     suffix = _suffix(folder, path) or ".txt"
+    if lone := _lone(folder):
+        raise CoreError(
+            f"{lone[0]} of a COLMAP model has no {lone[1]} beside it.",
+            "Intrinsics are in cameras.txt, poses in images.txt: copy both from the model into one folder.",
+        )
     cameras_file, images_file = folder / f"cameras{suffix}", folder / f"images{suffix}"
     notes: list[str] = []
     if suffix == ".bin":

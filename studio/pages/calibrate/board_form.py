@@ -190,7 +190,8 @@ class BoardForm(QWidget):
         self.legacy.setVisible(kind == "charuco")
         self._note.setVisible(kind == "auto")
         self._captions[self.square].setText("Spacing" if kind in ("markers", "aprilgrid") else "Square")
-        problem = self.problem
-        self._problem.setText(problem)
-        self._problem.setVisible(bool(problem))
-        set_role(self._problem, "bad" if problem else "small")
+        # A size that was not entered yet is no mistake.
+        problem, empty = self.problem, not self.square.value()
+        self._problem.setText(_NO_SIZE[1] if empty else problem)
+        self._problem.setVisible(bool(problem) and not (empty and kind == "auto"))
+        set_role(self._problem, "bad" if problem and not empty else "small")

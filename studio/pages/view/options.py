@@ -33,7 +33,6 @@ VIEWS: tuple[tuple[ViewName, str, str], ...] = (
 """Views: name, text and shortcut."""
 
 FRAME_ALL_KEY, FOUR_KEY, THROUGH_KEY, WIPE_KEY, RESET_KEY = "F", "5", "0", "W", "R"
-VIEW_KEYS = {FRAME_ALL_KEY, FOUR_KEY, THROUGH_KEY, WIPE_KEY, RESET_KEY}
 
 SECTIONS = get_args(Section)
 

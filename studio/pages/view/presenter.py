@@ -203,11 +203,6 @@ class ViewPresenter:
         return ("", []) if self._data.poses is None else joint_colours(self.options, theme)
 
     @property
-    def has_volume(self) -> bool:
-        """True if the capture volume is known."""
-        return self._volume is not None
-
-    @property
     def box(self) -> VolumeBox | None:
         """Corners of the visible capture volume; None if it cannot be dragged."""
         volume = self._data.volume

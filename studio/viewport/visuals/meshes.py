@@ -58,7 +58,6 @@ void main() {
 
 _LEVEL_PX = (420.0, 220.0)
 """Heights of a body on the screen, px, below which the next coarser level is drawn."""
-N_LEVELS = len(_LEVEL_PX) + 1
 _KEY = np.array([-0.45, 0.65, 0.62])  # right, up, towards the viewer
 
 
