@@ -115,12 +115,13 @@ def row(method: str, seed: int, seconds: float) -> str:
     drift = fit.drift_ppm - [c.drift_ppm for c in clocks]
     significant = np.abs(fit.drift_ppm) > DRIFT_SIGNIFICANCE * fit.drift_sd_ppm
     false = int((significant & (np.abs(drift) > 10)).sum())
-    jumps = [(j.view, j.count, j.earliest, j.latest) for j in found.jumps]
-    (lost,) = clocks[3].drops
-    exact = any(v == 3 and n == _LOST and a <= lost.image <= b for v, n, a, b in jumps) and len(jumps) == 1
-    drops = "not seen" if not found.drops_seen[3] and not jumps else "right" if exact else f"{len(jumps)}, wrong"
-    if exact and jumps[0][2] != jumps[0][3]:
-        drops += f" in {jumps[0][3] - jumps[0][2] + 1}"
+    (lost,), jumps = clocks[3].drops, found.jumps
+    drops = "not seen" if not found.drops_seen[3] and not jumps else f"{len(jumps)}, wrong"
+    (jump,) = jumps if len(jumps) == 1 else (None,)
+    placed = jump is not None and jump.view == 3 and jump.earliest <= lost.image <= jump.latest
+    if jump is not None and placed and jump.fewest <= _LOST <= jump.most:
+        drops = "right" if jump.fewest == jump.most else f"{jump.fewest} to {jump.most}"
+        drops += f" in {jump.latest - jump.earliest + 1}" if jump.latest > jump.earliest else ""
     values = (np.abs(offset).max(), 1e3 * np.max(fit.offset_sd_s), np.abs(drift).max(), np.max(fit.drift_sd_ppm))
     shown = ["-" if np.isnan(v) else f"{v:.{n}f}" for v, n in zip(values, (2, 2, 1, 1), strict=True)]
     return _ROW.format(method, seed, *shown, "yes" if significant[1] else "no", false, drops, f"{spent_s:.0f}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from core.calibration.sync.certificate import CameraSync, ClockReport, FoundDrop
 from core.calibration.sync.clock_fit import FittedClocks
 from core.calibration.sync.estimate import MeasuredClocks
 from core.calibration.sync.flash import clocks_by_flashes, find_flashes, read_brightness
+from core.calibration.sync.missing import find_clock_step
 from core.calibration.sync.people import PeopleEvidence, clocks_by_people
 from core.pose2d.excerpt import estimate_excerpt
 from core.progress import NullReporter
@@ -37,7 +39,15 @@ def test_people_show_an_offset_and_missing_images_and_nothing_else() -> None:
     lossy = CameraClock(drops=(DroppedImages(image=231, count=3),), period_s=PERIOD_S)
     found = by_people([right, right, late, lossy], 14.0, 1)
     np.testing.assert_allclose(found.fit.offset_s, [0, 0, 0.1, 0], atol=0.003)
-    assert [(j.view, j.row, j.count) for j in found.jumps] == [(3, 231, 3)]
+    assert [(j.view, j.row, j.count, j.fewest, j.most) for j in found.jumps] == [(3, 231, 3, 3, 3)]
+    assert found.drops_seen.all()
+
+
+def test_a_count_of_missing_images_that_others_fit_as_well_is_doubted() -> None:
+    delay = np.where(np.arange(20) < 10, 0.0, 3.0)[:, None] - np.arange(-24, 25) / 4
+    clear, vague = (find_clock_step(0.5 * (delay / sd) ** 2, 6, 4) for sd in (0.3, 1.0))
+    assert clear is not None and (clear.place, clear.count, clear.fewest, clear.most) == (10, 3, 3, 3)
+    assert vague is not None and vague.fewest < 3 < vague.most
 
 
 def by_flashes(on_s: np.ndarray, clocks: list[CameraClock], seed: int) -> MeasuredClocks:
@@ -111,11 +121,12 @@ def test_a_certificate_is_read_as_written_and_summed_up(tmp_path: Path) -> None:
         )
 
     drop = FoundDrop(image=70, count=3, earliest=70, latest=70)
-    cameras = (camera("a", 0.0), camera("b", 0.0012, 38.0), camera("c", 0.1, 2.0, drop), camera("d", None))
+    vague = dataclasses.replace(drop, fewest=3, most=4)
+    cameras = (camera("a", 0.0), camera("b", 0.0012, 38.0, vague), camera("c", 0.1, 2.0, drop), camera("d", None))
     summary = summarise(cameras)
     assert summary == (
         "2 cameras within 1.2 ms; the times of c are 100.0 ms ahead; the clock of b runs 38 ppm fast "
-        "(2.3 ms a minute); c lost 3 images; d not measured."
+        "(2.3 ms a minute); b lost 3 or 4 images; c lost 3 images; d not measured."
     )
     written = SyncCertificate(take="walk", method="people", made="now", summary=summary, cameras=cameras)
     written.save(tmp_path / "sync.yaml")

@@ -164,7 +164,16 @@ def _lost_images(evidence: BoardEvidence, clocks: Sequence[CameraClock], lossy: 
             rows = np.arange(own[step.earliest - 1] + 1, own[step.latest] + 1)
             rows = rows[evidence.image[rows, v] >= 0]
             first, middle, last = (int(rows[n]) for n in (0, len(rows) // 2, -1))
-            best, most = Jump(view=v, row=middle, count=step.count, earliest=first, latest=last), gain
+            best = Jump(
+                view=v,
+                row=middle,
+                count=step.count,
+                fewest=step.fewest,
+                most=step.most,
+                earliest=first,
+                latest=last,
+            )
+            most = gain
     return best
 
 

@@ -29,12 +29,16 @@ class FoundDrop:
         count: Number of missing images.
         earliest: Smallest possible value of `image`.
         latest: Largest possible value of `image`.
+        fewest: Smallest possible value of `count`; null if it is certain.
+        most: Largest possible value of `count`; null if it is certain.
     """
 
     image: int
     count: int
     earliest: int
     latest: int
+    fewest: int | None = None
+    most: int | None = None
 
     @property
     def exact(self) -> bool:
@@ -173,7 +177,14 @@ def summarise(cameras: Sequence[CameraSync]) -> str:
         if drift := c.used(0.0).drift_ppm:
             parts.append(f"the clock of {c.name} runs {describe_drift(drift)}")
         if c.drops:
-            lost = sum(d.count for d in c.drops)
-            parts.append(f"{c.name} lost {lost} image{'s' if lost > 1 else ''}")
+            parts.append(f"{c.name} lost {describe_count(c.drops)}")
     parts += [f"{c.name} not measured" for c in cameras if c.offset_s is None]
     return "; ".join(parts) + "."
+
+
+def describe_count(drops: Sequence[FoundDrop]) -> str:
+    """Return the number of missing images, such as "1 image", "3 or 4 images" or "3 to 5 images"."""
+    fewest = sum(d.count if d.fewest is None else d.fewest for d in drops)
+    most = sum(d.count if d.most is None else d.most for d in drops)
+    link = " or " if most == fewest + 1 else " to "
+    return (str(most) if fewest == most else f"{fewest}{link}{most}") + (" images" if most > 1 else " image")

@@ -16,7 +16,7 @@ from core.calibration.sync.certificate import DRIFT_SIGNIFICANCE, LEAST_DRIFT_PP
 from core.calibration.sync.clock_fit import FittedClocks, blocked, fit_clocks, majority, relative_to_majority
 from core.calibration.sync.delays import PairDelays, pair_delays
 from core.calibration.sync.evidence import Evidence
-from core.calibration.sync.missing import Jump, confirm_jump, suspected_jumps
+from core.calibration.sync.missing import Jump, confirm_jump, smallest_jump_s, suspected_jumps
 from core.progress import Reporter, check
 from core.session.clocks import CameraClock, DroppedImages, describe_drift
 from core.types.arrays import F64
@@ -36,7 +36,6 @@ _PARTS, _APART_S, _APART = (
     0.006,
     5.0,
 )  # number of parts of the take that must agree, and tolerance in s or standard errors
-_DROP_SD = 0.25  # standard error of a local offset in images above which missing images are undetectable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -185,7 +184,10 @@ def merge_jump(jumps: Sequence[Jump], new: Jump) -> list[Jump]:
     """Return the jumps with another one added, which may be merged with an earlier one."""
     for n, old in enumerate(jumps):
         if old.view == new.view and old.earliest - 2 <= new.row <= old.latest + 2:
-            return [*jumps[:n], dataclasses.replace(new, count=old.count + new.count), *jumps[n + 1 :]]
+            both = dataclasses.replace(
+                new, count=old.count + new.count, fewest=old.fewest + new.fewest, most=old.most + new.most
+            )
+            return [*jumps[:n], both, *jumps[n + 1 :]]
     return sorted([*jumps, new], key=lambda jump: (jump.view, jump.row))
 
 
@@ -222,7 +224,7 @@ def _assessed(
         else:
             reason.append("")
     wrong = np.array([bool(r) for r in reason])
-    seen = np.array([_local_sd_s(delays, v) <= _DROP_SD * p for v, p in enumerate(evidence.period_s)])
+    seen = np.array([smallest_jump_s(delays, v) <= p for v, p in enumerate(evidence.period_s)])
     known = ~wrong & (np.nan_to_num(drift_sd_ppm, nan=np.inf) <= LARGEST_DRIFT_SD_PPM)
     return MeasuredClocks(
         clocks=tuple(clocks),
@@ -254,14 +256,3 @@ def _parts(delays: Sequence[PairDelays], view: int) -> tuple[F64, float]:
         means.append(mean)
         errors.append(float(np.sqrt((weight**2 * (value - mean) ** 2).sum()) / weight.sum()))
     return np.array(means), max(errors)
-
-
-def _local_sd_s(delays: Sequence[PairDelays], view: int) -> float:
-    """Return the median standard error in s of a camera's clock error within a second."""
-    own = [d for d in delays if d.first == view]
-    if not own:
-        return np.inf
-    start = min(d.time_s[0] for d in own)
-    second = np.floor(np.concatenate([d.time_s for d in own]) - start).astype(int)
-    information = np.bincount(second, np.concatenate([d.information for d in own]))
-    return float(2 / np.sqrt(np.median(information[information > 0])))

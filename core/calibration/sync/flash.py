@@ -6,6 +6,7 @@ the light was switched on during an exposure. These events are matched between c
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -164,9 +165,10 @@ def clocks_by_flashes(
             continue
         offset[v], offset_sd[v], drift[v], drift_sd[v] = one.offset_s, one.offset_sd_s, one.drift_ppm, one.drift_sd_ppm
         count[v], seen[v] = one.count, one.count >= _LEAST_FLASHES
-        for missing, low, high in one.lost:
+        for step, low, high in one.lost:
             row = [int(row_of[names[v]][i]) for i in ((low + high) // 2, low, high)]
-            jumps.append(Jump(view=v, row=row[0], count=missing, earliest=row[1], latest=row[2]))
+            jump = Jump(view=v, row=row[0], count=step.count, earliest=row[1], latest=row[2])
+            jumps.append(dataclasses.replace(jump, fewest=step.fewest, most=step.most))
     if reference >= 0 and np.isfinite(offset).any():
         offset[reference], offset_sd[reference], drift[reference] = 0.0, 0.0, 0.0
         count[reference], seen[reference] = len(flashes[names[reference]].time_s), seen.any()
@@ -192,14 +194,14 @@ def clocks_by_flashes(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _AgainstReference:
-    """Clock of a camera relative to another; gaps are given by size, first and last possible image."""
+    """Clock of a camera relative to another; gaps are given by step, first and last possible image."""
 
     offset_s: float
     offset_sd_s: float
     drift_ppm: float
     drift_sd_ppm: float
     count: int
-    lost: tuple[tuple[int, int, int], ...]
+    lost: tuple[tuple[ClockStep, int, int], ...]
 
 
 def _measured(found: Mapping[int, _AgainstReference | str]) -> int:
@@ -226,7 +228,7 @@ def _against(flashes: Mapping[str, Flashes], reference: str, name: str, period_s
             )
         # A light switched on during a gap is first seen in the image after it.
         first, last = (int(b.image[pairs[n, 1]]) for n in (step.earliest - 1, step.latest))
-        lost.append((step.count, first, last))
+        lost.append((step, first, last))
         error_s = error_s + step.count * period_s * (np.arange(len(pairs)) >= step.place)
     if _step(-error_s, sd_s, time_s, period_s)[1] >= _DOUBT:
         return f"The time offset between {name} and {reference} varies between parts of the take: record it again."
@@ -264,7 +266,7 @@ def _step(error_s: F64, sd_s: F64, time_s: F64, period_s: float) -> tuple[ClockS
         square = ((delay[:, None] - shift) * period_s / (_CAUCHY_SCALE * sd_s[:, None])) ** 2
         return np.asarray(np.minimum(0.5 * _CAUCHY_SCALE**2 * np.log1p(square), _LARGEST_LOSS))
 
-    step = find_clock_step(costs(delay), most, _STEPS) if len(delay) > 1 else None
+    step = find_clock_step(costs(delay), most, _STEPS, _DOUBT) if len(delay) > 1 else None
     if step is None:
         return None, 0.0
     from_middle_s = time_s - time_s.mean()

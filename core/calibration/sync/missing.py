@@ -22,7 +22,7 @@ _GRID = 4  # delays per image
 _MORE = 3  # images to search beyond the suspected step
 _LARGEST = 40  # largest jump in images
 _WHOLE = 0.3  # tolerance of a jump from a whole number of images
-_CERTAIN, _PLACE = 12.0, 3.0  # gain in log likelihood of a jump and of its position
+_CERTAIN, _PLACE = 12.0, 3.0  # gain in log likelihood of a jump and of its size, and of its position
 _PERSISTENT = 4.0  # divisor of log likelihoods for errors that persist between images
 _CAUCHY_SCALE = 2.5
 
@@ -37,6 +37,8 @@ class Jump:
         count: Number of missing images; for a suspected jump, the size of the step in images.
         earliest: Smallest possible row.
         latest: Largest possible row.
+        fewest: Smallest possible number of missing images.
+        most: Largest possible number of missing images.
         offset_s: Correction of the clock before the jump.
     """
 
@@ -45,6 +47,8 @@ class Jump:
     count: float
     earliest: int
     latest: int
+    fewest: int = 0
+    most: int = 0
     offset_s: float = 0.0
 
 
@@ -70,6 +74,16 @@ def suspected_jumps(delays: Sequence[PairDelays], period_s: F64) -> list[Jump]:
             found.append((float(significance[at]), jump))
             significance[np.abs(time_s - time_s[at]) < 2 * _WINDOW_S] = 0.0
     return [jump for _, jump in sorted(found, key=lambda f: -f[0])]
+
+
+def smallest_jump_s(delays: Sequence[PairDelays], view: int) -> float:
+    """Return the smallest jump of a camera's clock that would be suspected anywhere within a window of the take."""
+    own = [d for d in delays if d.first == view]
+    if not own:
+        return np.inf
+    _, time_s, error_s, information = _series(own)
+    sd = _steps(time_s, error_s, information)[1]
+    return _SIGNIFICANCE * float(np.median(sd))
 
 
 def _series(delays: Sequence[PairDelays]) -> tuple[I64, F64, F64, F64]:
@@ -127,6 +141,8 @@ def confirm_jump(points: MovingPoints, suspect: Jump, period_s: float) -> Jump |
         view=view,
         row=int(own[step.place]),
         count=step.count,
+        fewest=step.fewest,
+        most=step.most,
         earliest=int(own[step.earliest]),
         latest=int(own[step.latest]),
         offset_s=-float(shift[step.before]) * period_s,
@@ -142,6 +158,8 @@ class ClockStep:
         earliest: Smallest possible position.
         latest: Largest possible position.
         count: Size in images.
+        fewest: Smallest possible size.
+        most: Largest possible size.
         before: Index of the delay before the step.
         cost: Negative log likelihood with the step.
         certain: True if both sides support the step, and unconstrained delays differ by whole images.
@@ -151,31 +169,36 @@ class ClockStep:
     earliest: int
     latest: int
     count: int
+    fewest: int
+    most: int
     before: int
     cost: float
     certain: bool
 
 
-def find_clock_step(cost: F64, most: int, grid: int) -> ClockStep | None:
+def find_clock_step(cost: F64, most: int, grid: int, doubt: float = _CERTAIN) -> ClockStep | None:
     """Find the position from which delays are larger by a whole number of images; None if undetermined.
 
     Args:
         cost: (T, L) negative log likelihood of each observation at each delay.
         most: Largest of these delays in images.
         grid: Delays per image.
+        doubt: Log likelihood below the best up to which other sizes are possible.
     """
     L = cost.shape[1]
     before = np.concatenate([np.zeros((1, L)), np.cumsum(cost, axis=0)])  # (T + 1, L), before each position
     after = before[-1] - before
     best, count, low = (np.inf, 0), 1, 0
+    of_count = np.full(2 * most, np.inf)
     for number in range(1, 2 * most):
         total = before[:, : L - number * grid] + after[:, number * grid :]
         at = np.unravel_index(int(np.argmin(total)), total.shape)
+        of_count[number] = total[at]
         if total[at] < best[0]:
             best, count, low = (float(total[at]), int(at[0])), number, int(at[1])
     if not np.isfinite(best[0]):
         return None
-    place = best[1]
+    place, possible = best[1], np.flatnonzero(of_count < best[0] + doubt)
     free = int(np.argmin(before[place])), int(np.argmin(after[place]))
     gain = cost[:, low] - cost[:, low + count * grid]  # positive after the step
     whole = abs((free[1] - free[0]) / grid - count) <= _WHOLE and not (0 in free or L - 1 in free)
@@ -187,6 +210,8 @@ def find_clock_step(cost: F64, most: int, grid: int) -> ClockStep | None:
         earliest=int(near[0]),
         latest=int(near[-1]),
         count=count,
+        fewest=int(possible[0]),
+        most=int(possible[-1]),
         before=low,
         cost=best[0],
         certain=bool(certain),

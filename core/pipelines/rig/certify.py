@@ -163,6 +163,12 @@ def certified(session: Session, take: Take, params: CertifyParams, reporter: Rep
         seconds = float(np.ptp(timeline.time_s[rows]))
         notes.append(f"Measured in {seconds:.0f} s of the take; once it has 2D poses, `certify` measures all of it.")
         cameras = [dataclasses.replace(c, drops=c.drops or None) for c in cameras]
+    blind = [c.name for c in cameras if method == "people" and c.offset_s is not None and c.drops is None]
+    if blind and not partial:
+        notes.append(
+            f"Missing images would not be noticed in {', '.join(blind)}: film a longer take, with people who move in "
+            "view of all cameras."
+        )
     if method == "people" and estimator and any(c.offset_s is None for c in cameras):
         # People do not fit a camera that has also moved; the repair of the rig finds its offset.
         comparison = compare_take(take, estimator, rig, "", reporter, thorough=True)
@@ -277,6 +283,8 @@ def _cameras(take: Take, found: MeasuredClocks, image: np.ndarray, reports: dict
             FoundDrop(
                 image=int(image[j.row, v]),
                 count=round(j.count),
+                fewest=j.fewest if j.fewest < j.most else None,
+                most=j.most if j.fewest < j.most else None,
                 earliest=int(image[j.earliest, v]),
                 latest=int(image[j.latest, v]),
             )
