@@ -8,7 +8,7 @@ from core.geometry.accuracy import AccuracyMap
 from core.types.arrays import F64, U8
 
 ACCURACY_TITLE = "Expected error at hip height, for 1 px of noise"
-_N_LINES = 10  # lines of the worst direction along the longer side of the floor
+_N_LINES = 10  # lines along the longer side of the floor
 _HALF_LENGTH = 0.35  # half the length of a line, relative to the distance between lines
 
 
@@ -50,7 +50,7 @@ def error_colours(accuracy: AccuracyMap, level: int, stops: F64) -> U8:
 
 
 def worst_direction_lines_mm(accuracy: AccuracyMap, level: int) -> tuple[F64, F64]:
-    """Return starts and ends (N, 2) of short lines on the floor along the worst direction."""
+    """Return starts and ends (N, 2) of short lines on the floor along the direction of the largest error."""
     stride = max(1, max(len(accuracy.x_mm), len(accuracy.y_mm)) // _N_LINES)
     pick = slice(stride // 2, None, stride)
     start = np.stack(np.meshgrid(accuracy.x_mm[pick], accuracy.y_mm[pick], indexing="ij"), -1)

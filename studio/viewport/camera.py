@@ -23,8 +23,8 @@ _PADDING_PX = 34, 26  # on each side; half a camera name and the height of a lab
 _MIN_SCALE_MM = 300.0
 _ZOOM_PER_STEP = 1.1
 _ZOOM_LIMITS_MM = 50.0, 3e5  # of the scale
-_REACH_MM = 700.0  # of a person around the middle
-_FARTHEST = 3.0  # floor that the view zooms toward, relative to the distance of the centre
+_REACH_MM = 700.0  # radius of a person about the centre
+_FARTHEST = 3.0  # largest distance of a floor point to zoom toward, relative to the distance of the centre
 _MIDDLE_BUTTON = 3
 
 
@@ -32,7 +32,7 @@ class ViewerCamera(TurntableCamera):
     """Orbit with left drag, pan with middle drag or Shift + left drag, zoom with wheel or right drag. Units are mm.
 
     Attributes:
-        people_mm: (N, 3) middles of the people, which the wheel zooms toward.
+        people_mm: (N, 3) centres of the people, which the wheel zooms toward.
     """
 
     center: tuple[float, ...]
@@ -45,9 +45,9 @@ class ViewerCamera(TurntableCamera):
         self._event_value: Any = None
         self.people_mm: F64 = np.zeros((0, 3))
         self.fitted = False
-        """Whether the view is as `fit` left it; mouse navigation clears it."""
+        """True after `fit`, until the user navigates with the mouse."""
         self.window: tuple[int, int, int, int] | None = None
-        """Left and top of the view box in a larger picture of which it shows a part, and the size of that picture."""
+        """Position (left, top) of the view box in a larger picture, then its size; None if the view shows all of it."""
 
     def set_view(self, view: ViewName) -> None:
         """Turn to a named view; keep centre and zoom."""
@@ -60,7 +60,7 @@ class ViewerCamera(TurntableCamera):
         Args:
             points_mm: (N, 3) world points.
             size: Width and height of the image.
-            margins_px: Space to leave at the top and at the bottom; at most half of the height together.
+            margins_px: Free space at the top and at the bottom, together at most half of the height.
         """
         if not len(points_mm) or min(size) <= 0:
             return
@@ -72,7 +72,7 @@ class ViewerCamera(TurntableCamera):
         top, bottom = (shrink * margin for margin in margins_px)
         padding = _PADDING_PX[0], _PADDING_PX[1] + (top + bottom) / 2
         padded = [max(1 - 2 * pad / side, 0.3) for pad, side in zip(padding, size, strict=True)]
-        # The middle of the free part, above that of the image, in units of half the height of the image.
+        # Offset of the centre of the free part above the image centre, in units of half the image height.
         offset = (bottom - top) / size[1]
         limits = tangent * aspect * padded[0], tangent * padded[1]
         centre = (points_mm.min(0) + points_mm.max(0)) / 2
@@ -97,7 +97,7 @@ class ViewerCamera(TurntableCamera):
         self.set_state(center=tuple(float(c) for c in centre), scale_factor=scale)
 
     def _update_transform(self, event: Any = None) -> None:
-        """Map the picture to the view box, of which it may show a part only."""
+        """Map the scene to the view box, which may show only a part of the picture."""
         if self.window is None:
             super()._update_transform(event)
             return
@@ -117,13 +117,13 @@ class ViewerCamera(TurntableCamera):
         forward = np.cos(elevation) * level - np.sin(elevation) * np.array([0.0, 0.0, 1.0])
         return right, np.cross(right, forward), forward
 
-    def zoom(self, share: float, x_px: float, y_px: float) -> None:
-        """Zoom about what is seen at a position: a person, the floor, or a point as far away as the centre.
+    def zoom(self, factor: float, x_px: float, y_px: float) -> None:
+        """Zoom about the visible point at a position: a person, the floor, or a point as far away as the centre.
 
         Args:
-            share: Factor of the distance; below 1 the view comes nearer.
+            factor: Factor of the viewing distance; below 1 zooms in.
             x_px: Position in the view box from its left side, logical px.
-            y_px: Position from its upper side.
+            y_px: Position from its top.
         """
         left, top, width, height = self.window or (0, 0, *self._viewbox.size)
         half = self.scale_factor / 2 * np.array([max(width / height, 1.0), max(height / width, 1.0)])
@@ -134,20 +134,20 @@ class ViewerCamera(TurntableCamera):
         if self.fov:
             eye = -forward * half[1] / np.tan(np.radians(self.fov) / 2)
             offset = eye + self._depth(centre + eye, offset - eye) * (offset - eye)
-        limited = np.clip(self.scale_factor * share, *_ZOOM_LIMITS_MM)
+        limited = np.clip(self.scale_factor * factor, *_ZOOM_LIMITS_MM)
         middle = centre + (1 - limited / self.scale_factor) * offset
         self.set_state(center=tuple(middle), scale_factor=float(limited))
         self.fitted = False
 
     def _depth(self, eye: F64, ray: F64) -> float:
-        """Return the depth of what is seen along a ray, relative to that of the centre."""
+        """Return the depth of the visible point along a ray, relative to that of the centre."""
         along = (self.people_mm - eye) @ ray / (ray @ ray)
         beside = np.linalg.norm(eye + along[:, None] * ray - self.people_mm, axis=1)
         depths = [*along[beside < _REACH_MM].tolist(), -eye[2] / ray[2] if ray[2] else 0.0]
         return min((depth for depth in depths if 0 < depth < _FARTHEST), default=1.0)
 
     def viewbox_resize_event(self, event: Any) -> None:
-        """Do nothing: `SceneView.place` updates the view once it has set position and size."""
+        """Do nothing: `SceneView.place` updates the view after it has set position and size."""
 
     def viewbox_mouse_event(self, event: Any) -> None:
         """Handle a mouse event as vispy does, pan with the middle button, and zoom about the pointer."""

@@ -31,19 +31,18 @@ _SAMPLES = 4  # per pixel, for multisampling; too slow with software OpenGL
 _GAP_PX = 2
 _LABEL_PX = 24  # height of the name of a view
 _TURN_DEG, _TURN_S = 15.0, 20.0
-"""Largest angle and period of the slow turn: the people stay between the cameras that would hide them."""
+"""Largest angle and period of the slow rotation; it is small so that no camera comes to hide the people."""
 
 
 SceneSource = Callable[[], SceneLayers]
 _ViewKey = tuple[ViewName, bool]
-"""A direction, and whether the view is the one of it to the right of the dividing line."""
+"""Direction of a view, and True for its scene to the right of the dividing line."""
 
 
 class Viewport(QWidget):
     """3D view of `SceneLayers`, redrawn only when they change.
 
-    The scene is requested at a tick and only after `invalidate`: it is built once per drawn image, however many
-    changes there are.
+    The scene is requested at the first tick after `invalidate`, so that it is built only once per drawn image.
 
     Args:
         ticker: Ticker shared by the animated parts of the page; a private one by default.
@@ -77,7 +76,7 @@ class Viewport(QWidget):
 
     @property
     def has_gl(self) -> bool:
-        """Whether OpenGL is available."""
+        """True if OpenGL is available."""
         return self._canvas is not None
 
     def sizeHint(self) -> QSize:
@@ -95,17 +94,17 @@ class Viewport(QWidget):
         self.invalidate()
 
     def set_wiped_source(self, source: SceneSource | None) -> None:
-        """Draw another scene to the right of a dividing line, seen by the same camera; None draws one scene only.
+        """Draw a second scene to the right of a dividing line, seen by the same camera; None draws only one scene.
 
-        Each of several views is divided.
+        With four views, each is divided.
         """
-        if source != self._wiped_source:  # bound methods are made anew
+        if source != self._wiped_source:  # not `is not`: each access creates a new bound method
             self._wiped_source = source
             self._arrange()
         self.invalidate()
 
     def set_wipe_share(self, share: float) -> None:
-        """Move the dividing line to a share of the width of a view."""
+        """Move the dividing line to a fraction of the width of a view."""
         self._wipe_share = share
         self._arrange()
 
@@ -125,13 +124,13 @@ class Viewport(QWidget):
 
     @property
     def columns(self) -> list[QRect]:
-        """Columns of views; the dividing line is at the same share of each."""
+        """Rectangles of the columns of views; the dividing line is at the same fraction of each."""
         boxes = self._boxes()
         return [QRect(x, 0, width, self.height()) for x, _, width, _ in (boxes[:2] if self._four else boxes)]
 
     @property
     def four(self) -> bool:
-        """Whether four views are shown."""
+        """True if four views are shown."""
         return self._four
 
     def look_through(self, camera: Camera | None) -> None:
@@ -147,7 +146,7 @@ class Viewport(QWidget):
         self._ticker.request()
 
     def set_view(self, view: ViewName) -> None:
-        """Turn to a named view and fit the people into it, or everything where nobody is."""
+        """Turn to a named view and fit the people into it, or everything if there are none."""
         if self._canvas is not None:
             self.look_through(None)
             self._four = False
@@ -167,20 +166,20 @@ class Viewport(QWidget):
             points = self._scene.extent_mm if everything else self._scene.subject_mm
             top, bottom = self._margins_px
             margins = [(top, bottom)]
-            if self._four:  # what lies over the canvas is at the right, above and below
+            if self._four:  # the overlays are at the right, above and below
                 margins = [(_LABEL_PX, 0), (max(top, _LABEL_PX), 0), (_LABEL_PX, 0), (_LABEL_PX, bottom)]
             for view, margin in zip(self._shown().values(), itertools.cycle(margins)):
                 view.fit(points, margin)
 
     def set_margins(self, top_px: int, bottom_px: int) -> None:
-        """Leave room for what lies over the upper and the lower edge when everything is fitted into view."""
+        """Set the free space for overlays at the top and bottom when the scene is fitted into view."""
         if self._margins_px != (top_px, bottom_px):
             self._margins_px = (top_px, bottom_px)
             if self._fitted:
                 self._fit(everything=self._fits_everything)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Fit the scene again if it was fitted before."""
+        """Fit the scene again unless the user has navigated since."""
         super().resizeEvent(event)
         if self._canvas is not None:
             self._arrange()
@@ -188,21 +187,21 @@ class Viewport(QWidget):
                 self._fit(everything=self._fits_everything)
 
     def frame_next_scene(self) -> None:
-        """Reset the view at the next scene, for another take."""
+        """Reset the view when the next scene is drawn, for another take."""
         self._framed = False
 
     def start_turning(self) -> None:
-        """Turn slowly to and fro, until `stop_turning` or mouse navigation."""
+        """Rotate slowly to and fro, until `stop_turning` or mouse navigation."""
         self._turning_since = time.perf_counter()
         self._ticker.request()
 
     def stop_turning(self) -> None:
-        """Keep the direction."""
+        """Stop the rotation at the current direction."""
         self._turning_since = None
 
     @property
     def turning(self) -> bool:
-        """Whether the view turns by itself."""
+        """True while the view rotates by itself."""
         return self._turning_since is not None
 
     def grab_image(self) -> U8 | None:
@@ -240,13 +239,13 @@ class Viewport(QWidget):
 
         Args:
             xyz_mm: World points.
-            at: Widget position whose view is meant if there are several.
+            at: Widget position that selects the view if there are several.
         """
         view = self._view_at(at)
         return np.full((len(np.atleast_2d(xyz_mm)), 2), np.nan) if view is None else view.project(xyz_mm)
 
     def is_wiped(self, at: tuple[float, float]) -> bool:
-        """Return whether a widget position lies to the right of the dividing line."""
+        """Return True for a widget position to the right of the dividing line."""
         return any(wiped and view.contains(*at) for (_, wiped), view in self._shown().items())
 
     def close_canvas(self) -> None:
@@ -301,7 +300,7 @@ class Viewport(QWidget):
         self._canvas.update()
 
     def _shown(self) -> dict[_ViewKey, SceneView]:
-        """Return the views in use, by rows, then those to the right of the line; create those that are missing."""
+        """Return the views in use, by rows, then those to the right of the line; create missing ones."""
         if self._canvas is None:
             return {}
         names: tuple[ViewName, ...] = FOUR_VIEWS if self._four else ("perspective",)
@@ -339,7 +338,7 @@ class Viewport(QWidget):
         self._canvas.update()
 
     def _boxes(self) -> list[Box]:
-        """Return the places of the directions in the canvas, by rows."""
+        """Return the boxes of the views in the canvas, by rows."""
         width, height = self.width(), self.height()
         if not self._four:
             return [(0, 0, width, height)]

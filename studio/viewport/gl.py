@@ -1,4 +1,4 @@
-"""OpenGL support of this machine: whether a window can draw with it, and with what renderer."""
+"""OpenGL support of this computer and its renderer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class GlSupport:
     Attributes:
         problem: Reason why OpenGL cannot be used; empty if it can.
         renderer: Name of the renderer.
-        software: The renderer runs on the CPU.
+        software: True if the renderer runs on the CPU.
     """
 
     problem: str

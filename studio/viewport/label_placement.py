@@ -1,4 +1,4 @@
-"""Places of labels on the screen so that none covers another: names of people first, others yield to them."""
+"""Placement of labels on the screen without overlap; other labels yield to the names of people."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ def place_labels(
 ) -> tuple[F64, NDArray[np.bool_]]:
     """Place labels over their anchors, with y upwards.
 
-    A label that does not yield rises above those under it. One that yields is above, below or beside its anchor, and
-    hidden where none of these places is free. It covers a mark only where all of them do.
+    A label that does not yield moves up until it covers no other. A label that yields is placed above, below or beside
+    its anchor, or hidden if none of these places is free; it covers a mark only if every place would.
 
     Args:
         anchor_px: (N, 2) anchors; NaN for labels out of view.
         size_px: (N, 2) widths and heights.
         yielding: (N,) bool, labels that yield.
         distance_px: Distance of yielding labels from their anchors.
-        marks_px: (M, 4) left, lower, right and upper side of marks.
+        marks_px: (M, 4) left, bottom, right and top of marks.
 
     Returns:
         Lower left corners (N, 2) on whole pixels, and which labels are visible (N,).
@@ -32,7 +32,7 @@ def place_labels(
     low = np.floor(np.nan_to_num(anchor_px) - size_px * (0.5, 0.0))
     visible: NDArray[np.bool_] = np.asarray(np.isfinite(anchor_px).all(1))
     taken: list[tuple[float, float, float, float]] = []
-    # The lowest first: what is lower on the screen is mostly nearer.
+    # The lowest first: what is lower on the screen is usually nearer.
     for index in sorted(np.flatnonzero(visible & ~yielding).tolist(), key=lambda i: (anchor_px[i, 1], i)):
         width, height = size_px[index].tolist()
         left, bottom = low[index].tolist()
@@ -61,10 +61,10 @@ def place_labels(
 
 
 def free_marks(anchor_px: F64, size_px: F64) -> NDArray[np.bool_]:
-    """Return which marks (N,), centred on their anchors, are visible: none covers another.
+    """Return which marks (N,), centred on their anchors, are visible so that none covers another.
 
-    Marks at the same place are all hidden: an edge of the floor that points into the screen has no scale there. Of
-    others that overlap, the first stays.
+    Marks at the same position are all hidden: an edge of the floor that points into the screen shows no scale. Of
+    other marks that overlap, the first is visible.
 
     Args:
         anchor_px: (N, 2) anchors; NaN for marks out of view.

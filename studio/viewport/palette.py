@@ -1,4 +1,4 @@
-"""Colours of the theme as the 3D view needs them: RGBA arrays in 0..1."""
+"""Colours of the theme for the 3D view: RGBA arrays in 0..1."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ class Palette:
 
     Attributes:
         background: (4,) background.
-        persons: (K, 4) people, used in turn.
+        persons: (K, 4) people, repeated cyclically.
         ghost: (4,) compared result.
         camera: (4,) frusta of cameras with unknown reliability.
         grid: (4,) floor line every metre.
         grid_major: (4,) floor line every fifth metre.
-        floor: (4,) middle of the floor, which fades to the background.
+        floor: (4,) centre of the floor, which fades to the background.
         shadow: (4,) darkest shadow on the floor.
         axes: (3, 4) x, y and z axes.
         volume: (4,) capture volume.
         levels: (3, 4) good, fair, poor.
-        sides: (3, 4) left, right, neither side of a person.
+        sides: (3, 4) left side, right side and centre line of a person.
         text: (4,) labels.
-        label_background: (4,) plate behind labels.
+        label_background: (4,) background of labels.
         muted: (4,) metre marks and camera names.
     """
 
@@ -57,7 +57,7 @@ class Palette:
         return np.asarray(self.persons[column % len(self.persons)])
 
     def body(self, column: int) -> RGBA:
-        """Return the colour (4,) of that person's body: lighter where colours are dark to be legible on white."""
+        """Return the colour (4,) of that person's body, lightened in the light theme, whose colours are dark."""
         colour = self.person(column)
         share = _LIGHTER * float(self.background[:3].mean())
         return np.append(colour[:3] + share * (1 - colour[:3]), colour[3:]).astype(np.float32)

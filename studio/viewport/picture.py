@@ -1,4 +1,4 @@
-"""Pictures of a canvas, larger than it is on the screen."""
+"""Screenshots of a canvas at a higher resolution than on the screen."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from studio.viewport.scene_view import ViewCanvas
 
 _SAMPLES = 2  # small pictures are drawn this many times larger and averaged: a framebuffer has no multisampling
 _MOST_SAMPLED = 2
-_MOST_PX = 8192  # side of a framebuffer that any OpenGL driver of the last decade has
+_MOST_PX = 8192  # side of a framebuffer that any OpenGL driver of the last decade supports
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DrawnPicture:
-    """A canvas as it was drawn, with more pixels than the picture has.
+    """Drawn canvas at a multiple of the resolution of the picture.
 
     Attributes:
         drawn: (H, W, 3) uint8 RGB over the background; or over black, and over white, for a transparent one.
@@ -34,7 +34,7 @@ class DrawnPicture:
         reduced = [self._reduced(image) for image in self.drawn]
         if len(reduced) == 1:
             return np.asarray(reduced[0] + np.float32(0.5), np.uint8)
-        # What is between a picture over black and one over white tells the opacity, also of blended edges.
+        # The difference between the pictures over black and over white yields the opacity, also of blended edges.
         black, white = reduced
         opacity = np.clip(255 - (white - black).mean(-1, keepdims=True), 0, 255)
         colour = np.clip(255 * black / np.maximum(opacity, 1), 0, 255)
@@ -53,7 +53,7 @@ def draw_picture(canvas: ViewCanvas, scale: int, background: RGBA | None, draw_a
         canvas: The canvas.
         scale: Pixels of the picture per pixel of the screen.
         background: (4,) background; None for a transparent one.
-        draw_all: Gives the canvas all its content again, for another number of pixels.
+        draw_all: Redraws all content of the canvas, for another number of pixels.
 
     Raises:
         CoreError: The driver cannot draw a picture of this size.

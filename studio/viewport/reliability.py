@@ -26,8 +26,8 @@ class CameraReliability:
     """Errors of the cameras of a rig.
 
     Attributes:
-        basis: "loco" for the error with which the other cameras predict the board in a camera, levels as in the
-            calibration report; "reprojection" for the error stored with the rig, which proves less.
+        basis: "loco" for leave-one-camera-out errors, with the levels of the calibration report; "reprojection" for
+            the error stored with the rig, which is a weaker test.
         error_px: Error by camera name, in px of the camera's image; cameras without a known error are missing.
         level: Level by camera name: 0 good, 1 fair, 2 poor.
         n_unknown: Number of posed cameras without a known error.

@@ -1,4 +1,4 @@
-"""Viewer's camera that looks through a camera of the rig."""
+"""Viewer camera that looks through a camera of the rig."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class RigViewCamera(BaseCamera):
             return
         size, image = np.asarray(self._viewbox.size, float), np.asarray(self.camera.size_px, float)
         scale = self._zoom * float((size / image).min())
-        # Pixel (0, 0) is the centre of a pixel, so the image begins half a pixel before it.
+        # (0, 0) is the centre of the first pixel, so the image begins half a pixel before it.
         shift = size / 2 + self._offset - scale * (image / 2 - 0.5)
         projection = np.zeros((4, 4))
         projection[:2, :3] = scale * self.camera.K[:2]

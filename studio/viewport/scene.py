@@ -1,4 +1,4 @@
-"""From scene data, a time and the view options to the layers that are drawn. Pure functions: no OpenGL, no widgets."""
+"""Build the visible layers from scene data, a time and the view options. Pure functions: no OpenGL, no widgets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from studio.viewport.layers.spec import SceneFrame, ViewOptions
 from studio.viewport.palette import Palette
 from studio.viewport.scene_data import SceneData, nearest_frame
 
-_AROUND_MM = np.array([500.0, 500.0, 100.0])  # left around the people in a new view
+_AROUND_MM = np.array([500.0, 500.0, 100.0])  # margin around the people in a new view
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -24,9 +24,9 @@ class SceneLayers:
     Attributes:
         layers: Layer models by name. A layer that did not change is the same object as in the frame before.
         extent_mm: (N, 3) points that "Frame all" brings into view; N may be 0.
-        subject_mm: (N, 3) points that a new view shows: the people, or everything where nobody is.
-        people_mm: (P, 3) middles of the people at this frame.
-        azimuth_deg: Viewing direction without a camera in the line of sight.
+        subject_mm: (N, 3) points that a new view shows: the people, or everything if there are none.
+        people_mm: (P, 3) centres of the people at this frame.
+        azimuth_deg: Viewing direction in which no camera hides the people.
         focus_mm: (3,) point that the view follows, or None.
     """
 

@@ -16,15 +16,15 @@ Kind = Literal["primary", "normal", "quiet", "link"]
 
 
 class PushButton(QPushButton):
-    """Push button that leaves the focus where it is when it greys out or hides after it was pressed.
+    """Push button that does not pass the focus on when a press disables or hides it.
 
-    By default the focus flies to a neighbour, which the next press of the space bar would trigger.
+    By default Qt moves the focus to a neighbour, which the next press of the space bar would trigger.
     """
 
     _lent = False
 
     def focusNextPrevChild(self, next: bool) -> bool:
-        """Lend the focus to the parent while the button cannot have it."""
+        """Give the focus to the parent while the button cannot have it."""
         parent = self.parentWidget()
         if parent is None or (self.isEnabled() and self.isVisible()):
             return super().focusNextPrevChild(next)
@@ -68,9 +68,9 @@ class MenuButton(PushButton):
     """Push button that opens a menu.
 
     Args:
-        name: Accessible name, and tooltip where there is no text.
-        text: Text of the button; three dots without one.
-        icon: File name in `resources/icons` of a button with text, or empty.
+        name: Accessible name, and the tooltip of a button without text.
+        text: Text of the button; empty for three dots.
+        icon: File name in `resources/icons` for a button with text, or empty.
         parent: Owner.
     """
 
@@ -98,13 +98,13 @@ class MenuButton(PushButton):
 
 
 def set_blocked(push: QPushButton, reason: str, tip: str = "") -> None:
-    """Disable a button for a reason, which becomes its tooltip; without one, enable it."""
+    """Disable a button and show the reason as its tooltip; an empty reason enables it."""
     push.setEnabled(not reason)
     push.setToolTip(reason or tip)
 
 
 class ReasonButton(QWidget):
-    """Push button with a line next to it that shows why the button is disabled.
+    """Push button with a line next to it that shows the reason while it is disabled.
 
     Args:
         push: The button.

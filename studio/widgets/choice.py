@@ -1,4 +1,4 @@
-"""Drop-down list and slider that leave the wheel to the page."""
+"""Drop-down list and slider that pass wheel events to the page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TEXT_MARGIN_PX = 4
 
 
 class Choice(QComboBox):
-    """Drop-down list whose value the wheel never changes: a page that scrolls passes it under the pointer.
+    """Drop-down list whose value the wheel never changes, since a scrolling page moves it under the pointer.
 
     While the list is open, the wheel scrolls the list as usual.
 
@@ -49,7 +49,7 @@ class Choice(QComboBox):
         painter.end()
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        """Leave the wheel to the page."""
+        """Pass wheel events to the page."""
         event.ignore()
 
 
@@ -66,5 +66,5 @@ class Slider(QSlider):
         self.setAccessibleName(name)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        """Leave the wheel to the page."""
+        """Pass wheel events to the page."""
         event.ignore()

@@ -10,10 +10,10 @@ from studio.theme import GRID_PX
 
 
 class Columns(QWidget):
-    """Two stacks of cards: side by side where there is room, otherwise one below the other.
+    """Two stacks of cards: side by side if the width suffices, otherwise one below the other.
 
     Args:
-        breakpoint_px: Width from which on the stacks are side by side.
+        breakpoint_px: Smallest width at which the stacks are side by side.
         stretch: Stretch factors of the stacks.
 
     Attributes:

@@ -19,7 +19,7 @@ class DataTable(QTableWidget):
     Args:
         headers: Column titles.
         right: Indices of right-aligned columns.
-        stretch: Index of the column that takes spare width. Without any, the table scrolls.
+        stretch: Index of the column that takes spare width. If there is none, the table scrolls.
         shorten: Shorten that column in the middle instead of scrolling.
         selectable: Rows can be selected.
     """
@@ -57,7 +57,7 @@ class DataTable(QTableWidget):
         font.setPixelSize(_HEADER_FONT_PX)
         for column, title in enumerate(headers):
             item = QTableWidgetItem(title)
-            item.setFont(font)  # the width is measured with this one, not with that of the style sheet
+            item.setFont(font)  # Qt measures the width with this font, not with that of the style sheet
             item.setTextAlignment(self._alignment(column))
             self.setHorizontalHeaderItem(column, item)
         theme_changed.connect(self._recolour)
@@ -81,7 +81,7 @@ class DataTable(QTableWidget):
         self._fit()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Give spare width to a column, or make room for a scroll bar."""
+        """Give spare width to a column, or reserve space for a scroll bar."""
         super().resizeEvent(event)
         self._fit()
 

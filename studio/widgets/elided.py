@@ -1,4 +1,4 @@
-"""Label that shortens its text to its width, with the whole text as its tooltip."""
+"""Label that elides its text to its width and shows the full text as its tooltip."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class ElidedLabel(QLabel):
 
     @property
     def shown_text(self) -> str:
-        """Text as it is painted."""
+        """Painted text, which may be elided."""
         return self.fontMetrics().elidedText(self.text(), self._mode, self.width())
 
     def minimumSizeHint(self) -> QSize:
-        """Return a narrow size: the text gives way."""
+        """Return a narrow size, as the text may be elided."""
         return QSize(0, super().minimumSizeHint().height())
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint the shortened text, and offer the whole one as the tooltip."""
+        """Paint the elided text, and set the full text as the tooltip."""
         shown = self.shown_text
         self.setToolTip(self.text() if shown != self.text() else "")
         option = QStyleOption()

@@ -1,7 +1,7 @@
-"""Shared timer of everything that moves on a page.
+"""Shared timer of the animated parts of a page.
 
 Widgets that repaint in the same event-loop iteration reach the screen together. With a 3D view in the window, each
-such turn composes the whole window, so five timers would cost five times as much as one.
+such iteration composes the whole window, so five timers would cost five times as much as one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, Qt, QTimer
 INTERVAL_MS = 33
 
 Tick = Callable[[], bool]
-"""Does what is due; returns whether it needs another tick."""
+"""Update of a subscriber; returns True if it needs another tick."""
 
 
 class FrameTicker(QObject):
@@ -34,7 +34,7 @@ class FrameTicker(QObject):
 
     @property
     def running(self) -> bool:
-        """Whether another tick will follow."""
+        """True if another tick will follow."""
         return self._timer.isActive()
 
     def subscribe(self, callback: Tick) -> None:
@@ -48,7 +48,7 @@ class FrameTicker(QObject):
 
     def tick(self) -> None:
         """Call all subscribers, and stop the timer if none needs another tick."""
-        # A subscriber may request a tick for one that was called already: the timer must be running by then.
+        # A subscriber may request a tick for one that was called before it: start the timer first.
         self._timer.start()
         again = False
         for callback in self._subscribers:

@@ -1,4 +1,4 @@
-"""Background plate of text that lies over the 3D view."""
+"""Background of text over the 3D view."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ALPHA = 228
 
 
 def paint_label_plate(painter: QPainter, widget: QWidget) -> None:
-    """Fill a widget with a slightly transparent rounded plate."""
+    """Fill a widget with a slightly transparent rounded rectangle."""
     theme = current_theme()
     fill = QColor(theme.panel)
     fill.setAlpha(_ALPHA)

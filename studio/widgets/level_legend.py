@@ -1,4 +1,4 @@
-"""Legend of colours, such as the reliability levels: a plate with a dot and a text per level."""
+"""Legend of colours, such as the reliability levels: a dot and a text per level."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class LevelLegend(QWidget):
         return QSize(width_px + 2 * _PAD_PX, (len(self.rows) + 1) * _ROW_PX + GRID_PX)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint the plate, the title and a row per level."""
+        """Paint the background, the title and a row per level."""
         theme = current_theme()
         with QPainter(self) as painter:
             paint_label_plate(painter, self)

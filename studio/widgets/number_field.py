@@ -12,7 +12,7 @@ _MIN_WIDTH_PX = 88
 
 
 class NumberField(QDoubleSpinBox):
-    """Spin box that reports changes by the user, and leaves the wheel to the page and Ctrl+Z to the window.
+    """Spin box that reports changes by the user, and passes wheel events to the page and Ctrl+Z to the window.
 
     Args:
         name: Accessible name.
@@ -33,7 +33,7 @@ class NumberField(QDoubleSpinBox):
         self.setKeyboardTracking(False)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName(name)
-        # No room is reserved for the widest possible number: it is hardly ever shown.
+        # Reserve no space for the widest possible number, which is hardly ever shown.
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMinimumWidth(_MIN_WIDTH_PX)
         self.lineEdit().setTextMargins(GRID_PX // 2, 0, 0, 0)
@@ -46,11 +46,11 @@ class NumberField(QDoubleSpinBox):
         self.blockSignals(False)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
-        """Leave the wheel to the page."""
+        """Pass wheel events to the page."""
         event.ignore()
 
     def event(self, event: QEvent) -> bool:
-        """Leave undo and redo to the window: the undo of the line edit would swallow its shortcut."""
+        """Pass undo and redo to the window: the line edit's own undo would consume the shortcut."""
         if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
             keys = (QKeySequence.StandardKey.Undo, QKeySequence.StandardKey.Redo)
             if any(event.matches(key) for key in keys):

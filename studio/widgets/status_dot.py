@@ -21,7 +21,7 @@ STATE_LABELS: dict[StepState, str] = {
 
 
 def paint_status_dot(painter: QPainter, centre: QPointF, state: StepState, radius_px: float = 7.0) -> None:
-    """Paint a status dot. The shapes differ too, so that the states can be told apart without colour."""
+    """Paint a status dot. The shapes differ too, so that the states can be distinguished without colour."""
     theme = current_theme()
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     box = QRectF(centre.x() - radius_px, centre.y() - radius_px, 2 * radius_px, 2 * radius_px)

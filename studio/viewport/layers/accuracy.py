@@ -1,4 +1,4 @@
-"""Expected accuracy over the floor at hip height: a colour map with lines along the worst direction."""
+"""Expected accuracy at hip height over the floor: a colour map with lines along the direction of the largest error."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class AccuracyLayer:
     """Localization accuracy as an image on the floor.
 
     Attributes:
-        corner_mm: (1, 4, 3) corners, in the order of those of an image plane.
+        corner_mm: (1, 4, 3) corners, ordered like those of an image plane.
         image: (H, W, 3) uint8 RGB image.
-        start_mm: (N, 3) starts of lines along the worst direction.
+        start_mm: (N, 3) starts of lines along the direction of the largest error.
         end_mm: (N, 3) ends of these lines.
         colour: (4,) colour of the lines.
     """
@@ -80,7 +80,7 @@ class AccuracyVisual(NodeVisual[AccuracyLayer]):
         super().__init__(self._image, self._lines)
 
     def draw(self, layer: AccuracyLayer) -> None:
-        """Draw this map."""
+        """Draw the map of a layer."""
         self._image.set_images(layer.corner_mm, (layer.image,), np.zeros(4, np.float32))
         self._lines.set_capsules(make_capsules(layer.start_mm, layer.end_mm, 6.0, 0.8, layer.colour))
 

@@ -1,4 +1,4 @@
-"""Image of the camera that the view looks through, behind everything, without its distortion."""
+"""Undistorted image of the camera that the view looks through, behind everything."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DEPTH_MM = 1000.0
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ImageGrid:
-    """Grid over an image, in the world: where its triangles are drawn, the image has no distortion.
+    """Textured grid in the world that shows an image without its lens distortion.
 
     Attributes:
         xyz_mm: (N, 3) float32 grid points on the rays of their pixels.
@@ -41,7 +41,7 @@ class BackdropLayer:
     """Image of one camera.
 
     Attributes:
-        grid: Where it is drawn.
+        grid: Grid on which the image is drawn.
         image: (H, W, 3) uint8 RGB image of any size.
     """
 
@@ -88,7 +88,7 @@ class BackdropVisual(NodeVisual[BackdropLayer]):
         super().__init__(self._node)
 
     def draw(self, layer: BackdropLayer) -> None:
-        """Draw this image."""
+        """Draw the image of a layer."""
         self._node.set_image(layer.grid.xyz_mm, layer.grid.texture, layer.grid.triangles, layer.image)
 
 

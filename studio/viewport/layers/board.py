@@ -48,7 +48,7 @@ def build_board(data: SceneData, frame: SceneFrame) -> SkeletonLayer | None:
 
 @functools.lru_cache(maxsize=4)
 def _extent(layer: TrailLayer) -> F64:
-    """Return the corners (8, 3) of a box around the trajectory. Percentiles: stray points must not shrink the view."""
+    """Return the corners (8, 3) of a box around the trajectory, by percentiles so that outliers do not enlarge it."""
     points = layer.xyz_mm[0][np.isfinite(layer.xyz_mm[0]).all(1)]
     if not len(points):
         return np.zeros((0, 3))

@@ -1,4 +1,4 @@
-"""People as shaded body meshes, where bodies were fitted to the selected result."""
+"""People as shaded body meshes, if bodies were fitted to the selected result."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from studio.viewport.visuals.meshes import Meshes, MeshSource
 
 _LEVEL_VERTICES = (2600, 1200)
-"""Vertices of the coarser levels of detail."""
+"""Numbers of vertices of the coarser levels of detail."""
 _CLEAR = 0.45
 _REACH_MM = 950.0  # from the pelvis to the feet or above the head
 
@@ -39,7 +39,7 @@ class BodyLayer:
         frame: Frame index of the take.
         people: (N,) columns of the people who are present.
         colour: (N, 4) colours.
-        opacity: Opacity; below 1, skeletons are seen through the bodies.
+        opacity: Opacity; below 1, skeletons are visible through the bodies.
     """
 
     motion: BodyMotion
@@ -58,7 +58,7 @@ def build_bodies(data: SceneData, frame: SceneFrame) -> BodyLayer | None:
     if not len(people):
         return None
     colour = np.array([frame.palette.body(int(p)) for p in people], np.float32).reshape(-1, 4)
-    # What is asked about joints must be seen.
+    # Joints that are coloured or have ellipsoids must be visible.
     shows = frame.options.shows
     clear = shows(SHOW_SKELETONS) and any(map(shows, (SHOW_SIDES, SHOW_CONFIDENCE, SHOW_UNCERTAINTY)))
     return BodyLayer(motion=motion, frame=index, people=people, colour=colour, opacity=_CLEAR if clear else 1.0)
@@ -78,7 +78,7 @@ class PosedLevels:
         self._coarser = _coarser_models(model)
 
     def level(self, level: int) -> _Level:
-        """Return a level of detail, or the finest while coarser ones are being made."""
+        """Return a level of detail, or the finest while coarser ones are being computed."""
         if level not in self._levels:
             model = self._coarser[level - 1]
             if not model.done():
@@ -129,14 +129,14 @@ class _Level:
 
 @functools.lru_cache(maxsize=64)
 def _resting(model: BodyModel, betas: bytes) -> tuple[F32, F32]:
-    """Return vertices and normals (V, 3) at rest of one person: of live people, one at a time gets another shape."""
+    """Return vertices and normals (V, 3) of one person at rest; cached, as live people change shape one at a time."""
     vertices = model.rest(np.frombuffer(betas)[None]).vertices_mm[0]
     return vertices, vertex_normals(vertices, model.faces)
 
 
 @functools.lru_cache(maxsize=4)
 def _coarser_models(model: BodyModel) -> tuple[Future[BodyModel], ...]:
-    """Start to simplify a model in the background; it takes some tenths of a second, once."""
+    """Simplify a model in the background; it takes a few tenths of a second, once."""
     worker = ThreadPoolExecutor(1, "simplify")
     futures = tuple(worker.submit(simplified, model, count) for count in _LEVEL_VERTICES)
     worker.shutdown(wait=False)
@@ -145,12 +145,12 @@ def _coarser_models(model: BodyModel) -> tuple[Future[BodyModel], ...]:
 
 @functools.lru_cache(maxsize=2)
 def _posed_levels(model: BodyModel, betas: bytes) -> PosedLevels:
-    """Return the bodies of people with these shapes: those of live people move in one sequence after the other."""
+    """Return the bodies of people with these shapes; cached, as live results are many sequences of the same people."""
     return PosedLevels(model, np.frombuffer(betas).reshape(-1, model.n_shape))
 
 
 def body_meshes(layer: BodyLayer) -> MeshSource:
-    """Return the bodies of a layer, to be posed when they are drawn."""
+    """Return the bodies of a layer, which are posed when they are drawn."""
     from studio.viewport.visuals.meshes import MeshSource
 
     bodies = layer.motion.bodies
@@ -165,7 +165,10 @@ def body_meshes(layer: BodyLayer) -> MeshSource:
 
 
 class BodyVisual(NodeVisual[BodyLayer]):
-    """All bodies as one mesh: opaque ones under the skeletons, clear ones over them, since vispy orders nodes once."""
+    """All bodies as one mesh. vispy orders nodes once, hence one node under the skeletons and one over them.
+
+    Opaque bodies are drawn by the first, transparent ones by the second.
+    """
 
     def __init__(self, parent: Any) -> None:
         from studio.viewport.visuals.meshes import MeshNode
@@ -175,11 +178,11 @@ class BodyVisual(NodeVisual[BodyLayer]):
         super().__init__(self._opaque, self._clear)
 
     def draw(self, layer: BodyLayer) -> None:
-        """Draw these bodies."""
+        """Draw the bodies of a layer."""
         (self._opaque if layer.opacity == 1.0 else self._clear).set_bodies(body_meshes(layer))
 
     def show(self, layer: BodyLayer) -> None:
-        """Draw these bodies from now on."""
+        """Replace the bodies that are drawn."""
         super().show(layer)
         self._opaque.visible, self._clear.visible = layer.opacity == 1.0, layer.opacity < 1.0
 

@@ -29,7 +29,7 @@ class CameraLayer:
         names: (V,) camera names.
         centre_mm: (V, 3) camera centres.
         corner_mm: (V, 4, 3) corners of the image planes: top left, top right, bottom right, bottom left.
-        middle_mm: (3,) middle of the people, in front of which images fade.
+        middle_mm: (3,) centre of the people, in front of which images fade.
         images: (V,) uint8 RGB images of any size, or None.
         colour: (V, 4) line colours, by reliability of the calibration.
         empty: (4,) colour of image planes without an image.
@@ -45,7 +45,7 @@ class CameraLayer:
 
 
 def build_cameras(data: SceneData, frame: SceneFrame) -> CameraLayer | None:
-    """Build all posed cameras; none while the view looks through one of them."""
+    """Build all cameras with a pose; none while the view looks through one of them."""
     if not data.cameras or frame.options.through:
         return None
     images = frame.images if frame.options.shows(SHOW_IMAGES) else {}
@@ -62,13 +62,13 @@ def build_cameras(data: SceneData, frame: SceneFrame) -> CameraLayer | None:
 
 @functools.lru_cache(maxsize=4)
 def _camera_colours(data: SceneData, palette: Palette) -> RGBA:
-    """Return (V, 4) colours by reliability level; level -1, unknown, is the last choice."""
+    """Return (V, 4) colours by reliability level; -1, unknown, selects the last one."""
     choices = np.concatenate([palette.levels, palette.camera[None]])
     return np.asarray(choices[data.camera_level], np.float32)
 
 
 def camera_capsules(layer: CameraLayer) -> list[Capsules]:
-    """Return the edges to the camera centre, the rim of the image plane and a ball at the centre."""
+    """Return the edges to the camera centre, the border of the image plane and a ball at the centre."""
     parts = []
     for colour in np.unique(layer.colour, axis=0):
         same = (layer.colour == colour).all(1)
@@ -97,7 +97,7 @@ class CameraVisual(NodeVisual[CameraLayer]):
         super().__init__(self._images, self._lines)
 
     def draw(self, layer: CameraLayer) -> None:
-        """Draw these cameras. From frame to frame only the images change, so the lines are kept."""
+        """Draw the cameras of a layer; unchanged lines are not uploaded again."""
         self._images.set_images(layer.corner_mm, layer.images, layer.empty, layer.middle_mm)
         drawn = self._drawn
         if drawn is None or drawn.corner_mm is not layer.corner_mm or drawn.colour is not layer.colour:

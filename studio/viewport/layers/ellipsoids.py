@@ -1,4 +1,4 @@
-"""Uncertainty of the joints: an ellipsoid around each, in which the joint lies with a probability of 95 %."""
+"""Uncertainty of the joints: 95 % confidence ellipsoids."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHOW_UNCERTAINTY = DisplayOption(
 _SIGMAS = 2.795
 """Square root of the 95 % quantile of the chi-squared distribution with 3 degrees of freedom."""
 _AXIS_MM = (1.0, 2000.0)
-"""Limits of the half axes: a joint seen by one camera is unlimited along its ray."""
+"""Limits of the semi-axes: the position of a joint seen by one camera is unknown along its ray."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -35,7 +35,7 @@ class EllipsoidLayer:
 
     Attributes:
         centre_mm: (N, 3) centres.
-        axes_mm: (N, 3, 3) half axes as columns.
+        axes_mm: (N, 3, 3) semi-axes as columns.
         colour: (N, 4) colours.
     """
 
@@ -45,7 +45,7 @@ class EllipsoidLayer:
 
 
 def build_ellipsoids(data: SceneData, frame: SceneFrame) -> EllipsoidLayer | None:
-    """Build the ellipsoids of all joints whose covariance is known."""
+    """Build the ellipsoids of all joints with known covariance."""
     poses, index = data.poses, frame.pose_frame
     if poses is None or poses.covariance_mm2 is None or index is None:
         return None
@@ -93,7 +93,7 @@ class EllipsoidVisual(NodeVisual[EllipsoidLayer]):
         super().__init__(self._node)
 
     def draw(self, layer: EllipsoidLayer) -> None:
-        """Draw these ellipsoids."""
+        """Draw the ellipsoids of a layer."""
         from studio.viewport.visuals.meshes import Meshes, MeshSource
 
         sphere, triangles = _sphere()

@@ -20,12 +20,12 @@ from studio.viewport.visuals import NodeVisual
 SHOW_FLOOR = DisplayOption(name="floor", label="Floor", icon="floor", shortcut="G")
 
 _AXIS_SHARE, _AXIS_MM = 0.12, (60.0, 700.0)
-"""Length of the axes relative to the larger side of the scene, and its limits: they must not swamp a small rig."""
+"""Length of the axes relative to the larger side of the scene, and its limits."""
 _MAJOR_M = 5
 _BEYOND = 1.35  # radius of the visible floor relative to a circle around the scene
-_FULL = 0.45  # share of that radius from which on lines fade
-_PIECES = 10  # of a line
-_RINGS, _AROUND = 9, 32  # of the light
+_FULL = 0.45  # fraction of that radius at which lines start to fade
+_PIECES = 10  # per line
+_RINGS, _AROUND = 9, 32  # vertices of the lit disc
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,11 +37,11 @@ class FloorLayer:
         high_m: Highest x and y, whole metres.
         colour: (4,) colour of the lines.
         major: (4,) colour of every fifth line.
-        surface: (4,) colour of the middle of the floor.
+        surface: (4,) colour at the centre of the floor.
         background: (4,) colour that the floor fades to.
         axes: (3, 4) colours of the x, y and z axes.
         axis_mm: Length of the axes.
-        lit: The surface is drawn; otherwise the lines only, such as over the image of a camera.
+        lit: Draw the surface; otherwise only the lines, such as over the image of a camera.
     """
 
     low_m: tuple[int, int]
@@ -78,10 +78,10 @@ def _floor(data: SceneData, palette: Palette, lit: bool) -> FloorLayer:
 
 
 def floor_capsules(layer: FloorLayer) -> list[Capsules]:
-    """Return minor lines, major lines, then axes, so that the stronger ones lie on top.
+    """Return minor lines, major lines, then axes, so that the stronger ones are on top.
 
-    The lines go on beyond the floor of the scene and fade to the background. They are divided, since only ends have
-    an opacity.
+    The lines continue beyond the floor of the scene and fade to the background. They are subdivided, as capsules have
+    an opacity only at their ends.
     """
     centre, radius = _disc(layer)
     low, high = np.ceil((centre - radius) / 1000).astype(int), np.floor((centre + radius) / 1000).astype(int)
@@ -108,7 +108,7 @@ def floor_capsules(layer: FloorLayer) -> list[Capsules]:
 def floor_light(layer: FloorLayer) -> tuple[F32, RGBA, NDArray[np.uint32]]:
     """Return the light on the floor: vertices (V, 3) in mm, opaque colours (V, 4) and triangles (F, 3).
 
-    Colours between the rings are interpolated, which costs software OpenGL a third of a shader with transparency.
+    Vertex colours cost software OpenGL a third of a fragment shader with transparency.
     """
     centre, radius = _disc(layer)
     rings, around = np.linspace(0, 1, _RINGS), np.arange(_AROUND) * 2 * np.pi / _AROUND
@@ -128,7 +128,7 @@ def floor_light(layer: FloorLayer) -> tuple[F32, RGBA, NDArray[np.uint32]]:
 
 
 def _disc(layer: FloorLayer) -> tuple[F64, float]:
-    """Return centre (2,) and radius in mm of the disc in which the floor is seen."""
+    """Return centre (2,) and radius in mm of the visible disc of the floor."""
     low, high = np.array(layer.low_m) * 1000.0, np.array(layer.high_m) * 1000.0
     return (low + high) / 2, float(_BEYOND * np.linalg.norm(high - low) / 2)
 
@@ -154,12 +154,12 @@ class FloorVisual(NodeVisual[FloorLayer]):
         super().__init__(self._light, self._lines)
 
     def draw(self, layer: FloorLayer) -> None:
-        """Draw this floor."""
+        """Draw the floor of a layer."""
         self._light.set_triangles(*floor_light(layer))
         self._lines.set_capsules(*floor_capsules(layer))
 
     def show(self, layer: FloorLayer) -> None:
-        """Draw this floor from now on."""
+        """Replace the floor that is drawn."""
         super().show(layer)
         self._light.visible = layer.lit
 

@@ -37,10 +37,10 @@ class LabelLayer:
         xyz_mm: (N, 3) anchor points.
         colour: (N, 4) text colours.
         background: (4,) colour of the background plate; alpha 0 for none.
-        muted: (N,) bool, smaller, without a background, and yields to others.
-        behind: Everything but the floor covers these labels, which are centred on their anchors; otherwise they are in
-            front of everything and above their anchors. Either way, none covers another.
-        marks: Labels of another layer that those that yield leave free, or None.
+        muted: (N,) bool; muted labels are smaller, have no background and yield to others.
+        behind: Centre the labels on their anchors and let everything but the floor cover them; otherwise they are
+            above their anchors and in front of everything.
+        marks: Labels of another layer that yielding labels keep visible, or None.
     """
 
     texts: tuple[str, ...]

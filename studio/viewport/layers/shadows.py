@@ -1,4 +1,4 @@
-"""Soft contact shadows: a dark spot under each foot and under the trunk, the fainter the higher they are."""
+"""Soft contact shadows: a dark spot under each foot and under the trunk, fainter with height."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from studio.viewport.visuals import NodeVisual
 
 _TRUNK_MM, _TRUNK_OPACITY, _TRUNK_FADE_MM = 560.0, 0.75, 2200.0
 _FOOT_MM, _FOOT_OPACITY, _FOOT_FADE_MM = 210.0, 0.9, 450.0
-_ANKLE_MM = 90.0  # above the floor, in a foot that stands on it
+_ANKLE_MM = 90.0  # height of the ankle above the sole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -26,7 +26,7 @@ class ShadowLayer:
     """Points of people that darken the floor.
 
     Attributes:
-        trunk_mm: (P, 3) middle of the trunk; NaN where unknown.
+        trunk_mm: (P, 3) centre of the trunk; NaN where unknown.
         ankle_mm: (P, 2, 3) ankles; NaN where unknown.
         colour: (4,) colour of the darkest shadow.
     """
@@ -59,7 +59,7 @@ def shadow_blobs(layer: ShadowLayer) -> Blobs:
     height = np.maximum(points[:, 2] - np.where(foot, _ANKLE_MM, 0.0), 0.0)
     fade = np.clip(1 - height / np.where(foot, _FOOT_FADE_MM, _TRUNK_FADE_MM), 0, 1)
     opacity = np.where(foot, _FOOT_OPACITY, _TRUNK_OPACITY) * fade
-    # A shadow grows softer with the distance to what casts it.
+    # A shadow becomes softer with the distance to its caster.
     radius = np.where(foot, _FOOT_MM, _TRUNK_MM) * (1.4 - 0.4 * fade)
     shown = np.isfinite(points).all(-1) & (opacity > 0)
     colour = np.repeat(layer.colour[None], int(shown.sum()), 0)
@@ -73,7 +73,7 @@ def shadow_blobs(layer: ShadowLayer) -> Blobs:
 
 
 class ShadowVisual(NodeVisual[ShadowLayer]):
-    """All shadows in one call, over the floor and under its lines."""
+    """All shadows in one draw call, over the floor and under its lines."""
 
     def __init__(self, parent: Any) -> None:
         from studio.viewport.visuals.blobs import BlobNode
@@ -83,7 +83,7 @@ class ShadowVisual(NodeVisual[ShadowLayer]):
         super().__init__(self._node)
 
     def draw(self, layer: ShadowLayer) -> None:
-        """Draw these shadows."""
+        """Draw the shadows of a layer."""
         self._node.set_blobs(shadow_blobs(layer))
 
 

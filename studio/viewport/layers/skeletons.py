@@ -35,7 +35,7 @@ WITHIN_BODY = 0.4
 """Size of joints and bones within a body."""
 _MIN_OPACITY = 0.3
 _FULL_SCORE = 0.6
-"""Score from which on a joint is drawn at full size and opacity."""
+"""Lowest score at which a joint is drawn at full size and opacity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,14 +43,14 @@ class SkeletonLayer:
     """People at one frame.
 
     Attributes:
-        xyz_mm: (P, J, 3) joints, followed by midpoints that only bones end in; NaN where missing.
+        xyz_mm: (P, J, 3) joints, followed by midpoints that are only ends of bones; NaN where missing.
         score: (P, J) scores in 0..1; they scale the joints and fade uncertain ones.
         bones: (B, 2) point indices.
         size: (J,) or (P, J) size of each ball relative to a normal joint; 0 for none.
         colour: (P, 4) colours.
         ghost: Thin and pale drawing of a second result.
-        joint_colour: (P, J, 4) colours of the joints, if not those of the people.
-        bone_colour: (P, B, 4) colours of the bones, if not those of the people.
+        joint_colour: (P, J, 4) colours of the joints; None for those of the people.
+        bone_colour: (P, B, 4) colours of the bones; None for those of the people.
     """
 
     xyz_mm: F64
@@ -66,7 +66,7 @@ class SkeletonLayer:
     def build(
         cls, skeleton: Skeleton, xyz_mm: F64, score: F64, colour: Sequence[RGBA], *, ghost: bool = False
     ) -> SkeletonLayer:
-        """Return people as a layer.
+        """Create a layer from people.
 
         Args:
             skeleton: Joint set.
@@ -93,7 +93,7 @@ def build_skeletons(data: SceneData, frame: SceneFrame) -> SkeletonLayer | None:
         return None
     layer = _skeleton_layer(data.poses, frame.pose_frame, frame.palette, ghost=False)
     joint_colour, bone_colour = marked_colours(data.poses.skeleton, layer.score, frame.options, frame.palette)
-    # Thin, so that ellipsoids are seen, and within bodies.
+    # Thin, so that ellipsoids remain visible, and inside bodies.
     within = data.bodies is not None and frame.body_frame is not None and frame.options.shows(SHOW_BODIES)
     size = layer.size * np.float32(WITHIN_BODY if within or frame.options.shows(SHOW_UNCERTAINTY) else 1.0)
     return replace(layer, size=size, joint_colour=joint_colour, bone_colour=bone_colour)
@@ -116,7 +116,7 @@ def _skeleton_layer(poses: Pose3DSequence, index: int, palette: Palette, *, ghos
 def marked_colours(
     skeleton: Skeleton, score: F64, options: ViewOptions, palette: Palette
 ) -> tuple[RGBA | None, RGBA | None]:
-    """Return the colours of joints and bones that tell sides or confidence; None for those of the people.
+    """Return the colours of joints and bones that show side or confidence; None for those of the people.
 
     Args:
         skeleton: Joint set.
@@ -139,7 +139,7 @@ def marked_colours(
 
 @functools.lru_cache(maxsize=16)
 def _side_colours(skeleton: Skeleton, palette: Palette) -> tuple[RGBA, RGBA]:
-    """Return colours of the points (J, 4) and of the bones (B, 4); bones across the body are of neither side."""
+    """Return colours of the points (J, 4) and of the bones (B, 4); bones across the body have the neutral colour."""
     geometry = skeleton_geometry(skeleton)
     side = np.full(len(geometry.size), 2)
     side[: len(skeleton)] = [{"left": 0, "right": 1}.get(name.partition("_")[0], 2) for name in skeleton.joints]
@@ -150,7 +150,7 @@ def _side_colours(skeleton: Skeleton, palette: Palette) -> tuple[RGBA, RGBA]:
 
 
 def confidence_colours(score: F64, palette: Palette) -> RGBA:
-    """Return colours (..., 4) of scores (...): poor at 0, fair at one half, good at 1."""
+    """Return colours (..., 4) of scores (...): poor at 0, fair at 0.5, good at 1."""
     place = np.clip(2 * np.asarray(score, float), 0.0, 2.0)
     lower = np.minimum(place.astype(int), 1)
     share = (place - lower)[..., None]
@@ -165,7 +165,7 @@ def skeleton_capsules(layer: SkeletonLayer) -> list[Capsules]:
     weakest = certainty[:, layer.bones].min(-1)
     if layer.ghost:
         return [make_capsules(ends[..., 0, :], ends[..., 1, :], _GHOST_BONE_MM, 0.8, layer.colour[:, None])]
-    # Bones to the face are as thin as the joints of the face are small.
+    # Bones of the face are thin, like its joints.
     size = np.where(layer.size > 0, layer.size, 1.0)[..., layer.bones].min(-1)
     thickness = np.broadcast_to(_BONE_MM * size, weakest.shape).astype(np.float32)
     radius = (_JOINT_MM * layer.size * (0.7 + 0.3 * certainty)).astype(np.float32)

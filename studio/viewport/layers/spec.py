@@ -12,22 +12,22 @@ from studio.viewport.palette import Palette
 from studio.viewport.scene_data import SceneData
 
 Section = Literal["People", "Scene", "Videos"]
-"""Parts of the menu of toggles, in order."""
+"""Sections of the menu of toggles, in order."""
 LayerT = TypeVar("LayerT")
 LayerT_contra = TypeVar("LayerT_contra", contravariant=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DisplayOption:
-    """A toggle of the View page. All are listed in its menu; those of the 3D view that are on by default have a button.
+    """Toggle of the View page. The menu lists all; those of the 3D view that are on by default also have a button.
 
     Attributes:
         name: Key in `ViewOptions`; unique.
-        label: Text of the tooltip, of the menu and of the list of shortcuts.
+        label: Text in the tooltip, in the menu and in the list of shortcuts.
         icon: File name in `resources/icons`.
         shortcut: Letter that toggles the option on the View page; may be empty.
         default: Initial state.
-        section: Part of the menu.
+        section: Section of the menu.
     """
 
     name: str
@@ -47,7 +47,7 @@ class ViewOptions:
         follow: Id of the person that the view follows, or None.
         trail_s: Length of the trails in seconds.
         through: Camera that the view looks through; empty for none.
-        handles: The faces of the capture volume have handles to drag.
+        handles: Show handles to drag the faces of the capture volume.
     """
 
     overrides: Mapping[str, bool] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class ViewOptions:
     handles: bool = False
 
     def shows(self, option: DisplayOption) -> bool:
-        """Return whether an option is on."""
+        """Return True if an option is on."""
         return self.overrides.get(option.name, option.default)
 
     def with_option(self, option: DisplayOption, on: bool) -> ViewOptions:
@@ -92,7 +92,7 @@ class LayerVisual(Protocol[LayerT_contra]):
     """Drawing of one layer. Created once per canvas, then updated with each new layer object."""
 
     def show(self, layer: LayerT_contra) -> None:
-        """Draw this state of the layer from now on."""
+        """Replace the content of the layer."""
 
     def hide(self) -> None:
         """Draw nothing until the next `show`."""
@@ -104,18 +104,18 @@ def _always(data: SceneData) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerSpec(Generic[LayerT]):
-    """A layer of the 3D view: everything that the window needs to know about it.
+    """Specification of a layer of the 3D view.
 
     Attributes:
         name: Key in `SceneLayers.layers`; unique.
         layer: Type of the layer model.
-        build: Pure function from scene data and frame to the layer, or None if there is nothing to draw. A layer that
-            did not change is the same object again, so that it is not uploaded again.
+        build: Pure function from scene data and frame to the layer, or None if there is nothing to draw. It returns
+            the same object while nothing changes, so that the layer is not uploaded again.
         visual: Creates the drawing under a parent scene node. Imports OpenGL only when called.
         option: Toggle that shows or hides the layer.
         requires: Further toggles that must be on.
         modifiers: Toggles that change the content of the layer.
-        available: Returns whether the scene data can fill the layer; the toolbar hides toggles without any layer.
+        available: Returns True if the scene data can fill the layer; the toolbar hides toggles without any such layer.
         extent: (N, 3) points of the layer that "Frame all" brings into view, beyond cameras and people.
     """
 
@@ -130,5 +130,5 @@ class LayerSpec(Generic[LayerT]):
     extent: Callable[[LayerT], F64] | None = None
 
     def visible(self, options: ViewOptions) -> bool:
-        """Return whether the toggles show the layer."""
+        """Return True if the toggles show the layer."""
         return all(options.shows(option) for option in (self.option, *self.requires))

@@ -55,5 +55,5 @@ def display_options() -> tuple[DisplayOption, ...]:
 
 
 def is_available(option: DisplayOption, data: SceneData) -> bool:
-    """Return whether an option affects at least one layer that the scene data can fill."""
+    """Return True if an option affects at least one layer that the scene data can fill."""
     return any(spec.available(data) for spec in LAYERS if option in (spec.option, *spec.modifiers))

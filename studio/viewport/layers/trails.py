@@ -1,4 +1,4 @@
-"""Trails: the recent path of each person, on the floor so that it never hides the person."""
+"""Trails: the recent path of each person, on the floor so that it does not hide the person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Capture volume: its box, its area on the floor, and the range of synthetic hips."""
+"""Capture volume: its box, its area on the floor, and the range of the hips of synthetic people."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HANDLE_MM, _HANDLE_PX = 35.0, 6.0
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class VolumeLayer:
-    """Box that the networks search for people.
+    """Box in which the networks find people.
 
     Attributes:
         low_mm: (3,) lowest corner.
@@ -30,7 +30,7 @@ class VolumeLayer:
         hips_low_mm: (3,) lowest corner of the box in which the hips of synthetic people are placed.
         hips_high_mm: (3,) highest corner of that box.
         colour: (4,) colour.
-        handles: The faces have handles.
+        handles: Draw handles on the faces.
     """
 
     low_mm: F64

@@ -127,11 +127,11 @@ _CORNERS = np.array([(-1, 0), (1, 0), (-1, 1), (1, 1)], np.float32)
 
 
 class CapsuleVisual(SceneVisual):
-    """Any number of `Capsules`, drawn in one call.
+    """`Capsules`, all in one draw call.
 
     Args:
-        shade: Shade as solid bodies; plain lines otherwise, which take a third less time.
-        sort: Draw distant capsules first, so that antialiased rims blend with what lies behind them; otherwise draw
+        shade: Shade as solid bodies; otherwise draw plain lines, which takes a third less time.
+        sort: Draw distant capsules first, so that antialiased edges blend with what is behind them; otherwise draw
             in the given order.
         flat: Draw without depth test, for lines on the floor that are drawn before everything else: coplanar lines
             would cause z-fighting.
@@ -150,7 +150,7 @@ class CapsuleVisual(SceneVisual):
         self.freeze()
 
     def set_capsules(self, *parts: Capsules) -> None:
-        """Upload capsules in place of the earlier ones."""
+        """Replace the capsules and upload them."""
         count = sum(len(p.radius) for p in parts)
         table = np.zeros((count, 4), _LAYOUT)
         first = 0

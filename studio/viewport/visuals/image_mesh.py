@@ -29,7 +29,7 @@ void main() { gl_FragColor = vec4(texture2D(u_image, v_texture).rgb, 1.0); }
 
 
 class ImageMeshVisual(SceneVisual):
-    """Image on a mesh, without depth test. What did not change is not uploaded again."""
+    """Image on a mesh, without depth test. Unchanged parts are not uploaded again."""
 
     def __init__(self) -> None:
         super().__init__(_VERTEX, _FRAGMENT)
@@ -42,7 +42,7 @@ class ImageMeshVisual(SceneVisual):
         self.freeze()
 
     def set_image(self, xyz_mm: F32, texture: F32, triangles: NDArray[np.uint32], image: U8) -> None:
-        """Draw an image in place of the earlier one.
+        """Replace the image and its mesh.
 
         Args:
             xyz_mm: (N, 3) points.

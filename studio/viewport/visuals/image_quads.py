@@ -1,4 +1,4 @@
-"""Textured quads for the camera images on their image planes, all in one texture atlas."""
+"""Camera images on their image planes: textured quads with a common texture atlas."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _LAYOUT = np.dtype(
 
 
 class ImageQuadVisual(SceneVisual):
-    """One quad per image. An image is uploaded if it is a new object and in view, at about its size on the screen."""
+    """One quad per image. A new image in view is uploaded at about its size on the screen."""
 
     def __init__(self) -> None:
         super().__init__(_VERTEX, _FRAGMENT)
@@ -83,7 +83,7 @@ class ImageQuadVisual(SceneVisual):
         self.freeze()
 
     def set_images(self, corner: F64, images: tuple[U8 | None, ...], empty: RGBA, middle_mm: F64 | None = None) -> None:
-        """Draw these images in place of the earlier ones.
+        """Replace the images.
 
         Args:
             corner: (V, 4, 3) corners: top left, top right, bottom right, bottom left.
@@ -98,7 +98,7 @@ class ImageQuadVisual(SceneVisual):
             self._stale = True
         self._corner, self._images = corner, images
         self.shared_program["u_empty"] = tuple(float(c) for c in empty)
-        # Far above: nothing is nearer to a viewer who does not look up.
+        # Far above: no image is nearer to a viewer who does not look up.
         self.shared_program["u_middle"] = (0.0, 0.0, 1e9) if middle_mm is None else tuple(map(float, middle_mm))
         self.update()
 
@@ -119,7 +119,7 @@ class ImageQuadVisual(SceneVisual):
         if image is self._uploaded[index] and halvings == self._halvings[index]:
             return
         small = image
-        for _ in range(halvings):  # by two at a time: a fast case of OpenCV
+        for _ in range(halvings):  # OpenCV has a fast path for a factor of two
             height, width = small.shape[:2]
             halved = cv2.resize(small, (max(width // 2, 1), max(height // 2, 1)), interpolation=cv2.INTER_AREA)
             small = np.asarray(halved, np.uint8)
@@ -175,7 +175,7 @@ def sides_px(
     behind = clip[..., 3] <= 0
     place = clip[..., :2] / np.where(behind, 1.0, clip[..., 3])[..., None]
     side = np.linalg.norm((np.roll(place, -1, 1) - place) * np.asarray(size_px, float) / 2, axis=-1).max(1)
-    side[behind.any(1)] = max(size_px)  # it reaches past the viewer
+    side[behind.any(1)] = max(size_px)  # it extends behind the viewer
     outside = ((place.min(1) > 1) | (place.max(1) < -1)).any(1) & ~behind.any(1)
     return np.where(outside | behind.all(1), 0.0, side)
 

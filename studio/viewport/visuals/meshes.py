@@ -1,4 +1,4 @@
-"""Shaded meshes of bodies: all of them in one call, with fewer triangles where they are small on the screen."""
+"""Shaded meshes of bodies in one draw call, with fewer triangles for bodies that are small on the screen."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ void main() {
 """
 
 _LEVEL_PX = (420.0, 220.0)
-"""Heights of a body on the screen, px, below which the next coarser level is drawn."""
+"""Height of a body on the screen in px below which the next coarser level is drawn."""
 _KEY = np.array([-0.45, 0.65, 0.62])  # right, up, towards the viewer
 
 
@@ -80,12 +80,12 @@ class Meshes:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MeshSource:
-    """Bodies of a frame, which are posed once it is known how large they are on the screen.
+    """Bodies of a frame, which are posed when their size on the screen is known.
 
     Attributes:
-        ends_mm: (N, 2, 3) lowest and highest point of each body, about.
+        ends_mm: (N, 2, 3) approximate lowest and highest point of each body.
         colour: (N, 4) colours.
-        pose: Returns the meshes at these levels of detail (N,); 0 is the finest, and -1 is not drawn.
+        pose: Returns the meshes at levels of detail (N,): 0 is the finest, -1 is not drawn.
         opacity: Opacity of all bodies.
     """
 
@@ -100,14 +100,14 @@ class MeshVisual(SceneVisual):
 
     def __init__(self) -> None:
         super().__init__(_VERTEX, _FRAGMENT)
-        # Separate buffers: bound parts of a structured one would keep its first length.
+        # Separate buffers: views of a structured one keep its first length.
         self._buffers = {
             name: gloo.VertexBuffer(np.zeros((4, 3), np.float32)) for name in ("a_position", "a_normal", "a_color")
         }
         self._source: MeshSource | None = None
         self._posed: tuple[MeshSource, tuple[int, ...]] | None = None
         self._static: tuple[object, ...] = ()
-        self._triangles: tuple[I64, ...] = ()  # kept, so that no other array gets the identity of one of them
+        self._triangles: tuple[I64, ...] = ()  # kept alive, so that no other array gets the `id` of one of them
         self._draw_mode = "triangles"
         for name, buffer in self._buffers.items():
             self.shared_program[name] = buffer
@@ -118,7 +118,7 @@ class MeshVisual(SceneVisual):
         self.freeze()
 
     def set_bodies(self, source: MeshSource) -> None:
-        """Draw these bodies in place of the earlier ones."""
+        """Replace the bodies."""
         self._source = source
         self.shared_program["u_opacity"] = source.opacity
         self.update()
@@ -159,7 +159,7 @@ class MeshVisual(SceneVisual):
 def levels_of_detail(
     to_clip: Callable[[F64], NDArray[np.floating[Any]]], ends_mm: F64, size_px: tuple[int, int]
 ) -> tuple[int, ...]:
-    """Return the level of detail of each body, -1 for those outside of the view.
+    """Return the level of detail of each body, -1 for those outside the view.
 
     Args:
         to_clip: Maps world points (N, 3) to homogeneous clip coordinates (N, 4).
@@ -174,7 +174,7 @@ def levels_of_detail(
     height_px = np.linalg.norm((place[:, 1] - place[:, 0]) * np.asarray(size_px, float) / 2, axis=-1)
     levels = (height_px[:, None] < _LEVEL_PX).sum(1)
     levels[near.any(1)] = 0
-    # Arms reach as far to the side as the body is high.
+    # The arm span is about the height of the body.
     reach = height_px[:, None] / np.asarray(size_px, float) * 2
     outside = ((place.min(1) > 1 + reach) | (place.max(1) < -1 - reach)).any(1) & ~near.any(1)
     levels[outside | near.all(1)] = -1

@@ -29,7 +29,7 @@ void main() { gl_FragColor = v_color; }
 
 
 class PatchVisual(SceneVisual):
-    """Triangles without depth: what is drawn later covers them."""
+    """Triangles without depth test: everything drawn later covers them."""
 
     def __init__(self) -> None:
         super().__init__(_VERTEX, _FRAGMENT)
@@ -41,7 +41,7 @@ class PatchVisual(SceneVisual):
         self.freeze()
 
     def set_triangles(self, vertices_mm: F32, colour: RGBA, triangles: NDArray[np.uint32]) -> None:
-        """Draw triangles (F, 3) of vertices (V, 3) with colours (V, 4) in place of the earlier ones."""
+        """Replace the triangles (F, 3), the vertices (V, 3) and their colours (V, 4)."""
         self._position.set_data(vertices_mm)
         self._colour.set_data(colour)
         self._index_buffer = gloo.IndexBuffer(triangles.ravel())

@@ -1,4 +1,4 @@
-"""Base of the visuals: one matrix from world to clip coordinates, computed once per drawing."""
+"""Base class of the visuals: one matrix from world to clip coordinates, computed once per draw."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from core.types.arrays import F32
 
 
 class SceneVisual(Visual):
-    """Visual of the world, without bounds: the canvas frames the scene itself.
+    """Visual in world coordinates, without bounds: the canvas frames the scene itself.
 
-    vispy would chain five transforms, with their own uniforms, in the program of each visual and for each vertex.
-    Subclasses call `_look` before they are drawn.
+    By default vispy chains five transforms, each with its own uniforms, for each vertex. Subclasses call `_look`
+    before they are drawn.
 
     Args:
         vertex: Vertex shader, which projects world points by `$transform`.
@@ -23,17 +23,17 @@ class SceneVisual(Visual):
     """
 
     def __init__(self, vertex: str, fragment: str) -> None:
-        self._to_clip = MatrixTransform()  # before the base, which asks for it
+        self._to_clip = MatrixTransform()  # before the base class, which uses it
         super().__init__(vertex, fragment)
 
     def _look(self, view: Any) -> None:
-        """Take the current matrix."""
+        """Update the matrix from the view."""
         matrix = np.asarray(view.transforms.get_transform("visual", "render").map(np.eye(4)))
         if not np.array_equal(matrix, self._to_clip.matrix):
             self._to_clip.matrix = matrix
 
     def _screen_axes(self) -> tuple[F32, F32]:
-        """Return unit vectors in the world, to the right of the screen and towards the viewer."""
+        """Return world unit vectors to the right of the screen and towards the viewer."""
         clip = np.array([[0, 0, 0, 1], [0.5, 0, 0, 1], [0, 0, -0.5, 1]], float)
         points = clip @ np.linalg.inv(self._to_clip.matrix)
         points = points[:, :3] / points[:, 3:]

@@ -19,7 +19,7 @@ from studio.viewport.visuals.scene_visual import SceneVisual
 
 _ATLAS_WIDTH_PX = 1024
 _FONT_PX, _MUTED_FONT_PX = 13, 11
-_YIELDING_PX = 6  # from the anchor
+_YIELDING_PX = 6  # distance of yielding labels from their anchors
 _NO_BACKGROUND = (0.0, 0.0, 0.0, 0.0)
 
 _VERTEX = """
@@ -63,7 +63,7 @@ class _Label:
 
 
 class TextBillboardVisual(SceneVisual):
-    """All labels of a layer, drawn in one call. The atlas is rendered again only when a text or a colour changes."""
+    """All labels of a layer in one draw call. The atlas is rendered again only when a text or a colour changes."""
 
     def __init__(self) -> None:
         super().__init__(_VERTEX, _FRAGMENT)
@@ -82,7 +82,7 @@ class TextBillboardVisual(SceneVisual):
         self.freeze()
 
     def set_labels(self, layer: LabelLayer, ratio: float) -> None:
-        """Draw these labels in place of the earlier ones.
+        """Replace the labels.
 
         Args:
             layer: Labels.
@@ -117,7 +117,7 @@ class TextBillboardVisual(SceneVisual):
         return np.where(visible[:, None], low - anchor, np.nan)
 
     def _anchors(self, view: Any, layer: LabelLayer, size: np.ndarray) -> np.ndarray:
-        """Return the anchors (N, 2) on whole pixels, y upwards; NaN for labels of these sizes (N, 2) out of view."""
+        """Return the anchors (N, 2) on whole pixels, y upwards; NaN for labels, with sizes (N, 2), out of view."""
         clip = np.asarray(self._to_clip.map(layer.xyz_mm), float)
         shown = clip[:, 3] > 0
         screen = np.asarray(view.canvas.physical_size, float)

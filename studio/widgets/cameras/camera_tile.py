@@ -30,10 +30,10 @@ class CameraTile(ImageView):
 
     Attributes:
         name: Name of the camera.
-        facts: Facts at the lower edge, such as the frame rate; of those that do not fit, the last ones are left out.
-        trouble: Message over the last image, such as that the camera has vanished; empty while it runs.
-        warned: Whether the facts need attention.
-        recording: Whether the images are being recorded.
+        facts: Facts at the lower edge, such as the frame rate; the last ones are omitted if they do not fit.
+        trouble: Message over the last image, such as that the camera is disconnected; empty while it runs.
+        warned: True if the facts need attention.
+        recording: True while the images are being recorded.
         cells: Number of points of the board per cell (rows, columns).
     """
 
@@ -56,7 +56,7 @@ class CameraTile(ImageView):
         recording: bool = False,
         cells: I64 | None = None,
     ) -> None:
-        """Show the facts, see the attributes; repaints only what has changed."""
+        """Show the state, as described by the attributes; repaints only if it has changed."""
         cells = self.cells if cells is None else cells
         before = (self.facts, self.warned, self.trouble, self.recording)
         now = (facts, warned, trouble, recording)
@@ -74,7 +74,7 @@ class CameraTile(ImageView):
         self.show_message(message)
 
     def minimumSizeHint(self) -> QSize:
-        """Return a small size: the grid decides."""
+        """Return a small size, as the grid determines the size."""
         return QSize(80, 45)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
@@ -83,14 +83,14 @@ class CameraTile(ImageView):
             self.clicked.emit()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Emit `clicked` at Enter."""
+        """Emit `clicked` on Enter."""
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             self.clicked.emit()
         else:
             super().keyPressEvent(event)
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint the image, then what is known about it."""
+        """Paint the image, then its caption, facts or message."""
         super().paintEvent(event)
         with QPainter(self) as painter:
             painter.setRenderHint(QPainter.RenderHint.Antialiasing)

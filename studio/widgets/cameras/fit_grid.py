@@ -1,4 +1,4 @@
-"""Grid of tiles that fills its place: all equally large, or one large above a row of the others."""
+"""Grid of tiles that fills its area: all of equal size, or one enlarged above a row of the others."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _STRIP_PX, _STRIP_SHARE = 112, 0.22
 
 
 class FitGrid(QWidget):
-    """Tiles as large as the place allows at an aspect ratio; nothing scrolls.
+    """Tiles as large as the area allows at an aspect ratio, without scrolling.
 
     Args:
-        aspect: Width by height that tiles should have.
+        aspect: Preferred width-to-height ratio of tiles.
         parent: Owner.
 
     Attributes:
-        large: Tile that is shown large; None for all equally large.
+        large: Enlarged tile, or None if all have equal size.
     """
 
     def __init__(self, aspect: float = 16 / 9, parent: QWidget | None = None) -> None:
@@ -50,16 +50,16 @@ class FitGrid(QWidget):
             self._arrange()
 
     def enlarge(self, tile: QWidget | None) -> None:
-        """Show one tile large, or all equally large."""
+        """Enlarge a tile; None shows all at equal size."""
         self.large = tile
         self._arrange()
 
     def minimumSizeHint(self) -> QSize:
-        """Return a small size: the tiles give way."""
+        """Return a small size, as tiles may shrink."""
         return QSize(160, 90)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Adapt the layout to the place."""
+        """Adapt the layout to the new size."""
         super().resizeEvent(event)
         self._arrange()
 

@@ -1,4 +1,4 @@
-"""Tiles of the running cameras: made, filled and kept up to date from the cameras' job."""
+"""Tiles of the running cameras, updated from their job."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _MUCH_SKEW_MS = 10.0
 
 @dataclass(slots=True)
 class _Seen:
-    """Number of images of a camera, and the monotonic time since when it has not changed."""
+    """Number of images of a camera, and the monotonic time of its last change."""
 
     frames: int
     since_s: float
 
 
 class LiveTiles(QObject):
-    """One tile per camera in use, with its live image while the widget that shows them is visible.
+    """One tile per camera in use, with live images while the host widget is visible.
 
     Args:
         cameras: Cameras of the session.
@@ -42,10 +42,10 @@ class LiveTiles(QObject):
 
     Attributes:
         tiles: Tiles by camera name, in order.
-        board: Whether the board is what the cameras look at, so that its corners and coverage are drawn.
+        board: True to draw corners and coverage of the calibration board.
 
     Signals:
-        remade: There are other tiles than before.
+        remade: The tiles were replaced.
     """
 
     remade = Signal()
@@ -67,7 +67,7 @@ class LiveTiles(QObject):
         self._make()
 
     def set_visible(self, visible: bool) -> None:
-        """Read images only while they are seen."""
+        """Read images only while the tiles are visible."""
         wanted = visible and self._cameras.job is not None
         if wanted and self._thread is None:
             self._thread, self._sources = PreviewThread(), {}
@@ -80,7 +80,7 @@ class LiveTiles(QObject):
             self._thread = None
 
     def _make(self) -> None:
-        """Make the tiles of the cameras in use, and of any others that run."""
+        """Create the tiles of the cameras in use, and of any other running cameras."""
         status = self._cameras.status
         names = list(status.cameras if status is not None else self._cameras.names)
         if names != list(self.tiles):
@@ -153,7 +153,7 @@ class LiveTiles(QObject):
 
 
 def camera_facts(camera: LiveCamera) -> tuple[str, ...]:
-    """Return what is known about a camera, a few words each."""
+    """Return short facts about a camera, such as its frame rate."""
     parts = []
     if camera.frames > 1:
         parts.append(f"{camera.fps:.0f} fps")
@@ -167,7 +167,7 @@ def camera_facts(camera: LiveCamera) -> tuple[str, ...]:
 
 
 def trouble(name: str, camera: LiveCamera, silent_s: float) -> str:
-    """Return why a camera sends no images; empty if it does.
+    """Return the reason why a camera sends no images; empty if it does.
 
     Args:
         name: Name of the camera.

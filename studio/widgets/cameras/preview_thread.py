@@ -32,12 +32,12 @@ class Preview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreviewSource:
-    """Where the images of a camera are, and how large they are shown.
+    """Source of the images of a camera, and their size on the screen.
 
     Attributes:
-        ring: Name of the ring.
-        width_px: Width of the camera's full images, in whose px the corners are.
-        shown_px: Width and height of the place for the image, in device px.
+        ring: Name of the ring buffer.
+        width_px: Width of the camera's full images, in whose pixels the corners are given.
+        shown_px: Width and height of the area for the image, in device px.
     """
 
     ring: str
@@ -57,7 +57,7 @@ class PreviewThread:
         self._thread.start()
 
     def set_sources(self, sources: Mapping[str, PreviewSource]) -> None:
-        """Change what is read, by camera name."""
+        """Replace the sources, by camera name."""
         with self._lock:
             self._sources = dict(sources)
 
@@ -101,7 +101,7 @@ def _scaled(newest: RingImage, source: PreviewSource) -> Preview:
     size = QSize(width, height)
     if size.width() > source.shown_px[0] or size.height() > source.shown_px[1]:
         size.scale(*source.shown_px, Qt.AspectRatioMode.KeepAspectRatio)
-    # A format that is painted without conversion, and a copy: Qt would go on reading memory that it does not own.
+    # This format is painted without conversion. The copy is needed, as Qt would keep reading memory it does not own.
     converted = image.scaled(size, Qt.AspectRatioMode.IgnoreAspectRatio, Qt.TransformationMode.SmoothTransformation)
     converted = converted.convertToFormat(QImage.Format.Format_RGB32)
     corners = np.asarray(newest.info.get("corners", ()), float).reshape(-1, 2)

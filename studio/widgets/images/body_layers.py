@@ -16,13 +16,13 @@ _SMALL_PX, _COARSE_VERTICES = 700, 2600
 
 
 class BodyLayers:
-    """The bodies of a take as its cameras see them; thread-safe.
+    """Bodies of a take, projected into its cameras; thread-safe.
 
     Args:
         rig: Cameras of the take.
         motion: Bodies.
         time_s: (T,) times of the take's frames.
-        colours: (P, 3) sRGB colours in 0..1 of the people of the bodies.
+        colours: (P, 3) sRGB colours of the people, in 0..1.
     """
 
     def __init__(self, rig: CameraRig, motion: BodyMotion, time_s: F64, colours: F32) -> None:
@@ -34,7 +34,7 @@ class BodyLayers:
         self._last: dict[bool, tuple[int, Surface]] = {}
 
     def layer(self, camera: str, frame: int, size_px: tuple[int, int]) -> Layer | None:
-        """Draw the bodies of a frame over a camera's image of a width and height; None without any."""
+        """Draw the bodies of a frame for a camera image of a width and height; None if there are none."""
         index = int(self._index[frame]) if frame < len(self._index) else -1
         if index < 0 or camera not in self._cameras or not len(self._motion.people(index)):
             return None

@@ -13,7 +13,7 @@ from core.types.arrays import I64
 from studio.theme import GRID_PX, current_theme, theme_changed
 
 FULL_CELL_POINTS = 40
-"""Number of points from which on a cell is shown as full."""
+"""Lowest number of points at which a cell is shown as full."""
 _ROW_PX = 24
 _TILE_PX = (150, 132)
 

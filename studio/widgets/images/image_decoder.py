@@ -1,4 +1,4 @@
-"""Images of one camera, decoded in the background by plain Python threads that never touch Qt."""
+"""Decoding of one camera's images in the background, by Python threads that do not use Qt."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from core.session.video import MissingImageError, VideoReader
 from core.types.arrays import U8
 
 DrawLayer = Callable[[int, tuple[int, int]], Layer | None]
-"""Draws what lies over the image of a frame, for its width and height; called on the decoder's thread."""
+"""Draws the layer over the image of a frame, for a width and height; called on the decoder's thread."""
 
 _BACKWARD = 16
 """Largest step back, in images, over which the images in between are cached too."""
@@ -52,7 +52,7 @@ class ImageReply:
     Attributes:
         frame: Frame of the request.
         image: (H, W, 3) uint8 RGB image, or None if it cannot be read.
-        layer: What the request asked to draw over the image, or None.
+        layer: Layer drawn by `ImageRequest.draw`, or None.
         problem: Message if the image cannot be read; otherwise empty.
     """
 
@@ -65,9 +65,9 @@ class ImageReply:
 class ImageDecoder:
     """Decoder of one video on its own thread.
 
-    It holds one request and one reply: a newer request replaces a pending one, so scrubbing never builds up a queue.
-    The owner polls for the reply. While there is no request, images are decoded ahead until the memory is full. All
-    those of some minutes of video fit into it at the size of a pane: any of them is there at once then.
+    It holds one request and one reply: a newer request replaces a pending one, so that scrubbing never builds up a
+    queue. The owner polls for the reply. While there is no request, images are decoded ahead until the memory is full.
+    All those of some minutes of video fit into it at the size of a pane: any of them is there at once then.
 
     Args:
         path: Video file.
@@ -75,7 +75,8 @@ class ImageDecoder:
         cache_bytes: Memory for recently decoded images.
 
     Attributes:
-        ahead_share: Share of the time, 0 to 1, in which images are decoded ahead; takes effect with the next request.
+        ahead_share: Fraction of the time, 0 to 1, in which images are decoded ahead; takes effect with the next
+            request.
     """
 
     def __init__(self, path: Path, rotation_deg: int = 0, cache_bytes: int = 32 << 20) -> None:
@@ -94,13 +95,13 @@ class ImageDecoder:
 
     @property
     def waiting(self) -> bool:
-        """Whether a reply is pending or not yet taken."""
+        """True if a reply is pending or not yet taken."""
         with self._changed:
             return self._busy or self._request is not None or self._reply is not None
 
     @property
     def cached(self) -> int:
-        """Number of images that are there at once."""
+        """Number of cached images."""
         return len(self._cache)
 
     def request(self, request: ImageRequest) -> None:
@@ -149,8 +150,8 @@ class ImageDecoder:
         image = self._cache.get(request.index, request.size_px)
         if image is not None:
             return image
-        # A step back makes the decoder restart at a key frame, maybe hundreds of images away, and pass images that the
-        # next steps back will request.
+        # A step back makes the decoder restart at a key frame, possibly hundreds of images before, and decode images
+        # that the next steps back will request.
         first = request.index
         if 0 < self._last - request.index <= _BACKWARD:
             first = max(0, request.index - _BACKWARD)
@@ -187,7 +188,7 @@ class ImageDecoder:
                 self._cache.put(ahead, self._ahead_px, reader.read(ahead, self._ahead_px))
                 self._last = ahead
             except CoreError:
-                self._damaged.add(ahead)  # whoever requests the image gets the problem
+                self._damaged.add(ahead)  # reported when the image is requested
             rest_s = (time.perf_counter() - began) * (1 / max(self.ahead_share, 1e-3) - 1)
 
     def _missing(self, reader: VideoReader) -> int | None:
@@ -224,12 +225,12 @@ class ImageCache:
         return self._sums.get(size_px, (0, 0))[0]
 
     def has_room(self, size_px: tuple[int, int]) -> bool:
-        """Return whether another image of a size fits into the memory without dropping one of that size."""
+        """Return True if another image of a size fits into the memory without dropping one of that size."""
         stored, size = self._sums.get(size_px, (0, 0))
         return stored > 0 and size + size / stored <= self._budget
 
     def has(self, index: int, size_px: tuple[int, int]) -> bool:
-        """Return whether the image of an index and size is stored."""
+        """Return True if the image of an index and size is stored."""
         return (size_px, index) in self._images
 
     def get(self, index: int, size_px: tuple[int, int]) -> U8 | None:

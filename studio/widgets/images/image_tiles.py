@@ -22,19 +22,19 @@ _MANY_CAMERAS, _MANY_SCALE = 6, 0.55
 """With more cameras than this, tiles may shrink by this factor, so that all fit into a small window."""
 
 Load = Callable[[str], tuple[QImage, Sequence[Lines]]]
-"""Loads the image of a camera and the lines over it, on a thread."""
+"""Loads the image of a camera and its lines; called on a thread."""
 
 
 class ImageTiles(QWidget):
     """One tile per camera; a click enlarges it.
 
-    With a host, all images are loaded while it is visible; without one, each of them once its tile is in sight.
+    With a host, all images are loaded while it is visible; otherwise, each is loaded when its tile becomes visible.
 
     Args:
         legend: Legend of the lines, shown below the enlarged image.
         tile_px: Minimum width of a landscape tile; portrait tiles are narrower.
         height_px: Fixed height of small left-aligned tiles; None to fill the width.
-        host: Images are loaded while this widget is visible.
+        host: Widget whose visibility starts the loading, or None.
 
     Signals:
         loaded: An `ImageView` whose image was loaded.
@@ -98,7 +98,7 @@ class ImageTiles(QWidget):
         self._grid.set_tiles([])
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Load once the host is visible."""
+        """Load images when the host becomes visible."""
         if event.type() == QEvent.Type.Show:
             self._load_pending()
         return super().eventFilter(watched, event)

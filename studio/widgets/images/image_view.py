@@ -45,7 +45,7 @@ def to_image(image: U8) -> QImage:
 
 
 def first_image(take: Take, camera: str) -> QImage:
-    """Read the first undamaged image of a camera's video, upright; it is the fastest one to read.
+    """Read the first undamaged image of a camera's video, upright; it is the fastest to decode.
 
     Raises:
         CoreError: The video cannot be read.
@@ -56,7 +56,7 @@ def first_image(take: Take, camera: str) -> QImage:
 
 
 def first_thumbnail(take: Take, camera: str) -> QImage:
-    """Return a small copy of a camera's first image; it is stored in the take, as decoding a video takes long.
+    """Return a thumbnail of a camera's first image. It is cached in the take, as decoding a video is slow.
 
     Raises:
         CoreError: The video cannot be read.
@@ -73,7 +73,7 @@ def first_thumbnail(take: Take, camera: str) -> QImage:
         image = image.scaled(size, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation)
     data = QBuffer()
     image.save(data, "JPG", _THUMBNAIL_QUALITY)  # type: ignore[call-overload]
-    with contextlib.suppress(OSError, CoreError):  # a session that may not be written, or a full disk
+    with contextlib.suppress(OSError, CoreError):  # a read-only session or a full disk
         write_bytes(stored, bytes(data.data().data()))
     return image
 
@@ -87,7 +87,7 @@ class ImageView(QWidget):
 
     Signals:
         clicked: The image was clicked.
-        in_sight: It was painted for the first time.
+        in_sight: The view was painted for the first time.
     """
 
     clicked = Signal()
@@ -107,7 +107,7 @@ class ImageView(QWidget):
 
     @property
     def loaded(self) -> bool:
-        """Whether there is an image."""
+        """True if there is an image."""
         return self._image is not None
 
     @property

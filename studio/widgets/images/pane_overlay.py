@@ -17,7 +17,7 @@ _FULL_SCORE = 0.6
 _MIN_OPACITY = 0.35
 _OPACITY_STEPS = 3
 _ARM_PX = 2.4
-# Shorter side of the image from which on lines have their full width.
+# Shorter side of the image, in px, at and above which lines have their full width.
 _FULL_WIDTH_PX = 200
 _HALO = QColor(8, 10, 14, 120)
 
@@ -32,8 +32,8 @@ class ProjectedSkeleton:
         bones: (B, 2) point indices.
         size: (J,) relative size of each joint; 0 for none.
         person: Column in the result, which selects the colour; None for a ghost.
-        joint_colour: (J, 4) RGBA in 0..1 of the joints, if not that of the person.
-        bone_colour: (B, 4) RGBA in 0..1 of the bones, if not that of the person.
+        joint_colour: (J, 4) RGBA in 0..1 of the joints; None for that of the person.
+        bone_colour: (B, 4) RGBA in 0..1 of the bones; None for that of the person.
     """
 
     xy_px: F64

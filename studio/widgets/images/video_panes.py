@@ -41,11 +41,11 @@ _NAME_PX, _SMALL_NAME_PX, _WIDE_PX = 13, 11, 120
 _DROPPED = "Dropped frame"
 
 _LAYER_OPACITY = 0.86
-_SHARE_BESIDE_JOBS = 0.1  # of the time, to decode images ahead
+_SHARE_BESIDE_JOBS = 0.1  # fraction of the time in which images are decoded ahead
 
 OverlayAt = Callable[[str, int], PaneOverlay]
 LayerAt = Callable[[str, int, tuple[int, int]], Layer | None]
-"""Draws a layer over the image of a camera, a frame, and a width and height; called on threads."""
+"""Draws a layer for a camera, a frame, and an image width and height; called on threads."""
 
 
 @dataclass(slots=True)
@@ -181,7 +181,7 @@ class VideoPanes(QWidget):
 
     Signals:
         images_changed: At least one pane shows a new image.
-        enlarged_changed: One camera takes all the room, or no longer.
+        enlarged_changed: A pane was enlarged or restored.
     """
 
     images_changed = Signal()
@@ -215,12 +215,12 @@ class VideoPanes(QWidget):
 
     @property
     def enlarged(self) -> str:
-        """Camera that takes all the room; empty for none."""
+        """Enlarged camera; empty for none."""
         return self._enlarged
 
     @property
     def up_to_date(self) -> bool:
-        """Whether every pane shows the last requested frame."""
+        """True if every pane shows the last requested frame."""
         return all(pane.frame == self._frame for pane in self._panes.values())
 
     def images(self) -> dict[str, U8]:
@@ -251,7 +251,7 @@ class VideoPanes(QWidget):
         self._arrange()
 
     def show_frame(self, frame: int) -> None:
-        """Request the images of a frame; they appear when they are decoded."""
+        """Request the images of a frame; they are shown when they are decoded."""
         self._frame = frame
         if self._timeline is None or not self._panes:
             return
@@ -266,13 +266,13 @@ class VideoPanes(QWidget):
         self._ticker.request()
 
     def show_layer(self, layer_at: LayerAt | None) -> None:
-        """Draw another layer over the images, or none; it appears when it is drawn."""
-        if layer_at != self._layer_at:  # bound methods are made anew
+        """Replace the layer over the images, or remove it; it is shown when it is drawn."""
+        if layer_at != self._layer_at:  # not `is not`: each access creates a new bound method
             self._layer_at = layer_at
             self.show_frame(self._frame)
 
     def want_width(self, camera: str, width_px: int) -> None:
-        """Request images of at least this width from one camera, which is shown elsewhere too, or of none."""
+        """Request images of at least a width from a camera that is shown elsewhere too; an empty name resets it."""
         wanted = {camera: width_px} if camera in self._panes else {}
         if wanted != self._wanted_px:
             self._wanted_px = wanted
@@ -285,7 +285,7 @@ class VideoPanes(QWidget):
                 pane.set_overlay(self._overlay_at(name, pane.frame))
 
     def leave_time_to_jobs(self, running: bool) -> None:
-        """Decode ahead for a small share of the time only, or no longer so."""
+        """Limit decoding ahead to a small fraction of the time while a job runs."""
         self._beside_jobs = running
         self._share_time()
 
@@ -312,7 +312,7 @@ class VideoPanes(QWidget):
         self._arrange()
 
     def hideEvent(self, event: QHideEvent) -> None:
-        """Decode nothing ahead while nobody looks."""
+        """Stop decoding ahead while the panes are hidden."""
         self._share_time()
 
     def _request_size_px(self, pane: VideoPane) -> tuple[int, int]:
@@ -347,7 +347,7 @@ class VideoPanes(QWidget):
         return waiting
 
     def _dropped(self, name: str) -> bool:
-        """Return whether the current frame has no image; a late reply must not replace the message."""
+        """Return True if the current frame has no image; a late reply must not replace the message."""
         timeline = self._timeline
         return timeline is not None and timeline.frame_index[self._frame, timeline.cameras.index(name)] < 0
 

@@ -1,4 +1,4 @@
-"""Zoomable camera image in which points are clicked."""
+"""Zoomable camera image in which the user clicks points."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Mark:
         xy_px: Position in the recorded image.
         text: Label next to the mark.
         token: Colour token of `Theme`.
-        strong: Highlighted.
+        strong: True to highlight the mark.
     """
 
     key: int
@@ -79,7 +79,7 @@ class ZoomImage(QWidget):
 
     @property
     def dragging(self) -> bool:
-        """Whether a mark is being dragged."""
+        """True while a mark is being dragged."""
         return self._dragged is not None
 
     @property
@@ -92,7 +92,7 @@ class ZoomImage(QWidget):
         return QSize(480, round(480 * self.size_px[1] / self.size_px[0]))
 
     def show_image(self, image: QImage) -> None:
-        """Show another image; zoom and marks stay."""
+        """Replace the image; keep zoom and marks."""
         self.image = image
         self.update()
 

@@ -1,4 +1,4 @@
-"""Banner: one sentence that stays in sight, with its level and the action that it asks for."""
+"""Banner: one sentence that stays visible, with its level and an optional action."""
 
 from __future__ import annotations
 

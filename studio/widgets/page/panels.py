@@ -1,4 +1,4 @@
-"""Tabs over widgets of which one is visible."""
+"""Tab bar over widgets, one of which is visible."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from studio.theme import GRID_PX
 class Panels(QWidget):
     """Tab bar, and the widget of the selected tab below.
 
-    Hidden widgets take no space, unlike those of a `QTabWidget`, so that a long one does not make all of them scroll.
+    Unlike in a `QTabWidget`, hidden widgets take no space, so that a long one does not make the others scroll.
 
     Args:
         kind: Appearance of the tabs in the style sheet: "steps" or "segments".
@@ -78,12 +78,12 @@ class Panels(QWidget):
         self.bar.setCurrentIndex(self.names.index(name))
 
     def is_available(self, name: str) -> bool:
-        """Return whether a panel can be selected."""
+        """Return True if a panel can be selected."""
         at = self.names.index(name)
         return self.bar.isTabVisible(at) and self.bar.isTabEnabled(at)
 
     def set_available(self, name: str, available: bool) -> None:
-        """Offer a panel, or hide its tab."""
+        """Show or hide the tab of a panel."""
         self.bar.setTabVisible(self.names.index(name), available)
 
     def set_blocked(self, name: str, reason: str) -> None:
@@ -105,5 +105,5 @@ class Panels(QWidget):
 
 class _TabBar(QTabBar):
     def wheelEvent(self, event: QWheelEvent) -> None:
-        """Leave the wheel to the page: scrolling must not select another tab."""
+        """Pass wheel events to the page: scrolling must not select another tab."""
         event.ignore()

@@ -11,7 +11,7 @@ from studio.widgets.text import make_label
 
 
 class RefreshedPage(QWidget):
-    """Page that reads the session when it is shown, and at once only while it is visible."""
+    """Page that reads the session when it becomes visible, and after changes while it is visible."""
 
     _stale = True
 
@@ -49,7 +49,7 @@ class ScrollPage(RefreshedPage):
     Attributes:
         tools: Layout at the right end of the header.
         content: Layout of the scrolling part.
-        outer: Layout of the header and the scrolling part; what is appended stays below both.
+        outer: Layout of the header and the scrolling part; appended widgets stay below both.
     """
 
     def __init__(self, title: str, sentence: str, parent: QWidget | None = None) -> None:
@@ -97,6 +97,6 @@ class ScrollColumn(QScrollArea):
 
     def _keep_edge(self, _low: int = 0, _high: int = 0) -> None:
         """Take the width of the scroll bar from the margin, so that the cards keep their right edge."""
-        bar = self.verticalScrollBar()  # asked now: signals of ranges that follow each other may arrive out of order
+        bar = self.verticalScrollBar()  # read its range now: `rangeChanged` signals may arrive out of order
         bar_px = bar.sizeHint().width() if bar.maximum() > 0 else 0
         self.content.setContentsMargins(3 * GRID_PX, 0, 3 * GRID_PX - bar_px, 3 * GRID_PX)

@@ -1,4 +1,4 @@
-"""Page that is divided into steps, with a banner that stays in sight."""
+"""Page that is divided into steps, with a banner that stays visible."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0)
 
 
 class PlaybackClock:
-    """Clock of playback at true speed: a slow display skips frames, it does not slow down playback.
+    """Playback clock in real time: a slow display skips frames instead of slowing down playback.
 
     Args:
         time_s: (T,) increasing frame times; T is at least 1.
@@ -30,8 +30,8 @@ class PlaybackClock:
         """Start playback.
 
         Args:
-            index: First frame; from the last frame on, playback starts over.
-            speed: Playback speed relative to true speed.
+            index: First frame; playback from the last frame starts over.
+            speed: Playback speed relative to real time.
             now_s: Wall-clock time.
             loop: Start over at the end.
         """
@@ -45,6 +45,6 @@ class PlaybackClock:
         ended = played >= self.duration_s
         if ended and self._loop and self.duration_s > 0:
             played, ended = played % self.duration_s, False
-        # A frame begins at its time; show the last one that has begun. The tolerance covers rounding.
+        # Show the last frame whose time has been reached. The tolerance covers rounding.
         index = int(np.searchsorted(self._time_s - self._time_s[0], played + 1e-9, side="right")) - 1
         return min(max(index, 0), len(self._time_s) - 1), ended

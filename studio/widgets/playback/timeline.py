@@ -30,7 +30,7 @@ class TimelineWidget(QWidget):
 
     Signals:
         frame_changed: Frame to show.
-        playing_changed: Whether playback runs.
+        playing_changed: True if playback runs.
     """
 
     frame_changed = Signal(int)
@@ -60,11 +60,11 @@ class TimelineWidget(QWidget):
 
     @property
     def playing(self) -> bool:
-        """Whether playback runs."""
+        """True while playback runs."""
         return self._playing
 
     def show_model(self, model: TimelineModel) -> None:
-        """Show another take or result. For the same take, the frame stays and playback continues."""
+        """Show another take or result. For the same take, keep the frame and continue playback."""
         same = len(model.time_s) == len(self._model.time_s) and bool((model.time_s == self._model.time_s).all())
         if not same:
             self.pause()
@@ -114,7 +114,7 @@ class TimelineWidget(QWidget):
         self.step(len(self._model.time_s))
 
     def play(self) -> None:
-        """Play from the current frame at the selected speed; from the end, start over."""
+        """Play from the current frame at the selected speed; start over at the end."""
         if self._clock is not None and not self.playing:
             self._restart()
             self._playing = True
@@ -140,7 +140,7 @@ class TimelineWidget(QWidget):
             super().keyPressEvent(event)
 
     def handle_key(self, event: QKeyEvent) -> bool:
-        """Handle a key and return whether it has a meaning here. For pages that forward their keys."""
+        """Handle a key that a page forwards; return True if the timeline uses it."""
         shift = bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier)
         if event.modifiers() & ~(Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.KeypadModifier):
             return False
@@ -205,7 +205,7 @@ class TimelineWidget(QWidget):
             self._clock.start(self._frame, float(self.speed.currentData()), self._now(), loop=self.loop.isChecked())
 
     def _tick(self) -> bool:
-        """Advance playback; return whether it continues."""
+        """Advance playback; return True if it continues."""
         if self._playing and self._clock is not None:
             frame, ended = self._clock.frame(self._now())
             self._go(frame)
@@ -243,7 +243,7 @@ class TimelineWidget(QWidget):
 
 
 class Readout(QWidget):
-    """Time and frame number. Painted, because a label that changes would repeat the layout of the whole page."""
+    """Time and frame number. Painted, because a changing label would trigger a layout of the whole page."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -281,7 +281,7 @@ def _button(name: str, tip: str, slot: Callable[[], None]) -> QToolButton:
     button.setIconSize(QSize(18, 18))
     button.setToolTip(tip)
     button.setAccessibleName(tip.partition(" (")[0])
-    # A click must not take the focus: Space keeps meaning Play.
+    # No focus on click, so that Space still plays.
     button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     button.clicked.connect(slot)
     return button

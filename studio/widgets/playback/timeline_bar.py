@@ -56,7 +56,7 @@ EMPTY_TIMELINE = TimelineModel(time_s=np.zeros(0))
 
 
 def spans(mask: np.ndarray) -> list[tuple[int, int]]:
-    """Return runs of True as (first, one past the last)."""
+    """Return the runs of True as half-open ranges (first, end)."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], np.asarray(mask, bool), [False]])))
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
 
@@ -227,9 +227,10 @@ class TimelineBar(QWidget):
             painter.drawPolygon([QPointF(left, bottom), ends[0], *ridge, ends[1], QPointF(right, bottom)])
 
     def _in_columns(self, track: Track) -> tuple[Track, int]:
-        """Return a track with one value for some frames if there are more than pixels, and the number of frames.
+        """Return a track with at most one value per pixel, and the number of frames per value.
 
-        Of these frames, present in any is present, and the confidence is the mean, with 0 where absent: a gap is seen.
+        A value is present if any of its frames is. Its confidence is the mean, with 0 for absent frames, so that gaps
+        are visible.
         """
         step = max(len(track.present) // max(self.width(), 1), 1)
         if step == 1:
