@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ RGBA = NDArray[np.float32]
 _LIGHTER = 0.35
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Palette:
     """Colours of a scene.
 
@@ -58,9 +59,12 @@ class Palette:
 
     def body(self, column: int) -> RGBA:
         """Return the colour (4,) of that person's body, lightened in the light theme, whose colours are dark."""
-        colour = self.person(column)
+        return np.asarray(self._bodies[column % len(self._bodies)])
+
+    @functools.cached_property
+    def _bodies(self) -> RGBA:
         share = _LIGHTER * float(self.background[:3].mean())
-        return np.append(colour[:3] + share * (1 - colour[:3]), colour[3:]).astype(np.float32)
+        return np.concatenate([self.persons[:, :3] + share * (1 - self.persons[:, :3]), self.persons[:, 3:]], 1)
 
 
 def palette(theme: Theme) -> Palette:

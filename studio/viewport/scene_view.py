@@ -34,6 +34,8 @@ class ViewCanvas(SceneCanvas):
     def __init__(self, *, software: bool, **settings: Any) -> None:
         self._software = software
         self._backend_kwargs: Any = None
+        self.looks: dict[Any, Any] = {}
+        """Projections of the views, by the parent of their visuals, in the current drawing."""
         super().__init__(**settings)
 
     def create_native(self) -> None:
@@ -46,6 +48,10 @@ class ViewCanvas(SceneCanvas):
         SoftwareWidget(self, **self._backend_kwargs)  # it makes itself the backend
         self._backend_kwargs = None
         self.events.draw.connect(self.context.flush_commands, position="last")
+
+    def _draw_scene(self, bgcolor: Any = None) -> None:
+        self.looks.clear()
+        super()._draw_scene(bgcolor)
 
     @property
     def physical_size(self) -> tuple[int, int]:

@@ -21,7 +21,7 @@ varying vec4 v_color;
 void main() {
     v_place = a_place;
     v_color = a_color;
-    gl_Position = $transform(vec4(a_position, 1.0));
+    gl_Position = u_to_clip * vec4(a_position, 1.0);
 }
 """
 

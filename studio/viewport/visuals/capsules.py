@@ -38,25 +38,25 @@ varying vec2 v_along;
 vec2 pixel(vec4 p) { return (p.xy / p.w * 0.5 + 0.5) * u_size; }
 
 float radius_px(vec3 world, vec4 screen) {
-    vec4 rim = $transform(vec4(world + u_right * a_radius, 1.0));
+    vec4 rim = u_to_clip * vec4(world + u_right * a_radius, 1.0);
     return max(distance(pixel(rim), pixel(screen)), a_min_px * u_ratio);
 }
 
 void main() {
     // Shift towards the viewer by the radius, so that a joint covers the bones that end in it.
     vec3 lift = u_toward * a_radius;
-    vec4 start = $transform(vec4(a_start + lift, 1.0));
-    vec4 end = $transform(vec4(a_end + lift, 1.0));
+    vec4 start = u_to_clip * vec4(a_start + lift, 1.0);
+    vec4 end = u_to_clip * vec4(a_end + lift, 1.0);
     float near = 1e-3 * max(abs(start.w), abs(end.w));
     vec3 from = a_start + lift;
     vec3 to = a_end + lift;
     // Clip at the viewer.
     if (start.w < near && end.w > near) {
         from = mix(from, to, (near - start.w) / (end.w - start.w));
-        start = $transform(vec4(from, 1.0));
+        start = u_to_clip * vec4(from, 1.0);
     } else if (end.w < near && start.w > near) {
         to = mix(to, from, (near - end.w) / (start.w - end.w));
-        end = $transform(vec4(to, 1.0));
+        end = u_to_clip * vec4(to, 1.0);
     }
     if (start.w < near && end.w < near) {
         gl_Position = vec4(2.0, 2.0, 2.0, 1.0);
@@ -130,7 +130,7 @@ class CapsuleVisual(SceneVisual):
     """`Capsules`, all in one draw call.
 
     Args:
-        shade: Shade as solid bodies; otherwise draw plain lines, which takes a third less time.
+        shade: Shade as solid bodies; otherwise draw plain lines.
         sort: Draw distant capsules first, so that antialiased edges blend with what is behind them; otherwise draw
             in the given order.
         flat: Draw without depth test, for lines on the floor that are drawn before everything else: coplanar lines
@@ -144,6 +144,7 @@ class CapsuleVisual(SceneVisual):
         self._sort = sort
         self._ends = np.zeros((0, 2, 3))
         self._sorted_for = np.zeros(3, np.float32)
+        self._indices = gloo.IndexBuffer()
         self._draw_mode = "triangles"
         self.shared_program.bind(self._vertices)
         self.set_gl_state(depth_test=not flat, blend=True, cull_face=False, blend_func=_BLEND)
@@ -163,27 +164,30 @@ class CapsuleVisual(SceneVisual):
             rows["a_color"] = part.colour[:, None] if part.colour.ndim == 2 else np.repeat(part.colour, 2, 1)
             first += len(part.radius)
         table["a_corner"] = _CORNERS
-        self._count = count
         if count:
             self._vertices.set_data(table.ravel())
-            self._ends = np.stack([table["a_start"][:, 0], table["a_end"][:, 0]], 1)
-            self._index_buffer = gloo.IndexBuffer()
-            self._set_order(np.arange(count))
-            self._sorted_for = np.zeros(3, np.float32)
+            if self._sort:
+                self._ends = np.stack([table["a_start"][:, 0], table["a_end"][:, 0]], 1)
+                self._sorted_for = np.zeros(3, np.float32)
+            elif count != self._count:
+                self._set_order(np.arange(count))
+        self._count = count
         self.update()
 
     def _set_order(self, order: np.ndarray) -> None:
-        self._index_buffer.set_data(((order * 4)[:, None] + _QUAD).astype(np.uint32).ravel())
+        indices = ((order * 4)[:, None] + _QUAD).astype(np.uint32).ravel()
+        if self._indices.size != len(indices):
+            self._indices = self._index_buffer = gloo.IndexBuffer(indices)
+        else:
+            self._indices.set_data(indices)
 
     def _prepare_draw(self, view: Any) -> bool:
-        self._look(view)
         if not self._count:
             return False
-        program = view.view_program
-        program["u_size"] = [float(s) for s in view.canvas.physical_size]
-        program["u_ratio"] = float(view.canvas.pixel_scale)
-        right, toward = self._screen_axes()
-        program["u_right"], program["u_toward"] = right, toward
+        look, canvas = self._look(view), view.canvas
+        toward = look.toward
+        self._set(view, u_size=canvas.physical_size, u_ratio=float(canvas.pixel_scale), u_right=look.right)
+        self._set(view, u_toward=toward)
         if self._sort and not np.allclose(toward, self._sorted_for, atol=1e-3):
             # By the farther end, and stable: joints, given after their bones, are drawn after them.
             self._set_order(np.argsort((self._ends @ toward).min(-1), kind="stable"))

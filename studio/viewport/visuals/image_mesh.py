@@ -18,7 +18,7 @@ attribute vec2 a_texture;
 varying vec2 v_texture;
 void main() {
     v_texture = a_texture;
-    gl_Position = $transform(vec4(a_position, 1.0));
+    gl_Position = u_to_clip * vec4(a_position, 1.0);
 }
 """
 _FRAGMENT = """

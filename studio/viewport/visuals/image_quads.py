@@ -34,7 +34,7 @@ void main() {
     vec3 away = a_centre - u_middle;
     float nearer = dot(away, u_toward) / max(length(away), 1.0);
     v_opacity = mix(0.96, 0.10, smoothstep(0.15, 0.45, nearer));
-    gl_Position = $transform(vec4(a_position, 1.0));
+    gl_Position = u_to_clip * vec4(a_position, 1.0);
     if (nearer > 0.2) gl_Position.z = 0.99999 * gl_Position.w;
 }
 """
@@ -148,11 +148,11 @@ class ImageQuadVisual(SceneVisual):
         return np.asarray(np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)]) / (columns, rows))
 
     def _prepare_draw(self, view: Any) -> bool:
-        self._look(view)
         if not self._images:
             return False
-        view.view_program["u_toward"] = self._screen_axes()[1]
-        sides = sides_px(self._to_clip.map, self._corner, view.canvas.physical_size)
+        look = self._look(view)
+        self._set(view, u_toward=look.toward)
+        sides = sides_px(look.to_clip, self._corner, view.canvas.physical_size)
         for index, (image, side) in enumerate(zip(self._images, sides.tolist(), strict=True)):
             if image is not None and side > 0:
                 self._upload(index, image, side)

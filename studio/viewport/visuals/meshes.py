@@ -26,7 +26,7 @@ void main() {
     v_normal = a_normal;
     v_color = a_color;
     v_height = a_position.z;
-    gl_Position = $transform(vec4(a_position, 1.0));
+    gl_Position = u_to_clip * vec4(a_position, 1.0);
 }
 """
 
@@ -124,21 +124,18 @@ class MeshVisual(SceneVisual):
         self.update()
 
     def _prepare_draw(self, view: Any) -> bool:
-        self._look(view)
         source = self._source
         if source is None:
             return False
-        size = view.canvas.physical_size
-        levels = levels_of_detail(self._to_clip.map, source.ends_mm, size)
+        look = self._look(view)
+        levels = levels_of_detail(look.to_clip, source.ends_mm, view.canvas.physical_size)
         if not any(level >= 0 for level in levels):
             return False
         if self._posed is None or self._posed[0] is not source or self._posed[1] != levels:
             self._upload(source, levels)
             self._posed = source, levels
-        right, toward = self._screen_axes()
-        key = _KEY @ np.stack([right, np.cross(toward, right), toward])
-        view.view_program["u_key"] = key / np.linalg.norm(key)
-        view.view_program["u_toward"] = toward
+        key = _KEY @ np.stack([look.right, np.cross(look.toward, look.right), look.toward])
+        self._set(view, u_key=key / np.linalg.norm(key), u_toward=look.toward)
         return True
 
     def _upload(self, source: MeshSource, levels: tuple[int, ...]) -> None:

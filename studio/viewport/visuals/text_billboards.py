@@ -15,7 +15,7 @@ from vispy.scene.visuals import create_visual_node
 from core.types.arrays import U8
 from studio.viewport.label_placement import free_marks, place_labels
 from studio.viewport.layers.labels import LabelLayer
-from studio.viewport.visuals.scene_visual import SceneVisual
+from studio.viewport.visuals.scene_visual import Look, SceneVisual
 
 _ATLAS_WIDTH_PX = 1024
 _FONT_PX, _MUTED_FONT_PX = 13, 11
@@ -29,7 +29,7 @@ attribute vec2 a_texture;
 uniform vec2 u_size;
 varying vec2 v_texture;
 void main() {
-    vec4 p = $transform(vec4(a_position, 1.0));
+    vec4 p = u_to_clip * vec4(a_position, 1.0);
     if (p.w <= 0.0) {
         gl_Position = vec4(2.0, 2.0, 2.0, 1.0);
         return;
@@ -102,23 +102,23 @@ class TextBillboardVisual(SceneVisual):
         self._layer, self._placed = layer, None
         self.update()
 
-    def _offsets(self, view: Any, layer: LabelLayer) -> np.ndarray:
+    def _offsets(self, view: Any, look: Look, layer: LabelLayer) -> np.ndarray:
         """Return the lower left corners (N, 2) relative to the anchors, px; NaN for labels that are not drawn."""
         size = self._tiles[:, 2:]
-        anchor = self._anchors(view, layer, size)
+        anchor = self._anchors(view, look, layer, size)
         if layer.behind:
             return np.where(free_marks(anchor, size)[:, None], np.floor(-size / 2), np.nan)
         marks = None
         if layer.marks is not None:
             mark_size = _sizes_px(layer.marks.texts, self._ratio)
-            middle = self._anchors(view, layer.marks, mark_size)
+            middle = self._anchors(view, look, layer.marks, mark_size)
             marks = np.concatenate([middle - mark_size / 2, middle + mark_size / 2], 1)
         low, visible = place_labels(anchor, size, layer.muted, _YIELDING_PX * self._ratio, marks)
         return np.where(visible[:, None], low - anchor, np.nan)
 
-    def _anchors(self, view: Any, layer: LabelLayer, size: np.ndarray) -> np.ndarray:
+    def _anchors(self, view: Any, look: Look, layer: LabelLayer, size: np.ndarray) -> np.ndarray:
         """Return the anchors (N, 2) on whole pixels, y upwards; NaN for labels, with sizes (N, 2), out of view."""
-        clip = np.asarray(self._to_clip.map(layer.xyz_mm), float)
+        clip = look.to_clip(layer.xyz_mm)
         shown = clip[:, 3] > 0
         screen = np.asarray(view.canvas.physical_size, float)
         anchor = np.floor((clip[:, :2] / np.where(shown, clip[:, 3], 1.0)[:, None] * 0.5 + 0.5) * screen + 0.5)
@@ -146,12 +146,12 @@ class TextBillboardVisual(SceneVisual):
         return table
 
     def _prepare_draw(self, view: Any) -> bool:
-        self._look(view)
         layer = self._layer
         if layer is None or not layer.texts:
             return False
-        view.view_program["u_size"] = [float(s) for s in view.canvas.physical_size]
-        offset = self._offsets(view, layer)
+        look = self._look(view)
+        self._set(view, u_size=view.canvas.physical_size)
+        offset = self._offsets(view, look, layer)
         if self._placed is None or not np.array_equal(offset, self._placed, equal_nan=True):
             self._vertices.set_data(self._quads(layer, offset).ravel())
             self._placed = offset
