@@ -125,6 +125,7 @@ class _CameraJob:
         self._written: tuple[int, dict[str, int]] = (0, {})
         self._rates = dict.fromkeys(addresses, 0.0)
         self._silent: set[str] = set()
+        self._shown = ""
         self.remote: RemoteControl | None = None
 
     @property
@@ -327,8 +328,9 @@ class _CameraJob:
         doing = "Recording" if self._takes.folder is not None else "Watching"
         if self._once and self._length_s:
             self._reporter.progress(min(seconds, self._length_s), self._length_s, doing)
-        else:
-            self._reporter.progress(0, 0, f"{doing}, {seconds:.0f} s so far{self._live.text}")
+        elif (text := f"{doing}, {seconds:.0f} s so far{self._live.text}") != self._shown:
+            self._shown = text  # repeated, it would only make the event log longer
+            self._reporter.progress(0, 0, text)
 
     def _status(self, previews: Previews, summary: WatchSummary | None) -> dict[str, Any]:
         now_ns, recorder, takes = self._clock.now_ns(), self._recorder, self._takes
