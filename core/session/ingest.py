@@ -37,6 +37,10 @@ _MAX_GAPS = 20  # number of gaps listed in a note
 _EMPTY_BYTES = 64 << 10  # size of a video with no more than a header and an image
 _SLOWEST_FPS, _FASTEST_FPS = 0.001, 2000.0  # from time lapses to high-speed cameras
 _ANY_FPS = 30.0  # nominal rate of the video of images whose times come from a table
+_START_ASSUMED = (
+    "The videos are assumed to start together. 'Check sync' (certify) measures offsets of up to 3 s from people or a "
+    "board; cut videos that are further apart to a common start, such as a clap."
+)
 _START_TOLERANCE_S = 2.0  # creation times are whole seconds, rounded up or down
 
 
@@ -119,6 +123,8 @@ def ingest_videos(
         put_in_place(incoming, session.layout.take(take_name))
     for note in notes:
         reporter.note(note, "warning")
+    if len(sources) > 1 and not table_note and not apart:
+        reporter.note(_START_ASSUMED)
     return session.take(take_name)
 
 

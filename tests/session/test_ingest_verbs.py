@@ -44,7 +44,8 @@ def test_sample_rig_and_take(session: Session) -> None:
     take = session.take("two_people")
     assert session.rig_for(take).names == take.cameras == ("cam01", "cam02", "cam03", "cam04")
     assert (take.timeline().frame_index >= 0).all()
-    assert reporter.notes == []
+    ((text, level),) = reporter.notes
+    assert "assumed to start together" in text and level == "info"
 
 
 def test_implausible_rig_is_imported_and_reported(session: Session, tmp_path: Path) -> None:
