@@ -55,12 +55,12 @@ class ProcessIdentity:
 
     @property
     def here(self) -> bool:
-        """Whether it is a process of this computer, whose end can be noticed."""
+        """True for a process of this computer, whose end can be detected."""
         return not self.host or self.host == platform.node()
 
     @property
     def alive(self) -> bool:
-        """Whether the process still runs on this computer."""
+        """True if the process still runs on this computer."""
         return self.find() is not None
 
 

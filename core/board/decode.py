@@ -27,8 +27,8 @@ class MarkerStyle:
     Attributes:
         family: Largest dictionary that contains the marker.
         border: Width of its border in bits: 1, or 2 in Kalibr's AprilGrids.
-        inverted: Whether black and white are exchanged.
-        mirrored: Whether it is seen mirrored.
+        inverted: True if black and white are exchanged.
+        mirrored: True if the board is seen mirrored.
     """
 
     family: str

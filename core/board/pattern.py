@@ -115,7 +115,7 @@ class Board:
 
     @property
     def is_grid(self) -> bool:
-        """Whether the board is a grid of markers, without chessboard corners."""
+        """True if the board is a grid of markers, without chessboard corners."""
         return self.kind in ("markers", "aprilgrid")
 
     @property
@@ -125,7 +125,7 @@ class Board:
 
     @property
     def two_sided(self) -> bool:
-        """Whether the back has points."""
+        """True if the back has points."""
         return self.kind in ("charuco", "markers") and self.back != "none"
 
     @property
@@ -196,7 +196,7 @@ class Board:
 
     @property
     def ambiguous(self) -> bool:
-        """Whether the board looks the same rotated by 180 degrees, so that its orientation is ambiguous."""
+        """True if the board looks the same rotated by 180 degrees, so that its orientation is ambiguous."""
         return self.kind == "chessboard" and (self.columns - self.rows) % 2 == 0
 
     @property
@@ -243,8 +243,8 @@ class Board:
         """Return an OpenCV dictionary of only the markers on the board, which makes detection several times faster.
 
         Args:
-            back: Whether to append the markers of the back: further ones of the dictionary, or mirrored ones.
-            front: Whether to include the markers of the front.
+            back: True to append the markers of the back, which are further ones of the dictionary or mirrored ones.
+            front: True to include the markers of the front.
         """
         import cv2
 

@@ -49,7 +49,8 @@ def check_value(value: Any, where: str, *, repeats: bool = False) -> Any:
     Args:
         value: Mappings, lists and scalars.
         where: Name of the document for messages.
-        repeats: Whether a part may occur in several places, so that the number of values is limited as well.
+        repeats: True if the format can repeat a part in several places, so that the number of values is limited as
+            well.
 
     Raises:
         CoreError: Too deep, too many values, or an integer of more than 18 digits.

@@ -50,9 +50,9 @@ class MethodResult:
         reprojection_px: Median error in the cameras that the people were made from, NaN without people.
         loco: Leave-one-camera-out errors; None where the rig has fewer than three cameras.
         run: Name of the trained run or of shipped networks, empty for triangulation.
-        shipped: Whether the networks are those that the program ships.
+        shipped: True for the networks that ship with the program.
         smoothing: Smoothing of triangulation, as in `core.tracking.config.TrackingConfig`.
-        bodies: Whether these are the joints of bodies fitted to the method's.
+        bodies: True for the joints of bodies fitted to the joints of the method.
     """
 
     load: Callable[[], Pose3DSequence]

@@ -32,7 +32,7 @@ class NamedErrors:
     Attributes:
         name: Name in a sentence, such as "the trained networks".
         errors: Leave-one-camera-out errors.
-        plural: Whether the name is a plural.
+        plural: True if the name is a plural.
     """
 
     name: str

@@ -107,8 +107,8 @@ class Exporter(Protocol):
         needs: Content that a result must have to be written.
         units: Length units that readers of the format support; the first one is the default.
         ups: Up axes that readers of the format support; the first one is the default.
-        constant_rate: Whether the format stores a frame rate instead of the time of each frame.
-        by_default: Whether the format is written where no formats are named.
+        constant_rate: True if the format stores a frame rate instead of the time of each frame.
+        by_default: True if the format is written when no formats are selected.
     """
 
     title: str

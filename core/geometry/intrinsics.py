@@ -44,7 +44,7 @@ def project_with_jacobian(
         distortion_model: Distortion model of all points' cameras.
         params: (12,) intrinsic parameters of the camera, or (N, 12) of each point's camera.
         xyz: (N, 3) points with z > 0.
-        intrinsics_jacobian: Whether to compute the derivatives by the intrinsic parameters.
+        intrinsics_jacobian: True to compute the derivatives by the intrinsic parameters.
 
     Returns:
         (N, 2) px; their derivatives by the points (N, 2, 3); and by the intrinsic parameters (N, 2, 12), or (N, 2, 0)

@@ -25,7 +25,7 @@ class Similarity:
         R: (3, 3) rotation from old to new coordinates.
         origin_mm: (3,) new origin in old coordinates.
         scale: Factor for all lengths.
-        floor_guessed: Whether the new floor is a guess; None if the floor is as well known as before.
+        floor_guessed: True if the new floor is a guess; None if the floor is as well known as before.
     """
 
     R: F64 = field(default_factory=lambda: np.eye(3))

@@ -105,12 +105,12 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        """Whether the job has ended in any way."""
+        """True if the job has ended in any way."""
         return self._state in ("finished", "failed", "cancelled", "lost")
 
     @property
     def behind(self) -> bool:
-        """Whether the last `poll` stopped before the end of the events."""
+        """True if the last `poll` stopped before the end of the events."""
         return self._behind
 
     def poll(self, most: int = -1) -> list[Event]:

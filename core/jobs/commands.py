@@ -108,7 +108,7 @@ class SetLive:
     """Switch live 3D on or off.
 
     Attributes:
-        on: Whether it is to run.
+        on: True to run it.
         vmc_port: UDP port to which people are sent by the VMC protocol; 0 sends nothing.
         body_model: Name of the body model that is fitted to the people; empty for none.
     """

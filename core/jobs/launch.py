@@ -61,7 +61,7 @@ class Ranks:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process reports and writes results."""
+        """True if this process reports and writes results."""
         return self.rank == 0
 
     def share(self, items: Sequence[T]) -> Sequence[T]:

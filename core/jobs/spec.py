@@ -33,7 +33,7 @@ class JobSpec:
         params: Settings as JSON values, checked by the verb's dataclass.
         title: Name of the job in the window.
         number: Place in the order of the session's jobs, which no clock can change; 0 until it is saved.
-        background: Whether the program started it by itself, so that it holds up no other job.
+        background: True if the program started it automatically, so that it does not delay other jobs.
         parent: Run that does this job as one of its steps; empty for a job of its own process.
     """
 

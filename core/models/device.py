@@ -18,7 +18,7 @@ KINDS = ("cuda", "mps", "cpu")
 def pick_device(name: str = "auto") -> torch.device:
     """Return the device of a name; "auto" takes the fastest kind available: cuda, then mps, then cpu.
 
-    The process keeps freed memory from now on, which networks need again at each step.
+    Afterwards, the process keeps freed memory, which networks need again at each step.
 
     Raises:
         CoreError: The name is unknown, or the machine has no such device.

@@ -40,7 +40,7 @@ class Group:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process measures, saves and reports."""
+        """True if this process measures, saves and reports."""
         return self.ranks.is_main
 
     def all_reduce_any(self, *flags: bool) -> tuple[bool, ...]:

@@ -58,7 +58,7 @@ class ModelCard:
 
     @property
     def embedded(self) -> bool:
-        """Whether all files of the model ship with the program."""
+        """True if all files of the model ship with the program."""
         return all(f.resource for f in self.files)
 
 

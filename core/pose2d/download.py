@@ -38,9 +38,9 @@ class DownloadPolicy:
     """Rules for downloads.
 
     Attributes:
-        allowed: Whether the user has consented to downloads.
+        allowed: True if the user has consented to downloads.
         cache: Folder of downloaded models; None takes the user's cache folder.
-        loopback_http: Whether plain http to this machine is allowed, for mirrors and tests.
+        loopback_http: True if plain HTTP to this computer is allowed, for mirrors and tests.
         max_bytes: Maximum size of a download and of an unpacked file.
     """
 

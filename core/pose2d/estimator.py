@@ -32,7 +32,7 @@ class Provider:
 
     @property
     def is_cpu(self) -> bool:
-        """Whether the model runs without an accelerator."""
+        """True if the model runs without an accelerator."""
         return self.name == "cpu"
 
 

@@ -79,7 +79,7 @@ class OnnxModel:
 
     @property
     def any_batch(self) -> bool:
-        """Whether the batch size of the first input is free."""
+        """True if the batch size of the first input is free."""
         return not isinstance(self._shape()[0], int)
 
     def input_size(self, default: tuple[int, int]) -> tuple[int, int]:

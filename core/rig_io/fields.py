@@ -113,12 +113,12 @@ class CameraFields:
 
     @property
     def has_lens(self) -> bool:
-        """Whether there are intrinsics."""
+        """True if there are intrinsics."""
         return any(name in self.values for name in _LENS_FIELDS)
 
     @property
     def has_pose(self) -> bool:
-        """Whether there is any part of a pose."""
+        """True if there is any part of a pose."""
         return any(name in self.values for name in _POSE_FIELDS)
 
     def first(self, name: str) -> Any:

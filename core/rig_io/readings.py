@@ -41,7 +41,7 @@ class Aim:
     """Where the cameras look in one reading of their poses.
 
     Attributes:
-        common: Whether they look at a common volume.
+        common: True if the cameras look at a common volume.
         upright: Length of the mean up direction of the images, 1 if all are upright.
         order: The same of up or of the viewing direction, whichever is longer; small for rotations that have nothing to
             do with each other.

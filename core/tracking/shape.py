@@ -1,4 +1,4 @@
-"""The shape of a body, by which people are told apart: the lengths of its bones, with their uncertainty.
+"""Shape of a body, which distinguishes people: the lengths of its bones, with their uncertainty.
 
 Letters in shapes: K lengths, `...` any batch of poses.
 

@@ -34,7 +34,7 @@ def frozen(
         shape: Expected shape; a letter such as "T" stands for any size, but the same one wherever it recurs.
         what: Field name for messages, such as "camera cam01: K".
         dtype: Data type to convert to.
-        allow_nan: Whether NaN is allowed, for missing values; infinities never are.
+        allow_nan: True to allow NaN, for missing values; infinities are never allowed.
         sizes: Sizes of the letters so far; extended in place.
 
     Raises:

@@ -111,7 +111,7 @@ class Camera:
 
     @property
     def posed(self) -> bool:
-        """Whether the camera has extrinsics."""
+        """True if the camera has extrinsics."""
         return self.R is not None
 
     @property
@@ -154,7 +154,7 @@ class CameraRig:
         cameras: Cameras with unique names, at least one; the position is the view index V.
         created: ISO date and time of the calibration; empty if unknown.
         source: Sentences on the origin of the rig and on what was assumed.
-        floor_guessed: Whether nobody measured where the floor is: heights above z = 0 prove nothing then.
+        floor_guessed: True if the floor is a guess, so that heights above z = 0 are unreliable.
     """
 
     cameras: tuple[Camera, ...]

@@ -133,7 +133,7 @@ def _bone_ends(bones: tuple[tuple[int, int], ...]) -> np.ndarray:
 
 
 def skeleton_of(name: str, joints: tuple[str, ...], bones: tuple[tuple[int, int], ...] = ()) -> Skeleton:
-    """Return a joint set whose sides are told by the names: "left_knee" is the counterpart of "right_knee"."""
+    """Return a joint set whose sides follow from the names: "left_knee" is the counterpart of "right_knee"."""
     index = {n: i for i, n in enumerate(joints)}
 
     def counterpart(joint: str) -> str:

@@ -42,7 +42,7 @@ _MARGIN = 0.005  # gain in the mean score of a joint for more unknowns
 # Cameras for which a kind of change is fitted: the most promising by a score test, and a second one close to it.
 _TRIED, _NEAR = 2, 0.5
 _LEAST_GAIN = 0.01  # expected decrease of squared residuals by the score test below which nothing is fitted
-_LOST = 0.5  # relative to the score of the best camera, below which a camera is registered anew
+_LOST = 0.5  # relative to the score of the best camera, below which a camera is registered again
 _GIVE_RAD = np.radians(0.15)  # standard deviation of small rotations of mounts
 _PERSISTENCE_S = 1.0  # of errors of a 2D estimator: joints within a second count once relative to that prior
 _OFFSET, _TRANSLATION = slice(TIME_OFFSET, TIME_OFFSET + 1), slice(3, 6)
@@ -269,7 +269,7 @@ class _ChangeSelection:
         yield self._register_again(current)
 
     def _register_again(self, current: _Candidate) -> _Candidate | None:
-        """Register the worst camera anew, because it may be so far off that no people match."""
+        """Register the worst camera again, because it may be so far off that no people match."""
         by_camera = np.where(self.former.registered, current.score.by_camera, np.inf)
         worst = int(np.argmin(by_camera))
         if not by_camera[worst] < _LOST * np.max(by_camera[self.former.registered]):

@@ -42,7 +42,7 @@ class TruthFit:
         residual_mm: Median distance of the matched joints of all methods after the fit.
         best_scale: Scale that would fit best, for information.
         pairs: Number of matched joints.
-        timed: Whether the time offset was found from the motion.
+        timed: True if the time offset was estimated from the motion.
     """
 
     rotation: F64
@@ -66,7 +66,7 @@ class TruthFit:
 
     @property
     def mirrored(self) -> bool:
-        """Whether the axes of the truth are left-handed."""
+        """True if the axes of the truth are left-handed."""
         return bool(np.linalg.det(self.rotation) < 0)
 
 
@@ -96,7 +96,7 @@ def fit_truth(
 
     Candidates of the offset come from the correlation of motion (`lag_candidates`); each gives a rigid fit of one
     person, and the best is refined by iteratively reweighted Gauss-Newton steps over rotation, translation, offset and,
-    if wanted, scale, with people matched anew in each round.
+    if wanted, scale, with people matched again in each round.
 
     Args:
         methods: (F, P, J, 3) people of each method at the same times, with the joints of the truth.

@@ -45,12 +45,12 @@ class JointSetChoice:
 
     @property
     def measured(self) -> bool:
-        """Whether enough people were known to measure them."""
+        """True if there were enough people to measure."""
         return bool(np.isfinite(self.stretch))
 
     @property
     def forms_bodies(self) -> bool:
-        """Whether the joints form bodies, or too few people are known to tell."""
+        """True if the joints form plausible bodies, or if there are too few people to decide."""
         return not self.stretch > _MAX_STRETCH
 
 

@@ -207,7 +207,7 @@ def _by_name(names: Sequence[str], reporter: Reporter) -> JointSet:
             "Name them by side and part, such as left_knee, or state the joint set with --joints.",
         )
     unused = f"; not used are {', '.join(others[:12])}{' …' if len(others) > 12 else ''}" if others else ""
-    reporter.note(f"{len(used)} joints are told by their names{unused}.")
+    reporter.note(f"{len(used)} joints were recognised by their names{unused}.")
     _note_lacking(joints, reporter)
     return joints
 

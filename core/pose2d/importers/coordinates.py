@@ -47,7 +47,7 @@ class Reading:
         size_px: Size of the images that the poses belong to, before they are turned.
         quarters: Clockwise quarter turns from these images to those of the take.
         unit: Size of the image in the unit of the coordinates: 0 for pixels, 1 for shares, 100 for percent.
-        centred: Whether shares reach from -1 to 1.
+        centred: True if normalized coordinates range from -1 to 1.
     """
 
     target_px: Size
@@ -58,7 +58,7 @@ class Reading:
 
     @property
     def plain(self) -> bool:
-        """Whether the coordinates are pixels of the take's images."""
+        """True if the coordinates are pixels of the take's images."""
         return self.size_px == self.target_px and not self.quarters and not self.unit
 
     @property
@@ -90,7 +90,7 @@ class Doubt:
     Attributes:
         message: Sentence on what is odd.
         remedy: Sentence on what to do.
-        impossible: Whether the coordinates cannot belong to the images.
+        impossible: True if the coordinates cannot belong to the images.
     """
 
     message: str

@@ -178,7 +178,7 @@ def _sets() -> dict[str, JointSet]:
 
 
 JOINT_SETS: Mapping[str, JointSet] = MappingProxyType(_sets())
-"""Joint sets by name. A new one is one line above; sets of the same size are told apart by anatomy."""
+"""Joint sets by name. A new one is one line above; anatomy distinguishes sets of the same size."""
 
 
 def joint_set(name: str) -> JointSet:

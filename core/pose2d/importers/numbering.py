@@ -79,7 +79,7 @@ def coverage_notes(
         found: Numbers of the images with poses, the first one 0.
         index: Image of each frame of the take; -1 where there is none.
         n_images: Number of images of the video.
-        sparse: Whether the format leaves out images without people, so that missing ones mean little.
+        sparse: True if the format omits images without people, so that missing ones are no evidence.
     """
     notes, ordered = [], sorted(found)
     outside = [n for n in ordered if not 0 <= n < n_images]

@@ -50,7 +50,7 @@ class RigExporter:
 
     @property
     def folder(self) -> bool:
-        """Whether the format is a folder of files instead of one file."""
+        """True if the format is a folder of files instead of one file."""
         return not self.suffixes
 
     @property

@@ -25,7 +25,7 @@ class NodeVisual(Generic[LayerT]):
         raise NotImplementedError
 
     def show(self, layer: LayerT) -> None:
-        """Draw this state of the layer from now on."""
+        """Replace the content of the layer."""
         self.draw(layer)
         for node in self._nodes:
             node.visible = True
