@@ -69,7 +69,7 @@ def test_a_new_layer_is_built_drawn_and_offered(
     beacon = importlib.import_module("beacon_layer")
     monkeypatch.setattr(table, "LAYERS", (*table.LAYERS, beacon.BEACON))
 
-    assert ("Beacon", "X") in shortcuts()
+    assert ("Beacon", "X") in dict(shortcuts())["Layers of the View page"]
     page = ViewPage(AppState())
     qtbot.addWidget(page)
     page.resize(900, 600)
