@@ -14,7 +14,6 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QMainWindow,
-    QMessageBox,
     QStackedWidget,
     QToolButton,
     QVBoxLayout,
@@ -32,7 +31,7 @@ from studio.jobs.tracked import TrackedJob
 from studio.log import log_folder
 from studio.pages.registry import PAGES
 from studio.settings import sessions_folder
-from studio.shell.dialogs import AboutDialog, ShortcutsDialog, show_error_dialog
+from studio.shell.dialogs import AboutDialog, QuestionDialog, ShortcutsDialog, show_error_dialog
 from studio.shell.drops import classify_drop
 from studio.shell.guide import GuideDialog
 from studio.shell.housekeeping import Housekeeping
@@ -400,18 +399,13 @@ class MainWindow(QMainWindow):
 
     def _confirm_close(self) -> bool:
         """Ask what to do with running jobs; return False to keep the window open."""
-        box = QMessageBox(self)
-        box.setIcon(QMessageBox.Icon.Question)
-        box.setText("Jobs are still running.")
-        box.setInformativeText("They can continue in the background. Their progress is shown at the next start.")
-        keep = box.addButton("Keep running", QMessageBox.ButtonRole.AcceptRole)
-        stop = box.addButton("Cancel jobs", QMessageBox.ButtonRole.DestructiveRole)
-        box.addButton("Don't close", QMessageBox.ButtonRole.RejectRole)
-        box.setDefaultButton(keep)
-        box.exec()
-        if box.clickedButton() is stop:
+        stay, stop, keep = "Don't close", "Cancel jobs", "Keep running"
+        text = "Jobs can continue in the background. Their progress is shown at the next start."
+        dialog = QuestionDialog(self.state.jobs.why_not(), text, (stay, stop, keep), self)
+        dialog.exec()
+        if dialog.answer == stop:
             self._cancel_jobs()
-        return box.clickedButton() in (keep, stop)
+        return dialog.answer in (keep, stop)
 
     def _cancel_jobs(self) -> None:
         for tracked in self.state.jobs.active:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence, QShowEvent
@@ -10,6 +11,7 @@ from PySide6.QtWidgets import (
     QDialog,
     QGridLayout,
     QHBoxLayout,
+    QLabel,
     QLineEdit,
     QPlainTextEdit,
     QPushButton,
@@ -28,6 +30,8 @@ from studio.widgets.card import clear_layout
 from studio.widgets.icon_label import IconLabel
 from studio.widgets.text import make_label
 
+_RESIZED = Qt.WidgetAttribute.WA_Resized
+"""Set if the creator of a dialog chose its size."""
 _COLUMNS, _HEADING_ROWS = 3, 2
 """Columns of the list of shortcuts, which has to fit into 720 px, and the height of a heading."""
 
@@ -70,6 +74,11 @@ class Dialog(QDialog):
             if not isinstance(self.focusWidget(), QLineEdit):
                 field = next((f for f in self.findChildren(QLineEdit) if f.isVisibleTo(self)), None)
                 (field or primary).setFocus()
+        layout = self.layout()
+        chosen = event.spontaneous() or self.testAttribute(_RESIZED)
+        if not chosen and layout is not None and layout.hasHeightForWidth():
+            # Qt chose the height for a narrower dialog, in which more lines wrap.
+            self.resize(self.width(), layout.totalHeightForWidth(self.width()))
         super().showEvent(event)
 
 
@@ -85,19 +94,8 @@ class ErrorDialog(Dialog):
 
     def __init__(self, message: str, hint: str, details: str = "", parent: QWidget | None = None) -> None:
         super().__init__("Error", parent)
-        head = QHBoxLayout()
-        head.setSpacing(2 * GRID_PX)
-        head.addWidget(IconLabel("warning" if not details else "error", "bad" if details else "warn", 28))
-        column = QVBoxLayout()
-        column.setSpacing(GRID_PX // 2)
-        self.message = make_label(message, "heading")
-        self.hint = make_label(hint, "muted")
-        for text in (self.message, self.hint):
-            text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            column.addWidget(text)
-        head.addLayout(column, 1)
-        head.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.body.addLayout(head)
+        icon = IconLabel("error", "bad", 28) if details else IconLabel("warning", "warn", 28)
+        self.message, self.hint = _add_message(self.body, icon, message, hint)
         self.details = code_view(details)
         self.details.setVisible(False)
         self.body.addWidget(self.details, 1)
@@ -142,6 +140,52 @@ def code_view(text: str) -> QPlainTextEdit:
     view.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
     view.setMinimumHeight(20 * GRID_PX)
     return view
+
+
+class QuestionDialog(Dialog):
+    """Question with a few answers.
+
+    Args:
+        question: The question, or the state that calls for a decision.
+        text: Consequences.
+        answers: Texts of the buttons from left to right; the last one is the primary button.
+        parent: Window it belongs to.
+
+    Attributes:
+        answer: The chosen answer; empty if the dialog was closed.
+        buttons: Buttons by answer.
+    """
+
+    def __init__(self, question: str, text: str, answers: Sequence[str], parent: QWidget | None = None) -> None:
+        super().__init__(question, parent)
+        self.answer = ""
+        self.buttons: dict[str, QPushButton] = {}
+        _add_message(self.body, IconLabel("warning", "warn", 28), question, text)
+        self.foot.addStretch(1)
+        for answer in answers:
+            push = self.buttons[answer] = button(answer, "primary" if answer == answers[-1] else "normal")
+            push.clicked.connect(partial(self._choose, answer))
+            self.foot.addWidget(push)
+
+    def _choose(self, answer: str) -> None:
+        self.answer = answer
+        self.accept()
+
+
+def _add_message(body: QVBoxLayout, icon: QWidget, heading: str, text: str) -> tuple[QLabel, QLabel]:
+    """Add an icon, and heading and text beside it; return the labels of both."""
+    head = QHBoxLayout()
+    head.setSpacing(2 * GRID_PX)
+    head.addWidget(icon, 0, Qt.AlignmentFlag.AlignTop)
+    column = QVBoxLayout()
+    column.setSpacing(GRID_PX // 2)
+    labels = make_label(heading, "heading"), make_label(text, "muted")
+    for label in labels:
+        label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        column.addWidget(label)
+    head.addLayout(column, 1)
+    body.addLayout(head)
+    return labels
 
 
 class ShortcutsDialog(Dialog):

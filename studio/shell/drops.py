@@ -37,8 +37,8 @@ def classify_drop(paths: Sequence[Path]) -> Drop:
         folder = paths[0] if paths[0].is_dir() else paths[0].parent
         if (folder / "session.yaml").is_file() and (paths[0].is_dir() or paths[0].name == "session.yaml"):
             return Drop(kind="session", paths=(folder,))
-    files = [file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
-    videos = tuple(file for file in files if file.suffix.lower() in VIDEO_SUFFIXES + STREAM_SUFFIXES)
+    files = [file for path in paths for file in (path.iterdir() if path.is_dir() else [path])]
+    videos = tuple(sorted(file for file in files if file.suffix.lower() in VIDEO_SUFFIXES + STREAM_SUFFIXES))
     others = [file for file in files if file not in videos]
     if videos and (not others or any(path.is_dir() for path in paths)):
         return Drop(kind="videos", paths=videos)

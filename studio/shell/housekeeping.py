@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
-from PySide6.QtWidgets import QMessageBox, QWidget
+from PySide6.QtWidgets import QWidget
 
 from core.errors import CoreError
 from core.files import safe_name
 from studio.jobs.tracked import TrackedJob
-from studio.shell.dialogs import show_error_dialog
+from studio.shell.dialogs import QuestionDialog, show_error_dialog
 from studio.shell.rename_dialog import RenameDialog
 from studio.state.app_state import AppState
 from studio.state.bin import take_name_problem
@@ -96,15 +96,11 @@ class Housekeeping(QObject):
         if session is None:
             return
         size = self._state.bin.size_bytes(session)
-        box = QMessageBox(self._window)
-        box.setIcon(QMessageBox.Icon.Question)
-        box.setText(f"Permanently delete {size / 1e6:.1f} MB in the bin of the session?")
-        box.setInformativeText("The files cannot be restored, and earlier changes can no longer be undone.")
-        empty = box.addButton("Empty bin", QMessageBox.ButtonRole.DestructiveRole)
-        keep = box.addButton(QMessageBox.StandardButton.Cancel)
-        box.setDefaultButton(keep)
-        box.exec()
-        if box.clickedButton() is empty:
+        question = f"Permanently delete {size / 1e6:.1f} MB in the bin of the session?"
+        text = "The files cannot be restored, and earlier changes can no longer be undone."
+        dialog = QuestionDialog(question, text, ("Empty bin", "Cancel"), self._window)
+        dialog.exec()
+        if dialog.answer == "Empty bin":
             self._state.bin.empty(session)
 
     def _ask(self, what: str, name: str, problem: object, change: object) -> RenameDialog:

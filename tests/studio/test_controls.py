@@ -33,7 +33,7 @@ from studio.pages.train.consent_dialog import ConsentDialog
 from studio.pages.view.body_models.dialog import BodyModelsDialog, TermsDialog
 from studio.pages.view.film_dialog import FilmDialog
 from studio.pages.view.picture_dialog import PictureDialog
-from studio.shell.dialogs import AboutDialog, Dialog, ErrorDialog, ShortcutsDialog
+from studio.shell.dialogs import AboutDialog, Dialog, ErrorDialog, QuestionDialog, ShortcutsDialog
 from studio.shell.guide import GuideDialog
 from studio.shell.new_session_dialog import NewSessionDialog
 from studio.shell.rename_dialog import RenameDialog
@@ -153,6 +153,7 @@ DIALOGS: dict[type[Dialog], Make] = {
     NewSessionDialog: lambda window, _session, folder: NewSessionDialog(folder / "sessions", window),
     GuideDialog: lambda window, _session, _folder: GuideDialog(PAGES, window),
     PictureDialog: lambda window, _session, _folder: PictureDialog((900, 600), window),
+    QuestionDialog: lambda window, _session, _folder: QuestionDialog("Well?", "Either way.", ("No", "Yes"), window),
     RenameDialog: lambda window, _session, _folder: RenameDialog("take", "before", lambda _: "", window),
     ReplaceDialog: lambda window, _session, _folder: ReplaceDialog("All of it.", "Replace", window),
     ShortcutsDialog: lambda window, _session, _folder: ShortcutsDialog(window.registry, PAGES, window),

@@ -397,7 +397,7 @@ class ViewPresenter:
         if self.notice is not None or session is None or take is None or self.result in ("", BASELINE):
             return
         if measured(session, take, self.result) == "no":
-            text = f"{self.title(self.result)} has not been evaluated on this take."
+            text = f"“{self.title(self.result)}” has not been evaluated on this take."
             self.notice = Notice(heading=text, remedy="Run Evaluate on the Train page.", page="train")
 
     def _build_data(self, poses: Pose3DSequence | None, ghost: Pose3DSequence | None) -> None:

@@ -62,7 +62,7 @@ class ViewToolbar(QFrame):
         row.setContentsMargins(10, 6, 8, 6)
         row.setSpacing(4)
         # More space for results, whose names are long.
-        choices = (("Result", self.result, 10), ("Compare", self.compare, 8), ("Follow", self.follow, 4))
+        choices = (("Result", self.result, 14), ("Compare", self.compare, 6), ("Follow", self.follow, 4))
         for text, combo, stretch in choices:
             row.addWidget(make_label(text, "small", wrap=False))
             row.addSpacing(2)
