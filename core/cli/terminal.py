@@ -150,7 +150,7 @@ def print_result(result: Mapping[str, Any], out: Console, said: Collection[str] 
         name: [v for v in value if format_value(v) not in said] if isinstance(value, list) else value
         for name, value in rest.items()
     }
-    rest = {name: value for name, value in rest.items() if value is not None and value != "" and value != []}
+    rest = {name: value for name, value in rest.items() if value is not None and format_value(value)}
     width = max((len(format_key(name)) for name in rest), default=0) + 1
     for name, value in rest.items():
         lines = value if isinstance(value, list) and len(format_value(value)) > _MAX_LINE else [value]

@@ -188,5 +188,5 @@ def test_damaged_images_of_a_take_are_named_once(tmp_path: Path) -> None:
     damaged.report(reporter)
     assert [level for _, level in reporter.notes] == ["warning"]
     assert reporter.notes[0][0].startswith(
-        "cam1: 3 images count as missing and cannot be decoded, the first at number 7"
+        "cam1: 3 images cannot be decoded and count as missing; the first is image 7 "
     )

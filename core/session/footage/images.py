@@ -24,10 +24,11 @@ class DamagedImages:
     def report(self, reporter: Reporter) -> None:
         """Note the damaged images of each camera."""
         for camera, images in sorted(self._images.items()):
-            count = "1 image counts" if len(images) == 1 else f"{len(images)} images count"
+            n, first = len(images), min(images)
+            what = f"{n} images cannot be decoded and count" if n > 1 else "1 image cannot be decoded and counts"
             reporter.note(
-                f"{camera}: {count} as missing and cannot be decoded, the first at number {min(images)} of the video. "
-                "Copy the video from the camera again and import it.",
+                f"{camera}: {what} as missing; the first is image {first} of the video. Copy the video from the camera "
+                "again and import it.",
                 "warning",
             )
 
