@@ -99,13 +99,13 @@ def _reduced(fine: U8, samples: int) -> U8:
 
 def _softened(rgba: U8) -> U8:
     """Return a layer of opaque pixels with soft edges."""
-    inside = rgba[..., 3] > 0
-    soft = cv2.GaussianBlur(rgba.astype(np.float32), (3, 3), 0.6)
-    out = np.empty(rgba.shape, np.float32)
-    out[..., :3] = np.clip(soft[..., :3] / np.maximum(soft[..., 3:] / 255, 1e-3), 0, 255)
-    out[inside, :3] = rgba[inside, :3]
+    soft = cv2.GaussianBlur(rgba, (3, 3), 0.6)
+    edge = (rgba[..., 3] == 0) & (soft[..., 3] > 0)
+    out = rgba.copy()
+    outside = soft[edge].astype(np.float32)
+    out[edge, :3] = np.clip(255 * outside[:, :3] / outside[:, 3:] + 0.5, 0, 255)
     out[..., 3] = soft[..., 3]
-    return np.asarray(out + 0.5, np.uint8)
+    return out
 
 
 def blend(image: U8, layer: Layer, opacity: float = 1.0) -> None:

@@ -12,7 +12,7 @@ from core.types.arrays import F32, F64
 from core.types.camera import CameraRig
 from core.types.rate import nearest_samples
 
-_SMALL_PX, _COARSE_VERTICES = 700, 2600
+_LEVELS = ((400, 1000), (700, 2600))  # images with a side below so many px show bodies of so many vertices
 
 
 class BodyLayers:
@@ -30,26 +30,28 @@ class BodyLayers:
         self._motion, self._colours = motion, colours
         self._index = nearest_samples(motion.bodies.time_s, time_s, motion.bodies.fps)
         self._lock = threading.Lock()
-        self._coarse: BodyMotion | None = None
-        self._last: dict[bool, tuple[int, Surface]] = {}
+        self._coarse: dict[int, BodyMotion] = {}
+        self._last: dict[int, tuple[int, Surface]] = {}
 
     def layer(self, camera: str, frame: int, size_px: tuple[int, int]) -> Layer | None:
         """Draw the bodies of a frame for a camera image of a width and height; None if there are none."""
         index = int(self._index[frame]) if frame < len(self._index) else -1
         if index < 0 or camera not in self._cameras or not len(self._motion.people(index)):
             return None
-        small = max(size_px) < _SMALL_PX
-        return draw_surface(self._cameras[camera], size_px, self._surface(index, small), samples=1)
+        vertices = next((count for below_px, count in _LEVELS if max(size_px) < below_px), 0)
+        return draw_surface(self._cameras[camera], size_px, self._surface(index, vertices), samples=1)
 
-    def _surface(self, index: int, small: bool) -> Surface:
-        """Return the bodies of a frame, with fewer triangles for small images; the cameras share the latest."""
+    def _surface(self, index: int, vertices: int) -> Surface:
+        """Return the bodies of a frame, of about so many vertices, 0 for all; the cameras share the latest."""
         with self._lock:
-            if small and self._coarse is None:
-                model = simplified(self._motion.model, _COARSE_VERTICES)
-                self._coarse = BodyMotion.of(model, self._motion.bodies)
-            motion = self._coarse if small and self._coarse is not None else self._motion
-            if small not in self._last or self._last[small][0] != index:
+            if vertices not in self._coarse:
+                model = self._motion.model
+                self._coarse[vertices] = (
+                    BodyMotion.of(simplified(model, vertices), self._motion.bodies) if vertices else self._motion
+                )
+            motion = self._coarse[vertices]
+            if vertices not in self._last or self._last[vertices][0] != index:
                 bodies = zip(motion.vertices_mm(index), motion.people(index), strict=True)
-                surfaces = [body_surface(vertices, motion.model.faces, self._colours[p]) for vertices, p in bodies]
-                self._last[small] = index, join(surfaces)
-            return self._last[small][1]
+                surfaces = [body_surface(corners, motion.model.faces, self._colours[p]) for corners, p in bodies]
+                self._last[vertices] = index, join(surfaces)
+            return self._last[vertices][1]
