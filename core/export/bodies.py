@@ -102,14 +102,6 @@ def absence_notes(result: ExportedResult, title: str, how: str) -> list[str]:
     return [f"{', '.join(gone)} {'is' if len(gone) == 1 else 'are'} absent from some frames: in {title} {how}."]
 
 
-def surface_notes(result: ExportedResult, title: str) -> list[str]:
-    """Return a sentence on what a skinned mesh cannot hold of the surface of a body; none if it holds all."""
-    model = result.bodies.model
-    if model.pose_dirs_mm is None:
-        return []
-    return [f"The shape of '{model.name}' bodies changes with the pose, which skinned meshes in {title} do not."]
-
-
 def terms_notes(result: ExportedResult) -> list[str]:
     """Return the terms of use of a surface in files; none if it is free for any use."""
     model = result.bodies.model

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from core.body.model import BODY_TO_WORLD
+from core.body.model import BODY_TO_WORLD, BodyModel
 from core.body.models.free import free_body
 from core.body.models.smpl import JOINTS
 from core.body.sequence import BodyMotion
@@ -25,6 +25,7 @@ from core.export import (
     write_result,
 )
 from core.export.bodies import quaternions, strongest_bones
+from core.export.correctives import correctives
 from core.geometry.so3 import exp, log
 from core.types import COCO17, BodySequence, Pose3DSequence
 
@@ -37,8 +38,23 @@ CLOSE_MM = 0.1
 
 @pytest.fixture(scope="module")
 def result() -> ExportedResult:
+    return example(free_body())
+
+
+@pytest.fixture(scope="module", params=["skinning only", "pose blend shapes"])
+def any_surface(request: pytest.FixtureRequest, result: ExportedResult) -> ExportedResult:
+    """The same people, also with bodies whose surface changes with the pose as that of SMPL does."""
+    if request.param == "skinning only":
+        return result
+    free = free_body()
+    shape = (9 * (len(free.joints) - 1), *free.template_mm.shape)
+    dirs = np.random.default_rng(7).normal(0, 3, shape).astype(np.float32)
+    return example(dataclasses.replace(free, name="bending", family="smpl", licence="Not for sale.", pose_dirs_mm=dirs))
+
+
+def example(model: BodyModel) -> ExportedResult:
     """Two people who turn and wave; the second is absent at the start and for two frames."""
-    rng, model = np.random.default_rng(4), free_body()
+    rng = np.random.default_rng(4)
     time_s = 0.5 + np.arange(T) / FPS
     rotations = rng.normal(0, 0.5, (1, 2, 24, 3)) * np.sin(
         9 * time_s[:, None, None, None] + rng.uniform(0, 6, (2, 24, 3))
@@ -153,18 +169,20 @@ class Gltf:
     def matrices(self, time_s: float) -> dict[int, np.ndarray]:
         """Return the world transform of every node at a time."""
         local = {
-            i: {"translation": n.translation or [0, 0, 0], "rotation": [0, 0, 0, 1], "scale": [1, 1, 1]}
+            i: {"translation": n.translation or [0, 0, 0], "rotation": [0, 0, 0, 1], "scale": [1, 1, 1], "weights": []}
             for i, n in enumerate(self.file.nodes)
         }
         (animation,) = self.file.animations
         for channel in animation.channels:
             sampler = animation.samplers[channel.sampler]
-            times, values = self.read(sampler.input), self.read(sampler.output)
+            times = self.read(sampler.input)
+            values = self.read(sampler.output).reshape(len(times), -1)  # Weights are stored frame by frame.
             if sampler.interpolation == "STEP":
                 value = values[max(np.searchsorted(times, time_s, side="right") - 1, 0)]
             else:
                 value = np.array([np.interp(time_s, times, column) for column in values.T])
             local[channel.target.node][channel.target.path] = value
+        self.weights = {i: of["weights"] for i, of in local.items()}
         world = {}
 
         def visit(index: int, parent: np.ndarray) -> None:
@@ -181,11 +199,12 @@ class Gltf:
         return world
 
 
-def test_glb(result: ExportedResult, tmp_path: Path) -> None:
+def test_glb(any_surface: ExportedResult, tmp_path: Path) -> None:
+    result = any_surface
     (path,) = write("glb", result, tmp_path)
     gltf, motion = Gltf(path), result.bodies
     assert gltf.file.asset.extras["origin"]["rig"] == result.origin.rig
-    assert gltf.file.asset.extras["body"]["model"] == "free"
+    assert gltf.file.asset.extras["body"]["model"] == motion.model.name
     names = [gltf.file.nodes[i].name for i in gltf.file.scenes[0].nodes]
     assert names == ["P3", "P3_body", "P11", "P11_body"], "skinned meshes are roots of the scene"
     for t, time_s in enumerate(np.float32(result.poses.time_s)):
@@ -200,17 +219,39 @@ def test_glb(result: ExportedResult, tmp_path: Path) -> None:
                 assert np.ptp(joints[:, :3, 3], axis=0).max() < 1e-4, "hidden"
                 continue
             assert np.abs(joints[:, :3, 3] * 1000 - y_up(truth)).max() < CLOSE_MM
-            mesh = gltf.file.meshes[node.mesh].primitives[0].attributes
+            primitive = gltf.file.meshes[node.mesh].primitives[0]
+            mesh, vertices_at_rest = primitive.attributes, gltf.read(primitive.attributes.POSITION)
+            weights_of_shapes = gltf.weights[gltf.node(f"{label}_body")]
+            for target, weight in zip(primitive.targets or [], weights_of_shapes, strict=True):
+                vertices_at_rest = vertices_at_rest + weight * gltf.read(target["POSITION"])
             bind = gltf.read(skin.inverseBindMatrices).reshape(-1, 4, 4).swapaxes(1, 2)
             weights, bones = gltf.read(mesh.WEIGHTS_0), gltf.read(mesh.JOINTS_0)
             moved = np.einsum("vk,vkij->vij", weights, (joints @ bind)[bones])
-            at = np.einsum("vij,vj->vi", moved[:, :3, :3], gltf.read(mesh.POSITION)) + moved[:, :3, 3]
+            at = np.einsum("vij,vj->vi", moved[:, :3, :3], vertices_at_rest) + moved[:, :3, 3]
             surface = vertices[motion.people(t).tolist().index(person)]
             assert np.abs(at * 1000 - y_up(surface)).max() < CLOSE_MM
     for sampler in gltf.file.animations[0].samplers:
         values = gltf.read(sampler.output)
-        if values.shape[1] == 4:
+        if values.shape[1:] == (4,):
             assert ((values[1:] * values[:-1]).sum(1) > 0).all(), "one sign"
+
+
+def test_few_blend_shapes_say_what_the_poses_of_a_take_need(any_surface: ExportedResult) -> None:
+    found = correctives(any_surface.bodies)
+    notes = [note for note in EXPORTERS.get("glb").notes(any_surface) if "surface" in note.lower()]
+    if any_surface.bodies.model.pose_dirs_mm is None:
+        assert not found.names and found.left_mm == found.skinning_mm == 0 and not notes
+        return
+    motion = any_surface.bodies
+    poses = int(motion.bodies.present.sum())
+    assert len(found.names) <= poses < found.mixing.shape[0]
+    weights = [found.weights(motion.bodies.rotations_rad[motion.bodies.present[:, p], p]) for p in range(2)]
+    assert np.abs(np.concatenate(weights)).max() == pytest.approx(1, abs=1e-5)
+    assert found.left_mm < CLOSE_MM < 10 < found.skinning_mm
+    assert notes == [
+        f"The surface of 'bending' bodies changes with the pose: GLB has it as {len(found.names)} blend shapes. "
+        f"Programs that ignore them are up to {found.skinning_mm:.1f} mm off."
+    ]
 
 
 def test_another_reader_finds_closed_bodies_with_normals_in_glb(result: ExportedResult, tmp_path: Path) -> None:
@@ -379,9 +420,13 @@ def test_landmarks(result: ExportedResult, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(bool(EXPORTERS.get("usd").unavailable()), reason=EXPORTERS.get("usd").unavailable())
 @pytest.mark.parametrize(("up", "units", "mm"), [("y", "m", 1000), ("z", "cm", 10)])
-def test_usd(up: str, units: str, mm: float, result: ExportedResult, tmp_path: Path) -> None:
+def test_usd(
+    up: str, units: str, mm: float, any_surface: ExportedResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from pxr import Usd, UsdGeom, UsdSkel, UsdValidation, Vt
 
+    monkeypatch.setattr("core.export.formats.usd._SAVED_FRAMES", 1)  # saved after each person
+    result = any_surface
     (path,) = write("usd", result, tmp_path, up=up, units=units)
     stage = Usd.Stage.Open(str(path))
     validators = UsdValidation.ValidationRegistry().GetOrLoadAllValidators()
@@ -407,6 +452,19 @@ def test_usd(up: str, units: str, mm: float, result: ExportedResult, tmp_path: P
             joints = np.array(skeleton.ComputeJointSkelTransforms(code))[:, 3, :3]
             assert np.abs(joints * mm - turned(truth)).max() < CLOSE_MM
             points = Vt.Vec3fArray(mesh.GetPointsAttr().Get())
+            if shapes := skin.GetBlendShapeOrder():
+                animation = skeleton.GetAnimQuery()
+                assert list(shapes) == list(animation.GetBlendShapeOrder())
+                blend = UsdSkel.BlendShapeQuery(UsdSkel.BindingAPI(mesh.GetPrim()))
+                sub_weights, shape_at, sub_at = blend.ComputeSubShapeWeights(animation.ComputeBlendShapeWeights(code))
+                assert blend.ComputeDeformedPoints(
+                    sub_weights,
+                    shape_at,
+                    sub_at,
+                    blend.ComputeBlendShapePointIndices(),
+                    blend.ComputeSubShapePointOffsets(),
+                    points,
+                )
             assert skin.ComputeSkinnedPoints(skeleton.ComputeSkinningTransforms(code), points, code)
             surface = motion.vertices_mm(t)[motion.people(t).tolist().index(person)]
             assert np.abs(np.array(points) * mm - turned(surface)).max() < CLOSE_MM

@@ -27,9 +27,9 @@ from core.export.bodies import (
     quaternions,
     rest_joints,
     strongest_bones,
-    surface_notes,
     terms_notes,
 )
+from core.export.correctives import Correctives, correctives, surface_notes
 from core.export.exporter import (
     MM_PER,
     Content,
@@ -155,6 +155,11 @@ def _document(result: ExportedResult, options: ExportOptions) -> tuple[dict[str,
         "JOINTS_0": binary.add(bones.astype(np.uint8), _VERTICES),
         "WEIGHTS_0": binary.add(weights, _VERTICES),
     }
+    shapes = correctives(motion)
+    targets = [
+        {"POSITION": binary.add(shape / np.float32(MM_PER[options.units]), _VERTICES, bounds=True)}
+        for shape in shapes.shapes_mm
+    ]
     nodes, roots, meshes, skins, materials, channels, samplers = _lists(7)
     for index, person in enumerate(people_in(motion)):
         label, root = person_label(motion.bodies.person_ids[person]), len(nodes)
@@ -162,11 +167,11 @@ def _document(result: ExportedResult, options: ExportOptions) -> tuple[dict[str,
         skin = binary.add(_inverse_binds(motion, person, options))
         skins.append({"inverseBindMatrices": skin, "joints": list(range(root + 1, len(nodes)))})
         attributes = {**_surface(motion, person, binary, options), **skinning}
-        meshes.append({"primitives": [{"attributes": attributes, "indices": indices, "material": index}]})
+        meshes.append(_mesh({"attributes": attributes, "indices": indices, "material": index}, targets, shapes))
         materials.append(_material(label, index))
         nodes.append({"name": f"{label}_body", "mesh": index, "skin": index})
         roots += [root, len(nodes) - 1]
-        for node, path, times, values, interpolation in _tracks(motion, person, root, binary, options):
+        for node, path, times, values, interpolation in _tracks(motion, person, root, shapes, binary, options):
             channels.append({"sampler": len(samplers), "target": {"node": node, "path": path}})
             samplers.append({"input": times, "output": values, "interpolation": interpolation})
     document = {
@@ -230,6 +235,16 @@ def _surface(motion: BodyMotion, person: int, binary: _Binary, options: ExportOp
     }
 
 
+def _mesh(primitive: dict[str, Any], targets: list[dict[str, int]], shapes: Correctives) -> dict[str, Any]:
+    if not targets:
+        return {"primitives": [primitive]}
+    return {
+        "primitives": [{**primitive, "targets": targets}],
+        "weights": [0.0] * len(targets),
+        "extras": {"targetNames": shapes.names},
+    }
+
+
 def _material(label: str, index: int) -> dict[str, Any]:
     colour = colorsys.hsv_to_rgb(0.58 + index * _GOLDEN, 0.35, 0.6)
     surface = {"baseColorFactor": [*colour, 1.0], "metallicFactor": 0.0, "roughnessFactor": 0.7}
@@ -237,7 +252,7 @@ def _material(label: str, index: int) -> dict[str, Any]:
 
 
 def _tracks(
-    motion: BodyMotion, person: int, root: int, binary: _Binary, options: ExportOptions
+    motion: BodyMotion, person: int, root: int, shapes: Correctives, binary: _Binary, options: ExportOptions
 ) -> Iterator[tuple[int, str, int, int, str]]:
     """Add the motion of a person; yield node, property, times, values and interpolation of each track."""
     bodies = motion.bodies
@@ -249,6 +264,9 @@ def _tracks(
     for joint in range(n_joints):
         yield root + 1 + joint, "rotation", times, binary.reserve(len(frames), (4,), "f4"), "LINEAR"
     binary.sources.append(lambda: _keys(motion, person, frames, options))
+    if count := len(shapes.names):
+        yield root + 1 + n_joints, "weights", times, binary.reserve(len(frames) * count, (), "f4"), "LINEAR"
+        binary.sources.append(lambda: shapes.weights(bodies.rotations_rad[frames, person]))
     if not here.all():
         changes = np.flatnonzero(np.diff(here, prepend=~here[:1]))
         scale = np.repeat(np.where(here[changes], 1, _HIDDEN).astype(np.float32)[:, None], 3, axis=1)

@@ -1,7 +1,8 @@
 """USD with UsdSkel: all people in one stage, each a skinned mesh with an animated skeleton. Needs the package usd-core.
 
 `/World/P1` is the SkelRoot of a person, with `Skeleton`, `Animation` and `Body` (mesh) in it. Time codes are the times
-of the take in frames, so that uneven times are kept. Where a person is absent its SkelRoot is invisible.
+of the take in frames, so that uneven times are kept. Where a person is absent its SkelRoot is invisible. Bodies whose
+surface changes with the pose have blend shapes below `Body`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,9 +27,9 @@ from core.export.bodies import (
     quaternions,
     rest_joints,
     strongest_bones,
-    surface_notes,
     terms_notes,
 )
+from core.export.correctives import Correctives, correctives, surface_notes
 from core.export.exporter import (
     MM_PER,
     Content,
@@ -41,6 +43,9 @@ from core.export.exporter import (
 )
 from core.rendering.surfaces import vertex_normals
 from core.types.arrays import F64
+
+_SAVED_FRAMES = 16384
+"""Frames after which the file is saved, which frees their memory, but makes the file a little larger."""
 
 
 class UsdExporter(Exporter):
@@ -105,14 +110,16 @@ def _write_stage(path: Path, result: ExportedResult, options: ExportOptions) -> 
     world.GetPrim().SetCustomData({f"selfpose:{key}": value for key, value in about.items()})
     people = people_in(motion)
     for index, person in enumerate(people):
-        result.report(index / len(people))
-        _add_person(stage, motion, person, codes, options)
+        for share in _add_person(stage, motion, person, codes, options):
+            result.report((index + share) / len(people))
     stage.GetRootLayer().Save()
 
 
-def _add_person(stage: Any, motion: BodyMotion, person: int, codes: F64, options: ExportOptions) -> None:
+def _add_person(stage: Any, motion: BodyMotion, person: int, codes: F64, options: ExportOptions) -> Iterator[float]:
+    """Add a person; yield the share of the frames that are written."""
     from pxr import UsdGeom, UsdSkel, Vt
 
+    shapes = correctives(motion)
     root = UsdSkel.Root.Define(stage, f"/World/{person_label(motion.bodies.person_ids[person])}")
     place = root.GetPath()
     joints, parents = rest_joints(motion, person, options), motion.model.parents
@@ -129,7 +136,11 @@ def _add_person(stage: Any, motion: BodyMotion, person: int, codes: F64, options
     animation.CreateJointsAttr(paths)
     animation.CreateScalesAttr(Vt.Vec3hArray.FromNumpy(np.ones((len(paths), 3), np.float16)))
     UsdSkel.BindingAPI.Apply(skeleton.GetPrim()).CreateAnimationSourceRel().SetTargets([animation.GetPath()])
-    _add_mesh(stage, place.AppendChild("Body"), skeleton.GetPath(), motion, person, options)
+    mesh = _add_mesh(stage, place.AppendChild("Body"), skeleton.GetPath(), motion, person, options)
+    if shapes.names:
+        _add_shapes(stage, mesh, shapes, options)
+        animation.CreateBlendShapesAttr(shapes.names)
+        animation.CreateBlendShapeWeightsAttr()
 
     here = motion.bodies.present[:, person]
     if not here.all():
@@ -139,19 +150,42 @@ def _add_person(stage: Any, motion: BodyMotion, person: int, codes: F64, options
             visibility.Set(shown, float(codes[frame]))
     translations, rotations = animation.CreateTranslationsAttr(), animation.CreateRotationsAttr()
     frames = np.flatnonzero(here)
-    at, last = offsets.astype(np.float32), None
+    at, last, done, unsaved = offsets.astype(np.float32), None, 0, 0
     times = iter(codes[frames].tolist())
     for block in pose_blocks(motion, person, frames, options):
+        yield done / len(frames)
         q = quaternions(block.rotations_rad, last)
         last = q[-1]
-        for turned, pelvis in zip(q.astype(np.float32), block.pelvis, strict=True):
+        weights = shapes.weights(block.rotations_rad)
+        for turned, pelvis, weight in zip(q.astype(np.float32), block.pelvis, weights, strict=True):
             code = next(times)
             at[0] = pelvis
             translations.Set(Vt.Vec3fArray.FromNumpy(at), code)
             rotations.Set(Vt.QuatfArray.FromNumpy(turned), code)
+            if len(weight):
+                animation.GetBlendShapeWeightsAttr().Set(Vt.FloatArray.FromNumpy(weight), code)
+        done, unsaved = done + len(q), unsaved + len(q)
+        if unsaved >= _SAVED_FRAMES:
+            stage.GetRootLayer().Save()
+            unsaved = 0
 
 
-def _add_mesh(stage: Any, path: Any, skeleton: Any, motion: BodyMotion, person: int, options: ExportOptions) -> None:
+def _add_shapes(stage: Any, mesh: Any, shapes: Correctives, options: ExportOptions) -> None:
+    """Add blend shapes below a mesh, which they displace."""
+    from pxr import UsdSkel, Vt
+
+    paths = []
+    for name, shape in zip(shapes.names, shapes.shapes_mm, strict=True):
+        target = UsdSkel.BlendShape.Define(stage, mesh.GetPath().AppendChild(name))
+        target.CreateOffsetsAttr(Vt.Vec3fArray.FromNumpy(shape / np.float32(MM_PER[options.units])))
+        paths.append(target.GetPath())
+    binding = UsdSkel.BindingAPI(mesh)
+    binding.CreateBlendShapesAttr(shapes.names)
+    binding.CreateBlendShapeTargetsRel().SetTargets(paths)
+
+
+def _add_mesh(stage: Any, path: Any, skeleton: Any, motion: BodyMotion, person: int, options: ExportOptions) -> Any:
+    """Add the surface of a person in the T pose; return its prim."""
     from pxr import Gf, UsdGeom, UsdSkel, Vt
 
     model = motion.model
@@ -170,6 +204,7 @@ def _add_mesh(stage: Any, path: Any, skeleton: Any, motion: BodyMotion, person: 
     binding.CreateGeomBindTransformAttr(Gf.Matrix4d(1))
     binding.CreateJointIndicesPrimvar(False, MAX_BONES).Set(Vt.IntArray.FromNumpy(bones.ravel().astype(np.int32)))
     binding.CreateJointWeightsPrimvar(False, MAX_BONES).Set(Vt.FloatArray.FromNumpy(weights.ravel()))
+    return mesh.GetPrim()
 
 
 def _translations(vectors: F64) -> F64:
