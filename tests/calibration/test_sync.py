@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.board.pattern import Board
+from core.calibration.people.bundle import CameraPoses
+from core.calibration.sync.board import BoardEvidence, find_lost_images
 from core.calibration.sync.certificate import CameraSync, ClockReport, FoundDrop, SyncCertificate, summarise
 from core.calibration.sync.clock_fit import FittedClocks
 from core.calibration.sync.estimate import MeasuredClocks
@@ -18,6 +21,7 @@ from core.pose2d.excerpt import estimate_excerpt
 from core.progress import NullReporter
 from core.session import Session, Timeline
 from core.session.clocks import CameraClock, DroppedImages
+from core.synthetic.board_scene import board_scene
 from core.synthetic.people_scene import record_people
 from core.synthetic.rigs import ring_rig
 
@@ -92,6 +96,26 @@ def test_images_lost_between_flashes_are_counted_or_doubted(before: int) -> None
             (jump,) = found.jumps
             assert (jump.view, jump.count) == (0, count) and jump.earliest <= first <= jump.latest
             np.testing.assert_allclose(found.fit.offset_s[0], 0, atol=0.01)
+
+
+@pytest.mark.parametrize("lost", [0, 3])
+def test_a_board_shows_lost_images_and_no_others(lost: int) -> None:
+    rig, image, period_s = ring_rig(3), np.arange(240), 1 / 15
+    right = CameraClock(period_s=period_s)
+    lossy = dataclasses.replace(right, drops=(DroppedImages(image=120, count=lost),) if lost else ())
+    error_s = np.stack([c.error_s(image * period_s, image) for c in (right, right, lossy)])
+    board = Board(columns=8, rows=6, square_mm=100, marker_mm=75)
+    seen = board_scene(rig, board, seed=1, seconds=16.0, fps=15.0, clock_error_s=error_s)
+    evidence = BoardEvidence(seen, seen.time_s.copy(), np.array(seen.image_index), rig, NullReporter())
+    evidence.intrinsics = tuple(rig)
+    R, t_mm = (np.stack(x) for x in zip(*(c.pose for c in rig), strict=True))
+    evidence.poses = CameraPoses(R=R, t_mm=t_mm, time_offset_s=np.zeros(3), registered=np.ones(3, bool))
+    jump = find_lost_images(evidence, [right] * 3, set())
+    if not lost:
+        assert jump is None
+    else:
+        assert jump is not None and (jump.view, jump.count, jump.fewest, jump.most) == (2, lost, lost, lost)
+        assert jump.earliest <= 120 <= jump.latest
 
 
 def test_the_timeline_uses_offset_drift_and_missing_images() -> None:

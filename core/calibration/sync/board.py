@@ -128,7 +128,7 @@ def clocks_by_board(evidence: BoardEvidence, reporter: Reporter) -> MeasuredCloc
     for _ in range(_ROUNDS):
         offset_s = evidence.calibrate(clocks)
         at_offset = [dataclasses.replace(c, offset_s=float(o)) for c, o in zip(clocks, offset_s, strict=True)]
-        if (found := _lost_images(evidence, at_offset, {j.view for j in jumps})) is None:
+        if (found := find_lost_images(evidence, at_offset, {j.view for j in jumps})) is None:
             return measure_clocks(evidence, offset_s, reporter, jumps)
         lossy, jumps = evidence.cameras[found.view], merge_jump(jumps, found)
         clocks = [with_jumps(evidence, c, v, jumps) for v, c in enumerate(clocks)]
@@ -138,7 +138,7 @@ def clocks_by_board(evidence: BoardEvidence, reporter: Reporter) -> MeasuredCloc
     )
 
 
-def _lost_images(evidence: BoardEvidence, clocks: Sequence[CameraClock], lossy: set[int]) -> Jump | None:
+def find_lost_images(evidence: BoardEvidence, clocks: Sequence[CameraClock], lossy: set[int]) -> Jump | None:
     """Return the most likely further missing images; None if there are none.
 
     Args:

@@ -89,9 +89,10 @@ class TakeWidget(Card):
 
     def _made_facts(self) -> Iterator[tuple[str, str, str]]:
         """Yield level, sentence and remedy of each fact on the take."""
-        if not self.take.dropped:
+        certificate = self.take.certificate
+        if not self.take.dropped and not (certificate is not None and any(c.drops for c in certificate.cameras)):
             yield "ok", "No dropped frames.", ""
-        if (certificate := self.take.certificate) is not None:
+        if certificate is not None:
             yield "ok" if certificate.good else "warning", certificate.summary, " ".join(certificate.notes)
         for note in self.take.notes:
             yield "warning", note, ""
