@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.rendering.skeleton_geometry import skeleton_geometry
+from core.rendering.skeleton_geometry import head_centres_mm, skeleton_geometry
 from core.rendering.surfaces import Surface, capsule_surface, join
 from core.types import Skeleton
 from core.types.arrays import F32, F64
@@ -27,27 +27,19 @@ def figure_surface(skeleton: Skeleton, xyz_mm: F64, colours: F32) -> Surface:
     geometry = skeleton_geometry(skeleton)
     points, _ = geometry.points(xyz_mm, np.ones(xyz_mm.shape[:2]))
     ends = points[:, geometry.bones]  # (P, B, 2, 3)
-    thin = np.where(geometry.size > 0, geometry.size, 1.0)[geometry.bones].min(-1)
     P = len(points)
     bones = capsule_surface(
         ends[:, :, 0].reshape(-1, 3),
         ends[:, :, 1].reshape(-1, 3),
-        np.tile(_BONE_MM * thin, P),
+        np.tile(_BONE_MM * geometry.girth, (P, 1)),
         np.repeat(colours, len(geometry.bones), axis=0),
     )
     balls = np.where((geometry.size > 0)[:, None], points, np.nan).reshape(-1, 3)
     joints = capsule_surface(
         balls, balls, np.tile(_JOINT_MM * geometry.size, P), np.repeat(colours, points.shape[1], 0)
     )
-    head = _head_centres(skeleton, xyz_mm)
+    head = head_centres_mm(skeleton, xyz_mm)
     return join([bones, joints, capsule_surface(head, head, np.full(P, _HEAD_MM), colours)])
-
-
-def _head_centres(skeleton: Skeleton, xyz_mm: F64) -> F64:
-    """Return the middle (P, 3) between the ears; NaN where they are unknown."""
-    if not {"left_ear", "right_ear"} <= set(skeleton.joints):
-        return np.full((len(xyz_mm), 3), np.nan)
-    return np.asarray((xyz_mm[:, skeleton.index("left_ear")] + xyz_mm[:, skeleton.index("right_ear")]) / 2)
 
 
 def trail_surface(path_mm: F64, colours: F32, floor: F32) -> Surface:

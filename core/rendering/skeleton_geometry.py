@@ -13,6 +13,8 @@ from core.types.arrays import F32, F64
 
 _FACE = ("left_eye", "right_eye", "left_ear", "right_ear")
 _FACE_SIZE = 0.55
+_GIRTH = {"hip": 1.75, "knee": 1.2, "ankle": 0.75, "shoulder": 1.35, "elbow": 1.05, "wrist": 0.7}
+"""Thickness of bones at joints of the limbs, as limbs taper."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -22,11 +24,13 @@ class SkeletonGeometry:
     Attributes:
         bones: (B, 2) indices into the points of `points`.
         size: (J + M,) size of each point relative to a normal joint; 0 for midpoints, which are not joints.
+        girth: (B, 2) thickness of each bone at its ends relative to a normal bone.
         midpoints: (M, 2) joint pairs whose midpoint is added, such as a neck where the set has only shoulders.
     """
 
     bones: NDArray[np.int64]
     size: F32
+    girth: F32
     midpoints: NDArray[np.int64]
 
     def points(self, xyz: F64, score: F64) -> tuple[F64, F64]:
@@ -55,11 +59,23 @@ def skeleton_geometry(skeleton: Skeleton) -> SkeletonGeometry:
         midpoints.append((joints.index("left_shoulder"), joints.index("right_shoulder")))
         bones.append((joints.index("nose"), len(joints)))
     size = [_FACE_SIZE if joint in _FACE else 1.0 for joint in joints] + [0.0] * len(midpoints)
+    ends = np.array(bones, np.int64).reshape(-1, 2)
+    girth = [_GIRTH.get(joint.rpartition("_")[2], 1.0) for joint in joints] + [1.0] * len(midpoints)
+    # Bones to the face are as thin as the joints of the face are small.
+    thin = np.where(np.array(size) > 0, size, 1.0)[ends].min(-1, keepdims=True)
     return SkeletonGeometry(
-        bones=np.array(bones, np.int64).reshape(-1, 2),
+        bones=ends,
         size=np.array(size, np.float32),
+        girth=(thin * np.array(girth)[ends]).astype(np.float32),
         midpoints=np.array(midpoints, np.int64).reshape(-1, 2),
     )
+
+
+def head_centres_mm(skeleton: Skeleton, xyz_mm: F64) -> F64:
+    """Return the middle (P, 3) between the ears of people (P, J, 3); NaN where they are unknown."""
+    if not {"left_ear", "right_ear"} <= set(skeleton.joints):
+        return np.full((len(xyz_mm), 3), np.nan)
+    return np.asarray((xyz_mm[:, skeleton.index("left_ear")] + xyz_mm[:, skeleton.index("right_ear")]) / 2)
 
 
 def person_centres_mm(poses: Pose3DSequence) -> F64:

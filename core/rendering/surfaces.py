@@ -75,12 +75,13 @@ def capsule_surface(start_mm: F64, end_mm: F64, radius_mm: F64, colours: F32) ->
     Args:
         start_mm: (N, 3).
         end_mm: (N, 3).
-        radius_mm: (N,).
+        radius_mm: (N,), or (N, 2) of starts and ends.
         colours: (N, 3) sRGB in 0..1.
     """
-    known = np.isfinite(start_mm).all(-1) & np.isfinite(end_mm).all(-1)
+    known = np.asarray(np.isfinite(start_mm).all(-1) & np.isfinite(end_mm).all(-1))
     start, end = np.asarray(start_mm, float)[known], np.asarray(end_mm, float)[known]
-    radius, colour = np.asarray(radius_mm, float)[known], np.asarray(colours, np.float32)[known]
+    radius = np.broadcast_to(np.asarray(radius_mm, float).reshape(len(known), -1), (len(known), 2))[known]
+    colour = np.asarray(colours, np.float32)[known]
     place, last, faces = _capsule()
     along = end - start
     length = np.linalg.norm(along, axis=1, keepdims=True)
@@ -90,7 +91,7 @@ def capsule_surface(start_mm: F64, end_mm: F64, radius_mm: F64, colours: F32) ->
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     axes = np.stack([x, np.cross(z, x), z], axis=1)  # (N, axis, 3)
     normals = place @ axes
-    vertices = np.where(last[:, None], end[:, None], start[:, None]) + radius[:, None, None] * normals
+    vertices = np.where(last[:, None], end[:, None], start[:, None]) + radius[:, last.astype(int), None] * normals
     count = len(place)
     offsets = count * np.arange(len(start))
     return Surface(

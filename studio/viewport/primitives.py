@@ -17,7 +17,7 @@ class Capsules:
     Attributes:
         start: (N, 3) starts in mm.
         end: (N, 3) ends in mm.
-        radius: (N,) radii in mm.
+        radius: (N, 2) radii of starts and ends in mm.
         min_px: Smallest radius on the screen in px, so that distant capsules stay visible.
         colour: (N, 4) colours, or (N, 2, 4) of starts and ends.
     """
@@ -29,7 +29,9 @@ class Capsules:
     colour: RGBA
 
 
-def make_capsules(start: F64, end: F64, radius: float | F32, min_px: float, colour: RGBA) -> Capsules:
+def make_capsules(
+    start: F64, end: F64, radius: float | F32, min_px: float, colour: RGBA, end_radius: float | F32 | None = None
+) -> Capsules:
     """Create capsules between points and drop those with a NaN end.
 
     Args:
@@ -38,15 +40,19 @@ def make_capsules(start: F64, end: F64, radius: float | F32, min_px: float, colo
         radius: (...) radii in mm, broadcast.
         min_px: Smallest radius on the screen in px.
         colour: (..., 4) colours, broadcast.
+        end_radius: (...) radii of the ends, if they are others than those of the starts.
     """
     start, end = np.broadcast_arrays(start, end)
     shape = start.shape[:-1]
+    end_radius = radius if end_radius is None else end_radius
     start, end = start.reshape(-1, 3), end.reshape(-1, 3)
     finite = np.isfinite(start).all(-1) & np.isfinite(end).all(-1)
     return Capsules(
         start=start[finite],
         end=end[finite],
-        radius=np.broadcast_to(np.asarray(radius, np.float32), shape).ravel()[finite],
+        radius=np.stack([np.broadcast_to(np.asarray(r, np.float32), shape).ravel() for r in (radius, end_radius)], -1)[
+            finite
+        ],
         min_px=min_px,
         colour=np.broadcast_to(colour, (*shape, 4)).reshape(-1, 4)[finite],
     )

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.types import CameraRig, Pose3DSequence
+from core.types import COCO17, CameraRig, Pose3DSequence
 from studio.theme import DARK
 from studio.viewport.layers.ellipsoids import SHOW_UNCERTAINTY, EllipsoidLayer, posed_spheres
+from studio.viewport.layers.shadows import cast_blobs, people_shadows
 from studio.viewport.layers.skeletons import (
     SHOW_CONFIDENCE,
     SHOW_SIDES,
@@ -76,3 +77,23 @@ def test_ellipsoids_hold_the_joint_with_95_percent(rig: CameraRig, poses: Pose3D
     gradient /= np.linalg.norm(gradient, axis=-1, keepdims=True)
     np.testing.assert_allclose(normals[:50], gradient, atol=1e-3)
     assert "ellipsoids" not in build_scene_layers(SceneData.build(rig, poses), 0.0, options, PALETTE).layers
+
+
+def test_figures_taper_and_cast_shadows_away_from_the_light() -> None:
+    skeleton = COCO17
+    xyz_mm = np.zeros((1, len(skeleton), 3))
+    xyz_mm[0, :, 2] = 1000.0
+    xyz_mm[0, skeleton.index("left_hip"), 2] = 900.0
+    xyz_mm[0, skeleton.index("left_ear")] = xyz_mm[0, skeleton.index("right_ear")] = (0, 0, 1700.0)
+    layer = SkeletonLayer.build(skeleton, xyz_mm, np.ones(xyz_mm.shape[:2]), [PALETTE.person(0)])
+    bones, joints, head = skeleton_capsules(layer)
+    thigh = skeleton.bones.index(tuple(map(skeleton.index, ("left_hip", "left_knee"))))
+    assert bones.radius[thigh, 0] > 1.3 * bones.radius[thigh, 1]
+    assert (joints.radius[:, 0] == joints.radius[:, 1]).all()
+    np.testing.assert_array_equal(head.start, [[0, 0, 1700.0]])
+    shadows = people_shadows(skeleton, xyz_mm, xyz_mm[:, 0], PALETTE)
+    cast = cast_blobs(shadows)
+    middle_mm = shadows.limb_mm[..., 2].mean(1)
+    shift = np.linalg.norm(cast.centre, axis=1)
+    np.testing.assert_allclose(shift / middle_mm, shift[0] / middle_mm[0])
+    assert (np.diff(cast.colour[np.argsort(middle_mm), 3]) <= 0).all(), "fainter with height"

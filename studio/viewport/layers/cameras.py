@@ -92,7 +92,7 @@ class CameraVisual(NodeVisual[CameraLayer]):
         self._images = ImageQuadNode(parent=parent)
         self._images.order = 30
         self._lines = CapsuleNode(parent=parent)
-        self._lines.order = 31
+        self._lines.order = 55  # after people: rims would leave the background in front of them
         self._drawn: CameraLayer | None = None
         super().__init__(self._images, self._lines)
 

@@ -1,4 +1,4 @@
-"""Soft contact shadows: a dark spot under each foot and under the trunk, fainter with height."""
+"""Soft shadows on the floor, fainter with height: spots under feet and trunk, and shadows of the bones."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from core.rendering.skeleton_geometry import skeleton_geometry
 from core.types import Skeleton
 from core.types.arrays import F64
 from studio.viewport.layers.floor import SHOW_FLOOR
@@ -18,6 +19,8 @@ from studio.viewport.visuals import NodeVisual
 
 _TRUNK_MM, _TRUNK_OPACITY, _TRUNK_FADE_MM = 560.0, 0.75, 2200.0
 _FOOT_MM, _FOOT_OPACITY, _FOOT_FADE_MM = 210.0, 0.9, 450.0
+_LIMB_MM, _LIMB_OPACITY, _LIMB_FADE_MM = 105.0, 0.6, 2800.0
+_LIGHT = np.array([0.5, 0.35])  # shift of a shadow per height
 _ANKLE_MM = 90.0  # height of the ankle above the sole
 
 
@@ -29,11 +32,15 @@ class ShadowLayer:
         trunk_mm: (P, 3) centre of the trunk; NaN where unknown.
         ankle_mm: (P, 2, 3) ankles; NaN where unknown.
         colour: (4,) colour of the darkest shadow.
+        limb_mm: (N, 2, 3) ends of the bones; NaN where unknown.
+        girth: (N,) thickness of the bones relative to a normal one.
     """
 
     trunk_mm: F64
     ankle_mm: F64
     colour: RGBA
+    limb_mm: F64
+    girth: F64
 
 
 def build_shadows(data: SceneData, frame: SceneFrame) -> ShadowLayer | None:
@@ -47,11 +54,37 @@ def build_shadows(data: SceneData, frame: SceneFrame) -> ShadowLayer | None:
 def people_shadows(skeleton: Skeleton, xyz_mm: F64, trunk_mm: F64, palette: Palette) -> ShadowLayer:
     """Return the shadows of people with joints (P, J, 3) and trunks (P, 3)."""
     ankles = [skeleton.index(name) for name in ("left_ankle", "right_ankle") if name in skeleton.joints]
-    return ShadowLayer(trunk_mm=trunk_mm, ankle_mm=xyz_mm[:, ankles], colour=palette.shadow)
+    geometry = skeleton_geometry(skeleton)
+    points, _ = geometry.points(xyz_mm, np.ones(xyz_mm.shape[:2]))
+    girth = geometry.girth.mean(-1, dtype=float)
+    return ShadowLayer(
+        trunk_mm=trunk_mm,
+        ankle_mm=xyz_mm[:, ankles],
+        colour=palette.shadow,
+        limb_mm=points[:, geometry.bones].reshape(-1, 2, 3),
+        girth=np.tile(girth, len(xyz_mm)),
+    )
+
+
+def cast_blobs(layer: ShadowLayer) -> Blobs:
+    """Return the ellipses that the bones of a layer cast."""
+    known = np.isfinite(layer.limb_mm).all((1, 2))
+    ends = layer.limb_mm[known]
+    height = np.maximum(ends[..., 2], 0.0)
+    start, end = np.moveaxis(ends[..., :2] + _LIGHT * height[..., None], 1, 0)
+    fade = np.clip(1 - height.mean(1) / _LIMB_FADE_MM, 0, 1)
+    width = _LIMB_MM * layer.girth[known] * (2 - fade)
+    half = (end - start) / 2
+    length = np.linalg.norm(half, axis=1)
+    along = np.where(length[:, None] > 1.0, half / np.maximum(length, 1.0)[:, None], (1.0, 0.0))
+    reach = length + width
+    colour = np.repeat(layer.colour[None], len(ends), 0)
+    colour[:, 3] *= _LIMB_OPACITY * fade
+    return Blobs(centre=(start + end) / 2, along=along * reach[:, None], aspect=width / reach, colour=colour)
 
 
 def shadow_blobs(layer: ShadowLayer) -> Blobs:
-    """Return the ellipses of a layer."""
+    """Return the ellipses under the feet and trunks of a layer."""
     ankle = layer.ankle_mm.reshape(-1, 3)
     points = np.concatenate([layer.trunk_mm, ankle])
     n_trunks = len(layer.trunk_mm)
@@ -84,7 +117,7 @@ class ShadowVisual(NodeVisual[ShadowLayer]):
 
     def draw(self, layer: ShadowLayer) -> None:
         """Draw the shadows of a layer."""
-        self._node.set_blobs(shadow_blobs(layer))
+        self._node.set_blobs(shadow_blobs(layer), cast_blobs(layer))
 
 
 SHADOWS = LayerSpec(name="shadows", layer=ShadowLayer, build=build_shadows, visual=ShadowVisual, option=SHOW_FLOOR)

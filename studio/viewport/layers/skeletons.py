@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from core.rendering.skeleton_geometry import skeleton_geometry
+from core.rendering.skeleton_geometry import head_centres_mm, skeleton_geometry
 from core.types import Pose3DSequence, Skeleton
 from core.types.arrays import F32, F64
 from studio.viewport.layers.ellipsoids import SHOW_UNCERTAINTY
@@ -29,7 +29,7 @@ SHOW_CONFIDENCE = DisplayOption(
     name="confidence", label="Joints by confidence", icon="confidence", shortcut="J", default=False, section="People"
 )
 
-_BONE_MM, _JOINT_MM = 17.0, 27.0
+_BONE_MM, _JOINT_MM, _HEAD_MM = 20.0, 27.0, 88.0
 _GHOST_BONE_MM = 7.0
 WITHIN_BODY = 0.4
 """Size of joints and bones within a body."""
@@ -51,6 +51,8 @@ class SkeletonLayer:
         ghost: Thin and pale drawing of a second result.
         joint_colour: (P, J, 4) colours of the joints; None for those of the people.
         bone_colour: (P, B, 4) colours of the bones; None for those of the people.
+        girth: (B, 2) thickness of each bone at its ends relative to a normal bone; None for normal ones.
+        head_mm: (P, 3) middles of the heads, which are drawn as balls; NaN where unknown, None for no heads.
     """
 
     xyz_mm: F64
@@ -61,6 +63,8 @@ class SkeletonLayer:
     ghost: bool = False
     joint_colour: RGBA | None = None
     bone_colour: RGBA | None = None
+    girth: F32 | None = None
+    head_mm: F64 | None = None
 
     @classmethod
     def build(
@@ -84,6 +88,8 @@ class SkeletonLayer:
             size=geometry.size,
             colour=np.array(colour, np.float32).reshape(-1, 4),
             ghost=ghost,
+            girth=geometry.girth,
+            head_mm=head_centres_mm(skeleton, xyz_mm),
         )
 
 
@@ -95,8 +101,10 @@ def build_skeletons(data: SceneData, frame: SceneFrame) -> SkeletonLayer | None:
     joint_colour, bone_colour = marked_colours(data.poses.skeleton, layer.score, frame.options, frame.palette)
     # Thin, so that ellipsoids remain visible, and inside bodies.
     within = data.bodies is not None and frame.body_frame is not None and frame.options.shows(SHOW_BODIES)
-    size = layer.size * np.float32(WITHIN_BODY if within or frame.options.shows(SHOW_UNCERTAINTY) else 1.0)
-    return replace(layer, size=size, joint_colour=joint_colour, bone_colour=bone_colour)
+    layer = replace(layer, joint_colour=joint_colour, bone_colour=bone_colour)
+    if within or frame.options.shows(SHOW_UNCERTAINTY):
+        return replace(layer, size=layer.size * np.float32(WITHIN_BODY), girth=None, head_mm=None)
+    return layer
 
 
 def build_ghost(data: SceneData, frame: SceneFrame) -> SkeletonLayer | None:
@@ -167,15 +175,19 @@ def skeleton_capsules(layer: SkeletonLayer) -> list[Capsules]:
         return [make_capsules(ends[..., 0, :], ends[..., 1, :], _GHOST_BONE_MM, 0.8, layer.colour[:, None])]
     # Bones of the face are thin, like its joints.
     size = np.where(layer.size > 0, layer.size, 1.0)[..., layer.bones].min(-1)
-    thickness = np.broadcast_to(_BONE_MM * size, weakest.shape).astype(np.float32)
+    girth = np.repeat(size[..., None], 2, -1) if layer.girth is None else layer.girth
+    first, last = (np.broadcast_to(_BONE_MM * girth[..., end], weakest.shape) for end in (0, 1))
     radius = (_JOINT_MM * layer.size * (0.7 + 0.3 * certainty)).astype(np.float32)
     bone_colour = layer.colour[:, None] if layer.bone_colour is None else layer.bone_colour
     joint_colour = layer.colour[:, None] if layer.joint_colour is None else layer.joint_colour
     balls = np.where((layer.size > 0)[..., None], layer.xyz_mm, np.nan)
-    return [
-        make_capsules(ends[..., 0, :], ends[..., 1, :], thickness, 1.2, _fade(bone_colour, weakest)),
+    capsules = [
+        make_capsules(ends[..., 0, :], ends[..., 1, :], first, 1.2, _fade(bone_colour, weakest), last),
         make_capsules(balls, balls, radius, 2.0, _fade(joint_colour, certainty)),
     ]
+    if layer.head_mm is not None:
+        capsules.append(make_capsules(layer.head_mm, layer.head_mm, _HEAD_MM, 2.0, layer.colour))
+    return capsules
 
 
 def _fade(colour: RGBA, certainty: F64) -> RGBA:

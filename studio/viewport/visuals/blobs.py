@@ -54,16 +54,19 @@ class BlobVisual(SceneVisual):
         )
         self.freeze()
 
-    def set_blobs(self, blobs: Blobs) -> None:
+    def set_blobs(self, *parts: Blobs) -> None:
         """Upload blobs in place of the earlier ones."""
-        count = len(blobs.centre)
+        centre, along, aspect, colour = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("centre", "along", "aspect", "colour")
+        )
+        count = len(centre)
         if count:
-            across = np.stack([-blobs.along[:, 1], blobs.along[:, 0]], -1) * blobs.aspect[:, None]
+            across = np.stack([-along[:, 1], along[:, 0]], -1) * aspect[:, None]
             position = np.zeros((count, 4, 3), np.float32)
             x, y = _CORNERS[:, 0, None], _CORNERS[:, 1, None]
-            position[..., :2] = blobs.centre[:, None] + x * blobs.along[:, None] + y * across[:, None]
+            position[..., :2] = centre[:, None] + x * along[:, None] + y * across[:, None]
             self._buffers["a_position"].set_data(position.reshape(-1, 3))
-            self._buffers["a_color"].set_data(np.repeat(blobs.colour, 4, 0))
+            self._buffers["a_color"].set_data(np.repeat(colour, 4, 0))
             if count != self._count:
                 self._buffers["a_place"].set_data(np.tile(_CORNERS, (count, 1)))
                 order = (np.arange(count, dtype=np.uint32) * 4)[:, None] + _QUAD

@@ -20,7 +20,7 @@ _VERTEX = """
 attribute vec3 a_start;
 attribute vec3 a_end;
 attribute vec2 a_corner;    // x: -1 or 1 across the axis; y: 0 at the start, 1 at the end
-attribute float a_radius;   // mm
+attribute vec2 a_radius;    // of start and end, mm
 attribute float a_min_px;   // smallest radius on the screen, logical px
 attribute vec4 a_color;
 
@@ -32,19 +32,19 @@ uniform vec3 u_toward;      // world unit vector towards the viewer
 varying vec4 v_color;
 varying vec2 v_place;       // along and across the axis from its start, px
 varying float v_length;
-varying float v_radius;
+varying vec2 v_radii;       // of start and end, px
 varying vec2 v_along;
 
 vec2 pixel(vec4 p) { return (p.xy / p.w * 0.5 + 0.5) * u_size; }
 
-float radius_px(vec3 world, vec4 screen) {
-    vec4 rim = u_to_clip * vec4(world + u_right * a_radius, 1.0);
+float radius_px(vec3 world, vec4 screen, float radius) {
+    vec4 rim = u_to_clip * vec4(world + u_right * radius, 1.0);
     return max(distance(pixel(rim), pixel(screen)), a_min_px * u_ratio);
 }
 
 void main() {
     // Shift towards the viewer by the radius, so that a joint covers the bones that end in it.
-    vec3 lift = u_toward * a_radius;
+    vec3 lift = u_toward * max(a_radius.x, a_radius.y);
     vec4 start = u_to_clip * vec4(a_start + lift, 1.0);
     vec4 end = u_to_clip * vec4(a_end + lift, 1.0);
     float near = 1e-3 * max(abs(start.w), abs(end.w));
@@ -69,8 +69,8 @@ void main() {
     vec2 across = vec2(-v_along.y, v_along.x);
     bool last = a_corner.y > 0.5;
     vec4 tip = last ? end : start;
-    v_radius = radius_px(last ? to : from, tip);
-    float margin = v_radius + 1.0;
+    v_radii = vec2(radius_px(from, start, a_radius.x), radius_px(to, end, a_radius.y));
+    float margin = max(v_radii.x, v_radii.y) + 1.0;
     vec2 place = pixel(tip) + v_along * (last ? margin : -margin) + across * a_corner.x * margin;
     v_place = vec2(dot(place - a, v_along), a_corner.x * margin);
     v_color = a_color;
@@ -85,12 +85,14 @@ uniform vec3 u_toward;
 varying vec4 v_color;
 varying vec2 v_place;
 varying float v_length;
-varying float v_radius;
+varying vec2 v_radii;
 varying vec2 v_along;
 
 void main() {
-    vec2 offset = vec2(v_place.x - clamp(v_place.x, 0.0, v_length), v_place.y);
-    float coverage = clamp(v_radius - length(offset) + 0.5, 0.0, 1.0);
+    float nearest = clamp(v_place.x, 0.0, v_length);
+    vec2 offset = vec2(v_place.x - nearest, v_place.y);
+    float radius = mix(v_radii.x, v_radii.y, nearest / max(v_length, 1e-3));
+    float coverage = clamp(radius - length(offset) + 0.5, 0.0, 1.0);
     if (coverage * v_color.a < 0.01) discard;
     vec3 color = v_color.rgb;
     %s
@@ -100,7 +102,7 @@ void main() {
 
 # The light of the meshes.
 _SHADING = """
-    vec2 flat_normal = offset / max(v_radius, 1e-3);
+    vec2 flat_normal = offset / max(radius, 1e-3);
     vec2 screen = flat_normal.x * v_along + flat_normal.y * vec2(-v_along.y, v_along.x);
     vec3 normal = vec3(screen, sqrt(max(0.0, 1.0 - dot(screen, screen))));
     vec3 key = normalize(vec3(-0.45, 0.65, 0.62));
@@ -116,7 +118,7 @@ _LAYOUT = np.dtype(
         ("a_start", np.float32, 3),
         ("a_end", np.float32, 3),
         ("a_corner", np.float32, 2),
-        ("a_radius", np.float32),
+        ("a_radius", np.float32, 2),
         ("a_min_px", np.float32),
         ("a_color", np.float32, 4),
     ]

@@ -89,7 +89,7 @@ class TextBillboardVisual(SceneVisual):
             ratio: Device pixels per logical pixel.
         """
         labels = tuple(
-            _Label(text, tuple(colour), _NO_BACKGROUND if muted else tuple(layer.background), bool(muted))
+            _Label(text, tuple(colour), _NO_BACKGROUND if layer.behind else tuple(layer.background), bool(muted))
             for text, colour, muted in zip(layer.texts, layer.colour.tolist(), layer.muted, strict=True)
         )
         if labels != self._labels or ratio != self._ratio:
