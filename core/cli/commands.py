@@ -246,7 +246,8 @@ def _stopping_on_signals(errors: Console) -> Iterator[threading.Event]:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             raise KeyboardInterrupt
         stop.set()
-        errors.print("Stopping at the next safe point. Press Ctrl-C again to stop at once.")
+        with contextlib.suppress(SystemExit, OSError):  # nobody reads any more, as after the end of `| tail`
+            errors.print("Stopping at the next safe point. Press Ctrl-C again to stop at once.")
 
     previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
