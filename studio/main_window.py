@@ -402,6 +402,10 @@ class MainWindow(QMainWindow):
         stay, stop, keep = "Don't close", "Cancel jobs", "Keep running"
         text = "Jobs can continue in the background. Their progress is shown at the next start."
         dialog = QuestionDialog(self.state.jobs.why_not(), text, (stay, stop, keep), self)
+        if self.state.cameras.phase == "recording":
+            stop, keep = "Stop recording", "Keep recording"
+            text = "Stopping keeps what was recorded. Without the window, only its length or a full disk ends it."
+            dialog = QuestionDialog("A take is being recorded.", text, (stay, keep, stop), self)
         dialog.exec()
         if dialog.answer == stop:
             self._cancel_jobs()
