@@ -1,4 +1,4 @@
-"""Bodies of a 3D result as formats of animation need them: axes and units of the file, people who come and go.
+"""Bodies of a 3D result for animation formats: axes and units of the file, people who enter and leave.
 
 Legend: T frame, N frame of a block, J joint, V vertex.
 """
@@ -92,7 +92,7 @@ def strongest_bones(weights: F32) -> tuple[I64, F32]:
 
 
 def absence_notes(result: ExportedResult, title: str, how: str) -> list[str]:
-    """Return a sentence on the people who are absent from some frames, and how a format shows it; none if nobody is."""
+    """Return a sentence on people who are absent from some frames and on how a format shows it; empty for none."""
     present = result.bodies.bodies.present
     gone = [
         person_label(result.bodies.bodies.person_ids[p]) for p in people_in(result.bodies) if not present[:, p].all()
@@ -103,7 +103,7 @@ def absence_notes(result: ExportedResult, title: str, how: str) -> list[str]:
 
 
 def terms_notes(result: ExportedResult) -> list[str]:
-    """Return the terms of use of a surface in files; none if it is free for any use."""
+    """Return the terms of use of an exported surface; empty if it is free for any use."""
     model = result.bodies.model
     if model.family == FREE:
         return []

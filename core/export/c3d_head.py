@@ -1,4 +1,4 @@
-"""Header and parameters of C3D files; the library would hold the frames that follow in memory many times."""
+"""Header and parameters of C3D files. The frames bypass the library, which copies them in memory many times."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LAST_FRAME_AT, _DATA_AT = 8, 16
 _FRAMES, _VALUE_AT = b"FRAMES", 4
 """Name of the parameter POINT:FRAMES, and the distance of its value: offset, type and number of dimensions."""
 _MOST_TEXTS = 255
-"""Most texts of a parameter, whose number is stored in a byte; LABELS2 and so on continue it."""
+"""Largest number of texts of a parameter, stored in one byte; LABELS2 and so on continue it."""
 
 
 def c3d_of(result: ExportedResult, options: ExportOptions) -> Any:
@@ -53,7 +53,7 @@ def add_texts(file: Any, group: str, parameter: str, texts: Sequence[str]) -> No
 
 
 def head_bytes(file: Any, frames: int, *, rotations: bool = False) -> bytes:
-    """Return all before the points, or before the rotations, of a file with data of a single frame.
+    """Return everything before the points, or the rotations, of a file with data of a single frame.
 
     It is for a number of frames, of which the library counts no more than 65,535; it is silent about a full disk.
     """

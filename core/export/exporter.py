@@ -27,7 +27,7 @@ MM_PER: dict[Units, float] = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
 DECIMALS: dict[Units, int] = {"mm": 4, "cm": 5, "m": 7}
 """Decimal places in text files: 0.1 micrometres, far below the error of any camera system."""
 FIT_BODIES = "Run 'fit-body' on the take first: it fits bodies to the 3D poses."
-"""Remedy for what only bodies have."""
+"""Remedy for missing content that only bodies have."""
 _CONTENT_NAMES: dict[Content, str] = {
     "points": "joint positions",
     "rotations": "joint rotations",
@@ -51,7 +51,7 @@ class ExportOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Origin of the poses; written into every file that has a place for it.
+    """Origin of the poses; written into every file whose format can store it.
 
     Attributes:
         take: Take name.
@@ -68,12 +68,12 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ExportedResult:
-    """A 3D result of a take, with all that is known of it.
+    """3D result of a take.
 
     Attributes:
         poses: Joint positions, at least one person in at least one frame.
         origin: Origin of the poses.
-        motion: Bodies that were fitted to the poses, with their model; None without.
+        motion: Bodies that were fitted to the poses, with their model, or None.
         report: Function that receives the written fraction of a file, and may raise to cancel.
     """
 
@@ -89,10 +89,10 @@ class ExportedResult:
 
     @property
     def bodies(self) -> BodyMotion:
-        """Bodies of a result that has some.
+        """Bodies of the result.
 
         Raises:
-            CoreError: It has none.
+            CoreError: The result has no bodies.
         """
         if self.motion is None:
             raise CoreError(f"The 3D poses '{self.origin.poses}' have no bodies.", FIT_BODIES)
@@ -122,11 +122,11 @@ class Exporter(Protocol):
         """Return one sentence on the content of the files and the tools that read them."""
 
     def unavailable(self) -> str:
-        """Return why the format cannot be written on this machine, and the remedy; empty if it can."""
+        """Return the reason why the format cannot be written on this computer, and the remedy; empty if it can."""
         return ""
 
     def notes(self, result: ExportedResult) -> list[str]:
-        """Return sentences on what files of a result hold in another way than the result does."""
+        """Return sentences on the differences between the files and the result."""
         return []
 
     def write(self, result: ExportedResult, stem: Path, options: ExportOptions) -> list[Path]:
@@ -164,7 +164,7 @@ EXPORTERS: Registry[Exporter] = Registry(
 
 
 def content_of(take: Take, poses: str) -> frozenset[Content]:
-    """Return the content of a stored 3D result: rotations and a surface only where bodies were fitted to it."""
+    """Return the content of a stored 3D result: rotations and a surface only if bodies were fitted to it."""
     return _content(take.has_bodies(poses))
 
 
@@ -178,15 +178,15 @@ def suitable_formats(content: Collection[Content]) -> tuple[str, ...]:
 
 
 def default_formats(content: Collection[Content]) -> tuple[str, ...]:
-    """Return the names of the exporters that write this content where no formats are named."""
+    """Return the names of the exporters that write this content when no formats are selected."""
     return tuple(name for name in suitable_formats(content) if EXPORTERS.get(name).by_default)
 
 
 def check_content(exporter: Exporter, content: Collection[Content]) -> None:
-    """Refuse an exporter that needs more than a result, or this machine, has.
+    """Check that the result has the content and the computer the packages that an exporter needs.
 
     Raises:
-        CoreError: Missing content; the message names it. Or a missing package.
+        CoreError: Content or a package is missing; the message names it.
     """
     missing = [_CONTENT_NAMES[need] for need in exporter.needs if need not in content]
     if missing:

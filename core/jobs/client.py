@@ -35,7 +35,7 @@ _START_GRACE_S = 60.0
 
 
 class Job:
-    """A job, known by its folder alone, so that any window can attach at any time.
+    """Job, identified by its folder, so that any window can attach at any time.
 
     Args:
         folder: Folder of the job, with its `job.json`.
@@ -74,7 +74,7 @@ class Job:
             CoreError: The process could not be started.
         """
         require_free(self.folder, f"Run {self.folder.name}")
-        for name in (CANCEL_FILE, COMMANDS_FILE, STATUS_FILE):  # they are of the worker before
+        for name in (CANCEL_FILE, COMMANDS_FILE, STATUS_FILE):  # left by the previous worker
             (self.folder / name).unlink(missing_ok=True)
         flags = {} if sys.platform == "win32" else {"start_new_session": True}
         if sys.platform == "win32":
@@ -117,7 +117,7 @@ class Job:
         """Return the events since the last call, and the latest status; an incomplete line waits for the next call.
 
         Args:
-            most: Largest number of bytes to read, so that a turn of an event loop stays short; all by default.
+            most: Largest number of bytes to read, so that an event-loop iteration stays short; all by default.
         """
         reap()
         alive = self._alive()
@@ -143,14 +143,14 @@ class Job:
                 self._state = "failed"
             elif isinstance(event, Cancelled):
                 self._state = "cancelled"
-        if not self.ended and not alive and not self._behind:  # it was dead before the file was read to its end
+        if not self.ended and not alive and not self._behind:  # the worker died before the end of the file was read
             self._state = "lost"
         return events
 
     def _new_status(self) -> list[Event]:
-        """Return the status of the job if it is another one than before."""
+        """Return the status of the job if it has changed."""
         path = self.folder / STATUS_FILE
-        with contextlib.suppress(OSError, CoreError):  # it is being replaced, or there is none
+        with contextlib.suppress(OSError, CoreError):  # the file is being replaced or does not exist
             changed_ns = path.stat().st_mtime_ns
             if changed_ns != self._status_ns:
                 event = decode(path.read_text(encoding="utf-8"))
@@ -196,7 +196,7 @@ class Job:
 
 
 def process_of(folder: Path) -> psutil.Process | None:
-    """Return the process that works on the job in a folder; None if there is none."""
+    """Return the worker process of the job in a folder, or None."""
     try:
         identity = read_process(folder)
     except CoreError:
@@ -212,7 +212,7 @@ def reap() -> bool:
     """Reap workers of this process that have exited.
 
     Returns:
-        Whether a worker still runs; it exits shortly after its last event.
+        True if a worker still runs; it exits shortly after its last event.
     """
     for child in _children[:]:
         if child.poll() is not None:

@@ -4,13 +4,13 @@ The camera job (verb `record`, `core.pipelines.record`) reads this file several 
 example, `send_command(run.root, StartTake(name="walk", kind="motion", countdown_s=3))`, and follows the job's `status`
 events, whose values are:
 
-- `state`: "watching", "countdown", "recording"; `saving`: names of the takes that are being made of what was recorded.
+- `state`: "watching", "countdown", "recording"; `saving`: names of the takes that are being saved.
 - `take`: name of the take that is recorded or counted down to; `takes`: names of the takes of this job so far.
-- `sound`: whether the sound of cameras is stored in it.
+- `sound`: true if the take stores the sound of cameras.
 - `seconds`: length of the take so far, or of watching; `countdown_s`: time left until the take begins.
 - `markers`: the markers of the take so far, each with `time_s` and `text`.
-- `disk_minutes`: time until the take would be ended for want of space at the present rate; null while unknown.
-- `live`: whether live 3D is on; `people`: its `ring` of people (`core.live.stream`; empty until it runs), `fps`,
+- `disk_minutes`: time until the disk is full at the present rate, which ends the take; null while unknown.
+- `live`: true if live 3D is on; `people`: its `ring` of people (`core.live.stream`; empty until it runs), `fps`,
   `latency_ms`, number of `people`, and the `problem` that has ended it (empty if it runs).
 - `advice`: how to move the board next.
 - `cameras`: by name: `state` ("starting", "running", "lost", "ended"), `problem`, `size_px`, `fps`, `frames` (since
@@ -22,7 +22,7 @@ events, whose values are:
 Images of the rings are at most 640 px wide or high. Their info has `index` (of the frame set; -1 before the first),
 `time_ns` (of this image), `size_px` (of the full image) and `corners` (of the board, px of the full image).
 
-A command that cannot be followed, such as to a camera that is not there, becomes a note of the job, level "warning".
+A command that cannot be executed, such as for a missing camera, becomes a note of the job with level "warning".
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ class StartTake:
     """Begin a take.
 
     Attributes:
-        name: Name of the take; empty for the first free one. A name that exists gets the next free number.
-        kind: What is filmed.
+        name: Name of the take; empty for the first free one. An existing name gets the next free number.
+        kind: Subject of the take.
         note: Note that is stored with the take.
-        countdown_s: Time until it begins, s.
-        duration_s: Its length in s; 0 until it is stopped.
-        sound: Store the sound of cameras that have some.
+        countdown_s: Time until the take begins, s.
+        duration_s: Length of the take in s; 0 for no limit.
+        sound: Store the sound of cameras that provide it.
     """
 
     name: str = ""
@@ -79,7 +79,7 @@ class StopTake:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddMarker:
-    """Mark the present instant of the take.
+    """Mark the current time of the take.
 
     Attributes:
         text: Note beside the marker.
@@ -90,7 +90,7 @@ class AddMarker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetControl:
-    """Set a control of a camera; the value that was read back is in the next status.
+    """Set a control of a camera; the next status contains the value that was read back.
 
     Attributes:
         camera: Name of the camera.
@@ -109,7 +109,7 @@ class SetLive:
 
     Attributes:
         on: True to run it.
-        vmc_port: UDP port to which people are sent by the VMC protocol; 0 sends nothing.
+        vmc_port: UDP port for sending people by the VMC protocol; 0 for none.
         body_model: Name of the body model that is fitted to the people; empty for none.
     """
 
@@ -143,7 +143,7 @@ def send_command(folder: Path, command: Command) -> None:
     with saying_why(folder):
         handle = os.open(folder / COMMANDS_FILE, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
-            os.write(handle, line)  # in one piece: several programs may send at the same time
+            os.write(handle, line)  # in one call: several programs may send at the same time
         finally:
             os.close(handle)
 
@@ -152,7 +152,7 @@ def parse_command(text: str) -> Command:
     """Return the command in a line of JSON.
 
     Raises:
-        CoreError: It is no command, or one of its values is out of range.
+        CoreError: The line is not a command, or one of its values is out of range.
     """
     try:
         values: Any = json.loads(text)
@@ -187,7 +187,7 @@ class CommandReader:
         self._rest = b""
 
     def read(self) -> tuple[list[Command], list[CoreError]]:
-        """Return the commands since the last call, and an error for each line that is none."""
+        """Return the commands since the last call, and an error for each invalid line."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._offset)
@@ -196,7 +196,7 @@ class CommandReader:
             return [], []
         self._offset += len(chunk)
         *lines, self._rest = (self._rest + chunk).split(b"\n")
-        self._rest = self._rest[: 2 * _MAX_LINE]  # of an endless line, the start is enough to refuse it
+        self._rest = self._rest[: 2 * _MAX_LINE]  # the start of an endless line suffices to reject it
         commands, errors = [], []
         for line in filter(bytes.strip, lines):
             try:

@@ -58,7 +58,7 @@ class Noted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusChanged:
-    """The current state of a running job; each one replaces the one before."""
+    """The current state of a running job, which replaces the previous one."""
 
     time: float = field(default_factory=time.time)
     values: dict[str, Any] = field(default_factory=dict)
@@ -111,7 +111,7 @@ def encode(event: Event) -> str:
 
 
 def without_secrets(event: E) -> E:
-    """Return an event in whose texts the passwords of cameras are hidden."""
+    """Return a copy of an event with the passwords of cameras hidden."""
     if isinstance(event, Noted):
         return dataclasses.replace(event, text=without_passwords(event.text))
     if isinstance(event, Failed):
@@ -136,7 +136,7 @@ def decode(line: str) -> Event:
     """Return the event in a line; unknown fields are ignored.
 
     Raises:
-        CoreError: The line is no JSON, or an event that this version does not know.
+        CoreError: The line is not JSON, or an event that this version does not know.
     """
     try:
         values = json.loads(line)

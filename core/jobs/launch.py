@@ -32,13 +32,13 @@ from core.progress import NullReporter, Reporter, check
 
 T = TypeVar("T")
 MEETING = "SELFPOSE_MEETING"
-"""Variable with the file through which processes of one machine find each other, without a server and its port."""
+"""Variable with the rendezvous file of the processes of one machine, which avoids a server and its port."""
 _ORPHANED = 1
 _TAIL_CHARS = 20_000
 _END_S = 120.0
 """Time for the other processes to end after the main one is done."""
 _REASON_S = 10.0
-"""Time to wait for the reason of a failed process."""
+"""Time to wait for the error message of a failed process."""
 _logger = logging.getLogger(f"{NAME}.ranks")
 
 
@@ -97,7 +97,7 @@ def launch(processes: int, folder: Path) -> Iterator[Ranks]:
     if ranks.world_size > 1 or processes <= 1:
         yield ranks
         return
-    meeting = Path(tempfile.mkdtemp(prefix=f"{NAME.lower().replace(' ', '-')}-"))  # for this user alone
+    meeting = Path(tempfile.mkdtemp(prefix=f"{NAME.lower().replace(' ', '-')}-"))  # accessible only to this user
     environment = {MEETING: str(meeting / "store"), "WORLD_SIZE": str(processes), **_loopback()}
     for rank in range(1, processes):
         _reason_file(folder, rank).unlink(missing_ok=True)
@@ -125,7 +125,7 @@ def launch(processes: int, folder: Path) -> Iterator[Ranks]:
 
 
 def end_with_parent() -> None:
-    """End this process at once when the one that launched it is gone, whatever it is doing.
+    """End this process immediately when its parent process ends.
 
     The parent holds the other end of the standard input, which the system closes with it.
     """
@@ -142,18 +142,18 @@ def end_with_parent() -> None:
 
 
 def _loopback() -> dict[str, str]:
-    """Return the variables that keep the traffic between processes of one machine off its networks."""
+    """Return the variables that restrict traffic between the processes of one machine to the loopback interface."""
     name = next((n for n, found in psutil.net_if_addrs().items() if any(a.address == "127.0.0.1" for a in found)), "")
     return {"GLOO_SOCKET_IFNAME": name, "NCCL_SOCKET_IFNAME": name} if name else {}
 
 
 def run_rank(folder: Path, work: Callable[[Reporter], object], stopped: Callable[[], bool]) -> int:
-    """Run the share of a process other than the main one, and leave the reason of a failure for the main one.
+    """Run the share of a process other than the main one, and store the reason of a failure for the main one.
 
     Args:
         folder: Folder of the job.
         work: Function to run.
-        stopped: Returns whether this process was asked to stop.
+        stopped: Returns True if this process was asked to stop.
 
     Returns:
         Exit code: 0 done, 1 failed, 130 cancelled.
@@ -173,7 +173,7 @@ def run_rank(folder: Path, work: Callable[[Reporter], object], stopped: Callable
 
 
 class _RankReporter(NullReporter):
-    """A reporter that only knows whether the job is cancelled."""
+    """Reporter that only checks for cancellation."""
 
     def __init__(self, cancel_file: Path, stopped: Callable[[], bool]) -> None:
         self._cancel_file, self._stopped = cancel_file, stopped
@@ -187,11 +187,11 @@ def wait_for_files(paths: Sequence[Path], reporter: Reporter) -> None:
 
     Args:
         paths: Files, each renamed into place when it is complete.
-        reporter: Says whether the job is cancelled.
+        reporter: Reporter that is checked for cancellation.
 
     Raises:
         CancelledError: The job is cancelled.
-        RuntimeError: The processes of this machine ended without writing them; `launch` turns this into their reason.
+        RuntimeError: The processes of this machine ended without writing them; `launch` replaces it by their error.
     """
     while missing := [path for path in paths if not path.is_file()]:
         check(reporter)
@@ -240,7 +240,7 @@ def _wait(others: dict[int, subprocess.Popen[bytes]], folder: Path) -> None:
 
 
 def _reason(others: dict[int, subprocess.Popen[bytes]], folder: Path, timeout_s: float = _REASON_S) -> CoreError | None:
-    """Return why another process ended early; None if none has."""
+    """Return the error of another process that ended early, or None."""
     until = time.monotonic() + timeout_s
     while True:
         for rank, process in others.items():
@@ -258,7 +258,7 @@ def _reason(others: dict[int, subprocess.Popen[bytes]], folder: Path, timeout_s:
 
 
 def _last_words(folder: Path, rank: int) -> str:
-    """Return what a process printed as its last line, or as the one that says why it aborts."""
+    """Return the last line that a process printed, or the line with the reason of its abort."""
     with contextlib.suppress(OSError):
         text = _log_file(folder, rank).read_text(encoding="utf-8", errors="replace")[-_TAIL_CHARS:]
         lines = [line.strip() for line in text.splitlines() if line.strip()]

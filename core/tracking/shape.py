@@ -47,7 +47,7 @@ class BodyShape:
 
     @classmethod
     def single(cls, mm: F64, error_mm: F64) -> BodyShape:
-        """Return the shapes that lengths (..., K) of single poses are, whose joints have errors (...)."""
+        """Return the shapes of single poses from lengths (..., K) and the errors (...) of their joints."""
         noise = np.maximum(_NOISE, _LENGTH_ERROR * error_mm[..., None] / mm)
         return cls(mm, np.where(np.isfinite(mm), noise, _NOISE), np.isfinite(mm).astype(float))
 
@@ -74,7 +74,7 @@ class BodyShape:
         return BodyShape(self.mm[index], self.noise[index], self.count[index])
 
     def pooled(self) -> BodyShape:
-        """Return the shapes over the first axis as one, by their number of measurements."""
+        """Return the mean of the shapes over the first axis, weighted by their numbers of measurements."""
         count = self.count.sum(0)
         with np.errstate(invalid="ignore"):
             mm = np.where(self.count > 0, self.count * self.mm, 0.0).sum(0) / count
@@ -94,13 +94,13 @@ class ShapeEstimate:
         self._mm, self._count, self._square = lengths_mm.copy(), known.astype(float), np.zeros(len(lengths_mm))
 
     def add(self, lengths_mm: F64, elapsed_s: float) -> None:
-        """Add lengths (K,) measured some time after the ones before."""
+        """Add lengths (K,) measured some time after the previous ones."""
         known, first = np.isfinite(lengths_mm), np.isnan(self._mm)
         self._mm = np.where(first, lengths_mm, self._mm)
         weight = known * min(elapsed_s / _LASTING_S, 1.0)
         self._count = self._count + np.where(first, known, weight)
         noise = self.now().noise
-        # A confused limb moves the estimate no further than a bad measurement does.
+        # Bound the influence of a swapped limb to that of a bad measurement.
         change = np.clip(np.where(known, lengths_mm / self._mm - 1, 0.0), -3 * noise, 3 * noise)
         self._square = self._square + weight * change**2
         self._mm = self._mm * (1 + change * weight / np.maximum(self._count, 1.0))
@@ -123,7 +123,7 @@ def body_lengths_mm(xyz_mm: F64, skeleton: Skeleton) -> F64:
 
 
 def same_person(a: BodyShape, b: BodyShape) -> F64:
-    """Return the log likelihood ratio (...) of two shapes: one person, against two people of the population."""
+    """Return the log likelihood ratio (...) of two shapes: one person versus two people of the population."""
     middle = (a.mm + b.mm) / 2
     known = np.isfinite(middle) & (middle > _SHORTEST_MM)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -18,7 +18,7 @@ from core.types.pose3d import Pose3DSequence
 
 _SPEED_CUTOFF_HZ = 1.0
 _INITIAL_SPEED_MM_S = 2000.0  # Standard deviation of the velocity at the start of a series.
-_BLOCK_FRAMES = 1000  # States are kept for so many frames: they take ten times the memory of the joints.
+_BLOCK_FRAMES = 1000  # Frames whose states are kept: they take ten times the memory of the joints.
 
 
 def smooth(sequence: Pose3DSequence, config: TrackingConfig) -> Pose3DSequence:

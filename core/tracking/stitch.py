@@ -18,10 +18,10 @@ from core.types.arrays import F64, I64
 from core.types.skeleton import Skeleton
 
 _NO_STITCH = 10.0  # Above any allowed cost.
-_SHORTEST_S = 0.05  # Shorter tracks are ghosts more often than people.
+_SHORTEST_S = 0.05  # Shorter tracks are more often ghosts than people.
 _BRIDGED_FRAMES = 3.0  # Gap in frames that is bridged where frames are far apart.
-_MOST = 1.0  # Cost of people who are at the largest distance, with shapes that say nothing; more is not joined.
-_SHAPE_WEIGHT = 0.5  # Cost of a unit of log likelihood by shape, where the largest distance costs 1.
+_MOST = 1.0  # Largest cost of a join: that of the largest distance with uninformative shapes.
+_SHAPE_WEIGHT = 0.5  # Cost of a unit of log likelihood by shape; the largest distance costs 1.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -55,7 +55,7 @@ def stitch_tracklets(
     the log likelihood ratio of their shapes. The set of joins has the lowest total cost.
 
     Args:
-        tracklets: N tracklets in order of birth.
+        tracklets: N tracklets by their first frame.
         time_s: (T,) times.
         interval_s: Time between frames.
         xyz_mm: (T, P, J, 3) people.

@@ -2,9 +2,9 @@
 
 Letters in shapes: T time, P columns of the input, Q tracked people, J joint.
 
-The take is a loop over `Tracker.update`. Then tracks that belong to one person are joined, identities that were
-exchanged when people met are put right, and people who were seen too briefly are discarded. No position is invented: a
-person is where they were measured, or missing.
+`Tracker.update` runs over the take. Then tracks of one person are joined, identities that were swapped when people met
+are corrected, and people who were seen too briefly are discarded. Positions are never interpolated: a person is
+measured or missing.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from core.types.skeleton import Skeleton
 V = TypeVar("V", F64, F32)
 DISCARDED = "discarded_people"
 """Key of a sequence's provenance: number of people who were seen too briefly."""
-_LEAST_JOINTS = 0.5  # Share of its joints by which a single pose of a movement is a person.
-_CONTINUED = 0.5  # Share of people who are in the next frame, too, up to which frames are no movement.
-_UNRELATED_S = 10.0  # Time that stands between frames that have nothing to do with each other.
+_LEAST_JOINTS = 0.5  # Smallest fraction of joints of a single pose in a movement that counts as a person.
+_CONTINUED = 0.5  # Largest fraction of people who are also in the next frame for frames to count as stills.
+_UNRELATED_S = 10.0  # Assumed time between unrelated frames.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,7 +39,7 @@ class TrackedPeople:
     Attributes:
         xyz_mm: (T, Q, J, 3) joints, NaN where missing.
         score: (T, Q, J) confidences, 0 where missing.
-        ids: (Q,) identities from 1 in falling order of the number of frames.
+        ids: (Q,) identities from 1, in descending order of the number of frames.
         source: (T, Q) input column of each person in each frame, -1 where missing.
         discarded: Number of people who were seen too briefly.
     """
@@ -95,7 +95,7 @@ def track_people(
 
 
 def _unrelated(tracklets: list[Tracklet], n_frames: int) -> bool:
-    """Return whether frames have nothing to do with each other, as stills: few people are where they were before."""
+    """Return whether frames are unrelated stills, in which few people are at their previous position."""
     frames = [tracklet.frames for tracklet in tracklets]
     people = np.bincount(np.concatenate(frames), minlength=n_frames) if frames else np.zeros(n_frames, int)
     continued = sum(int((np.diff(f) == 1).sum()) for f in frames)
@@ -116,7 +116,7 @@ def _confirmed(source: I64, xyz_mm: F64, interval_s: float, config: TrackingConf
 
 
 def note_discarded(sequence: Pose3DSequence, config: TrackingConfig, reporter: Reporter) -> None:
-    """Report people who were seen too briefly to be kept; a warning if nobody else is there."""
+    """Report people who were seen too briefly to be kept; a warning if there is no one else."""
     count = int(sequence.provenance.get(DISCARDED, 0))
     if count:
         reporter.note(
@@ -144,7 +144,7 @@ def gather_tracks(values: V, source: I64, missing: float = np.nan) -> V:
 def _tracklets(
     time_s: F64, xyz_mm: F64, score: F64, error_mm: F64, skeleton: Skeleton, config: TrackingConfig
 ) -> list[Tracklet]:
-    """Run the tracker over all frames; tracklets in order of birth."""
+    """Run the tracker over all frames; return the tracklets by their first frame."""
     tracker = Tracker(config, skeleton)
     tracks: dict[int, PersonTrack] = {}
     ids = np.zeros(xyz_mm.shape[:2], np.int64)

@@ -2,7 +2,7 @@
 
 Letters in shapes: P people of a frame, J joint, N track.
 
-Each track predicts its pose at constant velocity. People of the frame are assigned to predictions by the Hungarian
+Each track predicts its pose with constant velocity. People of the frame are assigned to predictions by the Hungarian
 algorithm on mean joint distance, within a gate (as SORT does in images: Bewley et al., ICIP 2016), and on bone lengths,
 which decide where positions do not. The velocity is one vector per track, the median displacement over joints, smoothed
 exponentially. Libraries of trackers work on boxes in images; this one works on 3D joints and serves whole takes and
@@ -26,7 +26,7 @@ from core.types.skeleton import Skeleton
 _FAR_MM = 1e6
 _JOINT_CAP_MM = 1000.0  # Bounds the influence of a single outlier joint on the mean distance.
 _VELOCITY_MEMORY_S = 0.15
-_WIDE = 2.0  # Gate, relative to the narrowest, from which on motion says little.
+_WIDE = 2.0  # Gate, relative to the narrowest, beyond which motion is uninformative.
 # Worth of assigning a person to a track. 1 is the difference between no distance and the whole gate.
 _PRESENT = 5.0  # Continuing a track at all: more than shape and motion.
 _ESTABLISHED = 0.3  # Continuing a track that is not new, as that of a second copy of a person is.
@@ -60,13 +60,13 @@ class PersonTrack:
     """State of one tracked person.
 
     Attributes:
-        id: Identity, counted from 1 in order of birth.
+        id: Identity, counted from 1 by the first measurement.
         born_s: Time of the first measurement.
         time_s: Time of the last one.
-        xyz_mm: (J, 3) last position of each joint. Missing joints move along with the person.
-        velocity_mm_s: (3,) velocity of the whole person.
-        shape: Lengths of the body, so far.
-        holds_s: Time for which the velocity holds.
+        xyz_mm: (J, 3) last position of each joint. Missing joints move with the person.
+        velocity_mm_s: (3,) velocity of the person.
+        shape: Current estimate of the bone lengths.
+        holds_s: Time for which the velocity is valid.
     """
 
     id: int
@@ -79,11 +79,11 @@ class PersonTrack:
     _before: tuple[float, F64, F64] | None = None
 
     def predict(self, time_s: float) -> F64:
-        """Predict the joints (J, 3) at a later time: constant velocity for as long as it holds, then rest."""
+        """Predict the joints (J, 3) at a later time: constant velocity while it is valid, then rest."""
         return self.xyz_mm + self.velocity_mm_s * min(time_s - self.time_s, self.holds_s)
 
     def predict_without_last(self, time_s: float) -> F64:
-        """Predict the joints (J, 3) as if the last measurement had not been; NaN without any other."""
+        """Predict the joints (J, 3) without the last measurement; NaN if there is no other."""
         if self._before is None:
             return np.full_like(self.xyz_mm, np.nan)
         before_s, xyz_mm, velocity_mm_s = self._before
@@ -95,7 +95,7 @@ class PersonTrack:
         self._before = self.time_s, self.xyz_mm, self.velocity_mm_s
         shared = np.isfinite(xyz_mm).all(-1) & np.isfinite(self.xyz_mm).all(-1)
         n_shared = int(shared.sum())
-        # As np.median, at a third of its time.
+        # Equals np.median, in a third of its time.
         ordered = np.sort((xyz_mm - self.xyz_mm)[shared], axis=0)
         middle = (ordered[(n_shared - 1) // 2] + ordered[n_shared // 2]) / 2 if n_shared else None
         moved = self.velocity_mm_s * elapsed if middle is None else middle
@@ -118,7 +118,7 @@ class Tracker:
         self._last_s = -np.inf
         self._n_born = 0
         self.active: list[PersonTrack] = []
-        """Tracks that the next frame can continue, in order of birth."""
+        """Tracks that the next frame can continue, by their first measurement."""
 
     def update(self, frame: PeopleFrame) -> I64:
         """Assign the people of the next frame to tracks; people without one begin a new track.
@@ -174,7 +174,7 @@ class Tracker:
         distance = capped_pose_distance(predicted[:, None], xyz_mm[None])
         elapsed_s = np.array([time_s - track.time_s for track in self.active])[:, None]
         gate, narrow = gate_mm(elapsed_s, self._config, error_mm), gate_mm(0.0, self._config, error_mm)
-        # People also stop or turn round between frames.
+        # People also stop or turn around between frames.
         rested = capped_pose_distance(np.stack([track.xyz_mm for track in self.active])[:, None], xyz_mm[None])
         seen_before = np.array([track.time_s == self._last_s for track in self.active])[:, None]
         near = np.where(seen_before, np.minimum(distance, rested), distance) < gate

@@ -68,7 +68,7 @@ class AmassExporter(Exporter):
         )
 
     def notes(self, result: ExportedResult) -> list[str]:
-        """Return how absent people are shown, and whose shape space the bodies have."""
+        """Return sentences on absent people and on the shape space of the bodies."""
         notes = absence_notes(result, self.title, "they keep the last pose there, and 'present' is false")
         if (model := result.bodies.model).family != _SMPLX:
             notes.append(

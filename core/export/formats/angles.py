@@ -17,7 +17,7 @@ from core.export.exporter import Content, ExportedResult, Exporter, ExportOption
 
 
 class AnglesExporter(Exporter):
-    """Writer of tables of joint angles, which neither units of length nor the up axis change."""
+    """Writer of tables of joint angles, which do not depend on the unit of length or the up axis."""
 
     title = "Joint angles"
     needs: tuple[Content, ...] = ("rotations",)

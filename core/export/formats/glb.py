@@ -49,13 +49,13 @@ _COMPONENTS = {"u1": 5121, "u2": 5123, "u4": 5125, "f4": 5126}
 _VERTICES, _INDICES = 34962, 34963
 """Uses of a buffer view: vertex attributes, and indices of faces."""
 _HIDDEN = 1e-5
-"""Scale of a person who is absent; programs that take transforms apart fail on 0."""
-_GOLDEN = 0.618034  # of a turn of hue between people, so that any number of them differ
+"""Scale of an absent person; programs that decompose transforms fail on 0."""
+_GOLDEN = 0.618034  # hue step between people as a fraction of the circle, so that any number of hues differ
 
 
 @dataclass(slots=True)
 class _Binary:
-    """Accessors of the binary chunk, and what fills them.
+    """Accessors of the binary chunk, and the sources of their content.
 
     Attributes:
         views: Buffer views.
@@ -121,7 +121,7 @@ class GlbExporter(Exporter):
         )
 
     def notes(self, result: ExportedResult) -> list[str]:
-        """Return how absent people are shown, and what of the surface is left out."""
+        """Return sentences on absent people and on omitted parts of the surface."""
         hidden = absence_notes(result, self.title, f"they are scaled to nothing ({_HIDDEN:g}) there")
         return hidden + surface_notes(result, self.title) + terms_notes(result)
 
@@ -145,7 +145,7 @@ class GlbExporter(Exporter):
 
 
 def _document(result: ExportedResult, options: ExportOptions) -> tuple[dict[str, Any], _Binary]:
-    """Return the description of all that the file holds, and its numbers."""
+    """Return the JSON document and the binary chunk of the file."""
     motion, binary = result.bodies, _Binary()
     model = motion.model
     faces = model.faces.ravel().astype(np.uint16 if len(model.template_mm) <= 0xFFFF else np.uint32)

@@ -38,7 +38,7 @@ class LandmarksExporter(Exporter):
         )
 
     def notes(self, result: ExportedResult) -> list[str]:
-        """Return which points no camera saw, and whose shape they show."""
+        """Return sentences on points that were not observed and on the terms of the surface."""
         notes = [f"Hands, toes and face in {self.title} follow from the pose of the body: they were not observed."]
         reason = _skin(result)[1]
         return notes + ([reason] if reason else []) + terms_notes(result)
@@ -62,7 +62,7 @@ class LandmarksExporter(Exporter):
 
 
 def _skin(result: ExportedResult) -> tuple[SkinPoints | None, str]:
-    """Return the landmarks of the surface, or else why files have only those that the fit knows."""
+    """Return the landmarks of the surface, or None and the reason why files have only those of the fit."""
     try:
         return skin_points(result.bodies.model), ""
     except CoreError as error:

@@ -66,13 +66,13 @@ class UsdExporter(Exporter):
         )
 
     def unavailable(self) -> str:
-        """Return the remedy where the optional package is missing."""
+        """Return the remedy if the optional package is missing."""
         if importlib.util.find_spec("pxr") is None:
             return "USD needs the package usd-core, which is not installed: pip install 'selfpose-studio[usd]'."
         return ""
 
     def notes(self, result: ExportedResult) -> list[str]:
-        """Return how absent people are shown, and what of the surface is left out."""
+        """Return sentences on absent people and on omitted parts of the surface."""
         return (
             absence_notes(result, self.title, "they are invisible there")
             + surface_notes(result, self.title)
