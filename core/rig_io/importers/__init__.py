@@ -217,6 +217,8 @@ def _importer(path: Path, format: str) -> tuple[RigImporter, Path]:
         if known:
             names = ", ".join(p.name for _, p in known[:5])
             raise CoreError(f"The folder {path} has several rig files: {names}.", "Choose one of them.")
+    if path.is_file() and path.stat().st_size == 0:
+        raise CoreError(f"{path.name} is empty (0 bytes).", "Export or copy it again.")
     titles = "; ".join(importer.title for importer in IMPORTERS.entries())
     raise CoreError(f"{path.name} is not a rig file of a known format.", f"Known formats: {titles}.")
 
