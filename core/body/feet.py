@@ -18,6 +18,7 @@ SOLE_POINTS = ("left_heel", "left_toes", "right_heel", "right_toes")
 _SIDES = ("left", "right")
 _STILL_MM_S = 350.0
 _WINDOW_S = 0.1  # for the measurement of speed
+_NOISY_WINDOW_S = 0.17  # over which places are averaged first where their noise alone looks like motion
 _SHORTEST_S = 0.1
 _NEAR_MM = 60.0  # distance of an ankle from its standing height from which the foot rests on something else
 _AGREES_MM = 20.0  # mean distance of resting feet up to which they are on the floor
@@ -142,6 +143,8 @@ def _rests(ankle_mm: F64, seen: np.ndarray, interval_s: float) -> list[tuple[int
     """Return the start and end frame of each interval in which a foot stays in place."""
     if len(ankle_mm) < 2:
         return []
+    if _jitter_mm_s(ankle_mm, interval_s) > _STILL_MM_S:
+        ankle_mm = uniform_filter1d(ankle_mm, max(1, round(_NOISY_WINDOW_S / interval_s)), axis=0, mode="nearest")
     window = max(1, round(_WINDOW_S / interval_s))
     speed = np.linalg.norm(uniform_filter1d(np.gradient(ankle_mm, axis=0), window, axis=0), axis=-1) / interval_s
     still = seen & (speed < _STILL_MM_S)
@@ -156,3 +159,13 @@ def _rests(ankle_mm: F64, seen: np.ndarray, interval_s: float) -> list[tuple[int
                 rests.append((first, until))
             first = until
     return rests
+
+
+def _jitter_mm_s(ankle_mm: F64, interval_s: float) -> float:
+    """Return the noise of positions (T, 3) over the time between frames.
+
+    Third differences of white noise have 20 times its variance, and motion hardly shows in them.
+    """
+    if len(ankle_mm) < 4:
+        return 0.0
+    return float(np.median(np.linalg.norm(np.diff(ankle_mm, n=3, axis=0), axis=-1))) / (20**0.5 * interval_s)

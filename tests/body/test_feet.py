@@ -53,6 +53,15 @@ def test_feet_stay_out_of_the_floor_and_do_not_slide(fits: dict[bool, tuple[Body
     assert not fits[False][0].on_floor and np.isnan(fits[False][0].floor_gap_mm)
 
 
+def test_feet_do_not_slide_where_noise_alone_looks_like_motion() -> None:
+    joints, exact = walk(0, FRAMES)
+    noisy = exact + np.random.default_rng(1).normal(0, 40 / np.sqrt(3), exact.shape)
+    fit = fit_body(MODEL, COCO17.joints, noisy, np.arange(FRAMES) / 30)
+    still = np.linalg.norm(np.diff(joints[:, ANKLES], axis=0), axis=-1) < 2.0
+    slide_mm = np.linalg.norm(np.diff(fit.joints_mm[:, ANKLES], axis=0), axis=-1)[still].mean()
+    assert slide_mm < 8, "mm a frame; 23 without averaging"
+
+
 def test_observed_joints_are_those_of_the_drawn_body(fits: dict[bool, tuple[BodyFit, np.ndarray]]) -> None:
     fit = fits[True][0]
     chain = BodyChain.of(MODEL, COCO17.joints).shaped(fit.betas, fit.offsets_mm)
