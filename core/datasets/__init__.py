@@ -1,1 +1,1 @@
-"""What the networks read: images and heatmaps of takes, prepared as view batches."""
+"""Training data: images and heatmaps of takes, prepared as view batches."""

@@ -1,4 +1,4 @@
-"""What the networks receive of the footage in an augmented version: 2D joints, stored heatmaps, or images.
+"""Augmented network input from footage: 2D joints, stored heatmaps, or images.
 
 Legend: B batch, V view, P person, L labelled person, J joint, H W heatmap, h w image.
 """
@@ -23,7 +23,7 @@ from core.models.view_batch import ViewBatch, float_tensor
 
 @dataclass(frozen=True, slots=True)
 class AugmentedViews:
-    """One version of some frames.
+    """Augmented version of a batch of frames.
 
     Attributes:
         views: Input of the root and pose networks.
@@ -46,15 +46,15 @@ def augmented_views(
     root_only: bool = False,
     transform: Callable[[Tensor], Tensor] | None = None,
 ) -> AugmentedViews:
-    """Prepare frames under given affines.
+    """Prepare the network input for frames under given affines.
 
     Args:
-        networks: Their backbone, if any, reads the images.
-        footage: The takes.
+        networks: Networks, whose backbone, if any, receives the images.
+        footage: Footage of the takes.
         scene: Rig and capture volume.
         frames: (B,) frame indices.
         affine: (B, V, 2, 3) image px to heatmap px.
-        root_only: Prepare input for the root network alone, which never reads the estimator's heatmaps.
+        root_only: Prepare the input of the root network only, which does not use the estimator's heatmaps.
         transform: Photometric transform of the images.
     """
     inputs = footage.inputs.select(frames)
@@ -64,7 +64,7 @@ def augmented_views(
     assert footage.images is not None  # checked by the trainer
     images = footage.images.warp(frames, affine, scene.size_hw, transform)
     heatmaps, skeleton = predict_heatmaps(networks.backbone, images), networks.skeleton
-    # Without a root channel the input of the root network stays rendered.
+    # Without a stored root channel, the input of the root network stays rendered.
     drawn = make_view_batch(inputs, affine, scene.size_hw if skeleton.root is None else (1, 1), scene.sigma_px)
     views = drawn.with_heatmaps(heatmaps.clamp(0, 1), tuple(range(len(skeleton))), skeleton)
     return AugmentedViews(views, images, heatmaps)
@@ -77,7 +77,7 @@ def random_affine(scene: CaptureScene, count: int, rng: np.random.Generator) -> 
 
 
 def warp_labels(footage: Footage, scene: CaptureScene, frames: np.ndarray, affine: Tensor) -> tuple[Tensor, Tensor]:
-    """Transform the labels of frames (B,) into heatmap px.
+    """Transform the labels of frames (B,) to heatmap px.
 
     Returns:
         Labels (B, V, L, J, 2) and their weights (B, V, L, J), 0 outside the heatmap.

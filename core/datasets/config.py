@@ -1,4 +1,4 @@
-"""Settings of the training data, free of torch since the window reads them."""
+"""Settings of the training data. Torch-free: the window reads them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitConfig:
-    """Frames and camera that are held out of training to measure on.
+    """Settings of the split into training frames, held-out frames and a held-out camera.
 
     Attributes:
-        share: Share of all frames that are held out.
-        blocks: Number of time intervals that the held-out frames form, spread evenly.
-        guard_s: Seconds next to each block in neither part: neighbours are near-copies.
-        camera: Camera that held-out frames are also measured in without the networks seeing it. "auto" chooses one in
-            rigs of four or more cameras, empty none.
-        train_on_camera: Train on this camera in the other frames. Otherwise it is excluded from the labels, from
-            cleaning them, and from all steps on the footage: the strictest measure, at the cost of a camera.
+        share: Fraction of all frames to hold out.
+        blocks: Number of evenly spaced time intervals that form the held-out frames.
+        guard_s: Time in s next to each held-out block that is excluded from training, since adjacent frames are
+            near-copies.
+        camera: Camera in which held-out frames are also measured without being network input. "auto" chooses one in
+            rigs of four or more cameras; empty chooses none.
+        train_on_camera: Use this camera in training frames. Otherwise it is excluded from the labels, from their
+            cleaning and from all training on the footage: the strictest measure, at the cost of a camera.
     """
 
     share: float = 0.2

@@ -1,4 +1,4 @@
-"""Footage of a rig: 2D detections as input, pseudo labels as target, frames split by time. There is no 3D label.
+"""Footage of a rig: 2D detections as input, pseudo labels as targets, split by time. There are no 3D labels.
 
 Legend: T frame of all takes, B batch, V view, P detection, L labelled person, J joint.
 """
@@ -29,12 +29,12 @@ from core.types.skeleton import Skeleton, convert
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PseudoLabels:
-    """2D joints that projected 3D joints should match.
+    """2D targets for projected 3D joints.
 
     Attributes:
         xy_px: (T, V, L, J, 2) image px, 0 where missing.
         weight: (T, V, L, J) in 0..1, 0 where missing.
-        anchor_mm: (T, L, J, 3) people triangulated without training, NaN where missing; None without any.
+        anchor_mm: (T, L, J, 3) people triangulated without training, NaN where missing; None if not available.
     """
 
     xy_px: F32
@@ -43,14 +43,14 @@ class PseudoLabels:
 
     @classmethod
     def raw(cls, inputs: MultiviewPoses2D) -> PseudoLabels:
-        """Take the estimator's joints as they are, with those it guessed: the paper's soft labels."""
+        """Use all joints of the estimator, including guessed ones: the paper's soft labels."""
         return cls(inputs.xy_px, (inputs.score > 0).astype(np.float32))
 
     @classmethod
     def clean(
         cls, rig: CameraRig, poses2d: Mapping[str, Pose2D], people: Pose3DSequence, skeleton: Skeleton
     ) -> PseudoLabels:
-        """Take 2D joints that all views agree on: detections near the triangulated joints, and those filled in.
+        """Use only 2D joints on which all views agree: detections near the triangulated joints, and filled-in ones.
 
         Args:
             rig: V cameras; those without poses get no labels.
@@ -77,14 +77,14 @@ class PseudoLabels:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Footage:
-    """Detections, labels, heatmaps and images of takes, concatenated in time.
+    """Detections, labels, heatmaps and images of takes, concatenated over time.
 
     Attributes:
         rig: V cameras, in the order of all views.
         inputs: Detections of the 2D estimator.
         labels: Pseudo labels.
-        train: (M,) indices of frames to train on.
-        held_out: (N,) indices of frames to measure on.
+        train: (M,) indices of training frames.
+        held_out: (N,) indices of held-out frames.
         maps: Stored heatmaps of the estimator, with `heatmap.source` "estimator".
         images: Images of the frames, with `heatmap.source` "backbone".
     """
@@ -108,7 +108,7 @@ class Footage:
         maps: Sequence[HeatmapSource] = (),
         images: Sequence[ImageSource] = (),
     ) -> Footage:
-        """Concatenate takes, each split by itself.
+        """Concatenate takes, each of which is split separately.
 
         Args:
             rig: V cameras.
@@ -116,11 +116,11 @@ class Footage:
             labels: Labels of each take.
             times_s: Times of the frames of each take.
             split: Settings of the split.
-            maps: Stored heatmaps of each take, or none at all.
-            images: Images of each take, or none at all.
+            maps: Stored heatmaps of each take, or None for all.
+            images: Images of each take, or None for all.
 
         Raises:
-            CoreError: No frame is left to train on.
+            CoreError: No frame remains for training.
         """
         train = np.concatenate([training_frames(time_s, split) for time_s in times_s])
         out = np.concatenate([held_out(len(take), split) for take in inputs])
@@ -147,15 +147,15 @@ class Footage:
         return footage
 
     def _check(self, train: np.ndarray, times_s: Sequence[F64], split: SplitConfig) -> None:
-        """Refuse footage that nothing can be learned from.
+        """Check that training is possible on the footage.
 
         Args:
-            train: (T,) frames that the split leaves to train on.
+            train: (T,) training frames of the split.
             times_s: Times of the frames of each take.
             split: Settings of the split.
 
         Raises:
-            CoreError: Says which of the conditions no frame meets.
+            CoreError: No training frame meets a condition, which the message names.
         """
         shown, labelled = _shown(self.inputs), (self.labels.weight > 0).any((1, 2, 3))
         if not shown.any():
@@ -216,7 +216,7 @@ class ConcatHeatmaps:
         self._starts = np.concatenate([[0], np.cumsum(lengths)])
 
     def warp(self, frames: np.ndarray, affine: Tensor, size_hw: tuple[int, int]) -> Tensor:
-        """See `HeatmapSource.warp`."""
+        """Warp heatmaps; see `HeatmapSource.warp`."""
         return _from_takes(
             self._starts,
             frames,
@@ -243,7 +243,7 @@ class ConcatImages:
         size_hw: tuple[int, int],
         transform: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
-        """See `ImageSource.warp`."""
+        """Warp images; see `ImageSource.warp`."""
         return _from_takes(
             self._starts,
             frames,
@@ -254,9 +254,10 @@ class ConcatImages:
 def _from_takes(
     starts: np.ndarray, frames: np.ndarray, read: Callable[[int, np.ndarray, np.ndarray], Tensor]
 ) -> Tensor:
-    """Collect what `read` returns for frames (B,) of takes that start at `starts`, in the order of `frames`.
+    """Collect the results of `read` for frames (B,) of takes that start at `starts`, in the order of `frames`.
 
-    `read` is called once per take with the take's number, its rows of the batch and their frame indices in the take.
+    `read` is called once per take with the index of the take, its rows in the batch and their frame indices in the
+    take.
     """
     owner = np.searchsorted(starts, frames, "right") - 1
     takes = np.unique(owner)
@@ -266,7 +267,7 @@ def _from_takes(
 
 
 def _shown(inputs: MultiviewPoses2D) -> np.ndarray:
-    """Return (T,) bool: at least two views have a detection."""
+    """Return (T,) bool, True where at least two views have a detection."""
     return np.asarray((inputs.score > 0).any((-2, -1)).sum(-1) >= 2)
 
 

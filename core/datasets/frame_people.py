@@ -1,6 +1,6 @@
-"""3D people of successive frames without identity, as association and triangulation find them.
+"""3D people of successive frames without identity, as found by association and triangulation.
 
-Letters in shapes: T frame, P column, J joint, K people of all frames in a row.
+Legend: T frame, P column, J joint, K people of all frames in one sequence.
 """
 
 from __future__ import annotations
@@ -59,17 +59,17 @@ class FramePeople:
             poses2d: Detections by camera name.
             time_s: (T,) times.
             skeleton: Joint set to convert to.
-            association: Settings.
-            reporter: Receives progress and cancels.
+            association: Settings of the association.
+            reporter: Receives progress; checked for cancellation.
         """
         people = associate_take(rig, poses2d, time_s, association, reporter)
-        assert people.covariance_mm2 is not None  # association gives them
+        assert people.covariance_mm2 is not None  # set by the association
         covariance = np.asarray(people.covariance_mm2, np.float64)
         return cls(people.xyz_mm, people.score, covariance).converted(people.skeleton, skeleton)
 
     @classmethod
     def of(cls, people: PosePredictions, frames: int) -> FramePeople:
-        """Put predictions, sorted by frame, into as many columns as the fullest of the frames needs."""
+        """Arrange predictions, sorted by frame, in as many columns as the frame with the most people has."""
         sample = people.sample.cpu().numpy()
         # The column of a person is the rank within the frame.
         counts = np.bincount(sample, minlength=frames)
@@ -112,7 +112,7 @@ class FramePeople:
         return FramePeople(xyz_mm, score, convert_covariance(self.covariance_mm2, source, target))
 
     def known(self, device: torch.device) -> KnownPeople:
-        """Return the people that have joints, K in a row, as input of the networks."""
+        """Return the people with any joints, K in one sequence, as network input."""
         sample, column = np.nonzero(np.isfinite(self.xyz_mm).all(-1).any(-1))
         return KnownPeople(
             float_tensor(self.xyz_mm[sample, column], device),

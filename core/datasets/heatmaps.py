@@ -1,4 +1,4 @@
-"""Heatmaps as input of the networks: stored by a 2D estimator, or computed by a backbone.
+"""Heatmaps as network input: stored by a 2D estimator, or computed by a backbone.
 
 Legend: B batch, V view, J joint of the networks, K joint with a channel, C channel, H W heatmap, h w stored heatmap.
 """
@@ -38,7 +38,7 @@ class HeatmapReader(Protocol):
 
 
 class HeatmapSource(Protocol):
-    """Heatmaps of all views, read when a batch needs them.
+    """Heatmaps of all views, read on demand for each batch.
 
     Attributes:
         joints: Joints of the networks that have a channel.
@@ -51,14 +51,14 @@ class HeatmapSource(Protocol):
 
 
 class StoredHeatmaps:
-    """Stored heatmaps of one take. Caches the frames read last, and no more.
+    """Stored heatmaps of one take. Caches only the most recently read frames.
 
     Args:
-        readers: V cameras in the rig's order; None where a camera did not film the take: its heatmaps are empty.
+        readers: V cameras in the rig's order; None for a camera that did not film the take, whose heatmaps are empty.
         skeleton: Joints of the networks.
 
     Raises:
-        CoreError: There is no reader at all, or cameras have channels of different joints.
+        CoreError: There is no reader, or the channels of the cameras have different joints.
     """
 
     def __init__(self, readers: Sequence[HeatmapReader | None], skeleton: Skeleton) -> None:
@@ -75,7 +75,7 @@ class StoredHeatmaps:
         self._cache: dict[int, Tensor] = {}
 
     def warp(self, frames: np.ndarray, affine: Tensor, size_hw: tuple[int, int]) -> Tensor:
-        """See `HeatmapSource.warp`."""
+        """Warp heatmaps; see `HeatmapSource.warp`."""
         cached = self._read(frames, affine.device)
         views = [
             affine.new_zeros(len(frames), len(self.joints), *size_hw)
@@ -86,7 +86,7 @@ class StoredHeatmaps:
         return torch.stack(views, 1)
 
     def _read(self, frames: np.ndarray, device: torch.device) -> dict[int, Tensor]:
-        """Return heatmaps (B, K, h, w) by view; the second version of a batch reads nothing."""
+        """Return heatmaps (B, K, h, w) by view; cached, so that the second version of a batch reads no file."""
         if not self._cache or not np.array_equal(frames, self._frames):
             self._cache = {
                 v: self._channels_of(r, frames, device) for v, r in enumerate(self._readers) if r is not None
@@ -118,5 +118,5 @@ class BackboneHeatmaps:
         self.joints = tuple(range(len(skeleton)))
 
     def warp(self, frames: np.ndarray, affine: Tensor, size_hw: tuple[int, int]) -> Tensor:
-        """See `HeatmapSource.warp`."""
+        """Warp heatmaps; see `HeatmapSource.warp`."""
         return predict_heatmaps(self.network, self.images.warp(frames, affine, size_hw)).clamp(0, 1)

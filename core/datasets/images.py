@@ -1,4 +1,4 @@
-"""Images as input of the backbone: reduced once to the size of its input, then warped into any augmented version.
+"""Images as backbone input: resized once to the input size, then warped for each augmented version.
 
 Legend: B batch, V view, H W heatmap, h w image of the backbone.
 """
@@ -22,13 +22,13 @@ _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def reduced_size(size_px: tuple[int, int], input_hw: tuple[int, int]) -> tuple[int, int]:
-    """Return height and width of a camera's reduced images: as in the backbone's input, never enlarged."""
+    """Return height and width of a camera's reduced images: those of the backbone's input, never enlarged."""
     scale = min(1.0, float(fit_affine(size_px, input_hw)[0, 0]))
     return max(1, round(size_px[1] * scale)), max(1, round(size_px[0] * scale))
 
 
 class ImageSource(Protocol):
-    """Images of all views, read when a batch needs them."""
+    """Images of all views, read on demand for each batch."""
 
     def warp(
         self,
@@ -42,25 +42,25 @@ class ImageSource(Protocol):
         Args:
             frames: (B,) frame indices.
             affine: (B, V, 2, 3) image px to heatmap px.
-            size_hw: Height and width of the heatmaps; the images are larger by the backbone's stride.
+            size_hw: Height and width of the heatmaps; the images are larger by the factor of the backbone's stride.
             transform: Photometric transform of images (N, 3, h, w) in 0..255, before normalisation.
         """
 
 
 class ImageSequence(Protocol):
-    """Images of one camera by frame: an array (T, h, w, 3) in memory or memory-mapped, or a video."""
+    """Images of one camera by frame: a video, or an array (T, h, w, 3) in memory or memory-mapped."""
 
     def __getitem__(self, frame: int, /) -> U8:
         """Return the image (h, w, 3) uint8 RGB, of the same size for every frame."""
 
 
 class StoredImages:
-    """Reduced images of one take, read when a batch needs them.
+    """Reduced images of one take, read on demand for each batch.
 
     Args:
-        images: V cameras in the rig's order; None where a camera did not film the take: its images are black. They
+        images: V cameras in the rig's order; None for a camera that did not film the take, whose images are black. They
             should have `reduced_size`: larger ones are sampled without anti-aliasing.
-        rig: Gives the original image sizes, which affines refer to.
+        rig: Rig with the original image sizes, to which affines refer.
         stride: Image px of the backbone's input per heatmap px.
     """
 
@@ -75,7 +75,7 @@ class StoredImages:
         size_hw: tuple[int, int],
         transform: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
-        """See `ImageSource.warp`."""
+        """Warp images; see `ImageSource.warp`."""
         H, W = size_hw[0] * self._stride, size_hw[1] * self._stride
         views = []
         for v, images in enumerate(self._images):
@@ -91,7 +91,7 @@ class StoredImages:
         return normalise(warped)
 
     def _grid(self, stored_hw: Sequence[int], view: int, device: torch.device) -> Tensor:
-        """Return (2, 3) camera px to stored px: areas were averaged, so pixel edges, not centres, coincide."""
+        """Return (2, 3) camera px to stored px; area averaging aligns pixel edges, not centres."""
         scale = np.array([stored_hw[1], stored_hw[0]]) / self._sizes[view]
         return torch.tensor(np.column_stack([np.diag(scale), (scale - 1) / 2]), dtype=torch.float32, device=device)
 

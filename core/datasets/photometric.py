@@ -1,7 +1,7 @@
-"""Photometric augmentation: changes of colour, and cut-out.
+"""Photometric augmentation: colour operations and cut-out.
 
-RandAugment as SelfPose3d uses it (released code): one ordered pair of operations with magnitudes, each applied with
-probability one half; then grey squares. Every image is drawn separately.
+RandAugment as in the released code of SelfPose3d: one ordered pair of operations with magnitudes, each applied with
+probability one half; then grey squares. Every image is augmented independently.
 
 Legend: N image, h w its size.
 """
@@ -34,7 +34,7 @@ def random_photometric(rng: np.random.Generator) -> Callable[[Tensor], Tensor]:
 
 
 def rand_augment(images: Tensor, rng: np.random.Generator) -> Tensor:
-    """Apply up to two random operations to each of the images (N, 3, h, w) in 0..255, of any type; returns floats."""
+    """Apply up to two random operations to each image (N, 3, h, w) in 0..255, of any dtype; return floats."""
     out = []
     for image in images.float().clamp(0, 255):
         for name in rng.integers(len(OPERATIONS), size=2):
@@ -46,7 +46,7 @@ def rand_augment(images: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def cut_out(images: Tensor, rng: np.random.Generator) -> Tensor:
-    """Fill 2 to 15 squares of each of the images (N, 3, h, w) with grey, clipped at the border.
+    """Fill 2 to 15 squares of each image (N, 3, h, w) with grey, clipped at the border.
 
     Their sides are 20 to 39 px in images of 960 px, the size in the paper, and scale with the image.
     """
@@ -69,7 +69,7 @@ def cut_out(images: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def _mix(image: Tensor, other: Tensor, magnitude: int, sign: float) -> Tensor:
-    """Blend with another image: factor 0 is the other one, 1 is this one, more extrapolates."""
+    """Blend with another image; factor 0 gives the other image, 1 this one, and more extrapolates."""
     factor = 1 + sign * float(_FACTOR[magnitude])
     return other + factor * (image - other)
 
@@ -79,7 +79,7 @@ def _luma(image: Tensor) -> Tensor:
 
 
 def sharpness(image: Tensor, magnitude: int, sign: float) -> Tensor:
-    """Blend with a smoothed image."""
+    """Blend with the smoothed image."""
     kernel = image.new_tensor([[1, 1, 1], [1, 5, 1], [1, 1, 1]]) / 13
     smooth = functional.conv2d(image[:, None], kernel[None, None])[:, 0]
     blurred = image.clone()
@@ -129,7 +129,7 @@ def equalize(image: Tensor, magnitude: int, sign: float) -> Tensor:
 
 
 def _histogram(values: Tensor) -> Tensor:
-    """Return (C, 256) counts of whole values (C, h, w) in 0..255."""
+    """Return (C, 256) counts of integer values (C, h, w) in 0..255."""
     offset = 256 * torch.arange(len(values), device=values.device)[:, None]
     return torch.bincount((values.flatten(1) + offset).flatten(), minlength=256 * len(values)).view(-1, 256)
 
@@ -143,4 +143,4 @@ OPERATIONS: dict[str, Callable[[Tensor, int, float], Tensor]] = {
     "colour": colour,
     "brightness": brightness,
 }
-"""Name to operation on one image (3, h, w), given a magnitude 1..9 and a sign."""
+"""Operations by name; each transforms one image (3, h, w), given a magnitude 1..9 and a sign."""

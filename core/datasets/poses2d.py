@@ -1,4 +1,4 @@
-"""2D poses of all views of a take, and the view batches made of them.
+"""2D poses of all views of a take, and the view batches rendered from them.
 
 Legend: B batch, T frame, V view, P detection, J joint, H W heatmap.
 """
@@ -22,13 +22,13 @@ from core.types.skeleton import Skeleton, convert
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MultiviewPoses2D:
-    """2D poses of all views in the networks' joint set; the index P is no identity.
+    """2D poses of all views in the networks' joint set; the index P carries no identity.
 
     Attributes:
         xy_px: (T, V, P, J, 2) image px, 0 where missing.
         score: (T, V, P, J), 0 where missing.
-        view_weight: (T, V) 1 where the camera belongs to the take.
-        skeleton: Joints J.
+        view_weight: (T, V) 1 where the camera belongs to the take, 0 elsewhere.
+        skeleton: Skeleton of the joints J.
     """
 
     xy_px: F32

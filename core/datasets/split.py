@@ -1,4 +1,4 @@
-"""Split of frames into training and held-out ones: blocks of time, never single frames."""
+"""Split into training and held-out frames, in blocks of time instead of single frames."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TIME_EPS_S = 1e-6
 
 
 def held_out(n_frames: int, config: SplitConfig) -> np.ndarray:
-    """Return (T,) bool: frames to measure on, in `blocks` intervals spread evenly over the take.
+    """Return (T,) bool, the held-out frames: `blocks` intervals spread evenly over the take.
 
     A take too short for one frame per block has fewer blocks; at least one frame is held out if there are two or more.
     """
@@ -34,7 +34,7 @@ def held_out(n_frames: int, config: SplitConfig) -> np.ndarray:
 
 
 def training_frames(time_s: F64, config: SplitConfig) -> np.ndarray:
-    """Return (T,) bool: frames to train on, more than `guard_s` away from every held-out one.
+    """Return (T,) bool, the training frames: those more than `guard_s` away from every held-out one.
 
     Args:
         time_s: (T,) increasing times.
@@ -50,10 +50,10 @@ def training_frames(time_s: F64, config: SplitConfig) -> np.ndarray:
 
 
 def held_out_camera(names: Sequence[str], config: SplitConfig) -> int | None:
-    """Return the index of the camera to measure in without the networks seeing it; None without one.
+    """Return the index of the held-out camera; None without one.
 
     Raises:
-        CoreError: A camera is to be excluded from training that the rig lacks, or that leaves too few cameras.
+        CoreError: The camera to exclude from training is not in the rig, or too few cameras would remain.
     """
     wanted = config.camera
     if wanted == "auto":

@@ -1,4 +1,4 @@
-"""Images of a take at the size of the backbone's input: cached in files, or streamed from the videos."""
+"""Images of a take at the input size of the backbone: cached in files, or streamed from the videos."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ from core.types.camera import CameraRig
 
 _RESERVED_BYTES = 1 << 30
 _CLOCK_S = 2.5
-"""Resolution of file times: file systems round them to up to 2 s."""
+"""Resolution of file times in s: file systems round them to up to 2 s."""
 
 
 def cached_images(take: Take, rig: CameraRig, config: ModelConfig, reporter: Reporter) -> StoredImages:
-    """Open the images of a take in any order, for training; missing cache files are written first.
+    """Open the images of a take for random access in training; missing cache files are written first.
 
-    Memory does not grow with the length of the take, as files are memory-mapped. The disk holds 3 bytes per pixel: 1.4
-    MB for an image of 910x512 px.
+    Memory does not grow with the length of the take, as files are memory-mapped. The cache takes 3 bytes per pixel on
+    disk: 1.4 MB for an image of 910x512 px.
 
     Args:
         take: Imported take, whose videos are in the session.
         rig: V cameras, in the order of all views.
-        config: Settings of the networks, which give the size.
+        config: Settings of the networks, which determine the size.
         reporter: Receives progress; checked for cancellation.
 
     Raises:
-        CoreError: A video cannot be read, or the disk has no room.
-        CancelledError: Cancelled; finished cameras stay cached.
+        CoreError: A video cannot be read, or the disk is full.
+        CancelledError: The reporter asked to stop; finished cameras stay cached.
     """
     size_of = _sizes(take, rig, config)
     files = {name: take.layout.reduced_images(name, *size) for name, size in size_of.items()}
@@ -59,7 +59,7 @@ def cached_images(take: Take, rig: CameraRig, config: ModelConfig, reporter: Rep
             _open_images(take, name, size_of[name], damaged) as video,
             temporary.open("wb") as file,
         ):
-            # Not through a memory map: where the disk is full, writing to one kills the process.
+            # Not through a memory map: writing to one on a full disk kills the process.
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
             for frame in range(shape[0]):
@@ -80,7 +80,7 @@ def cached_images(take: Take, rig: CameraRig, config: ModelConfig, reporter: Rep
 
 @contextmanager
 def streamed_images(take: Take, rig: CameraRig, config: ModelConfig, reporter: Reporter) -> Iterator[StoredImages]:
-    """Open the images of a take straight from its videos, in order and without files, for inference.
+    """Open the images of a take directly from its videos, for sequential inference without cache files.
 
     Raises:
         CoreError: A video cannot be read.
@@ -99,7 +99,7 @@ def streamed_images(take: Take, rig: CameraRig, config: ModelConfig, reporter: R
 
 @dataclass(frozen=True, slots=True)
 class _NearestImages:
-    """Images of a camera with a time offset: the image nearest in time to each frame, black where none is near."""
+    """Images of a camera with a time offset: the nearest in time to each frame, or black if none is near."""
 
     images: ImageSequence
     rows: I64
@@ -112,7 +112,7 @@ class _NearestImages:
 
 @dataclass(frozen=True, slots=True)
 class _VideoImages:
-    """Reduced images of a video by frame of the take; dropped and damaged ones are black."""
+    """Reduced images of a video by frame of the take; dropped and damaged images are black."""
 
     video: CameraImages
     frame_index: I64
@@ -124,14 +124,14 @@ class _VideoImages:
         image = self.video.read(index, self.size_px) if index >= 0 else None
         if image is None:
             return np.zeros((height, width, 3), np.uint8)
-        if image.shape[:2] != (height, width):  # rounded differently
+        if image.shape[:2] != (height, width):  # the decoder rounds differently
             image = np.asarray(cv2.resize(image, self.size_px, interpolation=cv2.INTER_LINEAR), np.uint8)
         return image
 
 
 @contextmanager
 def _open_images(take: Take, camera: str, size_px: tuple[int, int], damaged: DamagedImages) -> Iterator[_VideoImages]:
-    """Open a camera's video, reduced to a size."""
+    """Open a camera's video, resized to a given size."""
     timeline = take.timeline()
     index = timeline.frame_index[:, timeline.cameras.index(camera)]
     with CameraImages(take, camera, damaged) as video:
@@ -147,7 +147,7 @@ def _sizes(take: Take, rig: CameraRig, config: ModelConfig) -> dict[str, tuple[i
 
 
 def _is_current(path: Path, take: Take, camera: str, size_px: tuple[int, int]) -> bool:
-    """Return whether a cache file is complete and its sources have not changed since."""
+    """Return whether a cache file is complete and newer than its sources."""
     if not path.is_file() or abs(path.stat().st_mtime - _origin_s(take, camera)) > _CLOCK_S:
         return False
     try:
@@ -158,13 +158,13 @@ def _is_current(path: Path, take: Take, camera: str, size_px: tuple[int, int]) -
 
 
 def _origin_s(take: Take, camera: str) -> float:
-    """Return the newest modification time of the files that a camera's images come from; clocks may be wrong."""
+    """Return the newest modification time of the files that contain a camera's images; clocks may be wrong."""
     sources = (take.video_path(camera), take.layout.timestamps, take.layout.manifest)
     return max(source.stat().st_mtime for source in sources)
 
 
 def _require_room(take: Take, sizes_px: list[tuple[int, int]]) -> None:
-    """Check that files of these sizes fit: writing to a mapped file on a full disk ends the process."""
+    """Check that files of these sizes fit, since writing to a mapped file on a full disk kills the process."""
     needed = sum(3 * width * height for width, height in sizes_px) * take.manifest.n_frames
     free = shutil.disk_usage(take.layout.root).free
     if needed and needed + _RESERVED_BYTES > free:

@@ -1,4 +1,4 @@
-"""Expected accuracy of triangulation, from the camera poses alone: at given points, and as a map over the floor."""
+"""Expected accuracy of triangulation from the camera poses alone: at given points, and as a map over the floor."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from core.types.arrays import F64
 from core.types.camera import CameraRig
 
 HEIGHTS_MM = (100.0, 900.0, 1600.0)
-"""Heights of feet, hips and head."""
+"""Heights of feet, hips and head, in mm."""
 DETECTION_SIGMA_PX = 5.0
 """Standard deviation of a coordinate of an estimated 2D joint, in an image of 1920 px on its longer side."""
 _REFERENCE_PX = 1920.0
-_LEAST_INFORMATION = 1e-9  # smallest eigenvalue, 1/mm²: an error of 30 m, which no two rays that meet have
-_CELL_MM, _MAX_CELLS = 250.0, 80  # side of a cell, at least; cells along the longer side, at most
+_LEAST_INFORMATION = 1e-9  # smallest eigenvalue, 1/mm²: an error of 30 m, larger than that of any intersecting rays
+_CELL_MM, _MAX_CELLS = 250.0, 80  # smallest side of a cell; largest number of cells along the longer side
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AccuracyMap:
-    """Expected position error of a point, if each camera that sees it observes it with the same noise.
+    """Expected position error of a point, assuming equal noise in all cameras that see it.
 
     Attributes:
         x_mm: (X,) x coordinates of the centres of the cells.
@@ -47,7 +47,7 @@ class AccuracyMap:
     sigma_px: float
 
     def to_mapping(self) -> dict[str, Any]:
-        """Convert to plain JSON values: median errors per height, and the share of points with an error."""
+        """Convert to plain JSON values: median errors by height, and the fraction of points with an error."""
         known = np.isfinite(self.error_mm)
         return {
             "sigma_px": self.sigma_px,
@@ -61,22 +61,22 @@ class AccuracyMap:
 
 
 def pixel_scale(rig: CameraRig) -> F64:
-    """Return the longer image side over 1920 px (V,), by which pixel settings scale with resolution."""
+    """Return the longer image side over 1920 px (V,), the factor by which pixel settings scale with resolution."""
     return np.array([max(camera.size_px) / _REFERENCE_PX for camera in rig])
 
 
 def expected_error_mm(rig: CameraRig, xyz_mm: F64, sigma_px: float | F64 | None = None) -> F64:
-    """Return the root mean square position error of triangulated points, the Cramer-Rao bound of this rig.
+    """Return the root mean square position error of triangulated points: the Cramer-Rao bound of the rig.
 
     Args:
         rig: Posed cameras.
         xyz_mm: (..., 3) world points, NaN where missing.
-        sigma_px: Standard deviation of an image coordinate, of all cameras or (V,) of each. By default that of
-            estimated joints: estimators see the whole image at the resolution of their network, so that their noise
-            grows with the image.
+        sigma_px: Standard deviation of an image coordinate, for all cameras or (V,) for each. The default is that of
+            estimated joints, which grows with image size: estimators process the whole image at the resolution of their
+            network.
 
     Returns:
-        (...) mm; NaN where fewer than two cameras have the point in their image.
+        (...) mm; NaN where fewer than two images contain the point.
     """
     sigma = DETECTION_SIGMA_PX * pixel_scale(rig) if sigma_px is None else np.asarray(sigma_px, float)
     information, views = _information(rig, xyz_mm, np.broadcast_to(sigma, len(rig)))
@@ -123,8 +123,8 @@ def accuracy_map(rig: CameraRig, sigma_px: float = 1.0, heights_mm: tuple[float,
 def _information(rig: CameraRig, xyz_mm: F64, sigma_px: F64) -> tuple[F64, F64]:
     """Return the inverse covariance (..., 3, 3) of points (..., 3), and the number (...) of cameras that see them.
 
-    Each camera adds J^T J / sigma^2 with J the derivative of its pixel, without distortion, by the point: it locates
-    the point to about sigma d / f across its ray at distance d, and not at all along it.
+    Each camera adds J^T J / sigma^2, with J the derivative of its pixel, without distortion, with respect to the point.
+    It locates the point to about sigma d / f across its ray at distance d, and not at all along the ray.
     """
     seen = seen_by(rig, xyz_mm)
     information = np.zeros((*xyz_mm.shape[:-1], 3, 3))

@@ -29,7 +29,7 @@ def essential_matrix(R: F64, t: F64) -> F64:
 def sampson_distance_px(E: F64, first: F64, second: F64, focal_px: tuple[float, float]) -> F64:
     """Return the Sampson distance of every track of one camera to every track of another (equation 11.9).
 
-    It is the reprojection error of the best point of a pair to first order.
+    To first order, it is the reprojection error of the best point for a pair.
 
     Args:
         E: (3, 3) essential matrix.
@@ -50,12 +50,12 @@ def sampson_distance_px(E: F64, first: F64, second: F64, focal_px: tuple[float, 
 
 
 def epipolar_line_px(source: Camera, xy_px: Sequence[float], target: Camera) -> F64:
-    """Return the epipolar line of a pixel in another camera's image.
+    """Return the epipolar line of a pixel in the image of another camera.
 
     Args:
         source: Posed camera with the pixel.
         xy_px: (2,) pixel.
-        target: Posed camera whose image the line is drawn in.
+        target: Posed camera in whose image the line is drawn.
 
     Returns:
         Polyline (n, 2) px, curved by the target's distortion; NaN rows where it is not visible, n = 0 if it never is.
@@ -63,7 +63,7 @@ def epipolar_line_px(source: Camera, xy_px: Sequence[float], target: Camera) -> 
     ray = pixel_rays(source, np.asarray(xy_px, float))
     if not np.isfinite(ray).all():
         return np.zeros((0, 2))
-    # Steps grow with the distance, as pixels shrink with it.
+    # Steps grow with the distance, since pixels per step shrink with it.
     points = np.geomspace(*_DEPTHS_MM, _N_DEPTHS)[:, None] * ray + source.centre_mm
     pixels = project(target, points)
     size = np.array(target.size_px)

@@ -1,4 +1,4 @@
-"""Projection with analytic Jacobians by the point and by the intrinsics, for bundle adjustment.
+"""Projection with analytic Jacobians with respect to the point and the intrinsics, for bundle adjustment.
 
 `core.geometry.project` computes the same pixels without derivatives.
 """
@@ -15,7 +15,7 @@ N_INTRINSICS = 12
 
 
 def intrinsics_of(camera: Camera) -> F64:
-    """Return the (12,) intrinsic parameters of a camera; thin-prism and tilt terms are not among them."""
+    """Return the (12,) intrinsic parameters of a camera, without thin-prism and tilt terms."""
     out = np.zeros(N_INTRINSICS)
     out[:4] = camera.K[0, 0], camera.K[1, 1], camera.K[0, 2], camera.K[1, 2]
     distortion = camera.distortion[:8]
@@ -24,7 +24,7 @@ def intrinsics_of(camera: Camera) -> F64:
 
 
 def with_intrinsics(camera: Camera, params: F64) -> Camera:
-    """Return the camera with other intrinsic parameters (12,), in the shortest form that OpenCV accepts."""
+    """Return the camera with other intrinsic parameters (12,), with as few coefficients as OpenCV allows."""
     fx, fy, cx, cy = params[:4]
     K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]])
     distortion = params[4:]
@@ -41,14 +41,14 @@ def project_with_jacobian(
     """Project points in camera coordinates.
 
     Args:
-        distortion_model: Distortion model of all points' cameras.
-        params: (12,) intrinsic parameters of the camera, or (N, 12) of each point's camera.
+        distortion_model: Distortion model, the same for all points.
+        params: (12,) intrinsic parameters of the camera, or (N, 12) for each point.
         xyz: (N, 3) points with z > 0.
-        intrinsics_jacobian: True to compute the derivatives by the intrinsic parameters.
+        intrinsics_jacobian: True to compute the derivatives with respect to the intrinsic parameters.
 
     Returns:
-        (N, 2) px; their derivatives by the points (N, 2, 3); and by the intrinsic parameters (N, 2, 12), or (N, 2, 0)
-        without them.
+        (N, 2) px; the derivatives with respect to the points (N, 2, 3); and with respect to the intrinsic parameters
+        (N, 2, 12), or (N, 2, 0) without them.
     """
     z = xyz[:, 2:]
     xy = xyz[:, :2] / z
@@ -70,7 +70,7 @@ def project_with_jacobian(
 
 
 def _distort_pinhole(d: F64, xy: F64, with_coefficients: bool) -> tuple[F64, F64, F64]:
-    """Apply OpenCV's rational model; (N, 2), derivatives by xy (N, 2, 2) and by the coefficients (N, 2, 8)."""
+    """Apply OpenCV's rational model; return (N, 2) and derivatives by xy (N, 2, 2) and by coefficients (N, 2, 8)."""
     k1, k2, p1, p2, k3, k4, k5, k6 = np.moveaxis(d, -1, 0)
     x, y = xy[:, 0], xy[:, 1]
     r2 = x * x + y * y

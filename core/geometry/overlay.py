@@ -1,7 +1,7 @@
-"""Overlays that show a calibration on its images: a metre grid on the floor and upright poles as tall as a person.
+"""Overlays of a calibration on its images: a metre grid on the floor, and upright poles of a person's height.
 
-A wrong axis, unit or origin is visible at once when the grid does not lie on the floor. Lines are subdivided, so that
-they follow the distortion, and interrupted by NaN where the camera does not see them.
+The grid reveals a wrong axis, unit or origin when it does not match the floor. Lines are subdivided to follow the
+distortion, and interrupted by NaN where the camera does not see them.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ POLE_MM = 1800.0
 GRID_MM = 1000.0
 _STEP_MM = 100.0
 _NEAR_MM = 100.0
-_BEYOND = 0.25  # of the longer image side by which lines continue outside the image
+_BEYOND = 0.25  # fraction of the longer image side by which lines extend beyond the image
 
 
 def floor_grid_px(camera: Camera, volume: CaptureVolume, spacing_mm: float = GRID_MM) -> list[F64]:
-    """Return the grid lines of the floor (z = 0) at whole multiples of the spacing.
+    """Return the grid lines of the floor (z = 0) at multiples of the spacing.
 
     Args:
         camera: Posed camera.
@@ -29,7 +29,7 @@ def floor_grid_px(camera: Camera, volume: CaptureVolume, spacing_mm: float = GRI
         spacing_mm: Distance of neighbouring lines.
 
     Returns:
-        Polylines (n, 2) px with NaN rows where a line is not visible; lines that are nowhere visible are omitted.
+        Polylines (n, 2) px with NaN rows where a line is not visible; entirely invisible lines are omitted.
     """
     xs, ys = (_multiples(volume.low_mm[a], volume.high_mm[a], spacing_mm) for a in (0, 1))
     starts = [(x, ys[0]) for x in xs] + [(xs[0], y) for y in ys]
@@ -49,7 +49,7 @@ def poles_px(
         spacing_mm: Distance of neighbouring poles.
 
     Returns:
-        Polylines as from `floor_grid_px`: for each pole the pole itself, then its bar.
+        Polylines as from `floor_grid_px`, two per pole: the pole, then its bar.
     """
     xs, ys = (_multiples(volume.low_mm[a], volume.high_mm[a], spacing_mm) for a in (0, 1))
     feet = _flat([(x, y) for x in xs for y in ys])
@@ -68,7 +68,7 @@ def volume_px(camera: Camera, volume: CaptureVolume) -> list[F64]:
 
 
 def polylines_px(camera: Camera, starts_mm: F64, ends_mm: F64) -> list[F64]:
-    """Project straight line segments of the world.
+    """Project straight line segments in world coordinates.
 
     Args:
         camera: Posed camera.
@@ -92,7 +92,7 @@ def polylines_px(camera: Camera, starts_mm: F64, ends_mm: F64) -> list[F64]:
 
 
 def _multiples(low: float, high: float, spacing: float) -> F64:
-    """Return the multiples of the spacing within low .. high; at least two, around the middle."""
+    """Return the multiples of the spacing within low .. high, or two values around the middle if there are fewer."""
     first, last = int(np.ceil(low / spacing)), int(np.floor(high / spacing))
     if last <= first:
         first = round((low + high) / 2 / spacing - 0.5)

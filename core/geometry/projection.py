@@ -1,7 +1,7 @@
 """Projection of world points to pixels, and back, with OpenCV's distortion models.
 
-Points behind a camera would project to mirrored pixels, and points far off the optical axis fold back into the image
-through the distortion polynomial; the result for both is NaN.
+Points behind a camera would project to mirrored pixels, and the distortion polynomial folds points far off the optical
+axis back into the image; both give NaN.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from core.types.camera import Camera, CameraRig
 
 _NEAR_MM = 1.0
 _SAMPLES = 512
-_PINHOLE_FOV_DEG = 85.0  # half angle; a fold beyond the reach of any pinhole lens is irrelevant
+_PINHOLE_FOV_DEG = 85.0  # half angle; wider than any pinhole lens, beyond which a fold is irrelevant
 
 
 def to_camera(camera: Camera, xyz_mm: F64) -> F64:
@@ -50,7 +50,7 @@ def project_rig(rig: CameraRig, xyz_mm: F64) -> F64:
 
 
 def inside(camera: Camera, xy_px: F64) -> np.ndarray:
-    """Return (...,) bool: whether pixels (..., 2) lie on the image; False for NaN."""
+    """Return (...,) bool, True where pixels (..., 2) are inside the image; False for NaN."""
     width, height = camera.size_px
     x, y = xy_px[..., 0], xy_px[..., 1]
     return np.asarray((x >= -0.5) & (y >= -0.5) & (x < width - 0.5) & (y < height - 0.5))
@@ -84,9 +84,9 @@ def distort(camera: Camera, xy: F64) -> F64:
 
 
 def local_focal_px(camera: Camera, xy: F64) -> F64:
-    """Return the pixels (...) per unit of the ideal image plane at its points (..., 2), the mean of all directions.
+    """Return the pixels (...) per unit of the ideal image plane at points (..., 2), averaged over all directions.
 
-    It is the focal length where there is no distortion; the value at the middle of the image where a point is missing.
+    Without distortion it is the focal length. For a missing point it is the value at the image centre.
     """
     focal = float(np.sqrt(camera.K[0, 0] * camera.K[1, 1]))
     if not camera.distortion.any() and camera.distortion_model == "pinhole":
@@ -106,7 +106,7 @@ def undistort(camera: Camera, xy_px: F64) -> F64:
         xy_px: (..., 2), NaN where missing.
 
     Returns:
-        (..., 2); NaN where the input is, and for pixels that no direction within `fold_radius` projects to.
+        (..., 2); NaN where the input is NaN, and for pixels to which no direction within `fold_radius` projects.
     """
     pixels = np.asarray(xy_px, float)
     flat = pixels.reshape(-1, 2)
@@ -121,11 +121,11 @@ def undistort(camera: Camera, xy_px: F64) -> F64:
 
 
 def fold_radius(camera: Camera) -> float:
-    """Return the radius on the ideal image plane up to which distortion is monotone; inf if it is everywhere.
+    """Return the radius on the ideal image plane up to which distortion is monotone; inf if it is monotone everywhere.
 
-    Beyond the fold, the distorted radius shrinks again and several directions share a pixel. The first non-positive
-    slope d(distorted)/d(ideal) is searched on a grid: below 90 degrees for a fisheye, below 85 degrees for a pinhole
-    model, of which only the radial terms are considered.
+    Beyond the fold, the distorted radius decreases again and several directions share a pixel. The first non-positive
+    slope d(distorted)/d(ideal) is searched on a grid: below 90 degrees for the fisheye model, below 85 degrees for the
+    pinhole model, for which only the radial terms are considered.
     """
     return _fold_radius(camera.distortion.tobytes(), camera.distortion_model)
 

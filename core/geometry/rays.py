@@ -1,4 +1,4 @@
-"""Rays: the world directions of pixels, and the point nearest to two of them."""
+"""Rays: world directions of pixels, and the point nearest to two rays."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def pixel_rays(camera: Camera, xy_px: F64) -> F64:
         xy_px: (..., 2), NaN where missing.
 
     Returns:
-        (..., 3); NaN where `undistort` is.
+        (..., 3); NaN where `undistort` gives NaN.
     """
     xy = undistort(camera, xy_px)
     local = np.concatenate([xy, np.ones_like(xy[..., :1])], -1)
@@ -31,12 +31,12 @@ def intersect_rays(start_a: F64, ray_a: F64, start_b: F64, ray_b: F64) -> tuple[
     Args:
         start_a: (..., 3) mm, a camera centre.
         ray_a: (..., 3) direction of any length.
-        start_b: As `start_a`, of the other line.
-        ray_b: As `ray_a`, of the other line.
+        start_b: (..., 3) mm, the other camera centre.
+        ray_b: (..., 3) direction of the other line, of any length.
 
     Returns:
         Midpoint (..., 3), gap between the lines (...), and the parameter (...) along each ray, which is the depth if
-        the ray has length 1 along its camera's optical axis. NaN for parallel lines.
+        the component of the ray along its camera's optical axis is 1. NaN for parallel lines.
     """
     between = start_a - start_b
     aa, bb, ab = _dot(ray_a, ray_a), _dot(ray_b, ray_b), _dot(ray_a, ray_b)
@@ -52,5 +52,5 @@ def intersect_rays(start_a: F64, ray_a: F64, start_b: F64, ray_b: F64) -> tuple[
 
 
 def _dot(a: F64, b: F64) -> F64:
-    # A sum over an axis of length 3 is several times slower.
+    # `sum` over an axis of length 3 is several times slower.
     return np.asarray(a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2])

@@ -1,4 +1,4 @@
-"""Intrinsics for images of another size than the calibrated one."""
+"""Intrinsics for images whose size differs from the calibrated one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from core.errors import CoreError
 from core.types.camera import Camera
 
 CODEC_BLOCK_PX = 16
-"""Block size of video codecs; decoders crop the excess at the right and at the bottom."""
+"""Block size of video codecs in px; decoders crop the excess at the right and at the bottom."""
 
 _ASPECT_TOLERANCE = 0.002
 
@@ -16,12 +16,12 @@ _ASPECT_TOLERANCE = 0.002
 def at_size(camera: Camera, size_px: tuple[int, int]) -> Camera:
     """Return the camera for images of `size_px`.
 
-    An image of the same aspect ratio is taken for the calibrated one in another resolution: K is scaled about the image
-    corner, so that pixel centres move by c' + 1/2 = s (c + 1/2). An image that is smaller by less than a codec block is
-    taken for one cropped at the right and at the bottom: K stays.
+    An image of the same aspect ratio is treated as the calibrated image at another resolution: K is scaled about the
+    image corner, so that pixel centres move by c' + 1/2 = s (c + 1/2). An image that is smaller by less than a codec
+    block is treated as cropped at the right and at the bottom: K is unchanged.
 
     Raises:
-        CoreError: Any other size, such as that of a rotated or cropped image.
+        CoreError: The size is any other, such as that of a rotated or cropped image.
     """
     width, height = size_px
     rig_width, rig_height = camera.size_px
@@ -53,7 +53,7 @@ def scaled(camera: Camera, size_px: tuple[int, int]) -> Camera:
 
 
 def resize_note(camera: Camera, size_px: tuple[int, int]) -> str:
-    """Return a sentence on what `at_size` assumes, or an empty string if the sizes are equal."""
+    """Return a sentence on the assumption of `at_size`, or an empty string if the sizes are equal."""
     if size_px == camera.size_px:
         return ""
     fitted = at_size(camera, size_px)

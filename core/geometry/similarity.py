@@ -1,4 +1,4 @@
-"""Similarities: changes of world coordinates, under which every projection stays as it is."""
+"""Similarities: changes of world coordinates that leave every projection unchanged."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from core.types.camera import Camera, CameraRig
 from core.types.pose3d import Pose3DSequence
 
 _SAME_PX = 0.002
-"""Largest shift in an image up to which two rigs are the same but for a similarity; rounding shifts far less."""
+"""Largest shift in px up to which two rigs are equal except for a similarity; rounding causes far less."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Similarity:
-    """A change of world coordinates, x_new = scale * R (x_old - origin_mm).
+    """Change of world coordinates, x_new = scale * R (x_old - origin_mm).
 
     Attributes:
         R: (3, 3) rotation from old to new coordinates.
         origin_mm: (3,) new origin in old coordinates.
         scale: Factor for all lengths.
-        floor_guessed: True if the new floor is a guess; None if the floor is as well known as before.
+        floor_guessed: True if the new floor is a guess; None if the change does not affect how well it is known.
     """
 
     R: F64 = field(default_factory=lambda: np.eye(3))
@@ -61,7 +61,7 @@ class Similarity:
         return dataclasses.replace(poses, xyz_mm=self.points(poses.xyz_mm), covariance_mm2=covariance)
 
     def bodies(self, bodies: BodySequence) -> BodySequence:
-        """Return bodies in new coordinates, for a change without scale: bodies keep their size."""
+        """Return bodies in new coordinates, for a change without scale, since bodies keep their size."""
         rotations = bodies.rotations_rad.copy()
         rotations[:, :, 0] = log(self.R @ exp(rotations[:, :, 0].astype(np.float64)))
         return dataclasses.replace(bodies, rotations_rad=rotations, pelvis_mm=self.points(bodies.pelvis_mm))
@@ -91,7 +91,7 @@ def similarity_between(old: CameraRig, new: CameraRig) -> Similarity | None:
 
 
 def _same_but_pose(a: Camera, b: Camera) -> bool:
-    """Return whether two cameras differ in nothing but their pose."""
+    """Return whether two cameras differ at most in their pose."""
     return (
         a.posed == b.posed
         and a.size_px == b.size_px
@@ -104,7 +104,7 @@ def _same_but_pose(a: Camera, b: Camera) -> bool:
 
 
 def _shift_px(a: CameraRig, b: CameraRig, posed: list[str]) -> float:
-    """Return a bound on how far the two rigs project a point apart, for points about as far as the cameras are."""
+    """Return a bound on the pixel difference between two rigs, for points about as far away as the cameras."""
     centres = np.stack([b[n].centre_mm for n in posed])
     distance_mm = float(np.linalg.norm(centres - centres.mean(0), axis=1).max())
     shifts = []

@@ -1,4 +1,4 @@
-"""Rotation vectors, rotation matrices and their Jacobians, for many rotations at a time.
+"""Rotation vectors, rotation matrices and their Jacobians, vectorised over many rotations.
 
 Sola, Deray and Atchuthan, A micro Lie theory for state estimation in robotics, 2018, appendix B.
 """
@@ -9,9 +9,9 @@ import numpy as np
 
 from core.types.arrays import F64
 
-_SMALL_RAD = 1e-8  # shorter rotation vectors are treated as if they had this length
+_SMALL_RAD = 1e-8  # lower bound of the length of a rotation vector
 _SERIES_RAD2 = 1e-8  # squared angle below which Jacobians use their Taylor series
-_SERIES_INVERSE_RAD2 = 1e-6  # the same for inverse Jacobians, whose closed form loses digits earlier
+_SERIES_INVERSE_RAD2 = 1e-6  # the same for inverse Jacobians, whose closed form loses precision earlier
 
 
 def hat(v: F64) -> F64:
@@ -50,7 +50,7 @@ def log(R: F64) -> F64:
     out = w * scale[..., None]
     half_turn = (sine <= 1e-4) & (cosine < 0)
     if half_turn.any():
-        # Near half a turn the antisymmetric part vanishes; the axis is taken from the symmetric part.
+        # Near 180 degrees the antisymmetric part vanishes, so the axis is computed from the symmetric part.
         symmetric = (R[half_turn] + np.swapaxes(R[half_turn], -1, -2)) / 2
         _, vectors = np.linalg.eigh(symmetric)
         axis = vectors[..., :, -1]
@@ -83,7 +83,7 @@ def right_jacobian(v: F64) -> F64:
 
 
 def right_jacobian_inverse(v: F64) -> F64:
-    """Return J (..., 3, 3) with log(exp(v) exp(d)) = v + J d to first order; the left inverse is that of -v."""
+    """Return J (..., 3, 3) with log(exp(v) exp(d)) = v + J d to first order; the left inverse is J at -v."""
     angle2 = (v * v).sum(-1)
     k = hat(v)
     small = angle2 < _SERIES_INVERSE_RAD2

@@ -41,8 +41,8 @@ def triangulate_views(R: F64, t_mm: F64, focal_px: F64, ideal: F64, weight: F64,
 
     Each view contributes the two equations x (r3 X + t3) = r1 X + t1 on the ideal image plane (Hartley and Zisserman,
     Multiple View Geometry, 2003, section 12.2). They are scaled by the weight and by the focal length over the depth of
-    a first solution, so that the result minimises pixels to first order, and not an algebraic error that favours near
-    cameras.
+    an initial solution. To first order, the result therefore minimises the error in pixels instead of an algebraic
+    error that favours near cameras.
 
     Args:
         R: (V, 3, 3) world to camera.
@@ -50,7 +50,7 @@ def triangulate_views(R: F64, t_mm: F64, focal_px: F64, ideal: F64, weight: F64,
         focal_px: (V,) focal lengths.
         ideal: (V, ..., 2) ideal image-plane coordinates; NaN for a missing view.
         weight: (V, ...) inverse standard deviations up to a common factor; 0 excludes the view.
-        near_mm: Least depth of a point in the views that contribute to it.
+        near_mm: Smallest depth of a point in the views that contribute to it.
 
     Returns:
         (..., 3) mm; NaN with fewer than two views, for nearly parallel rays, or nearer than `near_mm` in a contributing
@@ -65,7 +65,7 @@ def triangulate_views(R: F64, t_mm: F64, focal_px: F64, ideal: F64, weight: F64,
     depth = np.ones_like(w)
     xyz = np.full((*w.shape[:-1], 3), np.nan)
     for _ in range(_PASSES):
-        # The second pass divides by the depth of the first.
+        # The second pass divides by the depth from the first.
         scale = w * focal_px / depth
         solved, good = _least_squares(rows * scale[..., None, None], offsets * scale[..., None])
         xyz = np.where((good & enough)[..., None], solved, np.nan)
@@ -81,7 +81,7 @@ def _least_squares(rows: F64, offsets: F64) -> tuple[F64, np.ndarray]:
     transposed = np.swapaxes(a, -1, -2)
     normal, right = transposed @ a, transposed @ b
     size = np.maximum(np.trace(normal, axis1=-2, axis2=-1), 1e-300)
-    # Two rays closer to parallel than about a milliradian leave the depth undetermined.
+    # Rays within about a milliradian of parallel leave the depth undetermined.
     good = np.linalg.det(normal / size[..., None, None]) > 1e-10
     safe = np.where(good[..., None, None], normal, np.eye(3))
     return np.asarray(np.linalg.solve(safe, right)[..., 0], np.float64), good
