@@ -1,4 +1,4 @@
-"""Choice of the 3D result of a take that is shown and exported unless the user names another."""
+"""Choice of the default 3D result of a take, for display and export."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.session.inputs import evaluation_report, is_measured, outdated_result
 from core.session.naming import body_result, fitted_result
 
 Measured = Literal["better", "not better", "not judged", "no"]
-"""Outcome of a result's evaluation against triangulation; "no" if there is none for this version of it."""
+"""Outcome of a comparison with triangulation; "no" if this version of the result was not evaluated."""
 _TRAINED = "trained"  # key of networks in the report of an evaluation
 _REASONS: dict[Measured, str] = {
     "not better": "was not found better than triangulation",
@@ -29,11 +29,11 @@ _BODY_REASONS: dict[Measured, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultChoice:
-    """The chosen 3D result.
+    """Chosen 3D result.
 
     Attributes:
         name: Name of the result; empty if the take has none.
-        notes: Sentences on the reason, where the take has several results or the chosen one was not measured.
+        notes: Reasons for the choice, if the take has several results or the chosen one was not measured.
     """
 
     name: str
@@ -41,9 +41,9 @@ class ResultChoice:
 
 
 def choose_result(session: Session, take: Take) -> ResultChoice:
-    """Return the result that the evaluation found better, or the baseline where none is certain.
+    """Return the result that was evaluated as better than triangulation, or the baseline if there is none.
 
-    The joints of bodies take the place of what they were fitted to where the evaluation found them better than that.
+    The joints of bodies replace the result that the bodies were fitted to if they were evaluated as better.
     """
     choice = _choose_method(session, take)
     body = body_result(choice.name)
@@ -79,7 +79,7 @@ def _choose_method(session: Session, take: Take) -> ResultChoice:
 
 
 def measured(session: Session, take: Take, result: str) -> Measured:
-    """Return what the latest evaluation of a result of networks, or of the joints of bodies, found, if up to date."""
+    """Return the outcome of the latest up-to-date evaluation of a network result or of the joints of bodies."""
     report, source = _report(session, take, result), fitted_result(result)
     if not report or outdated_result(session, take, result):
         return "no"
@@ -94,7 +94,7 @@ def measured(session: Session, take: Take, result: str) -> Measured:
 
 
 def _report(session: Session, take: Take, result: str) -> dict[str, Any]:
-    """Return the report that is about this version of a result; empty if there is none."""
+    """Return the report on this version of a result; empty if there is none."""
     source = fitted_result(result) or result
     for path in (take.layout.report, session.layout.run(source).report):
         report = evaluation_report(path)

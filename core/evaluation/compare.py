@@ -1,7 +1,7 @@
 """Comparison of two methods on the same observations, with a confidence interval of the difference.
 
-A joint that a method does not predict is an error of the method, so methods are compared twice: on the joints that both
-predict, and on all observed joints, where a missing one has the largest error that counts.
+A joint without a prediction is an error of the method. Methods are therefore compared twice: on the joints that both
+predict, and on all observed joints, where the error of a missing joint is the cap.
 
 Letters in shapes: F measured frame, D detection, J joint, N observations, B block, K resample.
 """
@@ -18,7 +18,7 @@ from core.evaluation.loco import ViewErrors
 from core.types.arrays import F32, F64, I64
 
 WITHIN_PERCENT = 10.0
-"""Largest error of a joint that counts as found right, in percent of the person's size in the image."""
+"""Largest error of a correct joint, in percent of the person's size in the image."""
 _BLOCK_S = 0.5  # Errors of neighbouring frames are strongly correlated; they are resampled together.
 _SHORTEST_BLOCK_S = 0.08  # In a short take: 5 frames at 60 fps.
 _WANTED_BLOCKS = 8
@@ -33,8 +33,8 @@ class ErrorMetrics:
     """Errors over a set of observations.
 
     Attributes:
-        median_px: Median error, NaN without observations, as the others.
-        mean_px: Mean error.
+        median_px: Median error in px; this and the other errors are NaN without observations.
+        mean_px: Mean error in px.
         percent_height: Median of the errors in percent of the person's size in the image.
         observations: Number of observations.
     """
@@ -47,11 +47,11 @@ class ErrorMetrics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverallMetrics:
-    """Errors over all observed joints, of which a missing one counts like one at the gate of the assignment.
+    """Errors over all observed joints; the error of a missing joint is the gate of the assignment.
 
     Attributes:
-        percent_height: Mean error in percent of the person's size in the image, at most the gate (50 %) for a joint.
-        within: Fraction of joints found within `WITHIN_PERCENT` of the person's size.
+        percent_height: Mean error in percent of the person's size in the image, capped per joint at the gate (50 %).
+        within: Fraction of joints with an error of at most `WITHIN_PERCENT` percent of the person's size.
         coverage: Fraction of joints that have a prediction.
         people: Fraction of the detected people to whom the method assigns a person.
         observations: Number of observed joints.
@@ -69,11 +69,11 @@ class PairedDifference:
     """Value of one method minus that of another, on the same observations.
 
     Attributes:
-        value: Difference. Below 0 the first method is better.
+        value: Difference; negative if the first method is better.
         low: Lower end of the 95 % confidence interval.
-        high: Upper end of the interval.
+        high: Upper end of the 95 % confidence interval.
         observations: Number of observations.
-        blocks: Number of blocks of time that were resampled.
+        blocks: Number of resampled blocks of time.
     """
 
     value: float
@@ -90,7 +90,7 @@ class PairedDifference:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Flat:
-    """Observations in a row: errors (N,) px, NaN where missing, person sizes (N,) px, and block numbers (N,)."""
+    """Flat observations: errors (N,) px, NaN where missing, person sizes (N,) px, and block numbers (N,)."""
 
     error_px: F32
     size_px: F32
@@ -98,9 +98,9 @@ class _Flat:
 
 
 def shared_joints(*errors: ViewErrors) -> np.ndarray:
-    """Return (J,) bool: the joints that the joint sets of all methods have.
+    """Return the mask (J,) of the joints in the joint sets of all methods.
 
-    A joint that a method misses is its error; one that its joint set lacks is not, and cannot be compared.
+    Only these are compared: a joint outside its joint set is not an error of a method.
     """
     return np.asarray(np.logical_and.reduce([e.joints for e in errors]))
 
@@ -110,7 +110,7 @@ def observed_masks(errors: ViewErrors, joints: np.ndarray | None = None) -> dict
 
     Args:
         errors: Errors of one of the methods.
-        joints: (J,) bool, joints that count; those of the method's joint set if None.
+        joints: (J,) bool, joints to include; those of the method's joint set if None.
     """
     joints = errors.joints if joints is None else joints
     return {name: np.isfinite(xy[..., 0]) & joints for name, xy in errors.observations.xy_px.items()}
@@ -148,7 +148,7 @@ def error_metrics(errors: ViewErrors, masks: Mapping[str, np.ndarray]) -> ErrorM
 
 
 def overall_metrics(errors: ViewErrors, joints: np.ndarray | None = None) -> OverallMetrics:
-    """Summarise the errors of all observations (see `observed_masks`), the missing predictions among them."""
+    """Summarise the errors of all observations (see `observed_masks`), including missing predictions."""
     observed = observed_masks(errors, joints)
     flat = _flatten(errors, observed)
     detected = {name: np.asarray(mask.any(-1)) for name, mask in observed.items()}
@@ -166,11 +166,11 @@ def overall_metrics(errors: ViewErrors, joints: np.ndarray | None = None) -> Ove
 
 
 def found_curve(errors: ViewErrors, percent_height: F64, joints: np.ndarray | None = None) -> F64:
-    """Return the fractions (K,) of the observations with an error of at most these percentages of the person's size.
+    """Return the cumulative distribution (K,) of errors relative to the person's size.
 
     Args:
-        errors: Errors of a method; a missing prediction is never found.
-        percent_height: (K,) percentages.
+        errors: Errors of a method; a missing prediction counts as an infinite error.
+        percent_height: (K,) upper limits of the error, in percent of the person's size in the image.
         joints: (J,) bool, as for `observed_masks`.
     """
     flat = _flatten(errors, observed_masks(errors, joints))
@@ -181,15 +181,15 @@ def found_curve(errors: ViewErrors, percent_height: F64, joints: np.ndarray | No
 def paired_bootstrap(a: ViewErrors, b: ViewErrors) -> PairedDifference | None:
     """Compare the median errors in px of two methods on the observations that both cover, by a paired block bootstrap.
 
-    A block is a run of neighbouring frames of about half a second, with all views, people and joints in it, because
-    errors within a block are strongly correlated. Whole blocks are resampled with replacement, the same ones for both
-    methods; the difference is computed for each of 2000 resamples. The interval is from the 2.5th to the 97.5th
-    percentile of these differences, further out for few blocks (percentile bootstrap: Efron and Tibshirani, An
+    A block is about half a second of consecutive frames with all their views, people and joints, because errors within
+    a block are strongly correlated. Blocks are resampled with replacement, identically for both methods, and the
+    difference is computed for each of 2000 resamples. The interval extends from the 2.5th to the 97.5th percentile of
+    these differences, and is wider for few blocks (percentile bootstrap: Efron and Tibshirani, An
     Introduction to the Bootstrap, 1993, chapter 13; expanded percentiles: Hesterberg, The American Statistician 69(4),
     2015; block resampling: Kuensch, Annals of Statistics 17(3), 1989).
 
     Returns:
-        Difference `a` minus `b`; None where fewer than four blocks have observations that both methods cover.
+        Difference `a` minus `b`; None if fewer than four blocks have observations that both methods cover.
     """
     masks = common_masks(a, b)
     first, second = _flatten(a, masks), _flatten(b, masks)
@@ -209,10 +209,10 @@ def paired_bootstrap(a: ViewErrors, b: ViewErrors) -> PairedDifference | None:
 def paired_overall(a: ViewErrors, b: ViewErrors) -> PairedDifference | None:
     """Compare the mean errors of two methods over all observations, in percent of the person's size in the image.
 
-    A missing prediction counts like one at the gate; see `OverallMetrics` and, for the interval, `paired_bootstrap`.
+    The error of a missing prediction is the gate; see `OverallMetrics`, and `paired_bootstrap` for the interval.
 
     Returns:
-        Difference `a` minus `b`; None where fewer than four blocks have observations.
+        Difference `a` minus `b`; None if fewer than four blocks have observations.
     """
     masks = observed_masks(a, shared_joints(a, b))
     first, second = _flatten(a, masks), _flatten(b, masks)
@@ -224,7 +224,7 @@ def paired_means(differences: F64, block: I64) -> PairedDifference | None:
     """Return the mean of the differences (N,) of two methods in blocks (N,), with an interval as `paired_bootstrap`.
 
     Returns:
-        The mean; None where there are fewer than four blocks.
+        The mean; None if there are fewer than four blocks.
     """
     blocks, at = np.unique(block, return_inverse=True)
     if len(blocks) < _MIN_BLOCKS:
@@ -235,9 +235,9 @@ def paired_means(differences: F64, block: I64) -> PairedDifference | None:
 
 
 def blocks_of_time(frames: np.ndarray, time_s: F64) -> I64:
-    """Return the block number (F,) of each frame: runs of neighbouring frames, cut into parts of about equal length.
+    """Return the block number (F,) of each frame; blocks are runs of consecutive frames of about equal length.
 
-    A block lasts half a second, less in a short take. Frames further apart than that are a block each.
+    A block lasts half a second, or less in a short take. Frames further apart than that form one block each.
 
     Args:
         frames: (F,) indices of the frames in the take, increasing.
@@ -259,12 +259,12 @@ def blocks_of_time(frames: np.ndarray, time_s: F64) -> I64:
 
 
 def _draws(blocks: int) -> I64:
-    """Return how often (K, B) each block occurs in each resample."""
+    """Return the number of occurrences (K, B) of each block in each resample."""
     return np.random.default_rng(_SEED).multinomial(blocks, np.full(blocks, 1 / blocks), size=_RESAMPLES)
 
 
 def _difference(value: float, differences: F64, observations: int, blocks: int) -> PairedDifference:
-    # Percentiles of few blocks are too narrow: as much wider as Student's t is than the normal distribution.
+    # Percentile intervals of few blocks are too narrow; widen them as Student's t widens the normal distribution.
     level = norm.cdf(-np.sqrt(blocks / (blocks - 1)) * t.ppf(0.975, blocks - 1))
     low, high = np.quantile(differences, [level, 1 - level])
     return PairedDifference(
@@ -275,7 +275,7 @@ def _difference(value: float, differences: F64, observations: int, blocks: int) 
 def _medians(error: F32, block: I64, draws: I64) -> F64:
     """Return the median error (K,) of each resample (K, B), in which block b occurs draws[:, b] times.
 
-    Sorted errors are counted in bins by block first, so that a resample looks at the errors of one bin only.
+    Sorted errors are first counted per bin and block, so that a resample only searches the errors of one bin.
     """
     order = np.argsort(error)
     error, block = error[order], block[order]
@@ -293,7 +293,7 @@ def _medians(error: F32, block: I64, draws: I64) -> F64:
 
 
 def _percent(flat: _Flat, gate: float) -> F32:
-    """Return the errors (N,) in percent of the person's size, at most the gate, which missing ones have."""
+    """Return the errors (N,) in percent of the person's size, capped at the gate; missing ones are at the cap."""
     relative = flat.error_px / np.maximum(flat.size_px, 1.0)
     return 100 * np.minimum(np.where(np.isnan(relative), gate, relative), gate)
 

@@ -1,4 +1,4 @@
-"""Goodness of fit of a whole take, a camera at a time, so that a long one fits into memory."""
+"""Reprojection error of a take, computed one camera at a time to limit memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def median_reprojection_px(
         observations = collect_observations(poses2d, (name,), frames)
         errors = reprojection_errors(rig.subset([name]), observations, sequence, sequence.time_s).error_px[name]
         if not len(every):
-            every = np.empty(len(rig) * errors.size, np.float32)  # Memory is taken as it is filled.
+            every = np.empty(len(rig) * errors.size, np.float32)  # The system allocates pages only as they are filled.
         known = errors[np.isfinite(errors)]
         if count + len(known) > len(every):
             every = np.concatenate([every[:count], np.empty(len(rig) * errors.size, np.float32)])

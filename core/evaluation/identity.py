@@ -1,4 +1,4 @@
-"""Metrics of identity and number of people that need no ground truth."""
+"""Metrics of identity and number of people without ground truth."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class IdentityMetrics:
     """Consistency of identities with positions.
 
     The names are those of CLEAR MOT (Bernardin and Stiefelhagen, EURASIP J. Image and Video Processing, 2008) and of
-    Li, Huang and Nevatia (CVPR 2009). Here they compare a result with itself and not with ground truth.
+    Li, Huang and Nevatia (CVPR 2009), but computed from the result alone, without ground truth.
 
     Attributes:
-        identity_switches: Number of times that an identity continues at the position of another person, by the
-            assignment of positions to previous positions with the least total movement; None where frames lie too far
+        identity_switches: Number of times an identity continues at the position of another person, according to the
+            assignment of positions to previous positions with the least total movement; None if frames are too far
             apart in time to compare positions.
         fragmentations: Number of absences between two frames in which a person is present.
     """
@@ -52,7 +52,7 @@ def identity_metrics(sequence: Pose3DSequence) -> IdentityMetrics:
         if len(current) and len(previous):
             compared = True
             distance = _mean_distance(last[previous][:, None], sequence.xyz_mm[t, current][None])
-            # A pair beyond the gate costs no more than the gate, so that avoiding it never breaks a good pair.
+            # Costs are capped at the gate, so that avoiding a pair beyond it never breaks a good pair.
             rows, columns = linear_sum_assignment(np.minimum(distance, _GATE_MM))
             near = distance[rows, columns] < _GATE_MM
             switches += int((previous[rows] != current[columns])[near].sum())

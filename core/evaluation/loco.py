@@ -1,9 +1,10 @@
 """Leave-one-camera-out (LOCO) error: 3D people from all cameras but one, compared with the detections in that one.
 
-Letters in shapes: T time, V view, F measured frame, D detection, P person, J joint. An observation is a joint that the
-2D estimator detected with confidence. Its noise is part of the error and the same for all methods, so differences
-between methods mean more than values. This is leave-one-group-out cross-validation with cameras as groups; it needs no
-labels.
+This is leave-one-group-out cross-validation with cameras as groups, and needs no labels. An observation is a joint that
+the 2D estimator detected with confidence. Its noise contributes equally to the errors of all methods, so differences
+between methods are more meaningful than absolute values.
+
+Letters in shapes: T time, V view, F measured frame, D detection, P person, J joint.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from core.types.pose3d import Pose3DSequence
 from core.types.skeleton import DERIVED_JOINTS, Skeleton, convert, skeleton
 
 FitWithout = Callable[[str], Pose3DSequence]
-"""A method: reconstructs 3D people from all cameras but the named one."""
+"""Function that reconstructs 3D people from all cameras except the named one."""
 Variant = Callable[[Pose3DSequence], Pose3DSequence]
-"""A variant of a method, such as a smoother of its result."""
+"""Function that modifies the result of a method, such as a smoother."""
 _TIME_TOLERANCE_S = 1e-6
-_BLOCK_FRAMES = 2000  # A long take fits into memory a block at a time.
+_BLOCK_FRAMES = 2000  # Limits the memory for a long take.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +37,9 @@ class LocoConfig:
     """Settings of the LOCO error.
 
     Attributes:
-        skeleton: Name of the joint set in which all methods are measured. If empty, the joints of the 2D estimator.
+        skeleton: Name of the joint set for all methods. If empty, that of the 2D estimator.
         min_score: Lowest score of a joint that counts as an observation.
-        min_joints: Fewest observations of a person.
+        min_joints: Smallest number of observations of a person.
         gate: Largest mean distance between a detection and its person, relative to the person's size in the image.
     """
 
@@ -52,14 +53,14 @@ class LocoConfig:
 class ViewObservations:
     """Confident 2D joints of all cameras in the measured frames.
 
-    Only joints that the estimator detects itself count: derived ones would count shoulders and hips twice.
+    Derived joints are excluded, because they would count shoulders and hips twice.
 
     Attributes:
         skeleton: Joint set.
         gate: Relative gate of the assignment to people.
         frames: (F,) frame indices.
         xy_px: View to (F, D, J, 2) pixels, NaN where not confident.
-        size_px: View to (F, D) size of the person in the image.
+        size_px: View to (F, D) size of the person in the image in px.
     """
 
     skeleton: Skeleton
@@ -74,11 +75,11 @@ class ViewErrors:
     """Errors of one method in every view.
 
     Attributes:
-        error_px: View to (F, D, J) distance to the observation, NaN without an observation or a prediction.
+        error_px: View to (F, D, J) distance in px from the observation, NaN without an observation or a prediction.
         observations: The observations.
         time_s: (F,) times of the measured frames.
-        joints: (J,) bool, joints of the observations that the method's joint set has. The others are no misses of the
-            method; see `core.evaluation.compare.shared_joints`.
+        joints: (J,) bool, observed joints in the joint set of the method. The others do not count as missed; see
+            `core.evaluation.compare.shared_joints`.
     """
 
     error_px: Mapping[str, F32]
@@ -88,7 +89,7 @@ class ViewErrors:
 
 
 def derivable_joints(source: Skeleton, target: Skeleton) -> np.ndarray:
-    """Return (J,) bool: the joints of `target` that `source` names, or that can be derived from those it names."""
+    """Return the mask (J,) of the joints of `target` that `source` contains or that can be derived from it."""
     return np.array([source.has(j) or source.has(*DERIVED_JOINTS.get(j, (j,))) for j in target.joints], bool)
 
 
@@ -128,7 +129,7 @@ def _observed(pose: Pose2D, target: Skeleton, config: LocoConfig) -> tuple[F32, 
     detected, score = convert(np.asarray(pose.xy_px, float), np.asarray(pose.score, float), pose.skeleton, target)
     confident = (score >= config.min_score) & detected_itself
     confident &= (confident.sum(-1) >= config.min_joints)[..., None]
-    # The size of the whole detection, not of its confident part.
+    # Size of all detected joints, not only of the confident ones.
     size = size_px(np.asarray(pose.xy_px, float))
     return np.where(confident[..., None], detected, np.nan).astype(np.float32), size.astype(np.float32)
 
@@ -143,14 +144,14 @@ def loco_errors(
 ) -> ViewErrors:
     """Compute the errors of a method in every camera, each predicted from the others.
 
-    A detection is assigned to the predicted person nearest to it as a whole, one to one, so that a method cannot pick
-    the best person per joint.
+    Detections are assigned one to one to predicted people by mean joint distance, so that a method cannot pick the best
+    person per joint.
 
     Args:
         rig: All cameras.
         observations: Observations from `collect_observations`.
         time_s: (T,) times of the take.
-        fit: The method. Its result may cover the whole take or the measured frames only.
+        fit: The method. Its result may cover the entire take or only the measured frames.
         reporter: Receives progress; cancels between cameras.
         text: Name of the step for the progress bar.
 
@@ -169,7 +170,7 @@ def loco_errors_of_variants(
     reporter: Reporter,
     text: str,
 ) -> list[ViewErrors]:
-    """Compute the errors of variants of a method, which is fitted once for every camera; see `loco_errors`."""
+    """Compute the errors of variants of a method, which is fitted once per camera; see `loco_errors`."""
     if len(rig) < 3:
         raise CoreError("Leave-one-camera-out needs at least three cameras.", "Add a camera to the rig.")
     times = np.asarray(time_s)[observations.frames]
@@ -193,7 +194,7 @@ def loco_errors_of_variants(
 def reprojection_errors(
     rig: CameraRig, observations: ViewObservations, sequence: Pose3DSequence, time_s: F64
 ) -> ViewErrors:
-    """Compute the errors of 3D people in the cameras that they were made from: goodness of fit, not accuracy."""
+    """Compute the errors of 3D people in the cameras used to reconstruct them: goodness of fit, not accuracy."""
     times = np.asarray(time_s)[observations.frames]
     errors = {c.name: _errors(c, observations, sequence, times) for c in rig}
     joints = derivable_joints(sequence.skeleton, observations.skeleton)
@@ -214,7 +215,7 @@ def _errors(camera: Camera, observations: ViewObservations, sequence: Pose3DSequ
 
 
 def _block_errors(projected: F64, detected: F64, gate_px: F64) -> F64:
-    """Return the errors (F, D, J) in px of detections, each against the person (F, P, J, 2) that it is assigned to."""
+    """Return the errors (F, D, J) in px between detections and the people (F, P, J, 2) assigned to them."""
     person = assign_detections(projected, detected, gate_px)
     if not projected.shape[1]:
         return np.full(detected.shape[:-1], np.nan)

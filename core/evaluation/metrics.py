@@ -24,11 +24,11 @@ class PoseMetrics:
     """Agreement of a sequence with ground truth.
 
     Attributes:
-        mpjpe_mm: Mean per-joint position error of matched people: of the most confident prediction closer than 500 mm,
-            over the joints that it has. NaN without matches.
-        joint_coverage: Mean fraction of the visible joints of matched people that this prediction has, NaN without
-            matches. Published networks always predict all of them.
-        ap: Average precision by threshold of the mean joint error, mm.
+        mpjpe_mm: Mean per-joint position error in mm of the matched predictions, over their joints; NaN without
+            matches. The match of a person is the most confident prediction closer than 500 mm.
+        joint_coverage: Mean fraction of the visible joints of matched people that the prediction contains; NaN without
+            matches. Published networks always predict all joints.
+        ap: Average precision by threshold of the mean joint error in mm.
         recall: Fraction of true people with a prediction closer than 500 mm.
         predictions: Number of predicted people over all frames.
         people: Number of true people over all frames.
@@ -50,8 +50,8 @@ class PoseMetrics:
 def pose_metrics(predicted: Pose3DSequence, truth: Pose3DSequence) -> PoseMetrics:
     """Compare people frame by frame, regardless of identity.
 
-    Every prediction is compared with the nearest true person, over the joints that both have. Several may match the
-    same one; the most confident counts (Tu, Wang and Zeng, VoxelPose, ECCV 2020, section 4, and their published
+    Each prediction is compared with the nearest true person, over the joints that both have. Of several predictions for
+    one person, the most confident counts (Tu, Wang and Zeng, VoxelPose, ECCV 2020, section 4, and their published
     evaluation). The confidence of a person is the mean score of the joints present.
 
     Raises:
@@ -62,12 +62,12 @@ def pose_metrics(predicted: Pose3DSequence, truth: Pose3DSequence) -> PoseMetric
 
 
 def root_metrics(predicted: Pose3DSequence, truth: Pose3DSequence) -> PoseMetrics:
-    """Compare the root joints only: the accuracy of localisation.
+    """Compare the root joints only, for the accuracy of localisation.
 
-    The confidence is still that of the whole person. A person without a predicted root matches no one.
+    The confidence is that of all joints of the person. A prediction without a root matches no one.
 
     Raises:
-        CoreError: As `pose_metrics`, or the skeleton has no root.
+        CoreError: Skeletons or numbers of frames differ, or the skeleton has no root.
     """
     _check_comparable(predicted, truth)
     root = truth.skeleton.root
@@ -130,7 +130,7 @@ def _nearest_truth(
 
 
 def _first_hits(error: F64, target: I64, threshold_mm: float) -> np.ndarray:
-    """Return the predictions (N,) below the threshold that are the first of their true person."""
+    """Return the mask (N,) of predictions below the threshold that are the first for their true person."""
     hits = np.zeros(len(error), bool)
     close = np.flatnonzero(error < threshold_mm)
     hits[close[np.unique(target[close], return_index=True)[1]]] = True
@@ -138,7 +138,7 @@ def _first_hits(error: F64, target: I64, threshold_mm: float) -> np.ndarray:
 
 
 def _average_precision(error: F64, target: I64, threshold_mm: float, people: int) -> float:
-    """Return the area under the precision envelope of predictions in falling order of confidence."""
+    """Return the area under the precision envelope of predictions in descending order of confidence."""
     if not people or not len(error):
         return 0.0
     true_positives = np.cumsum(_first_hits(error, target, threshold_mm))

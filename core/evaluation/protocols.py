@@ -1,8 +1,8 @@
-"""Evaluation protocols of public data sets, with the metrics of the papers: one function each.
+"""Evaluation protocols of public data sets with the metrics of the papers, one function each.
 
-A protocol takes predictions and ground truth of the same frames, in any skeleton that has the joints it needs. A frame
-without predictions has NaN in its row and counts as missed. The result is plain values for a file, and rows for the
-table of published results.
+A protocol takes predictions and ground truth of the same frames, in any skeleton with the necessary joints. Frames
+without predictions are NaN and count as missed. The result consists of plain values for a file, and rows for the table
+of published results.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class ProtocolResult:
     """Result of a protocol.
 
     Attributes:
-        metrics: Plain JSON values, percent and mm.
-        rows: Rows for the table of the data set.
+        metrics: Plain JSON values, in percent and mm.
+        rows: Rows for the result table of the data set.
     """
 
     metrics: Mapping[str, Any]
@@ -38,14 +38,14 @@ class ProtocolResult:
 
 
 Protocol = Callable[[Pose3DSequence, Pose3DSequence, str], ProtocolResult]
-"""Takes predictions, ground truth, and the name of the predictions."""
+"""Function of predictions, ground truth, and the name of the predictions."""
 
 
 def panoptic(predicted: Pose3DSequence, truth: Pose3DSequence, name: str) -> ProtocolResult:
-    """Compute AP, recall and MPJPE in Panoptic-15 joints, of whole people and of their roots (VoxelPose, ECCV 2020).
+    """Compute AP, recall and MPJPE over Panoptic-15 joints, and over root joints only (VoxelPose, ECCV 2020).
 
     Raises:
-        CoreError: The joints of Panoptic-15 cannot be derived from those predicted, or the frames differ.
+        CoreError: Panoptic-15 cannot be derived from the predicted joints, or the numbers of frames differ.
     """
     source = predicted.skeleton
     missing = [PANOPTIC15.joints[j] for j in np.flatnonzero(~derivable_joints(source, PANOPTIC15))]
@@ -81,7 +81,7 @@ PROTOCOLS: Mapping[str, Protocol] = {"panoptic": panoptic, "shelf": shelf, "camp
 
 
 def concatenate_sequences(sequences: Sequence[Pose3DSequence]) -> Pose3DSequence:
-    """Concatenate sequences to evaluate them together. Columns are no identities, except in a single sequence."""
+    """Concatenate sequences for a joint evaluation; the columns of several sequences are not identities."""
     if len(sequences) == 1:
         return sequences[0]
     names = {s.skeleton.name for s in sequences}

@@ -1,4 +1,4 @@
-"""Published results on public data sets, for comparison with those measured here."""
+"""Published results on public data sets, for comparison with results measured here."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class ResultRow:
     """Results of one method.
 
     Attributes:
-        kind: Supervision: "3D labels", "no labels", "no training"; `OURS` for results measured here.
+        kind: Supervision ("3D labels", "no labels" or "no training"), or `OURS` for results measured here.
         method: Name of the method.
-        values: Value of each column, None where it was not reported.
+        values: Value per column, None where not reported.
         note: Source of the values, if not the method's own paper.
     """
 

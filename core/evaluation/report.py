@@ -1,4 +1,4 @@
-"""Evaluation report of a take: metrics as plain values, and a verdict in one sentence."""
+"""Evaluation report of a take: metrics as plain values, and a one-sentence verdict."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ class MethodResult:
     """Results of one method.
 
     Attributes:
-        load: Returns the 3D people of the whole take, which are not kept in memory.
+        load: Function that returns the 3D people of the take, which are not kept in memory.
         people_per_frame: Number of frames by number of people.
-        identity: Metrics of identity.
-        reprojection_px: Median error in the cameras that the people were made from, NaN without people.
-        loco: Leave-one-camera-out errors; None where the rig has fewer than three cameras.
-        run: Name of the trained run or of shipped networks, empty for triangulation.
-        shipped: True for the networks that ship with the program.
-        smoothing: Smoothing of triangulation, as in `core.tracking.config.TrackingConfig`.
+        identity: Identity metrics.
+        reprojection_px: Median reprojection error in px in the cameras used for reconstruction, NaN without people.
+        loco: Leave-one-camera-out errors; None if the rig has fewer than three cameras.
+        run: Name of the trained run or of the shipped networks, empty for triangulation.
+        shipped: True for networks that ship with the program.
+        smoothing: Smoothing of the triangulated people, as in `core.tracking.config.TrackingConfig`.
         bodies: True for the joints of bodies fitted to the joints of the method.
     """
 
@@ -69,8 +69,8 @@ class MethodResult:
     def of(
         cls, load: Callable[[], Pose3DSequence], reprojection_px: Callable[[Pose3DSequence], float], **named: Any
     ) -> MethodResult:
-        """Measure a result that is loaded for that and released again; the other arguments are attributes."""
-        sequence = dataclasses.replace(load(), covariance_mm2=None)  # half of its memory
+        """Load a result, measure it and release it; further arguments are attributes."""
+        sequence = dataclasses.replace(load(), covariance_mm2=None)  # releases half of the memory
         return cls(
             load=load,
             people_per_frame=people_per_frame(sequence),
@@ -89,11 +89,11 @@ class MethodResult:
 
     @property
     def name(self) -> str:
-        """Name of the method in a sentence."""
+        """Name of the method within a sentence."""
         return f"{'the ' if self.run else ''}{self.label[:1].lower()}{self.label[1:]}"
 
     def named(self, errors: ViewErrors) -> NamedErrors:
-        """Return errors of the method with its name in a sentence."""
+        """Return errors of the method, labelled with its name within a sentence."""
         return NamedErrors(name=self.name, errors=errors, plural=bool(self.run))
 
 
@@ -102,18 +102,19 @@ def build_report(take: str, held_out_frames: int, methods: Mapping[str, MethodRe
 
     Args:
         take: Name of the take.
-        held_out_frames: Number of measured frames, none of which was used in training.
-        methods: Results under `BASELINE_KEY`, under `RTS_KEY` for the same with smoothing where the baseline has none,
-            under `TRAINED_KEY` where there is a trained run, and under `BODY_KEYS` where bodies were fitted.
+        held_out_frames: Number of measured frames, all of them excluded from training.
+        methods: Results by key: `BASELINE_KEY`; `RTS_KEY` for the smoothed baseline if the baseline is not smoothed;
+            `TRAINED_KEY` if there is a trained run; `BODY_KEYS` if bodies were fitted.
 
     Returns:
-        Plain JSON values. All LOCO metrics are over the joints that the joint sets of all methods have;
-        `joints_left_out` names the others. Those in px, and `loco_percent_height`, are over the observations that all
-        methods cover; `covered`, `people_found`, `within_10_percent` and `loco_percent_height_all` are over all of
-        them, so that a missing joint is an error, as are `found_curves`: the fractions of them within distances of 0 to
+        Plain JSON values. LOCO metrics cover the joints in the joint sets of all methods; `joints_left_out` lists the
+        others. Metrics in px and `loco_percent_height` are computed over the observations that all methods predict;
+        `covered`, `people_found`, `within_10_percent`, `loco_percent_height_all` and `found_curves` over all
+        observations, so that a missing joint is an error. `found_curves` has the fractions of observations within 0 to
         `_CURVE_PERCENT` % of the person's size. `comparison` is the trained run minus the better triangulation, or
-        the smoothed minus the raw one, with 95 % intervals; see `compare_methods`. `verdict` states it, `details` the
-        intervals. `bodies` has the same of the joints of bodies, by key of the method that they were fitted to.
+        the smoothed minus the raw baseline, with 95 % intervals; see `compare_methods`. `verdict` summarises it, and
+        `details` lists the intervals. `bodies` has the same entries for the joints of bodies, by the key of the method
+        that the bodies were fitted to.
     """
     baseline = methods[BASELINE_KEY]
     shown = methods.get(TRAINED_KEY, baseline)
@@ -144,7 +145,7 @@ def build_report(take: str, held_out_frames: int, methods: Mapping[str, MethodRe
 def _compared(
     methods: Mapping[str, MethodResult], errors: Mapping[str, ViewErrors], first: str, second: str
 ) -> tuple[dict[str, Any], tuple[str, str]]:
-    """Return the comparison of two methods, and its verdict and details in words."""
+    """Return the comparison of two methods, and its verdict and details as text."""
     found = compare_methods(errors[first], errors[second])
     a, b = (methods[key].named(errors[key]) for key in (first, second))
     return _comparison(first, second, found), (comparison_sentence(a, b, found), comparison_details(a, b, found))
@@ -158,14 +159,14 @@ def _of_bodies(
 
 
 def better_triangulation(errors: Mapping[str, ViewErrors]) -> str:
-    """Return the key of the triangulation with the smaller error over all observed joints, by key of the methods."""
+    """Return the key of the triangulation, raw or smoothed, with the smaller error over all observed joints."""
     keys = [key for key in (RTS_KEY, BASELINE_KEY) if key in errors]
     joints = shared_joints(*errors.values())
     return min(keys, key=lambda key: np.nan_to_num(overall_metrics(errors[key], joints).percent_height, nan=np.inf))
 
 
 def joints_left_out(errors: Mapping[str, ViewErrors]) -> list[str]:
-    """Return the observed joints that the joint set of some method lacks, so that they are not compared."""
+    """Return the observed joints that are not compared because the joint set of a method lacks them."""
     if not errors:
         return []
     some = next(iter(errors.values()))
@@ -175,7 +176,7 @@ def joints_left_out(errors: Mapping[str, ViewErrors]) -> list[str]:
 
 
 def _pair(methods: Mapping[str, MethodResult], errors: Mapping[str, ViewErrors]) -> tuple[str, str] | None:
-    """Return the two methods that the verdict is about; None if there are no two with observations."""
+    """Return the two methods to compare; None if there are no two with observations."""
     if BASELINE_KEY not in errors or not any(coverage.any() for e in errors.values() for coverage in _covered(e)):
         return None
     if TRAINED_KEY in errors:
@@ -208,7 +209,7 @@ def _method(result: MethodResult, errors: Mapping[str, ViewErrors]) -> dict[str,
 
 
 def _loco_metrics(loco: ViewErrors | None, errors: Mapping[str, ViewErrors]) -> dict[str, Any]:
-    """Return the metrics on the common observations, and those on all observations."""
+    """Return the metrics over the common observations and over all observations."""
     if loco is None:
         return {}
     common = error_metrics(loco, common_masks(*errors.values()))

@@ -3,7 +3,7 @@
 Belagiannis et al., 3D Pictorial Structures for Multiple Human Pose Estimation, CVPR 2014. Details follow the evaluation
 that VoxelPose (ECCV 2020) published.
 
-Legend: T frame, A actor, P predicted person, J the 14 joints of Shelf.
+Letters in shapes: T time, A actor, P predicted person, J the 14 joints of Shelf.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class PcpScore:
     """Fractions of correct parts.
 
     Attributes:
-        actors: Fraction of correct parts of each actor, in 0..1; NaN for actors who never appear.
-        parts: Fraction of correct parts over all actors by kind of part; NaN where there is none.
+        actors: Fraction of correct parts per actor, in 0..1; NaN for actors who never appear.
+        parts: Fraction of correct parts over all actors, by kind of part; NaN where there is none.
         recall: Fraction of true people with a prediction closer than 500 mm.
         people: Number of true people over all frames.
     """
@@ -45,7 +45,7 @@ class PcpScore:
     people: int
 
     def mean(self, first: int = 3) -> float:
-        """Return the mean over the first actors, as published: a fourth is excluded. NaN if none of them appears."""
+        """Return the mean over the first actors, as published without the fourth; NaN if none of them appears."""
         present = [fraction for fraction in self.actors[:first] if np.isfinite(fraction)]
         return float(np.mean(present)) if present else float("nan")
 
@@ -55,12 +55,12 @@ def to_shelf14(xyz_mm: F64, skeleton: Skeleton, head: Head = "shelf") -> F64:
 
     Args:
         xyz_mm: (..., J, 3) world points, z up.
-        skeleton: Skeleton of the input. It needs the limbs and the nose, such as COCO-17 and Panoptic-15.
+        skeleton: Skeleton of the input, with limbs and nose, such as COCO-17 or Panoptic-15.
         head: "shelf" derives the ends of the head as VoxelPose does for Shelf, "plain" as it does for Campus. Papers
-            differ: report both on Campus. Where an ear is missing, the nose replaces the centre of the ears.
+            differ, so report both on Campus. If an ear is missing, the nose replaces the centre of the ears.
 
     Returns:
-        (..., 14, 3).
+        (..., 14, 3) joints in mm.
 
     Raises:
         CoreError: The skeleton lacks a joint.
@@ -102,13 +102,14 @@ def to_shelf14(xyz_mm: F64, skeleton: Skeleton, head: Head = "shelf") -> F64:
 def pcp3d(predicted_mm: F64, truth_mm: F64) -> PcpScore:
     """Compute PCP3D of predictions against actors.
 
-    Each actor is compared with the prediction whose 14 joints are nearest on average; several actors may share one. A
-    part is correct if the mean error of its two ends is at most half its length. Frames without predictions count as
-    missed. A missing joint makes its parts incorrect, and counts as 500 mm in the choice of the nearest prediction.
+    Each actor is compared with the prediction of the smallest mean error over the 14 joints; several actors may share
+    one. A part is correct if the mean error of its two ends is at most half its length. Frames without predictions
+    count as missed. A missing joint makes its parts incorrect, and has an error of 500 mm in the choice of the
+    nearest prediction.
 
     Args:
-        predicted_mm: (T, P, 14, 3), NaN where missing.
-        truth_mm: (T, A, 14, 3), NaN where an actor is absent. Parts without ground truth do not count.
+        predicted_mm: (T, P, 14, 3) predictions, NaN where missing.
+        truth_mm: (T, A, 14, 3) ground truth, NaN where an actor is absent. Parts without ground truth are ignored.
 
     Raises:
         CoreError: The numbers of frames differ.
@@ -148,7 +149,7 @@ def _nearest(predicted_mm: F64, truth_mm: F64) -> tuple[F64, np.ndarray]:
 
 
 def _correct_parts(predicted: F64, truth: F64) -> tuple[np.ndarray, np.ndarray]:
-    """Return the correct ones of the ten parts of joints (..., 14, 3), and those that count, both (..., 10)."""
+    """Return masks (..., 10) of the correct parts, and of the parts with ground truth, of joints (..., 14, 3)."""
     start, end = ([limb[i] for limb in LIMBS] for i in (0, 1))
     hips = list(_HIPS)
 

@@ -1,4 +1,4 @@
-"""Verdict on two methods: which is better, by accuracy and by coverage, in one sentence of plain English."""
+"""Verdict on two methods: one sentence on which is better in accuracy and coverage."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from core.evaluation.compare import (
 from core.evaluation.loco import ViewErrors
 
 Reason = Literal["accuracy", "coverage", "mixed", "none", "short"]
-"""What decided: errors, missing joints, errors and missing joints against each other, nothing, or too few frames."""
-_COVERAGE_DIFFERENCE = 0.03  # A method that covers less by more than this is not called better.
-_FAR_FEWER = 0.10  # From this difference on, coverage decides.
+"""Reason for a verdict: errors, coverage, a conflict of the two, no significant difference, or too few frames."""
+_COVERAGE_DIFFERENCE = 0.03  # Largest deficit in coverage of the better method.
+_FAR_FEWER = 0.10  # Smallest difference at which coverage decides.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class NamedErrors:
-    """Errors of a method, with its name in a sentence.
+    """Errors of a method, with its name within a sentence.
 
     Attributes:
-        name: Name in a sentence, such as "the trained networks".
+        name: Name within a sentence, such as "the trained networks".
         errors: Leave-one-camera-out errors.
         plural: True if the name is a plural.
     """
@@ -40,21 +40,21 @@ class NamedErrors:
     plural: bool = False
 
     def says(self, singular: str, plural: str) -> str:
-        """Return the name with the verb in its number."""
+        """Return the name followed by the verb form that agrees with it."""
         return f"{self.name} {plural if self.plural else singular}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodComparison:
-    """Comparison of a method with another on the joints that the joint sets of both have.
+    """Comparison of two methods on the joints that both joint sets contain.
 
     Attributes:
         better: 0 if the first method is better, 1 if the second, None if neither.
-        reason: What decided.
+        reason: Reason for the verdict.
         common: Difference of the median errors in px on the joints that both predict; None in a short take.
-        overall: Difference of the mean errors over all observed joints in percent of the person's size, where a missing
-            one counts like one at the gate; None in a short take.
-        coverage: Fractions of the observed joints that each method predicts.
+        overall: Difference of the mean errors over all observed joints in percent of the person's size, with the error
+            of a missing joint at the gate; None in a short take.
+        coverage: Fraction of the observed joints that each method predicts.
     """
 
     better: Literal[0, 1] | None
@@ -67,10 +67,9 @@ class MethodComparison:
 def compare_methods(first: ViewErrors, second: ViewErrors) -> MethodComparison:
     """Compare two methods on joints that both predict, on all observed joints, and by their coverage.
 
-    A method is better if one of the two errors is significantly smaller, the other not significantly larger, and its
-    coverage not smaller by more than 3 points. Where coverage differs by 10 points or more, the method that covers more
-    is better if its error over all observed joints is significantly smaller: it predicts joints rightly where the other
-    predicts none.
+    A method is better if one of the two errors is significantly smaller, the other is not significantly larger, and its
+    coverage is not more than 3 points smaller. If coverage differs by 10 points or more, the method of larger coverage
+    is better if its error over all observed joints is significantly smaller: its additional joints are correct.
     """
     joints = shared_joints(first, second)
     coverage = (coverage_fraction(first, joints), coverage_fraction(second, joints))
@@ -80,7 +79,7 @@ def compare_methods(first: ViewErrors, second: ViewErrors) -> MethodComparison:
 
 
 def comparison_sentence(first: NamedErrors, second: NamedErrors, found: MethodComparison) -> str:
-    """State which method is better, and what decided."""
+    """State which method is better, and why."""
     pair = (first, second)
     both = f"{first.name} {{}} {second.says('is', 'are')} better"
     far_fewer = abs(found.coverage[0] - found.coverage[1]) >= _FAR_FEWER
@@ -100,7 +99,7 @@ def comparison_sentence(first: NamedErrors, second: NamedErrors, found: MethodCo
 
 
 def comparison_details(first: NamedErrors, second: NamedErrors, found: MethodComparison) -> str:
-    """State the differences with their intervals, coverage and what a missing joint counts."""
+    """State the differences with their intervals, the coverage and the error of a missing joint."""
     cap = 100 * first.errors.observations.gate
     return (
         f"{_capital(first.name)} minus {second.name}: {_interval(found.common, 'px')} on the joints that both predict; "
@@ -111,7 +110,7 @@ def comparison_details(first: NamedErrors, second: NamedErrors, found: MethodCom
 
 
 def alone_sentence(method: NamedErrors) -> str:
-    """State the errors of a method that is compared with no other."""
+    """State the errors of a method without a comparison."""
     errors = method.errors
     alone = error_metrics(errors, common_masks(errors))
     if not alone.observations:
@@ -127,11 +126,11 @@ def alone_sentence(method: NamedErrors) -> str:
 def decide(
     common: PairedDifference | None, overall: PairedDifference | None, gap: float
 ) -> tuple[Literal[0, 1] | None, Reason]:
-    """Return the better of two methods, and what decided; see `compare_methods`.
+    """Return the index of the better of two methods, and the reason; see `compare_methods`.
 
     Args:
-        common: First minus second on what both predict.
-        overall: First minus second on everything.
+        common: First minus second on the joints that both predict.
+        overall: First minus second on all observed joints.
         gap: Coverage of the first minus that of the second.
     """
     if overall is None or (common is None and abs(gap) < _FAR_FEWER):
