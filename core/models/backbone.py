@@ -1,7 +1,7 @@
-"""The 2D networks: images to joint heatmaps, and images to attention.
+"""2D networks: images to joint heatmaps, and images to attention.
 
 Pose-ResNet ("Simple Baselines", Xiao et al., ECCV 2018): a residual trunk and three transposed convolutions. Parameters
-are named as in its published files, so that weights trained on COCO can be loaded.
+have the names of the published files, so that weights trained on COCO can be loaded.
 
 Legend: B batch, V view, N image, J joint, H W heatmap, h w image.
 """
@@ -55,7 +55,7 @@ class Basic(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """Residual block of 1x1, 3x3 and 1x1 convolutions; the stride is that of the 3x3 one."""
+    """Residual block of 1x1, 3x3 and 1x1 convolutions; the stride belongs to the 3x3 convolution."""
 
     expansion = 4
 
@@ -74,14 +74,14 @@ class Bottleneck(nn.Module):
 
 
 class PoseResNet(nn.Module):
-    """Images to heatmaps.
+    """Network that maps images to heatmaps.
 
     Args:
-        config: Depth, widths, stride. With a stride of 2 a fourth transposed convolution is appended: heatmaps of
-            240x128 px from images of 480x256 px cost 21.7 GMAC, where those of 960x512 px cost 54.3. (Omitting the
-            pooling instead would cost 53.4.)
+        config: Depth, widths and stride. A stride of 2 appends a fourth transposed convolution: heatmaps of 240x128 px
+            from images of 480x256 px cost 21.7 GMAC, against 54.3 for heatmaps of 960x512 px. (Omitting the pooling
+            instead would cost 53.4.)
         outputs: Number of heatmaps.
-        sigmoid: Squash the output into 0..1.
+        sigmoid: Apply a sigmoid to the output.
     """
 
     def __init__(self, config: BackboneConfig, outputs: int, *, sigmoid: bool = False) -> None:
@@ -143,20 +143,20 @@ class PoseResNet(nn.Module):
                 _fold_pairs(module)
 
     def load_initial(self, path: Path, skeleton: Skeleton) -> list[str]:
-        """Initialise from the weights in a file, as far as they fit.
+        """Initialise from the weights in a file, where their shapes match.
 
-        Reads Pose-ResNet and plain ResNet files, `.safetensors` or `.pth`; heads of 17 COCO joints are re-ordered. No
-        code in the file is executed.
+        Reads Pose-ResNet and plain ResNet files, `.safetensors` or `.pth`, and reorders heads of 17 COCO joints.
+        Executes no code in the file.
 
         Args:
             path: File with the weights.
             skeleton: Joints of the heatmaps.
 
         Returns:
-            Names of the parameters that the file lacks: those of the head for a plain ResNet.
+            Names of the parameters that the file lacks, such as those of the head in a plain ResNet.
 
         Raises:
-            CoreError: The file holds no weights, or those of another network, or COCO lacks one of the joints.
+            CoreError: The file contains no weights, or those of another network, or COCO lacks one of the joints.
         """
         loaded = {_plain(name): value for name, value in _read(path).items()}
         head = loaded.get("final_layer.weight")
@@ -196,8 +196,8 @@ class PoseResNet(nn.Module):
 def predict_heatmaps(network: nn.Module, images: Tensor) -> Tensor:
     """Apply the backbone or the attention network to images (B, V, 3, h, w), frame by frame: (B, V, J, H, W).
 
-    With a gradient and large images, activations are recomputed in the backward pass (gradient checkpointing): three
-    versions of five views would not fit a GPU of 12 GB. Batch norm statistics count every image once all the same.
+    With a gradient and large images, activations are recomputed in the backward pass (gradient checkpointing), since
+    three versions of five views would not fit a GPU of 12 GB. Batch norm statistics still count every image once.
     """
     wanted = torch.is_grad_enabled() and any(p.requires_grad for p in network.parameters())
     size = images[:, :, 0].numel()
@@ -213,7 +213,7 @@ def predict_heatmaps(network: nn.Module, images: Tensor) -> Tensor:
 
 @contextmanager
 def _uncounted(network: nn.Module) -> Iterator[None]:
-    """Freeze the running statistics of batch norms in the body."""
+    """Freeze the running statistics of batch norms within the context."""
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     before = [norm.momentum for norm in norms]
     try:
@@ -226,16 +226,16 @@ def _uncounted(network: nn.Module) -> Iterator[None]:
 
 
 def coco_channels(skeleton: Skeleton) -> list[int]:
-    """Return the channel of a COCO head that each joint is initialised from; a derived joint takes its first part.
+    """Return the channel of a COCO head that initialises each joint; a derived joint uses its first part.
 
     Raises:
-        CoreError: A joint is neither one of COCO nor derived from them.
+        CoreError: A joint is neither a COCO joint nor derived from COCO joints.
     """
     return [COCO17.index(j if COCO17.has(j) else DERIVED_JOINTS.get(j, (j,))[0]) for j in skeleton.joints]
 
 
 def attention_net(outputs: int) -> PoseResNet:
-    """Build the attention network of SelfPose3d: confidence in each pixel of a label, 0.5 everywhere at first."""
+    """Build the attention network of SelfPose3d: confidence in each pixel of a label, initially 0.5 everywhere."""
     return PoseResNet(BackboneConfig(depth=18), outputs, sigmoid=True)
 
 
@@ -259,7 +259,7 @@ def _fold_pairs(layers: nn.Sequential) -> None:
 
 
 def _plain(name: str) -> str:
-    """Return a parameter's name without the wrappers that training programs add."""
+    """Return a parameter's name without the prefixes that training programs add."""
     for prefix in _PREFIXES:
         if name.startswith(prefix):
             return _plain(name.removeprefix(prefix))
@@ -271,7 +271,7 @@ def _shape(value: Tensor) -> str:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    """Read tensors by name; nothing but tensors is taken from the file."""
+    """Read tensors by name; everything else in the file is ignored."""
     remedy = "Choose a .safetensors or .pth file with the weights of a Pose-ResNet or ResNet."
     if not path.is_file():
         raise CoreError(f"There is no file {path}.", remedy)

@@ -34,10 +34,10 @@ class Checkpoint:
 
     Attributes:
         weights: Parameters and buffers of the networks by name.
-        config: Settings that the networks were built with.
+        config: Settings of the networks.
         volume: Capture volume of the root network.
         meta: Plain values, such as stage, step and metrics.
-        optimizer: Tensors of the optimiser, empty in a finished model.
+        optimizer: Tensors of the optimiser; empty in a finished model.
     """
 
     weights: Mapping[str, Tensor]
@@ -63,7 +63,7 @@ class Checkpoint:
         return networks
 
     def save(self, folder: Path) -> None:
-        """Replace `folder` by this checkpoint; at any time the old or the new one can be loaded."""
+        """Replace `folder` by this checkpoint; at any time either the old or the new one can be loaded."""
         with replacing_folder(folder, _old(folder)) as fresh:
             save_file({k: v.detach().cpu().contiguous() for k, v in self.weights.items()}, fresh / WEIGHTS)
             if self.optimizer:
@@ -81,7 +81,7 @@ class Checkpoint:
 
     @classmethod
     def load(cls, folder: Path) -> Checkpoint:
-        """Read a checkpoint, or the previous one if a crash fell between the two renames of `save`.
+        """Read a checkpoint, or the previous one if `save` was interrupted between its two renames.
 
         Raises:
             CoreError: The checkpoint is missing, damaged or of a newer version.
@@ -126,7 +126,7 @@ def _old(folder: Path) -> Path:
 
 
 def load_initial_weights(networks: Networks, start: str, preset: str = "") -> list[str]:
-    """Copy the weights of other networks part by part; parts of another architecture keep theirs.
+    """Copy the weights of other networks part by part; parts with another architecture are left unchanged.
 
     Args:
         networks: Networks to initialise.
@@ -134,10 +134,10 @@ def load_initial_weights(networks: Networks, start: str, preset: str = "") -> li
         preset: Name of the preset whose shipped networks are used.
 
     Returns:
-        Names of the parts that were copied: "root", "pose", "ray_refiner", "temporal", "backbone".
+        Names of the copied parts: "root", "pose", "ray_refiner", "temporal", "backbone".
 
     Raises:
-        CoreError: There is no such checkpoint, it predicts other joints, or no part of it fits.
+        CoreError: The checkpoint does not exist, it predicts other joints, or no part of it fits.
     """
     folder = resource("weights", f"networks_{preset}") if start == SHIPPED else Path(start)
     saved = Checkpoint.load(folder)

@@ -11,13 +11,14 @@ from core.types.skeleton import skeleton
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeatmapConfig:
-    """Input of the networks: heatmaps with one channel per joint.
+    """Network input: heatmaps with one channel per joint.
 
     Attributes:
-        source: "joints" renders a Gaussian for each 2D joint, as high as its score. "estimator" takes the heatmaps
-            stored by the 2D estimator; joints without a channel, the root network's input and synthetic people stay
-            rendered. "backbone" takes those of a network that is trained on the footage's pseudo labels.
-        long_side_px: Longer side of a heatmap; a view's image is fitted into it with its aspect ratio.
+        source: Source of the heatmaps. "joints" renders a Gaussian for each 2D joint, with its score as the height.
+            "estimator" uses the heatmaps stored by the 2D estimator; joints without a channel, the root network's input
+            and synthetic people stay rendered. "backbone" uses those of a network that is trained on the footage's
+            pseudo labels.
+        long_side_px: Longer side of a heatmap; the image of a view is fitted into it at its aspect ratio.
         sigma_px: Standard deviation of a joint's Gaussian, in heatmap px.
     """
 
@@ -28,14 +29,15 @@ class HeatmapConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneConfig:
-    """The 2D network that computes heatmaps from images, with `heatmap.source` "backbone".
+    """2D network that computes heatmaps from images, with `heatmap.source` "backbone".
 
     Attributes:
-        depth: Depth of the residual network: 50 is the paper's backbone, 18 its attention network.
+        depth: Depth of the residual network: 50 for the paper's backbone, 18 for its attention network.
         width: Factor on the number of channels of every residual stage; 1 is the paper's network.
         deconv_channels: Channels of the three transposed convolutions.
-        stride: Image px of its input per heatmap px: 4 is the paper's; 2 reads images of half the size.
-        weights: File with initial weights, of a Pose-ResNet or ResNet in their usual naming. Empty starts from noise.
+        stride: Image px of the network's input per heatmap px: 4 as in the paper, or 2 for images of half the size.
+        weights: File with initial weights of a Pose-ResNet or ResNet, with their usual parameter names. If empty,
+            weights are random.
     """
 
     depth: Literal[18, 50] = 50
@@ -54,11 +56,12 @@ class BackboneConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VolumeNetConfig:
-    """The encoder-decoder (V2V) of the root and pose network.
+    """Encoder-decoder (V2V) of the root and pose network.
 
     Attributes:
-        width: Factor on every number of channels; 1 is the paper's network.
-        front_kernel: Edge of the first convolution. The paper's 7 costs a quarter of the pose network; 3 is cheaper.
+        width: Factor on all numbers of channels; 1 is the paper's network.
+        front_kernel: Kernel size of the first convolution. The paper's 7 accounts for a quarter of the pose
+            network's cost; 3 is cheaper.
     """
 
     width: float = 1.0
@@ -74,19 +77,19 @@ class VolumeNetConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootNetConfig:
-    """The root network: a confidence for every voxel of the capture volume, and its peaks.
+    """Root network: a confidence for every voxel of the capture volume, and its peaks.
 
     Attributes:
-        head: "volume" is the paper's 3D network. "planes" finds people in bird's-eye view and then their height, after
-            Faster-VoxelPose (ECCV 2022): two orders of magnitude fewer operations.
-        net: The encoder-decoder.
-        spacing_mm: Approximate voxel spacing; the capture volume rounds it to multiples of 4 voxels.
+        head: Architecture of the head. "volume" is the paper's 3D network. "planes" finds people in bird's-eye view and
+            then their height, after Faster-VoxelPose (ECCV 2022), with two orders of magnitude fewer operations.
+        net: Settings of the encoder-decoder.
+        spacing_mm: Approximate voxel spacing; the number of voxels is rounded to multiples of 4.
         sigma_mm: Standard deviation of the target around a root.
         max_people: Largest number of proposals per frame.
         threshold: Smallest confidence of a proposal.
-        merge_mm: Distance below which only the best of several proposals stays.
+        merge_mm: Distance below which only the best of several proposals is kept.
         heatmap_skip: Add the fused heatmaps to the network's output, times a trained factor (a departure from the
-            paper): the network then learns which ray intersections are ghosts instead of everything.
+            paper). The network then only learns which ray intersections are ghosts.
     """
 
     head: Literal["volume", "planes"] = "volume"
@@ -101,17 +104,17 @@ class RootNetConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RayRefinerConfig:
-    """Refinement of joints by a network that weights the views and knows what bodies look like.
+    """Refinement of joints by a network that weights the views and has a learned prior of bodies.
 
     Attributes:
-        enabled: Refine joints.
+        enabled: Refine joints with the network.
         channels: Number of channels.
         layers: Number of blocks.
-        heads: Number of heads of each attention.
-        rounds: Number of times it is applied, each with the cameras linearised at the current joints.
-        window_sigmas: Where a view has no detections, a heatmap peak counts within so many sigmas of the projection.
-        max_std_mm: Joints with a larger expected error along an axis are reported as missing, unless the rig allows no
-            smaller one there; 0 reports all.
+        heads: Number of heads of each attention layer.
+        rounds: Number of passes of the network; each linearises the cameras at the current joints.
+        window_sigmas: Search radius, in sigmas around the projection, for heatmap peaks in a view without detections.
+        max_std_mm: Largest expected error of a joint along any axis. Joints above it are reported as missing, unless
+            the rig does not allow a smaller error there; 0 reports all.
     """
 
     enabled: bool = False
@@ -132,14 +135,14 @@ class RayRefinerConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemporalRefinerConfig:
-    """Smoothing over time by a network; a departure from the paper, which treats each frame by itself.
+    """Smoothing over time by a network; a departure from the paper, which treats each frame independently.
 
     Attributes:
-        enabled: Smooth over time; needs the ray refiner, whose covariances it uses.
+        enabled: Smooth over time; requires the ray refiner, whose covariances it uses.
         channels: Number of channels.
         layers: Number of blocks.
-        heads: Number of heads of each attention.
-        frames: Number of frames of a window.
+        heads: Number of heads of each attention layer.
+        frames: Number of frames in a window.
     """
 
     enabled: bool = False
@@ -158,26 +161,27 @@ class TemporalRefinerConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoseNetConfig:
-    """The pose network: the joints of one person in a cube around the root.
+    """Pose network: the joints of one person in a cube around the root.
 
     Attributes:
-        head: "volume" is the paper's 3D network. "planes" projects the cube onto three planes, read by one 2D network,
-            after Faster-VoxelPose (ECCV 2022).
-        net: The encoder-decoder.
-        voxels: Points along an edge of the cube, end points included; a multiple of 4.
-        cube_mm: Edge of the cube.
+        head: Architecture of the head. "volume" is the paper's 3D network. "planes" projects the cube onto three planes
+            for a shared 2D network, after Faster-VoxelPose (ECCV 2022).
+        net: Settings of the encoder-decoder.
+        voxels: Number of points along an edge of the cube, including both ends; a multiple of 4.
+        cube_mm: Edge length of the cube.
         beta: Inverse temperature of the soft-argmax.
-        heatmap_skip: Add `gain` times the fused heatmaps to the network's output (a departure from the paper):
-            untrained, the network is a soft-argmax of the fused heatmaps, and training learns the rest.
-        gain: Initial value of that factor, which is trained per joint.
-        evidence_floor: With e > 0 views are fused after h -> log(1 + h/e) / log(1 + 1/e), so that their mean is a
-            log-likelihood with a floor for outliers; 0 fuses plain heatmaps as the paper does.
-        merge_mm: Mean joint distance below which only the better of two skeletons stays.
-        gate: Show the network only detections that fit the root, and drop people without exclusive detections (a
-            departure from the paper: heatmaps do not know which joints belong together).
-        min_views: Smallest number of views with a detection that fits a root better than any other. It allows a low
-            threshold of the root network: its false proposals have no exclusive detections.
-        ray_refiner: Refinement of the joints.
+        heatmap_skip: Add `gain` times the fused heatmaps to the network's output (a departure from the paper). The
+            untrained network is then a soft-argmax of the fused heatmaps.
+        gain: Initial value of the factor of `heatmap_skip`, which is trained per joint.
+        evidence_floor: Floor e of the fusion of views. With e > 0 views are fused after h -> log(1 + h/e) / log(1 +
+            1/e), so that their mean is a log-likelihood with a floor for outliers; 0 fuses plain heatmaps as in the
+            paper.
+        merge_mm: Mean joint distance below which only the better of two skeletons is kept.
+        gate: Restrict the input of the network to detections that fit the root, and remove people without exclusive
+            detections (a departure from the paper: heatmaps do not encode which joints belong together).
+        min_views: Smallest number of views with a detection that fits the root better than any other. It permits a low
+            threshold of the root network, since false proposals have no exclusive detections.
+        ray_refiner: Settings of the refinement of joints.
     """
 
     head: Literal["volume", "planes"] = "volume"
@@ -205,13 +209,13 @@ class ModelConfig:
     """All networks and their input.
 
     Attributes:
-        skeleton: Name of the joint set that the networks predict: "panoptic15", "coco17" or "coco19".
-        heatmap: Input of the networks.
-        backbone: The 2D network, with `heatmap.source` "backbone".
-        attention_net: Build the paper's attention network beside the backbone; for training only.
-        root: Root network.
-        pose: Pose network.
-        temporal: Temporal refiner.
+        skeleton: Name of the predicted joint set: "panoptic15", "coco17" or "coco19".
+        heatmap: Settings of the network input.
+        backbone: Settings of the 2D network, with `heatmap.source` "backbone".
+        attention_net: Add the paper's attention network to the backbone; for training only.
+        root: Settings of the root network.
+        pose: Settings of the pose network.
+        temporal: Settings of the temporal refiner.
     """
 
     skeleton: str = "panoptic15"
@@ -223,4 +227,4 @@ class ModelConfig:
     temporal: TemporalRefinerConfig = field(default_factory=TemporalRefinerConfig)
 
     def __post_init__(self) -> None:
-        _ = skeleton(self.skeleton).root_joints  # Raises for an unknown name, and for joints without a root.
+        _ = skeleton(self.skeleton).root_joints  # raises for an unknown name, and for joints without a root

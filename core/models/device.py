@@ -1,4 +1,4 @@
-"""Devices and arithmetic precision of the networks."""
+"""Devices and numeric precision of the networks."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ KINDS = ("cuda", "mps", "cpu")
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """Return the device of a name; "auto" takes the fastest kind available: cuda, then mps, then cpu.
+    """Return the device of a name; "auto" selects the fastest available kind: cuda, then mps, then cpu.
 
-    Afterwards, the process keeps freed memory, which networks need again at each step.
+    Afterwards, the process keeps freed memory, which the networks need again at each step.
 
     Raises:
-        CoreError: The name is unknown, or the machine has no such device.
+        CoreError: The name is unknown, or this machine has no such device.
     """
     keep_freed_memory()
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
@@ -36,14 +36,14 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def process_count(wanted: int, device: str = "auto") -> int:
-    """Return how many processes to start on this machine: as many as wanted, or for 0 one for each GPU."""
+    """Return the number of processes to start on this machine: `wanted`, or one per GPU if it is 0."""
     if wanted > 0:
         return wanted
     return max(1, torch.cuda.device_count()) if device.partition(":")[0] in ("auto", "cuda") else 1
 
 
 def describe_device(device: torch.device) -> str:
-    """Return the name of a device for notes and results."""
+    """Return the name of a device, for notes and results."""
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
     if device.type == "mps":
@@ -53,12 +53,12 @@ def describe_device(device: torch.device) -> str:
 
 
 def pick_precision(device: torch.device, wanted: Literal["auto", "fp32", "bf16"] = "auto") -> torch.dtype | None:
-    """Return the type that networks compute in; None is float32, which all other computations always use.
+    """Return the compute dtype of the networks; None is float32, which all other computations always use.
 
-    Volumes and coordinates are computed in float32: 8 bits of mantissa cannot hold a pixel of a large image.
+    Volumes and coordinates stay in float32: 8 bits of mantissa cannot represent a pixel of a large image.
 
     Raises:
-        CoreError: The device does not support the wanted type.
+        CoreError: The device does not support the requested type.
     """
     if device.type == "cuda":
         able = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -72,12 +72,12 @@ def pick_precision(device: torch.device, wanted: Literal["auto", "fp32", "bf16"]
 
 
 def autocast_to(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[Any]:
-    """Run convolutions in the body in another type than their weights; None changes nothing."""
+    """Return a context in which convolutions run in another dtype than their weights; None changes nothing."""
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
 
 
 def set_precision(module: torch.nn.Module, dtype: torch.dtype | None) -> None:
-    """Set the type that the networks in a module compute in; for training, where weights stay float32."""
+    """Set the compute dtype of the networks in a module, for training, where weights stay float32."""
     for part in module.modules():
         if hasattr(part, "precision"):
             setattr(part, "precision", dtype)  # noqa: B010 - only some modules have it

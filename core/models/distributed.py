@@ -1,4 +1,4 @@
-"""Collective operations between the processes of one job that use torch."""
+"""Collective operations between the torch processes of one job."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from core.jobs.launch import MEETING, Ranks, launch
 
 T = TypeVar("T")
 _TIMEOUT = datetime.timedelta(hours=2)
-"""The other processes wait this long while the main process measures or writes; a dead process is noticed at once."""
+"""Time that the other processes wait while the main process measures or writes; a dead process fails at once."""
 
 
 class Group:
-    """The processes of a run. With a single process every operation is a no-op.
+    """Processes of a run. With a single process every operation is a no-op.
 
     Args:
         ranks: Rank of this process and number of processes.
@@ -31,7 +31,7 @@ class Group:
         self.ranks = Ranks() if ranks is None else ranks
         if self.ranks.world_size > 1 and not dist.is_initialized():
             backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-            # Torch's own store would listen on all networks, without a password.
+            # Torch's default store would listen on all network interfaces, without a password.
             file = os.environ.get(MEETING)
             store = dist.FileStore(file, self.ranks.world_size) if file else None  # type: ignore[attr-defined]
             dist.init_process_group(
@@ -40,14 +40,14 @@ class Group:
 
     @property
     def is_main(self) -> bool:
-        """True if this process measures, saves and reports."""
+        """True in the process that measures, saves and reports."""
         return self.ranks.is_main
 
     def all_reduce_any(self, *flags: bool) -> tuple[bool, ...]:
-        """Return which of the flags are set in any process. Collective: every process must call it."""
+        """Return, for each flag, whether any process sets it. Collective: every process must call it."""
         if self.ranks.world_size == 1:
             return flags
-        reduced = torch.tensor(flags, dtype=torch.uint8)  # on the CPU, where a dead process is noticed
+        reduced = torch.tensor(flags, dtype=torch.uint8)  # on the CPU, where a dead process raises an error
         dist.all_reduce(reduced, dist.ReduceOp.MAX)
         return tuple(bool(flag) for flag in reduced)
 
@@ -72,13 +72,13 @@ class Group:
                 dist.all_reduce(tensor)
 
     def broadcast_weights(self, module: nn.Module) -> None:
-        """Copy the main process's weights to all processes, so that rounding never makes them diverge."""
+        """Copy the main process's weights to all processes, so that rounding cannot make them diverge."""
         if self.ranks.world_size > 1:
             for tensor in module.state_dict().values():
                 dist.broadcast(tensor, 0)
 
     def gather(self, value: T) -> list[T]:
-        """Return the values of all processes in rank order; an empty list in every process but the main one."""
+        """Return the values of all processes in rank order; an empty list in all processes except the main one."""
         if self.ranks.world_size == 1:
             return [value]
         values: list[T] | None = [value] * self.ranks.world_size if self.is_main else None
@@ -94,12 +94,12 @@ class Group:
         return values[0]
 
     def barrier(self) -> None:
-        """Wait until every process has reached this point."""
+        """Wait until all processes have reached this point."""
         self.all_reduce_any(False)
 
     @contextmanager
     def rank_zero_first(self) -> Iterator[None]:
-        """Run the body in the main process before the others, so that they find the files it wrote."""
+        """Run the body in the main process before the others, so that they find the files that it wrote."""
         if not self.is_main:
             self.barrier()
         yield
@@ -121,12 +121,12 @@ def process_group(processes: int, folder: Path) -> Iterator[Group]:
         folder: Folder of the job.
 
     Raises:
-        CoreError: Another process failed or died; with its reason.
+        CoreError: Another process failed or died; the message has its reason.
     """
     with launch(processes, folder) as ranks:
         group = Group(ranks)
         try:
             yield group
-            group.barrier()  # nobody leaves while another may still wait for what was sent last
+            group.barrier()  # no process may exit while another still waits for its last message
         finally:
             group.close()

@@ -1,7 +1,8 @@
-"""Trained networks run by OpenVINO, on a CPU faster than torch, where the package is installed.
+"""OpenVINO inference of trained networks, faster than torch on a CPU; used where the package is installed.
 
-The network is rebuilt operation by operation from its torch graph (0.01 s a network, against 1 s for the library's
-converter), and compiled for each input shape. The results are equal up to rounding; without the package torch runs it.
+The network is converted operation by operation from its torch graph (0.01 s per network, against 1 s for the library's
+converter) and compiled for each input shape. Results are equal up to rounding. Without the package, torch runs the
+network.
 
 Legend: B batch, C channel.
 """
@@ -23,7 +24,7 @@ from torch.nn import functional
 
 _PRECISIONS = {None: "f32", torch.bfloat16: "bf16"}
 _SAME = {"contiguous", "float", "to"}
-"""Methods that change no value."""
+"""Methods that do not change values."""
 _POOLS = (functional.max_pool1d, functional.max_pool2d, functional.max_pool3d)
 
 
@@ -38,7 +39,7 @@ def openvino() -> Any:
 
 
 def engine_name(device: torch.device) -> str:
-    """Return the name of what runs frozen networks on a device."""
+    """Return the name of the engine that runs frozen networks on a device."""
     package = openvino() if device.type == "cpu" else None
     return f"torch {torch.__version__}" if package is None else f"OpenVINO {package.__version__.partition('-')[0]}"
 
@@ -47,8 +48,8 @@ def openvino_engine(network: nn.Module, dtype: torch.dtype | None) -> Callable[[
     """Return an engine that runs a folded network faster than torch, or None on other devices or without OpenVINO.
 
     Args:
-        network: As `OpenVinoNetwork` needs it.
-        dtype: Type to compute in; None for float32.
+        network: Network; see `OpenVinoNetwork`.
+        dtype: Compute dtype; None for float32.
     """
     if next(network.parameters()).device.type != "cpu" or openvino() is None:
         return None
@@ -56,13 +57,13 @@ def openvino_engine(network: nn.Module, dtype: torch.dtype | None) -> Callable[[
 
 
 class OpenVinoNetwork:
-    """A network with one input and one output, run by OpenVINO.
+    """Network with one input and one output, run by OpenVINO.
 
     Entries of a batch run in parallel, one core each, without synchronisation; a single entry uses all cores.
 
     Args:
         network: Network with `_forward`, in evaluation mode and float32, batch norms folded.
-        dtype: Type to compute in; None for float32.
+        dtype: Compute dtype; None for float32.
     """
 
     def __init__(self, network: nn.Module, dtype: torch.dtype | None) -> None:
@@ -137,7 +138,7 @@ class _Graph:
 
 
 class _Body(nn.Module):
-    """A network without the type conversions around it."""
+    """Network without the dtype conversions at its ends."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -181,7 +182,7 @@ def _function(ops: Any, node: fx.Node, inputs: list[Any]) -> Any:
 
 
 def _pool(kernel_size: Any, stride: Any = None, padding: Any = 0, **rest: Any) -> tuple[Any, Any, Any]:
-    """Return kernel, stride and padding of a pooling; other settings must be the defaults."""
+    """Return kernel, stride and padding of a pooling; other settings must have their defaults."""
     if rest.get("dilation", 1) != 1 or rest.get("ceil_mode") or rest.get("return_indices"):
         raise NotImplementedError(f"pooling with {rest}")
     return kernel_size, stride or kernel_size, padding

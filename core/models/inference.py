@@ -1,6 +1,6 @@
-"""Heatmaps in, people out: proposals, joints, refinement, scores. Shared by training and inference.
+"""Inference from heatmaps to people: proposals, joints, refinement, scores. Shared with training.
 
-Legend: B batch, V view, P person (all people of the batch in one row), D detection, J joint.
+Legend: B batch, V view, P person (of all frames of the batch), D detection, J joint.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from core.models.view_batch import ViewBatch
 LEAST_SCORE = 0.01
 """Score of a joint that no view supports: the network's prediction is kept, with a score above "missing"."""
 _NEAR_SIGMAS, _MIN_JOINTS = 2.5, 3
-"""A detection agrees with a person when more than half of its joints, and at least three, are this close."""
+"""Distance of agreement: more than half of a detection's joints, and at least three, must be this close to a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class PosePredictions:
         score: (P, J) in 0..1.
         sample: (P,) batch entry of each person.
         covariance_mm2: (P, J, 3, 3), NaN without a ray refiner.
-        known: (P, J) bool, joints that were known without networks.
+        known: (P, J) bool, joints known without networks.
     """
 
     xyz_mm: Tensor
@@ -55,10 +55,10 @@ def propose_roots(networks: Networks, scene: CaptureScene, views: ViewBatch) -> 
 
 @dataclass(frozen=True, slots=True)
 class KnownPeople:
-    """People of a batch that were found without networks: by association and triangulation.
+    """People of a batch found without networks, by association and triangulation.
 
     Attributes:
-        xyz_mm: (P, J, 3) joints, NaN where missing; each person has some.
+        xyz_mm: (P, J, 3) joints, NaN where missing; each person has at least one.
         covariance_mm2: (P, J, 3, 3) their covariances, NaN where unknown.
         sample: (P,) batch entry of each person.
     """
@@ -70,12 +70,12 @@ class KnownPeople:
 
 @dataclass(frozen=True, slots=True)
 class ProposedPeople:
-    """People of a batch whose joints are to be estimated, the known ones first.
+    """People of a batch whose joints are to be estimated, known people first.
 
     Attributes:
         root_mm: (P, 3) roots.
         sample: (P,) batch entries.
-        views: What the views show of each person, P entries.
+        views: Views of each person, P entries.
         known_mm: (P, J, 3) joints of known people, NaN where missing and for all others.
         known_covariance_mm2: (P, J, 3, 3) their covariances.
     """
@@ -109,10 +109,10 @@ class ProposedPeople:
 def propose_people(
     networks: Networks, scene: CaptureScene, views: ViewBatch, known: KnownPeople | None = None
 ) -> ProposedPeople:
-    """Join the roots that the root network proposes and detections support with people who are known already.
+    """Merge the root network's proposals that detections support with people who are already known.
 
-    Proposals close to a known person are that person. Without the gate every root stays, every entry shows everyone,
-    and known people are not joined: the paper's networks find people on their own.
+    Proposals close to a known person count as that person. Without the gate every root is kept, every entry contains
+    all people, and known people are not merged: the paper's networks find people without association.
     """
     config = networks.config
     roots, sample = propose_roots(networks, scene, views)
@@ -148,9 +148,9 @@ def estimate_people(
         networks: Networks in evaluation mode.
         scene: Rig and capture volume.
         views: Views without augmentation.
-        known: People found without networks. Each of them stays, unless two of them are one: with their joints as they
-            are, and the others added.
-        people_at_once: Number of cubes in memory together.
+        known: People found without networks. They are kept except for duplicates; their known joints are unchanged, and
+            the missing ones are added.
+        people_at_once: Number of cubes in memory at a time.
     """
     config = networks.config.pose
     people = propose_people(networks, scene, views, known)
@@ -168,12 +168,12 @@ def estimate_people(
     if networks.ray_refiner is not None:
         xyz, precision, _ = refine_joints(networks, scene, views, people.views, xyz, spread, people.sample)
         covariance = inverse(precision)
-        # The rays of known joints agree already. In dim rooms, with low scores and few joints, refinement moved them.
+        # The rays of known joints already agree. In dim rooms, with low scores and few joints, refinement moved them.
         xyz = torch.where(people.known_mm.isfinite(), people.known_mm, xyz)
         covariance = _middle_size(covariance, people.known_covariance_mm2)
     # A joint that no view supports is still predicted: its score stays above "missing".
     score = joint_support(scene.projector, people.views, xyz).clamp_min(LEAST_SCORE)
-    # Known people come first; the callers want the people of a frame together.
+    # Known people come first; callers expect the people of a frame to be contiguous.
     order = people.sample.argsort(stable=True)
     if config.gate:
         stay = select_supported(scene, people.views, xyz, score, people.sample, config.min_views, people.known)
@@ -183,18 +183,18 @@ def estimate_people(
 
 
 def _middle_size(covariance_mm2: Tensor, known_mm2: Tensor) -> Tensor:
-    """Scale covariances (P, J, 3, 3) to the geometric mean of their size and that of the known ones, NaN where unknown.
+    """Scale covariances (P, J, 3, 3) to the geometric mean of their size and that of known ones, NaN where unknown.
 
-    The network knows which observations are good, and triangulation how large errors are in this take.
+    The network estimates the quality of the observations, and triangulation the size of errors in this take.
     """
     size, known = (torch.diagonal(m, dim1=-2, dim2=-1).sum(-1)[..., None, None] for m in (covariance_mm2, known_mm2))
     return covariance_mm2 * torch.where(known.isfinite(), (known / size).sqrt(), 1.0)
 
 
 def _completed(known_mm: Tensor, xyz_mm: Tensor) -> Tensor:
-    """Complete known joints (P, J, 3), NaN where missing, with predicted ones, moved by the difference of the known.
+    """Complete known joints (P, J, 3), NaN where missing, with predicted ones, shifted by the offset of the known.
 
-    The rays of known joints agree. Where the pose network found something else, the rest of its body moves along.
+    The rays of known joints agree. Where the pose network's joints differ, the rest of its body is shifted with them.
     """
     known = known_mm.isfinite().all(-1, keepdim=True)
     shift = (known_mm - xyz_mm).nanmedian(1, keepdim=True).values.nan_to_num()
@@ -236,7 +236,7 @@ def refine_joints(
 def initialize_joints(
     scene: CaptureScene, person_views: ViewBatch, xyz_mm: Tensor, spread_mm: Tensor, radius_px: float
 ) -> tuple[JointObservations, Tensor, Tensor]:
-    """Move joints to the robust intersection of their rays, where two rays agree.
+    """Move joints to the robust intersection of their rays, where at least two rays agree.
 
     Args:
         scene: Rig and capture volume.
@@ -265,7 +265,7 @@ def _predict_in_chunks(
     networks: Networks, scene: CaptureScene, people: ProposedPeople, people_at_once: int
 ) -> tuple[Tensor, Tensor]:
     """Return joints (P, J, 3) and standard deviations (P, J) of people around their roots, in chunks."""
-    # Known people may stand outside the capture volume, where there is no projected grid.
+    # Known people may be outside the capture volume, where there is no projected grid.
     low, high = (people.root_mm.new_tensor(end) for end in (scene.volume.low_mm, scene.volume.high_mm))
     within = bool(((people.root_mm >= low) & (people.root_mm <= high)).all())
     source = scene.cubes if within else scene.projector
@@ -292,11 +292,11 @@ def select_supported(
     min_views: int,
     always: Tensor | None = None,
 ) -> Tensor:
-    """Select the people (P,) with exclusive detections in at least `min_views` views, and those that stay `always`.
+    """Select the people (P,) with exclusive detections in at least `min_views` views, and those marked `always`.
 
-    A detection agrees with a person when most of its joints lie where the person's are projected. Each supports one
-    person only. People who stay choose first, then those whom more views agree with: false intersections of rays
-    between people are left without.
+    A detection agrees with a person if most of its joints are near the projected joints of the person. Each supports
+    one person only. People marked `always` choose first, then those with the most agreeing views, so that false
+    intersections of rays between people get none.
     """
     uv, _ = scene.projector(xyz_mm)
     distance = (to_heatmap(person_views.affine, uv)[:, :, None] - person_views.joints).norm(dim=-1)  # (P, V, D, J)
@@ -314,9 +314,9 @@ def select_supported(
 def _assign_greedily(
     order: list[int], sample: list[int], agrees: np.ndarray, misfit: np.ndarray, min_views: int
 ) -> np.ndarray:
-    """Return the people (P,) that stay when each, in order, takes one of the remaining detections (P, V, D) per view.
+    """Return the people (P,) to keep when each, in order, takes one of the remaining detections (P, V, D) per view.
 
-    Each choice depends on those before: sequential and on the CPU.
+    Each choice depends on the previous ones, hence a sequential loop on the CPU.
     """
     keep = np.zeros(len(agrees), bool)
     taken: dict[int, np.ndarray] = {}

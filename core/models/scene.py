@@ -20,7 +20,7 @@ _MAX_GRID_MIB = 1024.0
 
 
 class CaptureScene:
-    """A rig and its capture volume on a device: what is computed once and used at every step.
+    """A rig and its capture volume on a device, with everything that is computed once and used at every step.
 
     Args:
         rig: V posed cameras.
@@ -42,12 +42,12 @@ class CaptureScene:
 
     @cached_property
     def unprojector(self) -> VolumeUnprojector:
-        """Unprojection into the capture volume, built at first use: some stages never need it."""
+        """Unprojection into the capture volume; built at first use, since some stages never need it."""
         return VolumeUnprojector(self.projector, self.volume)
 
     @property
     def cubes(self) -> RigProjector | ProjectedGrid:
-        """Source of people's cubes: a projected grid, built at first use, or the rig if it is too large."""
+        """Source of people's cubes: a projected grid, built at first use, or the rig if the grid would be too large."""
         if self._grid is None and ProjectedGrid.size_mib(len(self.rig), self.volume, *self._cube) <= _MAX_GRID_MIB:
             self._grid = ProjectedGrid(self.projector, self.volume, *self._cube)
         return self.projector if self._grid is None else self._grid

@@ -1,4 +1,4 @@
-"""Input of the root and pose networks: heatmaps of all views, and how they are drawn from 2D joints.
+"""Input of the root and pose networks: heatmaps of all views, and their rendering from 2D joints.
 
 Legend: B batch, V view, D detection, J joint, H W heatmap.
 """
@@ -27,10 +27,10 @@ class ViewBatch:
         heatmaps: (B, V, J, H, W) in 0..1.
         root: (B, V, H, W) input of the root network: the mid-hip, or one hip where the estimator missed the other.
         affine: (B, V, 2, 3) image px to heatmap px.
-        view_weight: (B, V) weights of the views; 0 leaves a camera out.
-        joints: (B, V, D, J, 2) detections in heatmap px, which the heatmaps were rendered from.
-        peak: (B, V, D, J) their scores, 0 where missing.
-        stored: Joints whose heatmaps are not rendered but given by an estimator or a backbone.
+        view_weight: (B, V) weights of the views; 0 excludes a camera.
+        joints: (B, V, D, J, 2) detections in heatmap px, from which the heatmaps were rendered.
+        peak: (B, V, D, J) scores of the joints, 0 where missing.
+        stored: Indices of joints whose heatmaps come from an estimator or a backbone instead of rendering.
     """
 
     heatmaps: Tensor
@@ -54,7 +54,7 @@ class ViewBatch:
         )
 
     def with_heatmaps(self, heatmaps: Tensor, joints: tuple[int, ...], skeleton: Skeleton) -> ViewBatch:
-        """Replace the heatmaps of K joints by given ones (B, V, K, H, W), and that of the root if it is among them."""
+        """Replace the heatmaps of K joints by given ones (B, V, K, H, W), and the root heatmap if it is among them."""
         root = heatmaps[:, :, joints.index(skeleton.root)] if skeleton.root in joints else self.root
         if len(joints) < len(skeleton):
             index = torch.tensor(joints, device=heatmaps.device)
@@ -88,12 +88,12 @@ def render_view_batch(
     sigma_px: float,
     skeleton: Skeleton,
 ) -> ViewBatch:
-    """Render the heatmaps of 2D joints: Gaussians as high as the joint's score.
+    """Render the heatmaps of 2D joints: Gaussians with the joint's score as the height.
 
     Args:
         xy_px: (B, V, P, J, 2) image px.
         score: (B, V, P, J), 0 where missing.
-        affine: (B, V, 2, 3) image px to heatmap px; an augmentation is part of it, so that it is exact.
+        affine: (B, V, 2, 3) image px to heatmap px, including any augmentation, which is therefore exact.
         view_weight: (B, V) weights of the views.
         size_hw: Height and width.
         sigma_px: Standard deviation in heatmap px.
@@ -112,12 +112,12 @@ def render_view_batch(
 
 
 def mid_hips(xy: Tensor, score: Tensor, skeleton: Skeleton) -> tuple[Tensor, Tensor]:
-    """Return the mean (B, V, P, 1, 2) of the detected hips, and the better one's score (B, V, P, 1).
+    """Return the mean (B, V, P, 1, 2) of the detected hips, and the higher of their scores (B, V, P, 1).
 
-    A joint set without both hips has its root joint instead.
+    For a joint set without both hips, return its root joint instead.
 
-    A single hip would be a biased label of the mid-hip, but it suffices to find a person within a voxel or two. An
-    estimator that misses one joint in seven would otherwise leave four views in ten without a root.
+    A single hip would be a biased label of the mid-hip, but it suffices to find a person within a voxel or two. Without
+    it, an estimator that misses one joint in seven would leave four views in ten without a root.
     """
     indices = skeleton.indices(*_HIPS) if skeleton.has(*_HIPS) else list(skeleton.root_joints)
     hips = xy[..., indices, :]

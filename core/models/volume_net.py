@@ -1,6 +1,6 @@
 """V2V encoder-decoder of all heads (VoxelPose's), in three, two or one dimension.
 
-Legend: B batch, X Y Z voxel. Sizes halve twice, so every axis is a multiple of 4.
+Legend: B batch, X Y Z voxel. Sizes are halved twice, so every axis is a multiple of 4.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from core.models.device import autocast_to
 
 _INIT_STD = 0.001
 _FEWEST_BF16 = 12
-"""Points along the first axis below which a CPU computes in float32.
+"""Number of points along the first axis below which a CPU computes in float32.
 
-In bf16, oneDNN reads parts of a kernel's gradient from uninitialised memory where that axis is too short (torch 2.13:
-two points and an edge of 3, 4 and 7).
+In bf16, oneDNN reads parts of a kernel's gradient from uninitialised memory if that axis is too short (torch 2.13: two
+points and an edge of 3, 4 and 7).
 """
 _CONV: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 _UP: dict[int, Any] = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
@@ -36,14 +36,13 @@ Up = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
 def swaps_axes(module: nn.Module, x: Tensor) -> bool:
     """Return whether a network runs with its last two axes exchanged.
 
-    Capture volumes are low and wide, and a CPU computes kernel gradients up to twice as fast where the last axis is
-    long.
+    Capture volumes are low and wide, and a CPU computes kernel gradients up to twice as fast if the last axis is long.
     """
     return module.training and x.ndim == 5 and x.device.type == "cpu"
 
 
 def _upsample(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Compute a transposed convolution of edge and stride 2 as a matrix product, with a faster gradient on a CPU.
+    """Compute a transposed convolution of kernel size and stride 2 as a matrix product, with a faster CPU gradient.
 
     Args:
         x: (B, C, X, Y, Z), channels last.
@@ -100,7 +99,7 @@ def up(inputs: int, outputs: int, dims: int) -> ConvBlock:
 
 
 class Residual(nn.Module):
-    """Residual block of two convolutions of edge 3; the skip is the identity where the widths agree."""
+    """Residual block of two convolutions of kernel size 3; the skip is the identity if the widths agree."""
 
     def __init__(self, inputs: int, outputs: int, dims: int) -> None:
         super().__init__()
@@ -144,7 +143,7 @@ class VolumeNet(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def forward(self, volume: Tensor) -> Tensor:
-        """Map (B, inputs, X, Y, Z) to (B, outputs, X, Y, Z), or with as many axes as there are dimensions; float32."""
+        """Map (B, inputs, X, Y, Z) to (B, outputs, X, Y, Z), with as many spatial axes as `dims`; float32."""
         if self.engine is not None:
             return self.engine(volume)
         short = self.dims == 3 and volume.device.type == "cpu" and volume.shape[2] < _FEWEST_BF16

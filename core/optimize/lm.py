@@ -11,11 +11,11 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Evaluated(Protocol):
-    """Residuals and whatever else belongs to one state."""
+    """Residuals and associated values at one state."""
 
     @property
     def cost(self) -> float:
-        """Value that is minimised."""
+        """Value to minimise."""
 
 
 E = TypeVar("E", bound=Evaluated)
@@ -29,13 +29,13 @@ class LMSettings:
     Attributes:
         max_steps: Largest number of linearisations.
         tolerance: Relative decrease of the cost below which the optimiser has converged.
-        rough_tolerance: The same until the scale of the residuals has been estimated once.
+        rough_tolerance: Tolerance until the scale of the residuals has been estimated once.
         damping: Initial damping, relative to the diagonal of the normal equations.
         factor: Factor by which damping grows after a rejected step and shrinks after an accepted one.
         min_damping: Lower limit of damping.
         max_attempts: Largest number of dampings tried per linearisation.
-        recheck_damping: Damping of one further step once a more strongly damped step gains too little, since a short
-            step says little about convergence; 0 for none.
+        recheck_damping: Damping of one further step after a more strongly damped step with too little gain, since a
+            short step says little about convergence; 0 for none.
         acceleration_damping: Damping above which steps are corrected by geodesic acceleration.
     """
 
@@ -51,7 +51,7 @@ class LMSettings:
 
 
 class LeastSquaresProblem(Generic[E, S]):
-    """What the optimiser asks of a problem; E is an evaluated state, S a step.
+    """Interface of a problem to the optimiser; E is an evaluated state, S a step.
 
     Attributes:
         scale_converged: False while `update_scale` must be called at least once before the optimiser may stop.
@@ -64,7 +64,7 @@ class LeastSquaresProblem(Generic[E, S]):
         raise NotImplementedError
 
     def solve(self, damping: float) -> S | None:
-        """Solve the damped normal equations; None where they cannot be solved."""
+        """Solve the damped normal equations; return None if they cannot be solved."""
         raise NotImplementedError
 
     def step(self, evaluated: E, step: S) -> E:
@@ -72,11 +72,11 @@ class LeastSquaresProblem(Generic[E, S]):
         raise NotImplementedError
 
     def accelerate(self, evaluated: E, step: S) -> S:
-        """Correct a step to second order; called after `solve`, with its factorisation still at hand."""
+        """Correct a step to second order; called after `solve`, with its factorisation still available."""
         return step
 
     def accept(self, evaluated: E) -> E:
-        """Complete a state that was just accepted."""
+        """Complete a newly accepted state."""
         return evaluated
 
     def update_scale(self, evaluated: E) -> E | None:
@@ -109,7 +109,7 @@ def minimise(problem: LeastSquaresProblem[E, S], initial: E, settings: LMSetting
                 if trial.cost < cost:
                     decrease, accepted = cost - trial.cost, accepted + 1
                     current = problem.accept(trial)
-                    if attempt == 0:  # damping that was just found necessary is kept for another step
+                    if attempt == 0:  # keep damping that was just increased for another step
                         damping = max(damping / settings.factor, settings.min_damping)
                     break
             damping *= settings.factor

@@ -1,4 +1,4 @@
-"""Normal equations of which one part is large but structured, and is eliminated by its Schur complement.
+"""Normal equations with a large but structured part, which is eliminated by its Schur complement.
 
     [ E    C ] [de]   [ge]
     [ C^T  D ] [dd] = [gd]
@@ -18,7 +18,7 @@ from scipy.sparse import csr_matrix
 
 from core.types.arrays import F64, I64
 
-_FLOOR = 1e-9  # added to diagonals: keeps unknowns that nothing observes where they are
+_FLOOR = 1e-9  # added to diagonals, so that unobserved unknowns stay unchanged
 
 Solver = Callable[[F64], F64]
 
@@ -28,7 +28,7 @@ class Banded:
     """Symmetric band matrix.
 
     Attributes:
-        lower: (B, n) scipy's lower form: entry [d, j] is that of row j + d, column j.
+        lower: (B, n) in scipy's lower form: entry [d, j] is the element of row j + d and column j.
     """
 
     lower: F64
@@ -65,7 +65,7 @@ class BlockDiagonal:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class NormalEquations:
-    """The equations and, once solved, their factors.
+    """Normal equations and, once solved, their factors.
 
     Attributes:
         eliminated: E, n x n.
@@ -89,11 +89,11 @@ class NormalEquations:
         """Solve the damped equations.
 
         Args:
-            damping: Share of the diagonal that is added to it.
-            limit: Shortens the dense part (m,) before the eliminated part is computed from it.
+            damping: Fraction of the diagonal that is added to it.
+            limit: Function that shortens the dense part (m,) before the eliminated part is computed from it.
 
         Returns:
-            dd (m,) and de (n,), or None where the equations cannot be solved.
+            dd (m,) and de (n,), or None if the equations cannot be solved.
         """
         try:
             self._solver = self.eliminated.factorise(damping)
@@ -101,7 +101,8 @@ class NormalEquations:
             damped = self.dense + np.diag(np.diag(self.dense) * damping + 1e-12)
             self._factor = None
             if self.dense.size:
-                # Unknowns differ by many orders of magnitude: factorised with ones on the diagonal.
+                # Unknowns differ by many orders of magnitude, so the matrix is scaled to a unit diagonal before
+                # factorisation.
                 schur = damped - self.cross.T @ self._by_cross
                 self._scale = 1 / np.sqrt(np.maximum(np.diag(schur), 1e-300))
                 self._factor = cho_factor(schur * self._scale[:, None] * self._scale)
@@ -115,7 +116,7 @@ class NormalEquations:
     def solve_rhs(
         self, dense_rhs: F64, eliminated_rhs: F64, limit: Callable[[F64], F64] | None = None
     ) -> tuple[F64, F64]:
-        """Solve the equations as last factorised for other right-hand sides (m,) and (n,)."""
+        """Solve with the latest factorisation for other right-hand sides (m,) and (n,)."""
         eliminated = self._solver(eliminated_rhs)
         if self._factor is None:
             return np.zeros(0), eliminated
@@ -133,7 +134,7 @@ class NormalEquations:
         return np.asarray(self.dense_rhs - self.cross.T @ self.eliminated.factorise(0.0)(self.eliminated_rhs))
 
     def covariance(self) -> F64:
-        """(m, m) inverse of the reduced matrix; infinite variances where it has none."""
+        """(m, m) inverse of the reduced matrix; infinite variances if it is singular."""
         try:
             schur = self.reduced()
             size = np.sqrt(np.maximum(np.diag(schur), 1e-300))
@@ -143,11 +144,11 @@ class NormalEquations:
 
 
 class BlockBand:
-    """Accumulator of a banded matrix made of small blocks that couple at most `span` neighbours.
+    """Accumulator of a banded matrix of small blocks that couple at most `span` neighbours.
 
     Args:
         count: Number of blocks on the diagonal.
-        size: Rows of a block.
+        size: Number of rows of a block.
         span: Number of neighbouring blocks that one term may couple.
     """
 
@@ -156,7 +157,7 @@ class BlockBand:
         self.blocks = np.zeros((count + span, span, size, size))  # block row, distance to the other block
 
     def add(self, scatter: csr_matrix, square: F64, span: int) -> None:
-        """Add terms (P, size m, size m), each over `span` = m blocks in a row, the first given by `scatter_matrix`."""
+        """Add terms (P, size m, size m), each over `span` = m consecutive blocks from that of `scatter_matrix`."""
         parts = square.reshape(len(square), span, self.size, span, self.size)
         for a in range(span):
             for b in range(a, span):
@@ -177,12 +178,12 @@ class BlockBand:
 
 
 def scatter_matrix(first: I64, size: int) -> csr_matrix:
-    """(size, P) matrix that sums rows by their first block; many times faster than numpy's `add.at`."""
+    """Return the (size, P) matrix that sums rows by their first block; many times faster than numpy's `add.at`."""
     return csr_matrix((np.ones(len(first)), (first, np.arange(len(first)))), shape=(size, len(first)))
 
 
 def scatter_rows(scatter: csr_matrix, parts: F64) -> F64:
-    """Sum terms (P, m, n) over m blocks in a row, the first given by `scatter_matrix`; (size, n)."""
+    """Sum terms (P, m, n) over m consecutive blocks, the first given by `scatter_matrix`; return (size, n)."""
     total = scatter @ parts[:, 0]
     for ahead in range(1, parts.shape[1]):
         total[ahead:] += (scatter @ parts[:, ahead])[:-ahead]

@@ -1,1 +1,1 @@
-"""Pictures of bodies and skeletons, drawn without a display: over camera images, and from any viewpoint."""
+"""Images of bodies and skeletons, rendered without a display: over camera images, and from any viewpoint."""

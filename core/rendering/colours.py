@@ -1,4 +1,4 @@
-"""Colours of 3D views, light and dark, for the window and for films."""
+"""Colours of 3D views, light and dark, for the window and for exported videos."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ViewColours:
     Attributes:
         background: Background.
         floor: Floor under the people, which fades into the background.
-        grid: Line every metre.
+        grid: Grid lines, one every metre.
         panel: Panel without an image.
         text: Text.
         persons: Colours of people, used cyclically.

@@ -1,4 +1,4 @@
-"""Shaded surfaces as a camera sees them, with its full distortion, as a layer that can be laid over its image.
+"""Shaded surfaces in a camera's view, with its full distortion, as a layer to blend over its image.
 
 Legend: V vertex, F face, N pixel, H W image.
 """
@@ -17,19 +17,19 @@ from core.rendering.surfaces import Surface
 from core.types.arrays import F32, U8
 from core.types.camera import Camera
 
-_KEY = np.array([-0.42, -0.62, -0.66])  # towards the light, camera coordinates: from the upper left
+_KEY = np.array([-0.42, -0.62, -0.66])  # direction to the light in camera coordinates, at the upper left
 _KEY = (_KEY / np.linalg.norm(_KEY)).astype(np.float32)
 _AMBIENT, _DIFFUSE, _RIM = np.float32(0.46), np.float32(0.60), np.float32(0.16)
 _MARGIN_PX = 2
 
 
 class Layer(NamedTuple):
-    """A part of an image with transparency.
+    """Part of an image with transparency.
 
     Attributes:
         left: First column in the image.
         top: First row in the image.
-        rgba: (H, W, 4) uint8, colours not multiplied by the opacity; may be empty.
+        rgba: (H, W, 4) uint8 with straight (not premultiplied) alpha; may be empty.
     """
 
     left: int
@@ -40,13 +40,13 @@ class Layer(NamedTuple):
 def draw_surface(camera: Camera, size_px: tuple[int, int], surface: Surface, samples: int = 2) -> Layer:
     """Draw a surface.
 
-    Back faces, and faces with a vertex behind the camera or beyond its fold radius, are left out.
+    Back faces, and faces with a vertex behind the camera or beyond its fold radius, are omitted.
 
     Args:
         camera: Posed camera.
-        size_px: Width and height of the image to draw for, of about the camera's aspect ratio.
-        surface: What is drawn.
-        samples: Samples across a pixel, which smooth the edges; with one, a filter does, which is much faster.
+        size_px: Width and height of the target image, of about the camera's aspect ratio.
+        surface: Surface to draw.
+        samples: Number of samples across a pixel for antialiasing; 1 uses a filter instead, which is much faster.
     """
     view = scaled(camera, size_px)
     xy = project(view, surface.vertices_mm.astype(np.float64))
@@ -80,9 +80,9 @@ _EMPTY = Layer(0, 0, np.zeros((0, 0, 4), np.uint8))
 
 
 def _light(normals: F32) -> F32:
-    """Return the light on vertices with normals (V, 3) in camera coordinates: a soft key light, the room, a rim."""
+    """Return the light on vertices with normals (V, 3) in camera coordinates: soft key, ambient and rim light."""
     key = np.clip((normals @ _KEY + 0.3) / 1.3, 0, None)
-    rim = np.clip(1 + normals[:, 2], 0, 1) ** 3  # normals of the outline are perpendicular to the viewing direction
+    rim = np.clip(1 + normals[:, 2], 0, 1) ** 3  # normals on the outline are perpendicular to the viewing direction
     return np.asarray(_AMBIENT * (0.9 - 0.1 * normals[:, 1]) + _DIFFUSE * key + _RIM * rim, np.float32)
 
 
@@ -98,7 +98,7 @@ def _reduced(fine: U8, samples: int) -> U8:
 
 
 def _softened(rgba: U8) -> U8:
-    """Return a layer of opaque pixels with soft edges."""
+    """Return a layer of opaque pixels with softened edges."""
     soft = cv2.GaussianBlur(rgba, (3, 3), 0.6)
     edge = (rgba[..., 3] == 0) & (soft[..., 3] > 0)
     out = rgba.copy()
@@ -109,7 +109,7 @@ def _softened(rgba: U8) -> U8:
 
 
 def blend(image: U8, layer: Layer, opacity: float = 1.0) -> None:
-    """Lay a layer over an image (H, W, 3), in place."""
+    """Blend a layer over an image (H, W, 3), in place."""
     height, width = layer.rgba.shape[:2]
     if not height or not width:
         return

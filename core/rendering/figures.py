@@ -1,4 +1,4 @@
-"""Skeletons as figures of capsules, and the paths that people left on the floor.
+"""Skeletons as capsule figures, and the trails of people on the floor.
 
 Legend: T frame, P person, J joint, B bone.
 """
@@ -17,7 +17,7 @@ _TRAIL_MM, _TRAIL_POINTS = 9.0, 48
 
 
 def figure_surface(skeleton: Skeleton, xyz_mm: F64, colours: F32) -> Surface:
-    """Return people as capsules.
+    """Return people as capsule figures.
 
     Args:
         skeleton: Joint set.
@@ -43,12 +43,12 @@ def figure_surface(skeleton: Skeleton, xyz_mm: F64, colours: F32) -> Surface:
 
 
 def trail_surface(path_mm: F64, colours: F32, floor: F32) -> Surface:
-    """Return paths on the floor that fade towards the past.
+    """Return trails on the floor that fade towards the past.
 
     Args:
         path_mm: (T, P, 3) positions up to now, oldest first; NaN where missing.
         colours: (P, 3) sRGB in 0..1 of the people.
-        floor: (3,) colour that the past fades to.
+        floor: (3,) colour to which the past fades.
     """
     if len(path_mm) < 2:
         return join([])

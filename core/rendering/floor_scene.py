@@ -16,16 +16,16 @@ from core.types.camera import Camera
 
 _CELL_MM = 20.0
 _FINER = 2
-_SHADOW_HEIGHT_MM = 700.0  # parts of bodies higher than this cast no visible shadow in diffuse light
+_SHADOW_HEIGHT_MM = 700.0  # height above which parts of bodies cast no visible shadow in diffuse light
 _LINE_MM, _LINE_PX = 9.0, 1.1
 _CONTACT, _SOFT = 0.62, 0.42
 
 
 class FloorScene:
-    """A floor for people who stay within an area.
+    """Floor under people who stay within a given box.
 
     Args:
-        low_mm: (3,) lowest corner of the box in which people are.
+        low_mm: (3,) lowest corner of the box of the people.
         high_mm: (3,) highest corner.
         colours: Colours of the view.
     """
@@ -42,13 +42,13 @@ class FloorScene:
         )
 
     def image(self, camera: Camera, people: Surface, ground: Surface | None = None, samples: int = 2) -> U8:
-        """Return the (H, W, 3) uint8 RGB image that a camera without distortion sees.
+        """Return the (H, W, 3) uint8 RGB image of a camera without distortion.
 
         Args:
             camera: Camera above the floor.
-            people: What stands on the floor, and casts shadows.
-            ground: What lies on the floor.
-            samples: Samples across a pixel.
+            people: Surface on the floor that casts shadows.
+            ground: Surface flat on the floor, without shadows.
+            samples: Number of samples across a pixel.
         """
         out = self._empty(camera, self._shade(people.vertices_mm))
         for surface in (ground, people):
@@ -57,14 +57,14 @@ class FloorScene:
         return out
 
     def _empty(self, camera: Camera, shade: F32) -> U8:
-        """Return the image of the floor."""
+        """Return the image of the empty floor."""
         width, height = camera.size_px
         R, t_mm = camera.pose
-        back = (R.T @ np.linalg.inv(camera.K)).astype(np.float32)  # from pixels to directions in the world
+        back = (R.T @ np.linalg.inv(camera.K)).astype(np.float32)  # from pixels to world directions
         centre = (-R.T @ t_mm).astype(np.float32)
         u, v = np.arange(width, dtype=np.float32)[None], np.arange(height, dtype=np.float32)[:, None]
         down = -(back[2, 0] * u + back[2, 1] * v + back[2, 2])
-        far = centre[2] / np.maximum(down, np.float32(1e-6))  # to the floor in units of the direction
+        far = centre[2] / np.maximum(down, np.float32(1e-6))  # distance to the floor in units of the direction
         place = [centre[k] + far * (back[k, 0] * u + back[k, 1] * v + back[k, 2]) for k in range(2)]
         distance = (place[0] - self._centre[0]) ** 2 + (place[1] - self._centre[1]) ** 2
         out = np.empty((height * width, 3), np.uint8)
@@ -75,7 +75,7 @@ class FloorScene:
         fade *= fade * (3 - 2 * fade)
         line, x, y = np.zeros(len(seen), np.float32), *(at.ravel()[seen] for at in place)
         for axis, at in enumerate((x, y)):
-            # Extent of a pixel on the floor along this axis, by the derivatives of `at`.
+            # Extent of a pixel on the floor along this axis, from the derivatives of `at`.
             tilt = (at - centre[axis]) / (far * down)
             step = far * (np.abs(back[axis, 0] + tilt * back[2, 0]) + np.abs(back[axis, 1] + tilt * back[2, 1]))
             gap = np.abs(at - 1000 * np.rint(at / 1000))
@@ -89,7 +89,7 @@ class FloorScene:
         return out.reshape(height, width, 3)
 
     def _light(self, shade: F32, x: F32, y: F32) -> F32:
-        """Return the light (N,) at places on the floor."""
+        """Return the light (N,) at positions on the floor."""
         rows, columns = shade.shape
         column, row = (x - self._low[0]) * (_FINER / _CELL_MM), (y - self._low[1]) * (_FINER / _CELL_MM)
         known = np.flatnonzero((column >= 0) & (column < columns) & (row >= 0) & (row < rows))
@@ -99,7 +99,7 @@ class FloorScene:
         return light
 
     def _shade(self, vertices_mm: F32) -> F32:
-        """Return the light on the floor, 1 where there is no shadow, in cells row by row from the lowest corner."""
+        """Return the light on the floor, 1 without shadow, in cells row by row from the lowest corner."""
         columns, rows = self._cells
         low = vertices_mm[vertices_mm[:, 2] < _SHADOW_HEIGHT_MM]
         height = np.clip(low[:, 2], 0, None)

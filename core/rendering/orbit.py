@@ -1,4 +1,4 @@
-"""A viewer that looks at people from any side, and the people's place in a view."""
+"""Orbit camera that shows people from any side, and the framing of people in a view."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import numpy as np
 from core.types.arrays import F64
 from core.types.camera import Camera
 
-_FOV_DEG = 32.0  # of the height, or of the width where that is smaller
-_SPACE = 1.08  # around what is fitted into the view
-_STRAY = 1.0, 99.0  # percentiles: a stray joint must not widen the view
+_FOV_DEG = 32.0  # vertical, or horizontal if the width is smaller
+_SPACE = 1.08  # margin factor around the fitted box
+_STRAY = 1.0, 99.0  # percentiles, since an outlier joint must not widen the view
 _MIN_MM = 600.0
 
 
@@ -27,14 +27,14 @@ def people_box(xyz_mm: F64) -> tuple[F64, F64]:
 def orbit_camera(
     low_mm: F64, high_mm: F64, size_px: tuple[int, int], azimuth_deg: float, elevation_deg: float
 ) -> Camera:
-    """Return a camera that sees a box whole, as far away from all sides.
+    """Return a camera that sees an entire box, at the same distance for all azimuths.
 
     Args:
         low_mm: (3,) lowest corner of the box.
         high_mm: (3,) highest corner.
         size_px: Width and height of the image.
-        azimuth_deg: Direction of the viewer; at 0 it stands on the negative y side, at 90 on the positive x side.
-        elevation_deg: Angle from which it looks down.
+        azimuth_deg: Direction of the viewer; 0 is the negative y side, 90 the positive x side.
+        elevation_deg: Angle of the viewer above the horizontal.
     """
     width, height = size_px
     centre, half = (low_mm + high_mm) / 2, np.maximum((high_mm - low_mm) / 2, _MIN_MM)
@@ -57,7 +57,7 @@ def orbit_camera(
 
 
 def clear_azimuth_deg(centre_mm: F64, people_mm: F64) -> float:
-    """Return the middle of the widest gap between cameras as seen from the people, in degrees of the viewer."""
+    """Return the azimuth in the middle of the widest gap between cameras as seen from the people, in degrees."""
     if not len(centre_mm):
         return 30.0
     centre = (people_mm if len(people_mm) else centre_mm)[:, :2].mean(0)
@@ -65,5 +65,5 @@ def clear_azimuth_deg(centre_mm: F64, people_mm: F64) -> float:
     angles = np.sort(np.arctan2(towards[:, 1], towards[:, 0]))
     gaps = np.diff(np.append(angles, angles[0] + 2 * np.pi))
     widest = int(gaps.argmax())
-    # A viewer at azimuth 0 stands on the negative y side.
+    # A viewer at azimuth 0 is on the negative y side.
     return float(np.degrees(angles[widest] + gaps[widest] / 2) + 90.0)

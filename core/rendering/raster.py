@@ -15,12 +15,12 @@ _DEPTH_LEVELS = 65535
 
 
 class Fragments(NamedTuple):
-    """The nearest surface at each covered pixel.
+    """Nearest surface at each covered pixel.
 
     Attributes:
         pixel: (N,) index of the pixel, row by row.
         face: (N,) index of the face.
-        weights: (3, N) barycentric weights of its vertices.
+        weights: (3, N) barycentric weights of the vertices of the face.
         nearness: (N,) 1 / depth in 1/mm.
     """
 
@@ -33,7 +33,7 @@ class Fragments(NamedTuple):
 def rasterize(xy_px: F32, depth_mm: F32, faces: I64, size_px: tuple[int, int]) -> Fragments:
     """Find the nearest front face at the centre of each pixel.
 
-    A pixel is covered by a face if its centre is. Faces are meant to be small: the cost grows with the pixels of their
+    A face covers a pixel if it contains its centre. Faces should be small: the cost grows with the pixels of their
     bounding boxes.
 
     Args:
@@ -57,7 +57,7 @@ def rasterize(xy_px: F32, depth_mm: F32, faces: I64, size_px: tuple[int, int]) -
     chosen = front[some]
     left, right, top, bottom = left[some], right[some], top[some], bottom[some]
     ax, bx, cx, ay, by, cy, area = ax[some], bx[some], cx[some], ay[some], by[some], cy[some], area[chosen]
-    # Barycentric weights are linear in the pixel: their values at the top left pixel of the box and their slopes.
+    # Barycentric weights are linear in the pixel: computed from their value at the top left pixel and their slopes.
     dx, dy = left - ax, top - ay
     slopes = (cy - ay) / area, (ax - cx) / area, (ay - by) / area, (bx - ax) / area
     corner = slopes[0] * dx + slopes[1] * dy, slopes[2] * dx + slopes[3] * dy
@@ -82,12 +82,12 @@ def rasterize(xy_px: F32, depth_mm: F32, faces: I64, size_px: tuple[int, int]) -
 
 
 def _nearest(pixel: I64, nearness: F32, n_pixels: int) -> I64:
-    """Return the indices of the fragments that are the nearest of their pixel."""
+    """Return the indices of the nearest fragment of each pixel."""
     if not len(pixel):
         return pixel
     low, high = nearness.min(), nearness.max()
     level = ((nearness - low) * (_DEPTH_LEVELS / max(high - low, 1e-12))).astype(np.uint16)
     order = np.argsort(level, kind="stable")  # a radix sort for 16 bits
     winner = np.full(n_pixels, -1, np.int64)
-    winner[pixel[order]] = order  # The last one written remains, which is the nearest.
+    winner[pixel[order]] = order  # the last value written remains, which is the nearest
     return np.asarray(winner[winner >= 0])

@@ -14,7 +14,7 @@ from core.types.arrays import F32, F64
 _FACE = ("left_eye", "right_eye", "left_ear", "right_ear")
 _FACE_SIZE = 0.55
 _GIRTH = {"hip": 1.75, "knee": 1.2, "ankle": 0.75, "shoulder": 1.35, "elbow": 1.05, "wrist": 0.7}
-"""Thickness of bones at joints of the limbs, as limbs taper."""
+"""Thickness of bones at the joints of limbs, which taper."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -25,7 +25,7 @@ class SkeletonGeometry:
         bones: (B, 2) indices into the points of `points`.
         size: (J + M,) size of each point relative to a normal joint; 0 for midpoints, which are not joints.
         girth: (B, 2) thickness of each bone at its ends relative to a normal bone.
-        midpoints: (M, 2) joint pairs whose midpoint is added, such as a neck where the set has only shoulders.
+        midpoints: (M, 2) joint pairs whose midpoint is added, such as a neck if the set has only shoulders.
     """
 
     bones: NDArray[np.int64]
@@ -51,7 +51,7 @@ class SkeletonGeometry:
 
 @functools.lru_cache(maxsize=16)
 def skeleton_geometry(skeleton: Skeleton) -> SkeletonGeometry:
-    """Return the geometry of a skeleton. Without a neck joint, the nose is joined to the middle of the shoulders."""
+    """Return the geometry of a skeleton. Without a neck joint, the nose is connected to the shoulder midpoint."""
     joints = skeleton.joints
     bones = list(skeleton.bones)
     midpoints: list[tuple[int, int]] = []
@@ -61,7 +61,7 @@ def skeleton_geometry(skeleton: Skeleton) -> SkeletonGeometry:
     size = [_FACE_SIZE if joint in _FACE else 1.0 for joint in joints] + [0.0] * len(midpoints)
     ends = np.array(bones, np.int64).reshape(-1, 2)
     girth = [_GIRTH.get(joint.rpartition("_")[2], 1.0) for joint in joints] + [1.0] * len(midpoints)
-    # Bones to the face are as thin as the joints of the face are small.
+    # Bones to the face are as thin as its joints are small.
     thin = np.where(np.array(size) > 0, size, 1.0)[ends].min(-1, keepdims=True)
     return SkeletonGeometry(
         bones=ends,
@@ -72,7 +72,7 @@ def skeleton_geometry(skeleton: Skeleton) -> SkeletonGeometry:
 
 
 def head_centres_mm(skeleton: Skeleton, xyz_mm: F64) -> F64:
-    """Return the middle (P, 3) between the ears of people (P, J, 3); NaN where they are unknown."""
+    """Return the midpoint (P, 3) between the ears of people (P, J, 3); NaN where they are unknown."""
     if not {"left_ear", "right_ear"} <= set(skeleton.joints):
         return np.full((len(xyz_mm), 3), np.nan)
     return np.asarray((xyz_mm[:, skeleton.index("left_ear")] + xyz_mm[:, skeleton.index("right_ear")]) / 2)

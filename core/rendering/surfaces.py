@@ -17,7 +17,7 @@ _AROUND, _CAP_RINGS = 12, 3
 
 
 class Surface(NamedTuple):
-    """A coloured mesh in world coordinates.
+    """Coloured mesh in world coordinates.
 
     Attributes:
         vertices_mm: (V, 3).
@@ -33,7 +33,7 @@ class Surface(NamedTuple):
 
 
 def join(surfaces: Sequence[Surface]) -> Surface:
-    """Return several surfaces as one."""
+    """Return several surfaces merged into one."""
     if not surfaces:
         nothing = np.zeros((0, 3), np.float32)
         return Surface(nothing, nothing, np.zeros((0, 3), np.int64), nothing)
@@ -47,7 +47,7 @@ def join(surfaces: Sequence[Surface]) -> Surface:
 
 
 def body_surface(vertices_mm: F32, faces: I64, colour: F32) -> Surface:
-    """Return a body.
+    """Return the surface of a body.
 
     Args:
         vertices_mm: (V, 3) posed vertices.
@@ -59,7 +59,7 @@ def body_surface(vertices_mm: F32, faces: I64, colour: F32) -> Surface:
 
 
 def vertex_normals(vertices_mm: F32, faces: I64) -> F32:
-    """Return the unit normals (V, 3): means of the faces around each vertex, weighted by their areas."""
+    """Return the unit normals (V, 3): area-weighted means of the normals of adjacent faces."""
     a, b, c = (np.take(vertices_mm.astype(float).T, faces[:, k], axis=1) for k in range(3))
     (ux, uy, uz), (vx, vy, vz) = b - a, c - a
     across = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
@@ -70,12 +70,12 @@ def vertex_normals(vertices_mm: F32, faces: I64) -> F32:
 
 
 def capsule_surface(start_mm: F64, end_mm: F64, radius_mm: F64, colours: F32) -> Surface:
-    """Return capsules; those with a NaN end are left out, and a ball is a capsule of length zero.
+    """Return capsules, omitting those with a NaN end; a capsule of length zero is a sphere.
 
     Args:
         start_mm: (N, 3).
         end_mm: (N, 3).
-        radius_mm: (N,), or (N, 2) of starts and ends.
+        radius_mm: (N,), or (N, 2) for starts and ends.
         colours: (N, 3) sRGB in 0..1.
     """
     known = np.asarray(np.isfinite(start_mm).all(-1) & np.isfinite(end_mm).all(-1))
@@ -86,7 +86,7 @@ def capsule_surface(start_mm: F64, end_mm: F64, radius_mm: F64, colours: F32) ->
     along = end - start
     length = np.linalg.norm(along, axis=1, keepdims=True)
     z = np.where(length > 1e-6, along / np.maximum(length, 1e-6), [0.0, 0.0, 1.0])
-    # Any direction that is not along the axis gives the other two axes.
+    # Any direction not parallel to the axis gives the other two axes.
     x = np.cross(z, np.eye(3)[np.abs(z).argmin(1)])
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     axes = np.stack([x, np.cross(z, x), z], axis=1)  # (N, axis, 3)
@@ -104,7 +104,7 @@ def capsule_surface(start_mm: F64, end_mm: F64, radius_mm: F64, colours: F32) ->
 
 @functools.cache
 def _capsule() -> tuple[F64, np.ndarray, I64]:
-    """Return directions (V, 3), whether each vertex belongs to the end (V,), and faces of a capsule along z."""
+    """Return directions (V, 3), (V,) bool that is True at the end, and faces of a capsule along z."""
     below = np.linspace(-np.pi / 2, 0, _CAP_RINGS + 1)[1:]
     latitudes = np.concatenate([below, -below[::-1]])
     angle = np.arange(_AROUND) * 2 * np.pi / _AROUND

@@ -1,4 +1,4 @@
-"""Places of several images in one."""
+"""Layout of several images in one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Place(NamedTuple):
-    """A rectangle in px."""
+    """Rectangle in px."""
 
     left: int
     top: int
@@ -15,7 +15,7 @@ class Place(NamedTuple):
 
 
 def tile(area: Place, shapes: list[tuple[int, int]], gap_px: int = 0) -> list[Place]:
-    """Tile an area with boxes of equal size, in the number of columns that shows the images largest.
+    """Tile an area with boxes of equal size, in the number of columns that makes the images largest.
 
     Args:
         area: Available area; the boxes are centred in it.
@@ -43,15 +43,15 @@ def tile(area: Place, shapes: list[tuple[int, int]], gap_px: int = 0) -> list[Pl
 
 
 def beside(size_px: tuple[int, int], shapes: list[tuple[int, int]], gap_px: int) -> tuple[Place, list[Place]]:
-    """Divide an image between a view and the images of cameras, to its right or below it, so that both are large.
+    """Divide an image between a view and camera images, to its right or below it, so that both are large.
 
     Args:
-        size_px: Width and height of the whole.
+        size_px: Width and height of the entire image.
         shapes: Width and height of each camera's images, at least one.
         gap_px: Space between boxes, and around the images.
 
     Returns:
-        The view, and the boxes of the images.
+        Rectangle of the view, and boxes of the images.
     """
     width, height = size_px
     best, chosen = 0.0, (Place(0, 0, width, height), tile(Place(0, 0, width, height), shapes))
@@ -69,7 +69,7 @@ def beside(size_px: tuple[int, int], shapes: list[tuple[int, int]], gap_px: int)
 
 
 def fitted(shape: tuple[int, int], box: Place) -> Place:
-    """Return the largest rectangle of an image's aspect ratio in the middle of a box."""
+    """Return the largest rectangle of an image's aspect ratio, centred in a box."""
     scale = min(box.width / shape[0], box.height / shape[1])
     width, height = max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
     return Place(box.left + (box.width - width) // 2, box.top + (box.height - height) // 2, width, height)

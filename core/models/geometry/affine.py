@@ -1,6 +1,6 @@
 """Affine maps from a camera's image to its heatmap, with and without augmentation.
 
-An affine is a (2, 3) matrix from image px to heatmap px. Each camera has one, so rigs may mix image sizes.
+An affine is a (2, 3) matrix from image px to heatmap px. Each camera has its own, so rigs may mix image sizes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from core.types.camera import CameraRig
 
 
 def heatmap_size(rig: CameraRig, long_side_px: int) -> tuple[int, int]:
-    """Return the height and width of the heatmaps of all views: the largest image's box scaled to the long side.
+    """Return the height and width of the heatmaps of all views: the box of the largest images, scaled to the long side.
 
     Both are multiples of 8; a rig with portrait and landscape images gets a square.
     """
@@ -23,7 +23,7 @@ def heatmap_size(rig: CameraRig, long_side_px: int) -> tuple[int, int]:
 
 
 def fit_affine(size_px: tuple[int, int], target_hw: tuple[int, int], zoom_out: float = 0.0) -> F64:
-    """Compute the affine (2, 3) that fits an image into a heatmap, centred, with its aspect ratio.
+    """Compute the affine (2, 3) that fits an image into a heatmap, centred and at its aspect ratio.
 
     Args:
         size_px: Width and height of the image.
@@ -47,8 +47,8 @@ def augment_affines(base: F64, target_hw: tuple[int, int], rotation_rad: F64, zo
     Args:
         base: (V, 2, 3) affines from `fit_rig_affines`.
         target_hw: Height and width of the heatmap.
-        rotation_rad: (B,) rotation of the image's box; its content rotates the other way.
-        zoom_out: (B,) fraction by which the box grows.
+        rotation_rad: (B,) rotation of the image's box; the content rotates in the opposite direction.
+        zoom_out: (B,) fraction by which the box is enlarged.
 
     Returns:
         (B, V, 2, 3).
@@ -63,9 +63,9 @@ def augment_affines(base: F64, target_hw: tuple[int, int], rotation_rad: F64, zo
 
 
 def random_augmentation(rng: np.random.Generator, count: int) -> tuple[F64, F64]:
-    """Draw rotations (count,) and scales (count,): within 45 degrees in half of the samples, and never unscaled.
+    """Draw rotations (count,), within 45 degrees in half of the samples and 0 in the others, and scales (count,).
 
-    Ranges of SelfPose3d's released code: zoomed out by 10 to 35 % or in by 5 to 17.5 %.
+    Ranges as in the released code of SelfPose3d: zoomed out by 10 to 35 % or in by 5 to 17.5 %.
     """
     rotation = np.where(rng.random(count) < 0.5, rng.uniform(-np.pi / 4, np.pi / 4, count), 0.0)
     strength = rng.uniform(0.1, 0.35, count)

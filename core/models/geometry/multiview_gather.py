@@ -1,4 +1,4 @@
-"""Bilinear sampling of all views, averaged while sampling: fills volumes on a CPU.
+"""Bilinear sampling of all views with averaging in one pass, to fill volumes on a CPU.
 
 The mean over views of bilinear samples is a weighted sum of rows of a table with a row per pixel and a column per
 joint. Each row is read once for all joints, and samples of single views are never stored: two to four times faster than
@@ -16,16 +16,15 @@ from torch import Tensor
 from torch.nn import functional
 
 _AT_ONCE = 1 << 15
-"""Points whose corner indices are in memory together; those of all points would take more memory than the volumes."""
+"""Number of points per chunk; the corner indices of all points would take more memory than the volumes."""
 
 
 @dataclass(frozen=True, slots=True)
 class BilinearCorners:
-    """The four pixels around each point in each view.
+    """Four pixels around each point in each view.
 
     Attributes:
-        row: (N, V) int32 row of the table of the top left pixel; the others follow after 1, `width` and `width` + 1
-            rows.
+        row: (N, V) int32 table row of the top left pixel; the others are at offsets 1, `width` and `width` + 1.
         shares: Four (N, V) weights of the pixels in the mean, 0 where the view does not see the point.
         width: Width of a heatmap.
     """
@@ -43,7 +42,7 @@ class BilinearCorners:
         Args:
             x: (N, V) columns of the points.
             y: (N, V) rows of the points.
-            seen: (N, V) bool, on the camera's image. Points outside the heatmap are not seen either.
+            seen: (N, V) bool, True inside the camera's image. Points outside the heatmap count as unseen as well.
             size_hw: Height and width of the heatmaps.
             view_weight: (V,) weights of the views.
             at_least: Smallest divisor of the weighted sum.
@@ -56,7 +55,7 @@ class BilinearCorners:
         right.sub_(left)
         down.sub_(top).mul_(whole)
         up = whole.sub_(down)
-        # In float32 up to 2^24 pixels are exact: more than the heatmaps of any rig have.
+        # float32 is exact up to 2^24 pixels: more than the heatmaps of any rig have.
         first = torch.arange(0, x.shape[1] * H * W, H * W, device=x.device)
         row = top.mul_(W).add_(left).add_(first).int()
         low_right, high_right = down * right, up * right
@@ -106,6 +105,6 @@ def multiview_gather(
 
 
 def can_gather(heatmaps: Tensor) -> bool:
-    """Return whether `multiview_gather` is the faster way and sufficient: it has no gradient into the heatmaps."""
+    """Return whether `multiview_gather` is faster and applicable: it has no gradient with respect to the heatmaps."""
     wants_gradient = torch.is_grad_enabled() and heatmaps.requires_grad
     return heatmaps.device.type == "cpu" and heatmaps.dtype == torch.float32 and not wants_gradient

@@ -13,11 +13,11 @@ from torch.nn import functional
 
 
 def parabola_peak(values: Tensor, at: Tensor) -> Tensor:
-    """Compute the offset of the peak of a parabola along each axis.
+    """Compute the offset of a parabola's peak along each axis.
 
     Args:
         values: (B, ...) maps with D axes.
-        at: (B, K, D) cells that are no lower than their neighbours.
+        at: (B, K, D) cells that are not lower than their neighbours.
 
     Returns:
         (B, K, D) cells, within half a cell; 0 at the border.
@@ -38,9 +38,9 @@ def parabola_peak(values: Tensor, at: Tensor) -> Tensor:
 
 
 def nearest_peaks(heatmaps: Tensor, near_xy: Tensor, radius_px: float) -> tuple[Tensor, Tensor]:
-    """Find the strongest local maximum around given positions, with sub-pixel accuracy.
+    """Find the strongest local maximum near given positions, with sub-pixel accuracy.
 
-    The sub-pixel offset is that of a parabola through logarithms, which is exact for a Gaussian.
+    The sub-pixel offset is that of a parabola through the logarithms, which is exact for a Gaussian.
 
     Args:
         heatmaps: (P, V, J, H, W) heatmaps.
@@ -57,7 +57,7 @@ def nearest_peaks(heatmaps: Tensor, near_xy: Tensor, radius_px: float) -> tuple[
     columns = centre[..., 0, None, None] + offsets  # (P, V, J, 1, K)
     rows = centre[..., 1, None, None] + offsets[:, None]  # (P, V, J, K, 1)
     window = _gather(heatmaps, rows, columns)
-    # Heights fade with the distance from the expected joint, so that the nearer person's peak wins.
+    # Heights are weighted down with the distance from the expected joint, so that the nearest person's peak wins.
     apart = (columns - near_xy[..., 0, None, None]) ** 2 + (rows - near_xy[..., 1, None, None]) ** 2
     peaks = functional.max_pool2d(window.flatten(0, 2), 3, 1, 1).view(window.shape) == window
     faded = torch.where(peaks & (apart <= radius_px**2), window * torch.exp(-0.5 * apart / radius_px**2), 0.0)

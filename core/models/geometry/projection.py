@@ -1,6 +1,6 @@
-"""Projection of world points into all cameras at once, differentiable.
+"""Differentiable projection of world points into all cameras at once.
 
-Agrees with `core.geometry.project`, which is the definition, to float32 accuracy.
+Agrees to float32 accuracy with `core.geometry.project`, which is the reference.
 
 Legend: P person, V view, N point, J joint.
 """
@@ -17,7 +17,7 @@ from core.types.camera import Camera, CameraRig
 
 _NEAR_MM = 1.0
 _STEP_MM = 4.0
-"""Step of the central differences: far above float32 rounding, far below the scale of lens distortion."""
+"""Step of the central differences in mm: far above float32 rounding, far below the scale of lens distortion."""
 
 
 class RigProjector(nn.Module):
@@ -67,8 +67,8 @@ class RigProjector(nn.Module):
             xyz_mm: (..., N, 3) finite points.
 
         Returns:
-            Pixels (..., V, N, 2), and (..., V, N) bool: ahead of the camera and within the monotone range of its
-            distortion model. Elsewhere the pixel is finite but meaningless and carries no gradient.
+            Pixels (..., V, N, 2), and (..., V, N) bool, True in front of the camera and within the monotone range of
+            its distortion model. Elsewhere the pixel is finite but meaningless and carries no gradient.
         """
         local = torch.einsum("vij,...nj->...vni", self.R, xyz_mm) + self.t_mm[:, None]
         depth = local[..., 2:]
@@ -80,7 +80,7 @@ class RigProjector(nn.Module):
         return pixels, seen[..., 0]
 
     def inside(self, xy_px: Tensor) -> Tensor:
-        """Return (..., V, N) bool: whether pixels (..., V, N, 2) lie on their camera's image."""
+        """Return (..., V, N) bool, True where pixels (..., V, N, 2) are inside their camera's image."""
         return ((xy_px >= -0.5) & (xy_px < self.size_px[:, None] - 0.5)).all(-1)
 
     def _distort(self, xy: Tensor) -> Tensor:
@@ -126,13 +126,13 @@ def jacobian(projector: RigProjector, affine: Tensor, xyz_mm: Tensor) -> tuple[T
     """Compute the derivative of heatmap px with respect to joints by central differences.
 
     Args:
-        projector: The rig.
+        projector: Projector of the rig.
         affine: (P, V, 2, 3) image px to heatmap px.
         xyz_mm: (P, J, 3) joints.
 
     Returns:
-        Derivatives (P, V, J, 2, 3) px/mm, projections (P, V, J, 2) in heatmap px, and (P, V, J) bool: ahead of the
-        camera.
+        Derivatives (P, V, J, 2, 3) px/mm, projections (P, V, J, 2) in heatmap px, and (P, V, J) bool, True in front of
+        the camera.
     """
     J = xyz_mm.shape[1]
     step = _STEP_MM * torch.eye(3, device=xyz_mm.device)

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 _LEAST = 1e-12
-"""Smallest divisor; far from everyone the sum of Gaussians underflows."""
+"""Smallest divisor; far from all people the sum of Gaussians underflows."""
 
 
 def render_heatmaps(xy: Tensor, peak: Tensor, size_hw: tuple[int, int], sigma_px: float) -> Tensor:
     """Render the sum over people of a Gaussian per joint, clipped to 0..1; differentiable in `xy` and `peak`.
 
-    Centres are sub-pixel and Gaussians untruncated, as in SelfPose3d's renderer. A Gaussian is separable, so a map is a
-    product of its rows and columns and no tensor of size P x H x W is allocated.
+    Centres are sub-pixel and Gaussians are not truncated, as in SelfPose3d's renderer. Gaussians are separable: a map
+    is a product of its rows and columns, and no tensor of size P x H x W is allocated.
 
     Args:
         xy: (..., P, J, 2) heatmap px; ignored where `peak` is 0, even if NaN.
@@ -33,24 +33,24 @@ def render_heatmaps(xy: Tensor, peak: Tensor, size_hw: tuple[int, int], sigma_px
 
 
 def render_max(xy: Tensor, peak: Tensor, size_hw: tuple[int, int], sigma_px: float) -> Tensor:
-    """Render the maximum of the people's Gaussians instead of their sum: the paper's targets. See `render_heatmaps`.
+    """Render the maximum of the people's Gaussians, as in the paper's targets; see `render_heatmaps`.
 
-    People less than a few sigmas apart keep one peak each, where the clipped sum merges them into a plateau.
+    People a few sigmas apart keep separate peaks, where the clipped sum merges them into a plateau.
     """
-    people = range(xy.shape[-3])  # a few; all of their maps at once would take much memory
+    people = range(xy.shape[-3])  # few; all maps at once would take too much memory
     maps = (_summed(xy[..., [p], :, :], peak[..., [p], :], size_hw, sigma_px, 2) for p in people)
     empty = xy.new_zeros(*xy.shape[:-3], xy.shape[-2], *size_hw)
     return functools.reduce(torch.maximum, maps, empty).clamp_max(1)
 
 
 def render_windows(xy: Tensor, shown: Tensor, size_hw: tuple[int, int], half_width_px: float) -> Tensor:
-    """Render windows of 1 around joints that fall to 0: exp(-x^4 / 2) along both axes, x in half widths.
+    """Render windows around joints, 1 at the joint and falling to 0: exp(-x^4 / 2) along both axes, x in half widths.
 
     Args:
         xy: (..., P, J, 2) heatmap px.
         shown: (..., P, J) in 0..1, 0 where missing.
         size_hw: Height and width.
-        half_width_px: Distance at which the window has fallen to 0.6.
+        half_width_px: Distance at which the window has dropped to 0.6.
 
     Returns:
         (..., J, H, W).
@@ -59,7 +59,7 @@ def render_windows(xy: Tensor, shown: Tensor, size_hw: tuple[int, int], half_wid
 
 
 def render_ownership(xy: Tensor, part: Tensor, whole: Tensor, size_hw: tuple[int, int], sigma_px: float) -> Tensor:
-    """Render each pixel's share of a person: the mean of `part / whole`, weighted by Gaussians of the distance.
+    """Render the fraction of each pixel that belongs to a person: the mean of `part / whole` with Gaussian weights.
 
     Args:
         xy: (..., P, J, 2) heatmap px.
@@ -69,14 +69,14 @@ def render_ownership(xy: Tensor, part: Tensor, whole: Tensor, size_hw: tuple[int
         sigma_px: Softness of the border between two people.
 
     Returns:
-        (..., J, H, W) in 0..1; 0 far from everyone.
+        (..., J, H, W) in 0..1; 0 far from all people.
     """
     mine = _summed(xy, part, size_hw, sigma_px, 2)
     return mine / _summed(xy, whole, size_hw, sigma_px, 2).clamp_min(_LEAST)
 
 
 def _summed(xy: Tensor, peak: Tensor, size_hw: tuple[int, int], width_px: float, power: int) -> Tensor:
-    """Sum `peak * exp(-(|x|^power + |y|^power) / 2)` over people, x and y in widths."""
+    """Sum `peak * exp(-(|x|^power + |y|^power) / 2)` over people, with x and y in units of `width_px`."""
     rows, columns = size_hw
     xy = torch.where(peak[..., None] > 0, xy, -1e4)
     x_at = torch.arange(columns, device=xy.device, dtype=xy.dtype)

@@ -1,4 +1,4 @@
-"""Images and heatmaps resampled under an affine.
+"""Resampling of images and heatmaps under an affine.
 
 Legend: B batch, K channel, H W output, h w input.
 """
@@ -24,7 +24,7 @@ def resampled(maps: Tensor, grid: Tensor, affine: Tensor, size_hw: tuple[int, in
     """
     H, W = size_hw
     h, w = maps.shape[-2:]
-    # heatmap px -> image px -> stored px -> grid_sample's -1 .. 1 from the first to the last pixel's centre.
+    # heatmap px -> image px -> stored px -> grid_sample's -1 .. 1 between the centres of the first and last pixel.
     linear = grid[:, :2] @ torch.linalg.inv(affine[..., :2])
     shift = grid[:, 2] - (linear @ affine[..., 2:])[..., 0]
     edge = maps.new_tensor([w - 1, h - 1]).clamp_min(1)

@@ -1,4 +1,4 @@
-"""Unprojection of all views' heatmaps into voxel volumes.
+"""Unprojection of the heatmaps of all views into voxel volumes.
 
 Legend: B batch, V view, J joint, H W heatmap, X Y Z voxel, N = X·Y·Z points.
 """
@@ -17,11 +17,11 @@ from core.models.geometry.projection import RigProjector, to_heatmap
 from core.types.volume import CaptureVolume
 
 _MIN_AGREEING = 2.0
-"""Smallest divisor of the mean over views: a voxel seen by a single view is halved, as one ray is no intersection."""
+"""Smallest divisor of the mean over views: a voxel seen by one view is halved, since one ray is no intersection."""
 
 
 def grid_points(size_mm: Tensor, voxels: tuple[int, int, int]) -> Tensor:
-    """Return the (X·Y·Z, 3) points of a box around the origin, end points included, x slowest and z fastest."""
+    """Return the (X·Y·Z, 3) points of a box around the origin, including its faces, x slowest and z fastest."""
     axes = [torch.linspace(-0.5, 0.5, n, device=size_mm.device) * size for n, size in zip(voxels, size_mm, strict=True)]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
 
@@ -34,14 +34,14 @@ def log_evidence(heatmaps: Tensor, floor: float) -> Tensor:
 
 
 def fuse_views(heatmaps: Tensor, xy: Tensor, seen: Tensor, view_weight: Tensor) -> Tensor:
-    """Sample each view at projected points and average over the views that see them.
+    """Sample each view at projected points, and average over the views that see them.
 
     Args:
         heatmaps: (B, V, J, H, W) heatmaps.
         xy: (B, V, N, 2) heatmap px.
-        seen: (B, V, N) bool, on the camera's image. Points outside the heatmap are masked as well: content that an
-            augmentation moved out of the frame is unknown, not absent.
-        view_weight: (B, V) weights of the views; 0 leaves a camera out.
+        seen: (B, V, N) bool, True inside the camera's image. Points outside the heatmap are masked as well, since
+            content that an augmentation moved out of the heatmap is unknown, not absent.
+        view_weight: (B, V) weights of the views; 0 excludes a camera.
 
     Returns:
         (B, J, N) weighted mean.
@@ -51,7 +51,7 @@ def fuse_views(heatmaps: Tensor, xy: Tensor, seen: Tensor, view_weight: Tensor) 
     # Pixel centres: -1 and 1 are the first and the last one, hence align_corners.
     grid = xy * (2 / edge) - 1
     seen = seen & (grid.abs() <= 1).all(-1)
-    # Points that a view does not see are moved outside its map, where samples are 0: no product with a mask is needed.
+    # Points that a view does not see are moved outside its map, where samples are 0, which saves a product with a mask.
     grid = torch.where(seen[..., None], grid, 2.0)
     weighted = heatmaps if bool((view_weight == 1).all()) else heatmaps * view_weight[:, :, None, None, None]
     total = functional.grid_sample(
@@ -62,16 +62,16 @@ def fuse_views(heatmaps: Tensor, xy: Tensor, seen: Tensor, view_weight: Tensor) 
 
 
 def _fill(heatmaps: Tensor, affine: Tensor, xy_px: Tensor, seen: Tensor, view_weight: Tensor) -> Tensor:
-    """Compute `fuse_views` for points in image px and affines (B, V, 2, 3), by the device's faster implementation."""
+    """Compute `fuse_views` for points in image px and affines (B, V, 2, 3), with the faster kernel of the device."""
     if can_gather(heatmaps):
         return multiview_gather(heatmaps, affine, xy_px, seen, view_weight, _MIN_AGREEING)
     return fuse_views(heatmaps, to_heatmap(affine, xy_px), seen, view_weight)
 
 
 class VolumeUnprojector(nn.Module):
-    """Unprojection into the capture volume: voxels are projected once per rig, calls apply the affine and sample.
+    """Unprojection into the capture volume; voxels are projected once per rig, and each call applies the affine.
 
-    On a CPU the corner pixels of all voxels are cached too, for the affines that a whole batch shared last.
+    On a CPU the corner pixels of all voxels are also cached, for the most recent affines shared by a whole batch.
     """
 
     xy_px: Tensor
@@ -118,15 +118,15 @@ def _all_equal(entries: Tensor) -> bool:
 
 
 class ProjectedGrid(nn.Module):
-    """A fine grid over the whole capture volume, projected once per rig: each person's cube is a slice of it.
+    """Fine grid over the whole capture volume, projected once per rig; the cube of a person is a slice of it.
 
     The cached grid of Faster-VoxelPose (ECCV 2022).
 
     Args:
-        projector: The rig.
-        volume: Capture volume that the roots lie in.
-        cube_mm: Edge of a cube.
-        voxels: Points along an edge, end points included.
+        projector: Projector of the rig.
+        volume: Capture volume that contains the roots.
+        cube_mm: Edge length of a cube.
+        voxels: Number of points along an edge, including both ends.
     """
 
     xy_px: Tensor
@@ -154,14 +154,14 @@ class ProjectedGrid(nn.Module):
 
     @staticmethod
     def size_mib(views: int, volume: CaptureVolume, cube_mm: float, voxels: int) -> float:
-        """Return the memory that a grid takes, MiB."""
+        """Return the memory of a grid in MiB."""
         return float(views * np.prod(_grid_extent(volume, cube_mm, voxels)[1].astype(float)) * 9 / 2**20)
 
     def place(self, centre_mm: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Cut the cubes around points (P, 3), which are moved to the grid by at most half a spacing.
+        """Cut out the cubes around points (P, 3), which are snapped to the grid by at most half a spacing.
 
         Returns:
-            Centres (P, 3) of the cubes, pixels (P, V, N, 2) of their points, and which are seen (P, V, N).
+            Centres (P, 3) of the cubes, pixels (P, V, N, 2) of their points, and their visibility (P, V, N).
         """
         n, most = self.voxels, torch.tensor(self.seen.shape[:3], device=centre_mm.device) - self.voxels
         index = ((centre_mm - self.cube_mm / 2 - self.low_mm) / self.spacing_mm).round().long()
@@ -174,7 +174,7 @@ class ProjectedGrid(nn.Module):
 
 
 def _grid_extent(volume: CaptureVolume, cube_mm: float, voxels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return lowest corner (3,) mm and number of points (3,) of a grid with the cubes around all points of a volume."""
+    """Return lowest corner (3,) mm and number of points (3,) of a grid that contains the cubes around all points."""
     spacing = cube_mm / (voxels - 1)
     return np.asarray(volume.low_mm - cube_mm / 2), np.ceil((volume.size_mm + cube_mm) / spacing).astype(int) + 1
 
@@ -200,8 +200,7 @@ class CubeUnprojector(nn.Module):
         """Unproject heatmaps into one cube per batch entry.
 
         Args:
-            source: A rig, whose cubes are centred exactly on `centre_mm`, or a projected grid, whose cubes are snapped
-                to it.
+            source: Rig, whose cubes are centred exactly on `centre_mm`, or projected grid, to which cubes are snapped.
             heatmaps: (B, V, J, H, W) heatmaps.
             affine: (B, V, 2, 3) image px to heatmap px.
             view_weight: (B, V) weights of the views.

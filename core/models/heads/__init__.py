@@ -1,1 +1,1 @@
-"""Root and pose networks, and what they share."""
+"""Root and pose networks, and their shared modules."""

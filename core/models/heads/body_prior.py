@@ -1,8 +1,8 @@
-"""Prior of joint positions around the root: gates a person's heatmaps and biases the soft-argmax.
+"""Prior of joint positions around the root, which gates a person's heatmaps and biases the soft-argmax.
 
-Both uses depart from the paper. A 2D estimator knows which joints belong together, and heatmaps lose it: a neighbour
-seen by more cameras would win every joint of the person in the cube. So a person's heatmaps are rendered only from
-detections that fit the root (`gate`); of stored heatmaps the surroundings of those detections are kept. And the
+Both uses depart from the paper. A 2D estimator determines which joints belong together, and heatmaps lose this: a
+neighbour seen by more cameras would win every joint of the person in the cube. A person's heatmaps are therefore
+rendered only from detections that fit the root (`gate`); stored heatmaps are kept only around those detections. The
 soft-argmax gets a log-prior.
 
 Legend: P person, V view, D detection, J joint, N voxel, H W heatmap.
@@ -21,18 +21,18 @@ from core.models.view_batch import ViewBatch
 
 _WIDTH, _LEAST_MM, _WIDEST_MM, _FLOOR = 1.3, 60.0, 1e4, -30.0
 _GATE_AT, _GATE_SLOPE = 3.0, 2.0
-"""Gate of a detection. One whose mean half squared distance is 3 spreads weighs a half; one that fits has about 0.6."""
+"""Gate of a detection: weight 0.5 at a mean half squared distance of 3 spreads; a detection that fits has about 0.6."""
 _MOST_MISFIT = 12.0
 _BENEFIT = 2.0
-"""Offset in favour of a person when a detection fits another person of the frame equally well."""
+"""Offset in favour of a person if a detection fits another person of the frame equally well."""
 KNOWN_SPREAD_MM = 150.0
-"""Standard deviation of known joints when detections are assigned to them."""
+"""Standard deviation of known joints in the assignment of detections to them, in mm."""
 _WINDOW_SIGMAS, _BORDER_SIGMAS = 3.0, 1.5
-"""Half width of the window kept of a stored heatmap, and softness of the border to the next detection's joint."""
+"""Half width of the window kept from a stored heatmap, and softness of the border to the next detection's joint."""
 
 
 class BodyPrior(nn.Module):
-    """Gaussian per joint around the root over bodies of any heading; uninformative until it is fitted.
+    """Gaussian per joint around the root, over bodies of any heading; uninformative until it is fitted.
 
     Args:
         joints: Number of joints.
@@ -57,10 +57,10 @@ class BodyPrior(nn.Module):
         return (-0.5 * distance.square().sum(-1)).clamp_min(_FLOOR)
 
     def root_of(self, xyz_mm: Tensor) -> Tensor:
-        """Estimate the roots (P, 3) of people of whom only some joints (P, J, 3) are known, the others NaN.
+        """Estimate the roots (P, 3) of people from their known joints (P, J, 3), NaN where unknown.
 
-        Each known joint votes for the root with its offset and spread over bodies of any heading; the root joint and
-        the hips vote most.
+        Each known joint votes for the root with its offset and its spread over bodies of any heading; the root joint
+        and the hips have the largest weights.
         """
         known = xyz_mm.isfinite().all(-1)
         precision = self.spread_mm.amax(-1).clamp(_LEAST_MM, _WIDEST_MM).square().reciprocal() * known
@@ -78,16 +78,16 @@ class BodyPrior(nn.Module):
     ) -> ViewBatch:
         """Render the heatmaps of single people from the detections that fit each root.
 
-        Of heatmaps that are not rendered, windows around the joints of those detections are kept; between two close
-        joints each keeps its side. Peaks of other people vanish while the shape of the map stays.
+        Stored heatmaps are kept in windows around the joints of those detections; between two close joints, each keeps
+        the pixels on its side. Peaks of other people vanish, while the shape of the map is preserved.
 
         Args:
-            projector: The rig.
+            projector: Projector of the rig.
             views: Views of the batch.
             root_mm: (P, 3) roots.
             sample: (P,) batch entry of each person.
             sigma_px: Standard deviation of the heatmaps' Gaussians.
-            known_mm: (P, J, 3) joints that are known, NaN for the others; None if none are.
+            known_mm: (P, J, 3) known joints, NaN for the others; None if none are known.
 
         Returns:
             Views with P entries.
@@ -116,17 +116,17 @@ class BodyPrior(nn.Module):
     def assign(
         self, projector: RigProjector, views: ViewBatch, expected_mm: Tensor, spread_mm: Tensor, sample: Tensor
     ) -> ViewBatch:
-        """Weight detections by how well they fit people whose approximate joints are known.
+        """Weight detections by their agreement with people whose approximate joints are known.
 
         Args:
-            projector: The rig.
+            projector: Projector of the rig.
             views: Views of the batch.
             expected_mm: (P, J, 3) expected joints of each person.
             spread_mm: (J,) or (P, J) standard deviations of the expected joints.
             sample: (P,) batch entry of each person.
 
         Returns:
-            Views with P entries, whose heatmaps are still those of everyone.
+            Views with P entries, whose heatmaps still contain all people.
         """
         affine, joints, peak = views.affine[sample], views.joints[sample], views.peak[sample]
         step = 50 * torch.eye(3, device=expected_mm.device)
@@ -137,7 +137,7 @@ class BodyPrior(nn.Module):
         spread_px = spread_mm.expand(len(expected), -1)[:, None] * px_per_mm  # (P, V, J)
         distance = (joints - expected[:, :, None]).square().sum(-1) / (2 * spread_px[:, :, None] ** 2)
         known = peak > 0
-        # A single outlier joint does not make it another person.
+        # A single outlier joint does not indicate another person.
         misfit = torch.where(known, distance.clamp_max(_MOST_MISFIT), 0.0).sum(-1) / known.sum(-1).clamp_min(1)
         fits = torch.sigmoid(_GATE_SLOPE * (_GATE_AT - misfit))  # (P, V, D)
         fits = fits * torch.sigmoid(_GATE_SLOPE * (_best_of_others(misfit, sample) - misfit) + _BENEFIT)
@@ -158,7 +158,7 @@ def _around(joints: Tensor, seen: Tensor, assigned: Tensor, size_hw: tuple[int, 
     Args:
         joints: (P, V, D, J, 2) heatmap px.
         seen: (P, V, D, J) 1 where a detection has the joint.
-        assigned: (P, V, D, J) fit of the detection to the person, 0 where it lacks the joint.
+        assigned: (P, V, D, J) agreement of the detection with the person, 0 where it lacks the joint.
         size_hw: Height and width.
         sigma_px: Standard deviation of the rendered Gaussians.
     """

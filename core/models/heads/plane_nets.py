@@ -1,6 +1,6 @@
 """Light heads after Faster-VoxelPose (ECCV 2022): people in bird's-eye view, then heights; joints from three planes.
 
-They read the same fused volumes as the paper's 3D networks, but through 2D and 1D networks of the same architecture:
+They process the same fused volumes as the paper's 3D networks, but with 2D and 1D networks of the same architecture and
 two orders of magnitude fewer operations.
 
 Legend: B batch, V view, P person, K proposal, J joint, X Y Z voxel.
@@ -26,7 +26,7 @@ _LOWEST = 1e-6
 
 
 class BevRootNet(nn.Module):
-    """Root heatmaps of all views to a bird's-eye-view confidence map, and height confidences on request."""
+    """Network from root heatmaps of all views to a bird's-eye-view confidence map, and to heights on request."""
 
     def __init__(self, config: RootNetConfig) -> None:
         super().__init__()
@@ -36,12 +36,12 @@ class BevRootNet(nn.Module):
         if config.heatmap_skip:
             self.gain = nn.Parameter(torch.ones(2))
             for net in (self.net, self.line):
-                nn.init.zeros_(net.out.weight)  # the untrained networks are exactly the skips
+                nn.init.zeros_(net.out.weight)  # untrained, the networks equal their skip connections
 
     def forward(
         self, unprojector: VolumeUnprojector, heatmaps: Tensor, affine: Tensor, view_weight: Tensor
     ) -> BevOutput:
-        """Compute the bird's-eye-view map; arguments as those of `RootNet.forward`."""
+        """Compute the bird's-eye-view map; arguments as in `RootNet.forward`."""
         volume = unprojector(heatmaps[:, :, None], affine, view_weight)[:, 0]
         above = volume.amax(-1)
         out: Tensor = self.net(above[:, None])[:, 0]
@@ -67,7 +67,7 @@ class BevOutput:
     Attributes:
         confidence: (B, X, Y) confidence of a person at each cell of the floor.
         volume: (B, X, Y, Z) fused heatmaps, the input of the height network.
-        net: The head, for the height network.
+        net: Head that has the height network.
     """
 
     confidence: Tensor
@@ -102,7 +102,7 @@ class BevOutput:
 
 
 class TriplanePoseNet(nn.Module):
-    """Fused cubes to joints through three projections and one shared 2D network.
+    """Network from fused cubes to joints through three projections and one shared 2D network.
 
     Args:
         joints: Number of joints.
@@ -118,7 +118,7 @@ class TriplanePoseNet(nn.Module):
             *(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 1)),
         )
         if config.heatmap_skip:
-            nn.init.zeros_(self.net.out.weight)  # the untrained network is exactly the skip
+            nn.init.zeros_(self.net.out.weight)  # untrained, the network equals its skip connection
         last = self.trust[-1]
         assert isinstance(last, nn.Linear)
         nn.init.zeros_(last.weight)
@@ -158,7 +158,7 @@ def project_to_planes(xyz: Tensor) -> Tensor:
 
 
 def _fused(place: Tensor, trust: Tensor, weight: Tensor, axis: Tensor) -> tuple[Tensor, Tensor]:
-    """Return coordinates (P, J, 3), weighted means of two planes each, and standard deviations (P, J) of the maps."""
+    """Return coordinates (P, J, 3), each a weighted mean of two planes, and standard deviations (P, J) of the maps."""
     columns = []
     for coordinate in range(3):
         parts = [(p, axes.index(coordinate)) for p, axes in enumerate(PLANES) if coordinate in axes]

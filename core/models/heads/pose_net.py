@@ -1,6 +1,6 @@
-"""The pose network: the joints of one person in a cube around the root.
+"""Pose network: the joints of one person in a cube around the root.
 
-Legend: V view, P person (all people of a batch in one row), J joint, H W heatmap, X Y Z voxel.
+Legend: V view, P person (of all frames of a batch), J joint, H W heatmap, X Y Z voxel.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from core.models.volume_net import VolumeNet
 
 
 class PoseNet(nn.Module):
-    """Cubes of all joints' heatmaps to joints (VoxelPose's pose regression network).
+    """Network from cubes of all joints' heatmaps to joints (VoxelPose's pose regression network).
 
     Args:
         joints: Number of joints.
@@ -37,13 +37,13 @@ class PoseNet(nn.Module):
         if config.heatmap_skip:
             self.gain = nn.Parameter(torch.full((joints,), config.gain))
             if self.net is not None:
-                nn.init.zeros_(self.net.out.weight)  # the untrained network is exactly the skip
+                nn.init.zeros_(self.net.out.weight)  # untrained, the network equals its skip connection
 
     def forward(self, source: RigProjector | ProjectedGrid, views: ViewBatch, root_mm: Tensor) -> tuple[Tensor, Tensor]:
         """Predict the joints of all people at once.
 
         Args:
-            source: The rig, or the projected grid of its capture volume, which is faster.
+            source: Projector of the rig, or the projected grid of its capture volume, which is faster.
             views: Views of each person, P entries.
             root_mm: (P, 3) centres of the cubes.
 
@@ -81,7 +81,7 @@ class PoseNet(nn.Module):
         return soft_argmax(logits, self.cube.offsets_mm, self.config.beta)
 
     def from_planes(self, volume: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Predict as `locate` does, by the triplane head, with the predictions of its planes; see `TriplanePoseNet`."""
+        """Predict as `locate` does, with the triplane head and its planes' predictions; see `TriplanePoseNet`."""
         assert self.planes is not None
         predicted: tuple[Tensor, Tensor, Tensor] = self.planes(
             volume, self.gain if self.config.heatmap_skip else None, self._prior(volume)
@@ -125,7 +125,7 @@ def joint_support(projector: RigProjector, views: ViewBatch, xyz_mm: Tensor) -> 
     """Compute the score of joints: mean heatmap height at their projections, over the views that see them.
 
     Args:
-        projector: The rig.
+        projector: Projector of the rig.
         views: Views of each person, P entries.
         xyz_mm: (P, J, 3) joints.
 
@@ -141,22 +141,22 @@ def joint_support(projector: RigProjector, views: ViewBatch, xyz_mm: Tensor) -> 
 
 
 def merge_skeletons(xyz_mm: Tensor, score: Tensor, sample: Tensor, distance_mm: float) -> Tensor:
-    """Suppress duplicates: of people closer than `distance_mm` in mean joint distance the best one stays.
+    """Suppress duplicates: of people closer than `distance_mm` in mean joint distance, the best one is kept.
 
     Args:
         xyz_mm: (P, J, 3) joints.
         score: (P,) score of each person.
-        sample: (P,) frame of each person; people of different frames never merge.
-        distance_mm: Mean joint distance.
+        sample: (P,) frame of each person; people of different frames are never merged.
+        distance_mm: Mean joint distance in mm.
 
     Returns:
-        (P,) bool, the people that stay.
+        (P,) bool, the people to keep.
     """
     distance = (xyz_mm[:, None] - xyz_mm[None]).norm(dim=-1).mean(-1)
     near = ((distance < distance_mm) & (sample[:, None] == sample[None])).cpu().numpy()
     keep = np.ones(len(xyz_mm), bool)
     order = score.argsort(descending=True).tolist()
-    for place, person in enumerate(order):  # few and sequential: not for a GPU
+    for place, person in enumerate(order):  # few and sequential, hence not on a GPU
         better = order[:place]
         keep[person] = not (near[person, better] & keep[better]).any()
     return torch.from_numpy(keep).to(xyz_mm.device)

@@ -1,4 +1,4 @@
-"""The root network: positions of people (VoxelPose's cuboid proposal network).
+"""Root network: positions of people (VoxelPose's cuboid proposal network).
 
 Legend: B batch, V view, K proposal, H W heatmap, X Y Z voxel.
 """
@@ -26,7 +26,7 @@ class Proposals:
     Attributes:
         xyz_mm: (B, K, 3) roots.
         score: (B, K) confidence of the peak.
-        valid: (B, K) bool.
+        valid: (B, K) bool, False where there is no proposal.
     """
 
     xyz_mm: Tensor
@@ -40,7 +40,7 @@ class Proposals:
 
 
 class RootNet(nn.Module):
-    """Root heatmaps of all views to a confidence volume."""
+    """Network from root heatmaps of all views to a confidence volume."""
 
     def __init__(self, config: RootNetConfig) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class RootNet(nn.Module):
         self.net = VolumeNet(1, 1, config.net)
         if config.heatmap_skip:
             self.gain = nn.Parameter(torch.ones(()))
-            nn.init.zeros_(self.net.out.weight)  # the untrained network is exactly the skip
+            nn.init.zeros_(self.net.out.weight)  # untrained, the network equals its skip connection
 
     def forward(self, unprojector: VolumeUnprojector, heatmaps: Tensor, affine: Tensor, view_weight: Tensor) -> Tensor:
         """Compute the confidence volume (B, X, Y, Z).
@@ -57,7 +57,7 @@ class RootNet(nn.Module):
             unprojector: Unprojection into the capture volume.
             heatmaps: (B, V, H, W) heatmaps of the root joint.
             affine: (B, V, 2, 3) image px to heatmap px.
-            view_weight: (B, V) weights of the views; 0 leaves a camera out.
+            view_weight: (B, V) weights of the views; 0 excludes a camera.
         """
         volume = unprojector(heatmaps[:, :, None], affine, view_weight)
         out: Tensor = self.net(volume)
@@ -73,12 +73,12 @@ class RootNet(nn.Module):
 def extract_proposals(output: Tensor | BevOutput, volume: CaptureVolume, config: RootNetConfig) -> Proposals:
     """Extract person proposals from the output of a root head.
 
-    Maxima of their 3^3 neighbourhood, the best `max_people` of them, moved to the peak of a parabola through their
-    neighbours along each axis, and thinned so that no two are closer than `merge_mm`.
+    The best `max_people` local maxima (3^3 neighbourhood) are refined by a parabola along each axis, and thinned by
+    non-maximum suppression with radius `merge_mm`.
 
     Args:
         output: Confidence volume (B, X, Y, Z), or the output of a bird's-eye-view head.
-        volume: The capture volume.
+        volume: Capture volume.
         config: Threshold and distances.
     """
     xyz_mm, score = output.propose(volume, config) if isinstance(output, BevOutput) else _peaks(output, volume, config)
@@ -106,9 +106,9 @@ def suppress_neighbours(points: Tensor, valid: Tensor, distance: float) -> Tenso
         distance: Euclidean distance, in the unit of the points.
 
     Returns:
-        (B, K) bool, the points that stay.
+        (B, K) bool, the points to keep.
     """
     near, keep = (torch.cdist(points, points) < distance).cpu().numpy(), valid.cpu().numpy().copy()
-    for k in range(1, points.shape[1]):  # sequential: not for a GPU
+    for k in range(1, points.shape[1]):  # sequential, hence not on a GPU
         keep[:, k] &= ~(near[:, k, :k] & keep[:, :k]).any(1)
     return torch.from_numpy(keep).to(points.device)

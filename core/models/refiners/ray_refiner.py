@@ -1,10 +1,10 @@
 """Ray refiner: learned weights of views and a learned prior of joints in a closed-form triangulation.
 
-A small transformer reads all observations of a person at once, as rays relative to the current joints, and predicts a
-weight for each observation and a prior for each joint. The joint is then the closed-form weighted least-squares
-solution: with good views plain weighted triangulation, without them the learned prior of the body. Rays in millimetres
-do not depend on the rig, so that networks trained on random rigs serve any (ray tokens after RUMPL, arXiv 2512.15488;
-the closed-form solution is ours).
+A small transformer processes all observations of a person at once, as rays relative to the current joints, and predicts
+a weight for each observation and a prior for each joint. The joint is then the closed-form weighted least-squares
+solution: plain weighted triangulation with good views, the learned prior of the body without them. Rays in millimetres
+do not depend on the rig, so that networks trained on random rigs work with any (ray tokens after RUMPL, arXiv
+2512.15488; the closed-form solution is ours).
 
 Legend: P person, V view, J joint, C channel.
 """
@@ -25,16 +25,16 @@ from core.models.view_batch import ViewBatch
 
 _UNIT_MM = 100.0
 AGREED_MM = 20.0
-"""Standard deviation given to joints that start at an intersection of rays."""
+"""Standard deviation of joints that are initialised at an intersection of rays, in mm."""
 _NOISE_MM = 20.0
 """Standard deviation of an observation of confidence 1 before training."""
 _PRIOR_MM = 100.0
-"""Standard deviation of the start before training, and its lower bound.
+"""Standard deviation of the initial joints before training, and its lower bound.
 
-Tighter priors, learned from synthetic bodies, made real ones worse where a few views determine a joint.
+Tighter priors, learned from synthetic bodies, made real results worse where few views determine a joint.
 """
 _WEIGHTS, _PRIORS = (-12.0, 3.0), (-4.0, 0.0)
-"""Bounds of the logarithms of weights and prior precisions, as far apart as float32 inverses of 3x3 matrices allow."""
+"""Bounds of the log weights and log prior precisions, as wide as float32 inverses of 3x3 matrices allow."""
 _FARTHEST_MM = 2500.0
 _FLAT, _WIDE, _LEAST_PAIR, _NEAR_MM, _AGREEING_ROUNDS = 1e-4, 0.35, 0.05, 50.0, 3
 """Constants of `ObservationRays.agree`.
@@ -42,13 +42,13 @@ _FLAT, _WIDE, _LEAST_PAIR, _NEAR_MM, _AGREEING_ROUNDS = 1e-4, 0.35, 0.05, 50.0, 
 Regularisation for parallel rays, sine of a sufficient angle, smallest weight of a pair, inlier distance, iterations.
 """
 _AT_ONCE = 1 << 18
-"""Distances of intersections from rays in memory together."""
+"""Number of distances between intersections and rays in memory at a time."""
 _FEATURES_OBSERVED, _FEATURES_JOINT = 11, 6
 
 
 @dataclass(frozen=True, slots=True)
 class JointObservations:
-    """A person's joints in each view.
+    """Observed joints of a person in each view.
 
     Attributes:
         xy: (P, V, J, 2) heatmap px.
@@ -60,14 +60,14 @@ class JointObservations:
 
 
 def observe_person(views: ViewBatch, projector: RigProjector, xyz_mm: Tensor, radius_px: float) -> JointObservations:
-    """Collect each person's observations: from the best detection of a view, or from heatmap peaks without any.
+    """Collect each person's observations from the best detection of each view, or from heatmap peaks without one.
 
-    The joints of a detection belong together. The detection that fits best gives all of its joints, however far they
-    are from the current ones; the network decides how much they count.
+    The joints of a detection belong together. The best detection provides all of its joints, regardless of their
+    distance from the current ones; the network determines their weights.
 
     Args:
         views: Gated views, one person per entry.
-        projector: The rig.
+        projector: Projector of the rig.
         xyz_mm: (P, J, 3) current joints.
         radius_px: Largest distance of a heatmap peak from its joint.
     """
@@ -100,7 +100,7 @@ class RayRefiner(nn.Module):
         self.blocks = nn.ModuleList(AxialBlock(C, config.heads) for _ in range(config.layers))
         self.weight = nn.Linear(C, 1)
         self.prior = nn.Linear(C, 4)
-        for head in (self.weight, self.prior):  # the untrained network is plain weighted triangulation
+        for head in (self.weight, self.prior):  # untrained, the network is plain weighted triangulation
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
 
@@ -116,7 +116,7 @@ class RayRefiner(nn.Module):
         """Refine joints.
 
         Args:
-            projector: The rig.
+            projector: Projector of the rig.
             affine: (P, V, 2, 3) image px to heatmap px.
             seen: Observations of each person.
             start_mm: (P, J, 3) current joints.
@@ -199,18 +199,17 @@ class ObservationRays:
         offset = torch.einsum("pvjri,pvjr->pvji", slope, solved / determinant[..., None])
         centre = -torch.einsum("vji,vj->vi", projector.R, projector.t_mm)
         direction = functional.normalize(xyz_mm[:, None] - centre[:, None], dim=-1)
-        # The linearisation is invalid next to a camera, and observations metres away are of other people.
+        # The linearisation is invalid next to a camera, and observations metres away belong to other people.
         near = (offset.norm(dim=-1) < _FARTHEST_MM) & ahead & (seen.height > 0)
         return cls(torch.where(near[..., None], offset, 0.0), direction, torch.where(near, seen.height, 0.0))
 
     def agree(self) -> tuple[Tensor, Tensor]:
         """Intersect rays robustly without a network: the best intersection of two, then IRLS over all rays near it.
 
-        A wrongly detected limb or an exchanged side is far from the other intersections and rejected if two rays are
-        right.
+        A wrong limb or a left-right swap is far from the other intersections, and is rejected if two rays are right.
 
         Returns:
-            Offsets (P, J, 3) from the joints, 0 where no two rays intersect, and (P, J) bool: whether two do.
+            Offsets (P, J, 3) from the joints, 0 where no two rays intersect, and (P, J) bool, True where two do.
         """
         V = self.height.shape[1]
         one, other = (torch.tensor(i, device=self.height.device) for i in zip(*combinations(range(V), 2), strict=True))
@@ -283,7 +282,7 @@ class Attention(nn.Module):
         query, key, value = parts.permute(2, 0, 3, 1, 4)
         mask = bias
         if shown is not None:
-            # A row without existing tokens attends to all alike; its result is not used.
+            # A row without existing tokens attends to all uniformly; its result is not used.
             mask = shown.reshape(P * A, 1, 1, B) | ~shown.any(-1).reshape(P * A, 1, 1, 1)
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         out: Tensor = self.out(mixed.transpose(1, 2).reshape(P, A, B, C))
@@ -291,7 +290,7 @@ class Attention(nn.Module):
 
 
 def _times(matrix: Tensor, vector: Tensor) -> Tensor:
-    """Multiply matrices (..., 3, 3) and vectors (..., 3); for such small ones faster than matmul."""
+    """Multiply matrices (..., 3, 3) and vectors (..., 3); faster than matmul at this size."""
     return (matrix * vector[..., None, :]).sum(-1)
 
 

@@ -1,10 +1,10 @@
 """Temporal refiner: a smoother with learned measurement and motion noise.
 
-A filter with fixed noise levels rounds fast motion and leaves jitter of a standing person. A small transformer reads
-all joints of a window of frames and predicts, for each joint and frame, a factor on the precision of the measurement
-and one on that of the acceleration. The trajectory is then the closed-form MAP solution: untrained, it is a Kalman
-(RTS) smoother with a constant-velocity model. The network does not predict positions: networks that did memorised the
-bodies and errors of their training data and were worse on others.
+A filter with fixed noise levels smooths away fast motion and leaves jitter in a standing person. A small transformer
+processes all joints of a window of frames and predicts, for each joint and frame, one factor on the precision of the
+measurement and one on that of the acceleration. The trajectory is then the closed-form MAP solution; untrained, it is a
+Kalman (RTS) smoother with a constant-velocity model. The network does not predict positions: networks that did
+memorised the bodies and errors of their training data and generalised worse.
 
 Legend: B person, F frame, J joint, C channel.
 """
@@ -24,7 +24,7 @@ _UNIT_MM, _UNIT_MM_S, _UNIT_MM_S2 = 100.0, 1000.0, 10_000.0
 _ACCELERATION_MM_S2 = 3000.0
 """Spectral density of the white acceleration noise before training, mm/s² per root second."""
 _GUESS_MM = 600.0
-"""Standard deviation of a filled-in estimate, which is next to no information; it keeps the system solvable."""
+"""Standard deviation of a filled-in estimate in mm: almost no information, but it keeps the system solvable."""
 _BELIEFS, _ACCELERATIONS = (-6.0, 2.0), (-6.0, 6.0)
 """Bounds of the logarithms of the measurement and motion factors."""
 _FEATURES = 24
@@ -33,7 +33,7 @@ _BODY_MM, _USUAL_STEP_S, _USUAL_MM = 500.0, 1 / 30, 10.0
 
 
 class TemporalRefiner(nn.Module):
-    """Smooth the trajectories of joints.
+    """Network that smooths the trajectories of joints.
 
     Args:
         joints: Number of joints.
@@ -48,7 +48,7 @@ class TemporalRefiner(nn.Module):
         self.name = nn.Parameter(0.02 * torch.randn(joints, C))
         self.blocks = nn.ModuleList(TemporalBlock(C, config.heads) for _ in range(config.layers))
         self.head = nn.Linear(C, 2)
-        nn.init.zeros_(self.head.weight)  # the untrained network is a Kalman smoother
+        nn.init.zeros_(self.head.weight)  # untrained, the network is a Kalman smoother
         nn.init.zeros_(self.head.bias)
 
     def forward(self, time_s: Tensor, xyz_mm: Tensor, precision: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
@@ -88,7 +88,7 @@ def fill_gaps(xyz_mm: Tensor, known: Tensor) -> Tensor:
 
 
 class _Trajectories:
-    """Second differences of some frames, and the least-squares trajectories under them.
+    """Second-difference operators of a window, and the least-squares trajectories under them.
 
     Args:
         time_s: (B, F) times.
@@ -116,7 +116,7 @@ class _Trajectories:
         return torch.cat([inner[:, :1], inner, inner[:, -1:]], 1)
 
     def velocity(self, path: Tensor) -> Tensor:
-        """Return the velocities (B, F, J, 3) mm/s of trajectories (B, F, J, 3), over both steps around a frame."""
+        """Return central-difference velocities (B, F, J, 3) mm/s of trajectories (B, F, J, 3)."""
         steps = path.diff(dim=1) / self.step[..., None, None]
         return (torch.cat([steps[:, :1], steps], 1) + torch.cat([steps, steps[:, -1:]], 1)) / 2
 
@@ -124,9 +124,9 @@ class _Trajectories:
         """Compute the MAP trajectories (B, F, J, 3) and their covariances (B, F, J, 3, 3).
 
         Args:
-            measured: (B, F, J, 3) mm, filled-in estimates among them.
+            measured: (B, F, J, 3) mm, including filled-in estimates.
             precision: (B, F, J, 3, 3) precisions, 0 where missing.
-            accelerate: (B, F, J) logarithms of factors on the precision of zero acceleration.
+            accelerate: (B, F, J) log factors on the precision of zero acceleration.
         """
         B, F, J, _ = measured.shape
         smooth = self.weight[..., None] * torch.exp(accelerate[:, 1:-1])  # (B, F - 2, J)
@@ -134,7 +134,7 @@ class _Trajectories:
         precision = precision + torch.eye(3, device=measured.device) / _GUESS_MM**2
         own = precision.movedim(2, 1)  # (B, J, F, 3, 3)
         right = torch.einsum("bfjkl,bfjl->bfjk", precision, measured)
-        # Nearly coincident frames and frames without a measurement exceed float32.
+        # Nearly coincident frames and frames without a measurement exceed the range of float32.
         where = measured.device if measured.device.type != "mps" else torch.device("cpu")
         parts = (part.flatten(0, 1).to(where, torch.float64) for part in (stiff, own, right.movedim(2, 1)))
         path, covariance = (x.to(measured.device, measured.dtype) for x in _solve_banded(*parts))
@@ -144,11 +144,11 @@ class _Trajectories:
 def _solve_banded(stiff: Tensor, own: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
     """Solve symmetric banded systems by block elimination of two frames at a time.
 
-    Forward and backward substitution take F times less than a dense factorisation.
+    Forward and backward substitution take F times less work than a dense factorisation.
 
     Args:
-        stiff: (N, F, F) of each coordinate alike, 0 further than two frames from the diagonal.
-        own: (N, F, 3, 3) added at every frame.
+        stiff: (N, F, F), the same for each coordinate; 0 further than two frames from the diagonal.
+        own: (N, F, 3, 3) blocks to add at every frame.
         right: (N, F, 3) right-hand sides.
 
     Returns:
