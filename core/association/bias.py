@@ -1,7 +1,7 @@
-"""Bias of each camera: how far its detections lie beside those of the other cameras, over a whole take.
+"""Bias of each camera: median offset of its detections from those of the other cameras over a take.
 
-Noise and people average out; what remains is an error of the rig. A gate that knows it keeps the detections of a camera
-that is slightly off, instead of trusting the others alone.
+Noise and differences between people average out, so a bias indicates an error of the rig. Gates widened by the bias
+keep the detections of a slightly miscalibrated camera.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from core.types.arrays import F64, I64
 from core.types.camera import CameraRig
 
 RIG_WARNING = "rig_warning"
-"""Key of a sequence's provenance: sentences about cameras that do not fit the others, empty if there are none."""
-_FREE_PX, _GATE_PER_PX = 5.0, 2.0  # Bias that the gate allows for anyway, and pixels of gate for each one beyond.
-_LARGE_PX, _SIMILAR = 10.0, 0.7  # Bias that is worth a warning; share of the largest that is as bad.
-_CERTAIN = 2.0  # Standard errors that a bias must exceed.
-_MAX_RESIDUALS = 5000  # Residuals a camera that are looked at: a median needs no more.
-_MIN_RESIDUALS, _MIN_JOINTS = 5, 5  # Fewest residuals of a joint, and joints of a camera, whose bias is known.
+"""Provenance key of the warning about cameras that disagree with the others; empty if there are none."""
+_FREE_PX, _GATE_PER_PX = 5.0, 2.0  # Bias within the standard gate, and widening per px beyond.
+_LARGE_PX, _SIMILAR = 10.0, 0.7  # Smallest bias to warn about, and fraction of the largest that counts as equal.
+_CERTAIN = 2.0  # In standard errors, above which a bias is significant.
+_MAX_RESIDUALS = 5000  # Residuals per camera, enough for a median.
+_MIN_RESIDUALS, _MIN_JOINTS = 5, 5  # Per joint, and per camera, for a bias to be estimated.
 W = TypeVar("W", TakeViews, StreamedViews)
 
 
@@ -35,9 +35,9 @@ class CameraBiases:
 
     Attributes:
         rig: The cameras.
-        median_px: (V, 2) median residual of the detections against the triangulation of the other cameras; NaN where
+        median_px: (V, 2) median residual of the detections against the triangulation of the other cameras, NaN where
             unknown.
-        error_px: (V,) standard error of its length, from the spread over joints.
+        error_px: (V,) standard error of the length of `median_px`, from the variance over joints.
     """
 
     rig: CameraRig
@@ -46,15 +46,15 @@ class CameraBiases:
 
     @property
     def certain_px(self) -> F64:
-        """Length of each bias (V,) in an image of 1920 px; 0 where it is unknown or no larger than chance."""
+        """Lengths of the biases (V,), scaled to an image of 1920 px; 0 where unknown or not significant."""
         size = np.nan_to_num(np.linalg.norm(self.median_px, axis=-1))
         return np.where(size > _CERTAIN * np.nan_to_num(self.error_px), size / pixel_scale(self.rig), 0.0)
 
     @property
     def warning(self) -> str:
-        """Sentence about the cameras of large bias; empty if there are none."""
+        """Warning about cameras with a large bias; empty if there are none."""
         certain = self.certain_px
-        # An error of one camera shows in others, too: least in those that the many others outvote.
+        # An error of one camera also biases the others, but less.
         large = np.flatnonzero(certain >= max(_LARGE_PX, _SIMILAR * certain.max()))
         if not large.size:
             return ""
@@ -62,16 +62,16 @@ class CameraBiases:
         which = " and ".join(f"{self.rig.names[v]} ({size[v]:.0f} px)" for v in large)
         rest = np.delete(size, large)
         usual = f" (at most {np.nanmax(rest):.0f} px)" if np.isfinite(rest).any() else ""
-        return f"The joints of {which} lie beside those of the other cameras{usual}."
+        return f"The joints of {which} are offset from those of the other cameras{usual}."
 
     def to_mapping(self) -> dict[str, list[float]]:
-        """Convert to plain JSON values: the bias of each camera where it is known."""
+        """Convert the known biases to plain JSON values."""
         known = np.flatnonzero(np.isfinite(self.median_px).all(-1))
         return {self.rig.names[v]: np.round(self.median_px[v], 2).tolist() for v in known}
 
 
 def camera_biases(views: TakeViews | StreamedViews, members: I64) -> CameraBiases:
-    """Compute the bias of each camera of three or more.
+    """Compute the bias of each camera of a rig of three or more.
 
     Args:
         views: All detections.
@@ -95,7 +95,7 @@ def camera_biases(views: TakeViews | StreamedViews, members: I64) -> CameraBiase
 
 
 def widen_gates(views: W, biases: CameraBiases, config: AssociationConfig) -> W:
-    """Return the views with gates that allow for the biases of the cameras; the same views if none needs it."""
+    """Return views with gates widened by the biases of the cameras; the same views if no bias is large."""
     beyond = np.maximum(biases.certain_px - _FREE_PX, 0.0)
     if not beyond.any():
         return views
@@ -106,7 +106,7 @@ def widen_gates(views: W, biases: CameraBiases, config: AssociationConfig) -> W:
 def _median(residual: F64) -> tuple[F64, float]:
     """Return the median (2,) of residuals (N, J, 2) and its standard error; NaN where there are too few.
 
-    The errors of a joint persist from frame to frame, so that joints count and not frames.
+    Errors of a joint are correlated over time, so joints and not frames are the independent samples.
     """
     known = np.asarray(np.isfinite(residual).all(-1))
     joints = np.flatnonzero(known.sum(0) >= _MIN_RESIDUALS)

@@ -1,4 +1,4 @@
-"""Candidate people of a frame from pairs of detections whose rays meet.
+"""Candidate people of a frame, from pairs of detections whose rays intersect.
 
 Letters in shapes: K pairs of detections, C candidates, J joint.
 """
@@ -14,9 +14,9 @@ from core.association.views import ViewGeometry
 from core.geometry import intersect_rays
 from core.types.arrays import F64, I64
 
-_FIRST_JOINTS, _FIRST_SLACK = 3, 0.5  # Every third joint is looked at first; pairs that agree worse by this are out.
+_FIRST_JOINTS, _FIRST_SLACK = 3, 0.5  # Coarse test: every third joint, with this tolerance in mean agreement.
 _MAX_PAIRS = 120
-_LONG_BONES = 0.15  # Largest fraction of bones beyond the longest plausible one.
+_LONG_BONES = 0.15  # Largest fraction of implausibly long bones.
 
 
 def pair_candidates(
@@ -28,20 +28,20 @@ def pair_candidates(
     config: AssociationConfig,
     limits: PlaceLimits,
 ) -> F64:
-    """Return poses (C, J, 3) from pairs of detections whose rays meet, best first; NaN for joints not shared.
+    """Return poses (C, J, 3) from pairs of detections whose rays intersect, best first; NaN for joints not shared.
 
     Args:
         geometry: Cameras.
         detections: Detections of the frame.
-        a: (K,) one detection of each pair.
-        b: (K,) the other.
-        least: (K,) mean agreement that it must exceed.
+        a: (K,) index of the first detection of each pair.
+        b: (K,) index of the second.
+        least: (K,) threshold of the mean agreement of each pair.
         config: Settings.
-        limits: Limits at each place.
+        limits: Position-dependent limits.
     """
     if not len(a):
         return np.zeros((0, detections.x.shape[1], 3))
-    # A few joints sort out most pairs.
+    # A subset of the joints rejects most pairs.
     support, total, _, _, _ = _pair_support(geometry, detections, a, b, slice(None, None, _FIRST_JOINTS))
     hopeful = support > (least - _FIRST_SLACK) * total
     a, b, least = a[hopeful], b[hopeful], least[hopeful]
@@ -59,11 +59,11 @@ def pair_candidates(
 def _pair_support(
     geometry: ViewGeometry, detections: FrameDetections, a: I64, b: I64, joints: slice
 ) -> tuple[F64, F64, np.ndarray, F64, F64]:
-    """Return how well the rays of pairs of detections meet.
+    """Measure the agreement of the rays of pairs of detections.
 
     Returns:
-        Summed agreement and weight (K,), joints that both have (K, J'), agreement (K, J'), and the points (K, J', 3)
-        nearest to both rays.
+        Summed agreement and summed weight (K,), mask of shared joints (K, J'), agreement (K, J'), and the points
+        (K, J', 3) nearest to both rays.
     """
     va, vb = detections.view[a], detections.view[b]
     ray_a, ray_b = (
@@ -85,19 +85,19 @@ def _pair_support(
 
 
 def _directions(R: F64, x: F64, y: F64) -> F64:
-    """Return directions (K, J, 3) in world coordinates, of length 1 along the axes of cameras (K, 3, 3)."""
+    """Return ray directions (K, J, 3) in world coordinates, with depth 1, from rotations (K, 3, 3)."""
     return np.asarray(x[..., None] * R[:, None, 0] + y[..., None] * R[:, None, 1] + R[:, None, 2])
 
 
 def plausible_people(xyz: F64, geometry: ViewGeometry, config: AssociationConfig, bone_mm: F64) -> np.ndarray:
-    """Return the poses (C,) of (C, J, 3) that are of human size and not below the floor."""
+    """Return the mask (C,) of poses (C, J, 3) that are of human size and not below the floor."""
     bone = geometry.skeleton.bone_lengths(xyz)
     n_bones, n_long = np.isfinite(bone).sum(-1), (bone > bone_mm[:, None]).sum(-1)
     by_joint = np.ascontiguousarray(np.swapaxes(xyz, 0, 1))
     seen = np.isfinite(by_joint)
     extent = np.where(seen, by_joint, -np.inf).max(0) - np.where(seen, by_joint, np.inf).min(0)
     n_joints = seen[..., 0].sum(0)
-    # Robust triangulation drops single outlier joints later; here the rest decides.
+    # Tolerate single outlier joints, which robust triangulation removes later.
     sized = (n_long <= np.maximum(1, _LONG_BONES * n_bones)) & (extent < 1.5 * config.max_extent_mm).all(-1)
     middle = np.where(seen[..., 2], by_joint[..., 2], 0.0).sum(0) / np.maximum(n_joints, 1)
     return np.asarray((n_joints >= config.min_joints) & sized & (middle > -config.below_floor_mm))

@@ -1,7 +1,7 @@
-"""Agreement by chance: how many people association finds where no two cameras show the same moment.
+"""Chance agreement: number of people that association finds in frame sets of unrelated images.
 
-A test without labels. People found in frame sets whose images belong together are real or ghosts; those found in frame
-sets put together at random are ghosts, so that a setting which finds more of both has bought recall with ghosts.
+This estimates false positives without labels. All people found in randomly composed frame sets are ghosts, so a setting
+that finds more people both there and in real frame sets gains recall at the cost of ghosts.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ def people_by_chance(
     reporter: Reporter,
     n_frames: int | None = None,
 ) -> float:
-    """Return the mean number of people per frame set where every camera shows another, random frame.
+    """Return the mean number of people per frame set if every camera shows a different random frame.
 
-    People who keep their place, or return to it, agree in reality: compare methods on the same footage and frames.
+    People who stay in place or return to it still agree, so compare methods on the same footage and frames.
 
     Args:
         rig: V posed cameras.
         poses2d: Detections by camera name, all of the same length and skeleton.
         config: Settings of the association.
-        rng: Draws the frames.
+        rng: Generator that draws the frames.
         reporter: Receives progress and cancels.
-        n_frames: Number of frame sets; that of the take when None.
+        n_frames: Number of frame sets; if None, that of the take.
 
     Raises:
         CoreError: The take has fewer frames than there are cameras, or the 2D poses do not match the rig.
@@ -50,7 +50,7 @@ def people_by_chance(
         raise CoreError(
             f"{T} frames are too few to give each of {V} cameras another one.", "Use a take with more frames."
         )
-    # The gates are those of the take in its true order.
+    # Gates come from the original frame sets.
     matched = match_take(views, _apart(T, config), config, reporter)
     views = widen_gates(views, camera_biases(views, matched), config)
     frames = np.stack([rng.permutation(T)[:V] for _ in range(n_frames or T)])
@@ -67,5 +67,5 @@ def _shuffle(views: TakeViews, frames: I64) -> TakeViews:
 
 
 def _apart(n: int, config: AssociationConfig) -> np.ndarray:
-    """Return times (n,) so far apart that nobody is expected from the frame set before."""
+    """Return times (n,) so far apart that no person is expected from the previous frame set."""
     return 2.0 * (config.memory_s + 1.0) * np.arange(n)

@@ -9,23 +9,22 @@ from dataclasses import dataclass
 class AssociationConfig:
     """Settings of multi-view association and triangulation.
 
-    Residuals are measured as lengths in the plane of the person: the angle between a detected and a projected joint
-    times the distance from the camera. They mean the same for every camera. Gates are such lengths, widened by the
-    pixel noise of the detector. The other lengths are those close to the cameras; far away, where this rig is less
-    certain, they grow.
+    Residuals are lengths in the plane of the person: the angle between a detected and a projected joint times the
+    distance from the camera, which makes them comparable between cameras. Gates are such lengths, widened by the pixel
+    noise of the detector. The other lengths hold near the cameras, and grow with the expected error of the rig.
 
     Attributes:
-        min_joint_score: Lowest score of a 2D joint that is used.
-        min_views: Fewest views of a person.
-        min_joints: Fewest joints of a detection, and fewest joints that two views must share.
-        gate_mm: Residual of a 2D joint beyond which it counts against a person.
+        min_joint_score: Minimum score of a 2D joint.
+        min_views: Minimum number of views of a person.
+        min_joints: Minimum number of joints of a detection, and of joints shared by two views.
+        gate_mm: Residual above which a 2D joint counts against a person.
         gate_px: Pixels by which the gate is widened, for an image of 1920 px on its longer side.
         merge_mm: Mean joint distance below which two people are the same.
         max_bone_mm: Longest plausible bone.
         max_extent_mm: Largest plausible extent of a person.
         below_floor_mm: Largest plausible depth of a person below the floor.
-        memory_s: Time for which a person who is no longer well supported is still expected.
-        label_gate_px: Reprojection error beyond which a 2D joint is replaced in cleaned labels, for an image of 1920 px
+        memory_s: Time for which a person is still expected after the last frame with good support.
+        label_gate_px: Reprojection error above which a 2D joint is replaced in cleaned labels, for an image of 1920 px
             on its longer side.
         replaced_weight: Weight of a replaced joint relative to a detected one.
     """

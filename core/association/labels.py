@@ -1,4 +1,4 @@
-"""2D labels that agree across views, made from detections and the people triangulated from them."""
+"""2D labels that are consistent across views, from detections and the people triangulated from them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class CleanLabels:
     Attributes:
         xy_px: (T, V, P, J, 2) distorted pixels, NaN where missing.
         weight: (T, V, P, J) in 0..1: the score of detected joints, less for reprojected ones, 0 where missing.
-        seen: (T, V, P, J) bool, true where the joint was detected.
+        seen: (T, V, P, J) bool, True where the joint was detected.
         person_ids: (P,) identities.
     """
 
@@ -42,14 +42,14 @@ def clean_labels(
 ) -> CleanLabels:
     """Keep 2D joints that agree with the triangulated ones, and replace or fill in the others by reprojection.
 
-    A joint within the gate of the reprojected 3D joint is kept as detected. One beyond the gate, or not detected,
-    becomes the reprojection with a lower weight where that lies in the image, and is missing otherwise. Joints without
-    a triangulated counterpart are missing, because they cannot be checked.
+    A joint within the gate of the reprojected 3D joint is kept as detected. A joint beyond the gate, or without a
+    detection, is replaced by the reprojection with a lower weight if that is inside the image, and is missing
+    otherwise. Joints that were not triangulated are missing, because they cannot be checked.
 
     Args:
         rig: V posed cameras.
         poses2d: Detections by camera name.
-        sequence: People triangulated from them. Its skeleton is that of the result.
+        sequence: People triangulated from the detections; its skeleton is that of the labels.
         config: Gate, and weight of reprojected joints.
     """
     scale = pixel_scale(rig)

@@ -1,4 +1,4 @@
-"""Limits in millimetres that follow the error expected of this rig at the place of a person."""
+"""Limits in millimetres that depend on the expected error of the rig at the position of a person."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from core.geometry.accuracy import expected_error_mm
 from core.types.arrays import F64
 from core.types.camera import CameraRig
 
-_MERGE_ERRORS, _BONE_ERRORS = 3.0, 8.0  # Limits in expected errors, where these are larger than the settings.
-_CELL_MM = 1000.0  # Side of the cells in which the expected error is taken as constant.
+_MERGE_ERRORS, _BONE_ERRORS = 3.0, 8.0  # In expected errors; they apply where larger than the settings.
+_CELL_MM = 1000.0  # Side of the cells in which the expected error is assumed constant.
 
 
 class PlaceLimits:
-    """Limits that grow with the expected error of a rig, and are never below the settings."""
+    """Position-dependent limits: the settings, raised where the expected error of the rig is larger."""
 
     def __init__(self, rig: CameraRig, config: AssociationConfig) -> None:
         self._rig, self._config = rig, config
@@ -24,7 +24,7 @@ class PlaceLimits:
         """Return the limits at people (C, J, 3).
 
         Returns:
-            Mean joint distance (C,) below which others are the same person, and the longest plausible bone (C,).
+            Mean joint distance (C,) below which two people are the same, and the longest plausible bone (C,), in mm.
         """
         error = self._error_mm(xyz_mm)
         return (
@@ -33,7 +33,7 @@ class PlaceLimits:
         )
 
     def _error_mm(self, xyz_mm: F64) -> F64:
-        """Return the expected error (C,) at the middle of people (C, J, 3); 0 where fewer than two cameras see it."""
+        """Return the expected error (C,) at the centres of people (C, J, 3); 0 if seen by fewer than two cameras."""
         by_joint = np.ascontiguousarray(np.swapaxes(xyz_mm, 0, 1))
         known = np.isfinite(by_joint)
         middle = np.where(known, by_joint, 0.0).sum(0) / (np.maximum(known.sum(0), 1) * _CELL_MM)

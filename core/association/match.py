@@ -3,11 +3,11 @@
 Letters in shapes: V view, J joint, D detection columns of a view, N detections of a frame over all views, C candidate
 people, T time, P person.
 
-Candidates of a frame come from every pair of detections of different views whose rays intersect joint by joint, and
-from the people of previous frames. Each candidate takes from every view the detection that agrees with it best, is
-triangulated again, and the candidates of highest total support win: a detection belongs to at most one person. The
-generation of candidates from view pairs follows RapidPoseTriangulation (arXiv 2503.21692), their selection by total
-support over all views the idea of COMPOSE (arXiv 2601.09698).
+Candidates of a frame are generated from pairs of detections of different views whose rays intersect joint by joint, and
+from the people of previous frames. Each candidate is matched with the best detection of every view and triangulated
+again. Candidates are then selected by total support, each detection belonging to at most one person. Candidate
+generation from view pairs follows RapidPoseTriangulation (arXiv 2503.21692); selection by total support over all views
+follows COMPOSE (arXiv 2601.09698).
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ from core.types.pose2d import Pose2D, StoredPose2D
 from core.types.pose3d import Pose3DSequence
 from core.types.skeleton import Skeleton
 
-_PAIR_QUALITY = 0.25  # Lowest mean agreement of two detections that make a candidate.
+_PAIR_QUALITY = 0.25  # Minimum mean agreement of two detections for a candidate.
 _GOOD_QUALITY = 0.5  # Mean agreement above which a detection needs no new candidate, and two of three views suffice.
-_BETTER_QUALITY = 0.75  # The same as _PAIR_QUALITY for two detections that fit different people.
-_FULL_SEARCH_S = 1.0  # Time between two full searches, so that no mistake survives by its own memory.
+_BETTER_QUALITY = 0.75  # As _PAIR_QUALITY, for detections that already fit different people.
+_FULL_SEARCH_S = 1.0  # Interval of full searches, which correct persistent errors.
 _MATCHING = "Matching people across views"
-_BLOCK_FRAMES = 20  # Frames whose detections are collected at once.
-_PEELED_JOINTS = 0.25  # Largest fraction of joints that are left out before a person is judged; one at least.
-_VISIBLE = 0.6  # A camera should see a person of whom more than this fraction of joints lies in its image.
+_BLOCK_FRAMES = 20  # Frames per batch of collected detections.
+_PEELED_JOINTS = 0.25  # Largest fraction of joints to exclude before the plausibility test; at least one joint.
+_VISIBLE = 0.6  # Fraction of joints inside the image above which a camera should see a person.
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,8 +70,7 @@ class _Expected:
 class FrameAssociator:
     """Associates the detections of successive frame sets.
 
-    People of previous frames are candidates in the next one. Only past frames are used, so that it also serves live
-    streams.
+    People of previous frames are candidates in the next one. Only past frames are used, so this works on live streams.
     """
 
     def __init__(self, geometry: ViewGeometry, config: AssociationConfig) -> None:
@@ -84,8 +83,8 @@ class FrameAssociator:
         """Associate the detections of the next frame set.
 
         Args:
-            time_s: Time of the frame set, later than that of the one before.
-            views: Its detections, a take of one frame.
+            time_s: Time of the frame set, later than the previous one.
+            views: Detections of this one frame set.
 
         Returns:
             (P, V) detection column of each person in each view, -1 where there is none. The order of people is
@@ -95,7 +94,7 @@ class FrameAssociator:
         return self.update_collected(time_s, detections)
 
     def update_collected(self, time_s: float, detections: FrameDetections) -> I64:
-        """Associate detections that were collected before; see `update`."""
+        """Associate collected detections; see `update`."""
         full_search = time_s - self._searched_s >= _FULL_SEARCH_S
         if full_search:
             self._searched_s = time_s
@@ -115,8 +114,8 @@ def associate_take(
 ) -> Pose3DSequence:
     """Associate and triangulate the people of every frame, without identity over time.
 
-    Where the detections of a camera lie beside those of the others over the whole take, its gate is widened, everything
-    is done once more, and the provenance says so.
+    If the detections of a camera have a large bias over the take, its gate is widened and the association repeated; the
+    provenance records this.
 
     Args:
         rig: Posed cameras.
@@ -186,14 +185,14 @@ def _match_frame(
     *,
     full_search: bool,
 ) -> tuple[I64, _Expected]:
-    """Return the columns (P, V) of one frame, and the people expected in the next."""
+    """Return the detection columns (P, V) of one frame, and the people expected in the next."""
     none = np.zeros((0, len(geometry)), np.int64)
     if detections.n < 2:
         return none, memory
     support = detection_support(geometry, detections, memory.xyz_mm)
     continued = best_per_view(detections, support)
     explained = _explained(detections, support, continued)
-    # What agrees with one person is that person again; a full search looks for better partners of other people's.
+    # Pairs that fit the same person are skipped; a full search also tries pairs that fit different people.
     candidates = np.zeros((0, len(geometry.skeleton), 3))
     if full_search or (explained < 0).any():
         a, b = np.triu_indices(detections.n, 1)
@@ -219,7 +218,7 @@ def _match_frame(
 
 
 def _explained(detections: FrameDetections, support: F64, sets: I64) -> I64:
-    """Return the expected person with two views or more whom each detection (N,) fits well, -1 for none."""
+    """Return the expected person of two or more views that each detection (N,) fits well, -1 for none."""
     out = np.full(detections.n, -1, np.int64)
     person, view = np.nonzero((sets >= 0) & ((sets >= 0).sum(1) >= 2)[:, None])
     rows = sets[person, view]
@@ -229,15 +228,15 @@ def _explained(detections: FrameDetections, support: F64, sets: I64) -> I64:
 
 
 def _disjoint(sets: I64, n: int) -> bool:
-    """Return whether no two people (C, V) claim the same detection."""
+    """Return True if no detection belongs to two of the people (C, V)."""
     return bool(np.bincount(sets[sets >= 0] % n, minlength=1).max() <= 1)
 
 
 def _select(detections: FrameDetections, xyz: F64, support: F64, config: AssociationConfig, limits: PlaceLimits) -> I64:
-    """Select candidates greedily by support, each detection once and no person twice; return their indices."""
+    """Select candidates greedily by support, without shared detections or duplicate people; return their indices."""
     alive = np.isfinite(xyz[..., 0]).sum(-1) >= config.min_joints
     n = detections.n
-    # A detection counts once, whichever way round it fits better.
+    # Each detection counts once, with the better of its two side assignments.
     either = np.maximum(np.maximum(support[:, :n], support[:, n:]), 0.0)
     of_views = [rows for rows in detections.of_view if rows.stop > rows.start]
     starts = [rows.start for rows in of_views]
@@ -258,7 +257,7 @@ def _select(detections: FrameDetections, xyz: F64, support: F64, config: Associa
 
 def _mean_distance(xyz: F64, other: F64) -> F64:
     """Return the mean distance (C, M) of shared joints of poses (C, J, 3) and (M, J, 3); inf without any."""
-    # Coordinates apart: a sum over an axis of length 3 is several times slower.
+    # Coordinates are separate because a sum over an axis of length 3 is several times slower.
     axes, other_axes = (np.ascontiguousarray(a.transpose(2, 0, 1)) for a in (xyz, other))
     gap = axes[:, :, None] - other_axes[:, None]
     gap *= gap
@@ -271,17 +270,17 @@ def _mean_distance(xyz: F64, other: F64) -> F64:
 def _reassign(
     geometry: ViewGeometry, detections: FrameDetections, xyz: F64, before: I64, config: AssociationConfig
 ) -> tuple[I64, F64]:
-    """Assign detections to people (P, J, 3) optimally per view, until nothing changes, at most twice.
+    """Assign detections to people (P, J, 3) optimally per view, in at most two iterations.
 
     Args:
         geometry: Cameras.
         detections: Detections of the frame.
-        xyz: People intersected from the detections `before` (P, V).
-        before: Their detections.
+        xyz: (P, J, 3) joints triangulated from the detections `before`.
+        before: (P, V) previous detections of the people.
         config: Settings.
 
     Returns:
-        Detections (P, V) of the people with enough views, and joints (P, J, 3) intersected from them.
+        Detections (P, V) of the people with enough views, and the joints (P, J, 3) triangulated from them.
     """
     for _ in range(2):
         members = _assign(detections, detection_support(geometry, detections, xyz))
@@ -293,11 +292,11 @@ def _reassign(
 
 
 def _assign(detections: FrameDetections, support: F64) -> I64:
-    """Return the detections (P, V) of people by support (P, 2N), each at most once, of highest total support."""
+    """Return the one-to-one assignment (P, V) of detections to people with the highest total support (P, 2N)."""
     n = detections.n
     best = best_per_view(detections, support)
     if _disjoint(best, n):
-        return best  # Everybody has the detection that suits them best.
+        return best  # The best detections per person are already distinct.
     gain = np.maximum(np.maximum(support[:, :n], support[:, n:]), 0.0)
     for v, rows in enumerate(detections.of_view):
         claimed = best[best[:, v] >= 0, v] % n
@@ -323,9 +322,9 @@ def _accept(
 ) -> tuple[I64, _Expected]:
     """Discard implausible people; return the columns (P, V) of the rest, and the people expected next.
 
-    Any two views agree on some point. A person seen in two views only is accepted if they were there just before, if
-    no other camera should see them, or if there are three cameras only and the two agree well: with so few, one of them
-    often misses somebody, while more would make people of what real ones leave over.
+    Two views alone are weak evidence. A person seen in only two views is accepted as the continuation of a previous
+    person, if no other camera should see them, or if the rig has three cameras and the two agree well. With three
+    cameras one often misses a person; with more, unmatched detections of real people would form ghosts.
     """
     n_seen = (members >= 0).sum(1)
     merge_mm, bone_mm = limits.at(xyz)
@@ -357,11 +356,11 @@ def _accept(
 
 
 def _peel(xyz: F64, agreement: F64, skeleton: Skeleton, max_bone_mm: F64) -> F64:
-    """Leave out joints that make bones too long, the one with most of them first; return (P, J, 3).
+    """Remove joints that make bones too long, those with the most long bones first; return (P, J, 3).
 
-    One wrong joint of one view moves the intersection of all rays, and makes all its bones long. Robust triangulation
-    leaves the view out later; a person must not be judged by the joint before. Of the ends of a single long bone, the
-    one with less agreement (P, J) goes.
+    A wrong joint in one view moves the intersection of all rays and makes all its bones long. Robust triangulation
+    rejects that view later, so the joint must not affect the plausibility test. Of the two ends of a single long bone,
+    the one of lower agreement (P, J) is removed.
     """
     xyz = xyz.copy()
     ends = np.zeros((len(skeleton), len(skeleton.bones)))
@@ -375,14 +374,14 @@ def _peel(xyz: F64, agreement: F64, skeleton: Skeleton, max_bone_mm: F64) -> F64
         peeled = np.flatnonzero(long.any(-1) & (n_left > 0))
         if not peeled.size:
             return xyz
-        # Agreement is between -0.5 and 1, so that it decides between equal counts only.
+        # Agreement is between -0.5 and 1, so it only breaks ties between equal counts.
         worst = (long[peeled] - agreement[peeled] / 2).argmax(-1)
         xyz[peeled, worst] = np.nan
         n_left[peeled] -= 1
 
 
 def _visible_views(geometry: ViewGeometry, xyz: F64) -> I64:
-    """Return the number of cameras (P,) in whose image most known joints of each person (P, J, 3) lie."""
+    """Return the number of cameras (P,) whose image contains most known joints of each person (P, J, 3)."""
     known = np.isfinite(xyz[..., 0]).sum(-1)
     counts = np.stack([inside(camera, project(camera, xyz)).sum(-1) for camera in geometry.rig])
     return np.asarray((counts > _VISIBLE * np.maximum(known, 1)).sum(0))

@@ -1,6 +1,6 @@
 """Points near rays of several views: intersection, residuals, refinement and uncertainty.
 
-Letters in shapes: V view, N points. Coordinates are arrays of their own, (V, N), because sums over axes of length 2 and
+Letters in shapes: V view, N points. Each coordinate is a separate array (V, N), because sums over axes of length 2 or
 3 are several times slower. Symmetric 3 x 3 matrices are upper triangles row by row, (6, N).
 """
 
@@ -14,16 +14,16 @@ from core.association.views import MIN_DEPTH_MM, ViewGeometry
 from core.types.arrays import F32, F64
 
 _STEPS = 2
-_DAMPING = 1e-6  # Relative to the trace of the normal equations: keeps nearly parallel rays from diverging.
-_FULL = np.array([0, 1, 2, 1, 3, 4, 2, 4, 5])  # Upper triangle row by row, to all elements of a symmetric matrix.
+_DAMPING = 1e-6  # Relative to the trace of the normal equations; stabilises nearly parallel rays.
+_FULL = np.array([0, 1, 2, 1, 3, 4, 2, 4, 5])  # From the upper triangle to all elements of a symmetric matrix.
 _COFACTORS = np.array([[3, 2, 1, 0, 1, 0], [5, 4, 4, 5, 2, 3], [4, 1, 2, 2, 0, 1], [4, 5, 3, 2, 4, 1]])
-"""Elements of the upper triangle, so that the cofactors are products of the first two, less those of the others."""
-_LEAST_ANGLE = 1e-8  # Determinant over the cubed trace of two rays a milliradian apart: depth is undetermined below.
+"""Indices into the upper triangle: a cofactor is the product of the first two, minus that of the other two."""
+_LEAST_ANGLE = 1e-8  # Determinant over the cubed trace for two rays 1 mrad apart; below, depth is undetermined.
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ViewRays:
-    """Observations (V, N) of N points: ideal coordinates, 0 where missing, weight, and pixels per unit."""
+    """Observations of N points, all (V, N): ideal coordinates, 0 where missing, weights, and pixels per unit."""
 
     x: F64
     y: F64
@@ -38,7 +38,7 @@ class ViewRays:
 class _Projected:
     """Points (3, N) in all views (V, N).
 
-    Ideal coordinates, inverse depths, where they are ahead of the camera, and their offsets from the observations.
+    Ideal coordinates, inverse depths, mask of points in front of the camera, and offsets from the observations.
     """
 
     px: F64
@@ -55,15 +55,15 @@ def nearest_to_rays(geometry: ViewGeometry, x: F64, y: F64, weight: F64, least_a
     Args:
         geometry: V cameras.
         x: (V, N) coordinates on the ideal planes.
-        y: (V, N) the same.
-        weight: (V, N) weights, 0 to leave a ray out.
-        least_angle: Determinant over the cubed trace below which rays are nearly parallel and the point is NaN.
+        y: (V, N) coordinates on the ideal planes.
+        weight: (V, N) weights, 0 to exclude a ray.
+        least_angle: Determinant over the cubed trace below which rays count as parallel and the point is NaN.
     """
     scaled = weight / (x * x + y * y + 1)
     sx, sy = scaled * x, scaled * y
     normal = -(geometry.products @ np.concatenate([sx * x, sy * y, scaled, sx * y, sx, sy]))
     normal[[0, 3, 5]] += weight.sum(0)
-    # The product of the direction of a ray and the centre of its camera is that of local direction and translation.
+    # The dot product of ray direction and camera centre equals minus that of local direction and translation.
     t = geometry.t_mm[..., None]
     along = x * t[:, 0] + y * t[:, 1] + t[:, 2]
     right = geometry.axes @ np.concatenate([sx * along, sy * along, scaled * along]) + geometry.centre_mm.T @ weight
@@ -82,8 +82,8 @@ def refine_points(geometry: ViewGeometry, point: F64, rays: ViewRays) -> F64:
     """Minimise the reprojection error in pixels by Gauss-Newton steps with Huber weights, from points (3, N).
 
     Returns:
-        (3, N) points of lowest cost among the initial ones and those after each step; NaN for nearly parallel rays,
-        and for points behind a camera that sees them.
+        (3, N) points of lowest cost among the initial ones and those after each step; NaN for nearly parallel rays and
+        for points behind an observing camera.
     """
     limit, seen = geometry.gate_px[:, None], rays.weight > 0
     focal_squared = rays.focal_px * rays.focal_px
@@ -116,9 +116,9 @@ def point_information(geometry: ViewGeometry, point: F64, rays: ViewRays) -> tup
 
 
 def point_covariance(information: F64, solved: np.ndarray) -> F32:
-    """Return the inverse Hessians (N, 3, 3): covariances, up to the variance of the pixels of all points.
+    """Return the inverse Hessians (N, 3, 3): covariances up to the common pixel variance of all points.
 
-    Weights are relative to their mean, so that the factor between them and the Hessian cancels out.
+    The scale of the weights cancels out, because the squared residuals that estimate the variance contain it, too.
     """
     out = np.empty((len(solved), 9), np.float32)
     cofactors, det = _cofactors(information)
@@ -135,11 +135,11 @@ def _solve_symmetric(normal: F64, right: F64, least: float) -> F64:
 
     Args:
         normal: (6, N) upper triangles row by row.
-        right: (3, N) right sides.
+        right: (3, N) right-hand sides.
         least: Determinant over the cubed trace below which the solution is NaN.
 
     Returns:
-        (3, N).
+        (3, N) solutions.
     """
     cofactors, det = _cofactors(normal)
     good = det > least * (normal[0] + normal[3] + normal[5]) ** 3
@@ -157,7 +157,7 @@ def _cofactors(normal: F64) -> tuple[F64, F64]:
 def _project(geometry: ViewGeometry, point: F64, rays: ViewRays) -> _Projected:
     local = (geometry.axes.T @ point).reshape(3, len(geometry), -1)
     local += geometry.t_mm.T[..., None]
-    # Points behind a camera get enormous residuals.
+    # Points behind a camera get very large residuals.
     ahead = np.asarray(local[2] > MIN_DEPTH_MM)
     inverse = 1 / np.maximum(local[2], MIN_DEPTH_MM)
     px, py = local[0] * inverse, local[1] * inverse
@@ -170,7 +170,7 @@ def _normal_equations(geometry: ViewGeometry, at: _Projected, weight: F64) -> tu
     gain = weight * at.inverse
     right = geometry.axes @ np.concatenate([gain * at.dx, gain * at.dy, -gain * (at.dx * px + at.dy * py)])
     gain = gain * at.inverse
-    # Rows of the Jacobian are those of the rotation, less the coordinate times its third row.
+    # Jacobian rows: rows of the rotation minus the coordinate times its third row.
     terms = np.concatenate([
         gain, gain, gain * (px * px + py * py), np.zeros_like(gain), -gain * px, -gain * py,
     ])  # fmt: skip

@@ -2,10 +2,10 @@
 
 Letters in shapes: V view, N points, T time, P person, J joint.
 
-A view may show a limb of another person, or have left and right exchanged. Where the point nearest to all rays does not
-agree clearly with all views, every pair of views proposes a point (as in RANSAC, but over all pairs), and the views
-that agree with it vote with their confidence. The inliers are triangulated, and the point is refined by a few
-Gauss-Newton steps on the reprojection error in pixels, with Huber weights (Hartley and Zisserman, Multiple View
+A view may contain a limb of another person, or have left and right swapped. If the point nearest to all rays does not
+agree clearly with all views, every pair of views proposes a point (as in RANSAC, but exhaustively), and the views that
+agree with it vote by confidence. The inliers are triangulated, and the point is refined by a few Gauss-Newton steps on
+the reprojection error in pixels, with Huber weights (Hartley and Zisserman, Multiple View
 Geometry, 2003, sections 4.7 and 12.2; A6.8 for Huber).
 """
 
@@ -28,16 +28,16 @@ from core.association.views import StreamedViews, TakeViews, ViewGeometry
 from core.types.arrays import F32, F64, I64, read_only
 from core.types.skeleton import Skeleton
 
-_CHUNK = 2048  # Points per batch: its arrays stay in the cache.
+_CHUNK = 2048  # Points per batch, small enough for the CPU cache.
 _CLEAR = 0.7  # Residual relative to the gate below which a view agrees without a vote.
-_MIN_SCORE = 1e-3  # A present joint has a score above 0.
+_MIN_SCORE = 1e-3  # Of a present joint; 0 means missing.
 _SIDE_GROUPS = (
     ("eye", "ear"),
     ("shoulder", "elbow", "wrist"),
     ("hip", "knee", "ankle"),
 )
 _MIRROR_MIN_COST, _MIRROR_GAIN = 2.0, 0.35
-"""Sides are exchanged where the cost was above the first and falls below this fraction of it."""
+"""Minimum cost before, and maximum ratio of the cost after to that before, for swapping the sides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,9 +46,9 @@ class TriangulatedPeople:
 
     Attributes:
         xyz_mm: (T, P, J, 3) world points, NaN where fewer than two views agree.
-        score: (T, P, J) in 0..1: mean confidence of the inlier views, times their fraction of all views with the joint.
-        covariance_mm2: (T, P, J, 3, 3) to first order, scaled by the residuals of all frames together.
-        inlier: (T, P, V, J) bool, views that were used.
+        score: (T, P, J) in 0..1, mean confidence of the inlier views times their fraction of the views with the joint.
+        covariance_mm2: (T, P, J, 3, 3) first-order covariances, scaled by the residuals of all frames.
+        inlier: (T, P, V, J) bool, views used for the joint.
     """
 
     xyz_mm: F64
@@ -59,7 +59,7 @@ class TriangulatedPeople:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Solution:
-    """Some people, with covariances that are still to be scaled, and the sums that give the scale."""
+    """Triangulated people with unscaled covariances, and the sums that determine the scale."""
 
     people: TriangulatedPeople
     squared_px2: float
@@ -91,7 +91,7 @@ def triangulate_people(views: TakeViews | StreamedViews, members: I64) -> Triang
     T, P, V = members.shape
     J = len(views.geometry.skeleton)
     xyz, score = np.full((T, P, J, 3), np.nan), np.zeros((T, P, J))
-    # In single precision: of all results, covariances are the largest and need the fewest digits.
+    # Single precision, because covariances take the most memory and need the fewest digits.
     covariance, inlier = np.full((T, P, J, 3, 3), np.nan, np.float32), np.zeros((T, P, V, J), bool)
     squared_px2, dof = 0.0, 0
     for block, part in views.blocks():
@@ -106,7 +106,7 @@ def triangulate_people(views: TakeViews | StreamedViews, members: I64) -> Triang
 
 
 def _triangulate_block(views: TakeViews, members: I64) -> _Solution:
-    """Triangulate the people of a block of frames; their covariances are those of residuals of a pixel."""
+    """Triangulate the people of a block of frames; covariances are for residuals of 1 px."""
     geometry = views.geometry
     frames = np.broadcast_to(np.arange(len(members))[:, None], members.shape[:2])
     matched = gather_members(views, frames, members)
@@ -178,7 +178,7 @@ def _solve(geometry: ViewGeometry, matched: MatchedJoints) -> _Solution:
     seen = np.flatnonzero(n_seen >= 2)
     unclear = []
     for batch in _batches(seen):
-        # Where all views agree clearly, the nearest point is a good start.
+        # Where all views agree clearly, the point nearest to all rays is a good initial value.
         xyz[:, batch], inlier[:, batch] = _clear_agreement(geometry, rays[batch])
         unclear.append(batch[~inlier[:, batch].any(0)])
     for batch in _batches(np.concatenate([*unclear, seen[:0]])):
@@ -203,7 +203,7 @@ def _solve(geometry: ViewGeometry, matched: MatchedJoints) -> _Solution:
         covariance_mm2=point_covariance(information, solved).reshape(T, P, J, 3, 3),
         inlier=np.moveaxis(inlier.reshape(V, T, P, J), 0, 2),
     )
-    # The residuals of n views have 2n - 3 degrees of freedom; the variance divides by their sum over all points.
+    # n views leave 2n - 3 degrees of freedom per point; their sum divides the squared residuals of all points.
     dof = int(np.maximum(2 * n_used - 3, 0).sum())
     return _Solution(people=people, squared_px2=float(squared[solved].sum()), dof=dof)
 
@@ -222,7 +222,7 @@ def _batches(columns: I64) -> list[I64]:
 
 
 def _clear_agreement(geometry: ViewGeometry, rays: ViewRays) -> tuple[F64, np.ndarray]:
-    """Return the points (3, N) nearest to all rays, and the views (V, N) where all agree clearly; none elsewhere."""
+    """Return the points (3, N) nearest to all rays, and their views (V, N) if all agree clearly, else none."""
     point = nearest_to_rays(geometry, rays.x, rays.y, rays.weight)
     used = rays.weight > 0
     with np.errstate(invalid="ignore"):
@@ -252,17 +252,17 @@ def _consensus(geometry: ViewGeometry, rays: ViewRays) -> np.ndarray:
 
 
 def _exchanged_sides(geometry: ViewGeometry, xyz: F64, matched: MatchedJoints) -> np.ndarray:
-    """Return the joints (T, P, V, J) of detections that fit far better with left and right exchanged.
+    """Return the mask (T, P, V, J) of detected joints that fit far better with left and right swapped.
 
-    Decided per limb group (face, arms, legs): estimators confuse the sides of a group as often as those of a whole
-    person. At least two joints must lie beyond the gate, and the gain must be clear, because side views hardly
+    The test is per limb group (face, arms, legs), because estimators swap the sides of single groups as often as those
+    of all joints. At least two joints must be beyond the gate, and the gain must be clear, because side views hardly
     distinguish left from right.
     """
     T, P, V, J = matched.weight.shape
     mirror = list(geometry.skeleton.mirror)
     point, rays = xyz.reshape(-1, 3).T, _by_view(matched)
     direct = _side_cost(geometry, point, rays).reshape(V, T, P, J)
-    # Most detections fit as they are.
+    # Most detections need no swap.
     t, p = np.nonzero((np.nansum(direct, -1) > _MIRROR_MIN_COST).any(0))
     out = np.zeros(matched.weight.shape, bool)
     if not len(t):
@@ -284,7 +284,7 @@ def _exchanged_sides(geometry: ViewGeometry, xyz: F64, matched: MatchedJoints) -
 
 
 def _side_cost(geometry: ViewGeometry, point: F64, rays: ViewRays) -> F64:
-    """Return the squared relative residuals (V, N), capped at 2 squared; NaN where missing."""
+    """Return the squared residuals (V, N) relative to the gates, capped at 4; NaN where missing."""
     squared = np.minimum(relative_squared(geometry, point, rays), 4.0)
     return np.where(rays.weight > 0, squared, np.nan)
 

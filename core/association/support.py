@@ -1,4 +1,4 @@
-"""Support of the detections of a frame for people: how well they agree, joint by joint.
+"""Support of the detections of a frame for people: sums of the agreement of single joints.
 
 Letters in shapes: V view, J joint, N detections of a frame over all views, C people.
 """
@@ -15,27 +15,27 @@ from core.association.views import MIN_DEPTH_MM, ViewGeometry
 from core.types.arrays import F64, I64
 
 MIN_AGREEMENT = -0.5
-"""Agreement of a joint far beyond the gate, where that of an exact one is 1."""
-_MEMBER_QUALITY = 0.15  # Lowest mean agreement of a detection with the person it joins.
-_MIRROR_QUALITY = 0.5  # Gain in mean agreement above which left and right are taken as exchanged.
-_MIRROR_WEIGHT = 0.7  # Weight of the support of a detection with exchanged sides.
-_LEAST_ANGLE = 4e-7  # Determinant over the cubed trace of rays below which they are nearly parallel.
+"""Agreement of a joint far beyond the gate; that of an exact match is 1."""
+_MEMBER_QUALITY = 0.15  # Minimum mean agreement of a detection with its person.
+_MIRROR_QUALITY = 0.5  # Gain in mean agreement above which left and right count as swapped.
+_MIRROR_WEIGHT = 0.7  # Weight of the support of a detection with swapped sides.
+_LEAST_ANGLE = 4e-7  # Determinant over the cubed trace below which rays count as parallel.
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameDetections:
-    """Detections of one frame over all views with enough joints, followed by the same with left and right exchanged.
+    """Detections of one frame in all views with enough joints, followed by copies with left and right swapped.
 
     Attributes:
         n: N, the number of detections; most arrays have 2 N rows.
-        of_view: (V,) slices of the detections of each view, sides not exchanged.
-        rows: (V, D) the same as indices, -1 beyond the last.
+        of_view: (V,) slices of the detections of each view, without the swapped copies.
+        rows: (V, D) indices of the detections of each view, padded with -1.
         view: (2N,) camera index.
         column: (2N,) column in the view's detections.
         x: (2N, J) coordinates on the ideal image plane, 0 where missing.
-        y: (2N, J) the same.
+        y: (2N, J) coordinates on the ideal image plane, 0 where missing.
         weight: (2N, J) confidences, 0 where missing.
-        box: (4, N) largest x and y of the joints, and smallest with their signs changed.
+        box: (4, N) largest x and y of the joints, and negated smallest x and y.
     """
 
     n: int
@@ -71,7 +71,7 @@ def collect_detections(
     starts, first = ends[::V], ends[frame * V + view]
     rows = np.full((F, V, int((np.arange(R) - first).max(initial=0)) + 1), -1)
     rows[frame, view, np.arange(R) - first] = np.arange(R) - starts[frame]
-    # The rows of each frame, followed by the same with exchanged sides.
+    # Rows of each frame, followed by their copies with swapped sides.
     direct, exchanged = np.arange(R) + starts[frame], np.arange(R) + starts[frame + 1]
 
     def both_sides(a: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -101,15 +101,15 @@ def collect_detections(
 
 
 def detection_support(geometry: ViewGeometry, detections: FrameDetections, xyz: F64) -> F64:
-    """Return the support (C, 2N) of detections for people (C, J, 3): agreement summed over joints by confidence.
+    """Return the support (C, 2N) of detections for people (C, J, 3): confidence-weighted sum of joint agreements.
 
-    -inf where a detection does not agree well enough to join. A detection with exchanged sides joins only if it agrees
-    clearly better so, and counts less.
+    Support is -inf where the agreement is too low for a match. A detection with swapped sides matches only if it agrees
+    clearly better than the original, and has a lower weight.
     """
     n, C, J = detections.n, *xyz.shape[:2]
     out = np.full((C, 2 * n), -np.inf)
     planes = _on_planes(geometry, xyz)
-    # Where a person and a detection do not even touch, no joint agrees.
+    # No joint agrees where the boxes of person and detection are disjoint.
     box = _boxes(planes)  # (4, V, C)
     view = detections.view[:n]
     row, person = np.nonzero((box.take(view, axis=1) <= detections.box[:, :, None]).all(0))
@@ -141,7 +141,7 @@ def joint_agreement(geometry: ViewGeometry, detections: FrameDetections, members
 def best_per_view(detections: FrameDetections, support: F64) -> I64:
     """Return the detection of highest support (C, V) in each view, -1 where none has any."""
     n, people = detections.n, np.arange(len(support))[:, None]
-    either = np.full((len(support), n + 1), -np.inf)  # The last column is that of no detection.
+    either = np.full((len(support), n + 1), -np.inf)  # The last column stands for no detection.
     np.maximum(support[:, :n], support[:, n:], out=either[:, :n])
     best = either.take(detections.rows, axis=1).argmax(-1)  # (C, V)
     out = detections.rows[np.arange(len(detections.rows)), best]
@@ -167,7 +167,7 @@ def _on_planes(geometry: ViewGeometry, xyz: F64) -> F64:
     """Project people (C, J, 3) to the ideal planes.
 
     Returns:
-        (4, V, C, J): coordinates, inverse of the squared gate, and 1 where the joint is known and ahead of the camera;
+        (4, V, C, J) array of x, y, inverse squared gate, and 1 where the joint is known and in front of the camera;
         all 0 elsewhere.
     """
     V = len(geometry)
@@ -184,9 +184,9 @@ def _on_planes(geometry: ViewGeometry, xyz: F64) -> F64:
 
 
 def _boxes(planes: F64) -> F64:
-    """Return the corners (4, V, C) of boxes around the gates of joints (4, V, C, J), negated where largest.
+    """Return boxes (4, V, C) around the gates of joints (4, V, C, J).
 
-    Smallest x and y, and largest with their signs changed; inf without any joint.
+    The rows are the smallest x and y, and the negated largest x and y; inf without joints.
     """
     px, py, closeness, known = planes
     gate = 1 / np.sqrt(np.where(known, closeness, 1))

@@ -1,4 +1,4 @@
-"""Detections of all cameras in common arrays, undistorted once."""
+"""Undistorted detections of all cameras in common arrays."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class ViewGeometry:
         R: (V, 3, 3) rotations, world to camera.
         t_mm: (V, 3) translations.
         centre_mm: (V, 3) camera centres.
-        axes: (3, 3 V) rows of all rotations as columns: their first rows, then their second, then their third.
-        products: (6, 6 V) symmetric products of rows a and b of the rotations as columns, upper triangles row by row:
-            aa of first, second and third rows, then ab + ba of first and second, first and third, second and third.
+        axes: (3, 3 V) rows of all rotations as columns: all first rows, then all second, then all third.
+        products: (6, 6 V) symmetric outer products of rotation rows a and b as columns, upper triangles row by row:
+            aa for the first, second and third row, then ab + ba for rows 1 and 2, 1 and 3, 2 and 3.
         focal_px: (V,) mean focal lengths.
-        gate_px: (V,) pixel part of the gate, scaled to each image.
-        gate_mm: Length part of the gate.
+        gate_px: (V,) pixel part of the gate, scaled to the image size.
+        gate_mm: Metric part of the gate in mm.
     """
 
     rig: CameraRig
@@ -52,7 +52,7 @@ class ViewGeometry:
 
     @classmethod
     def build(cls, rig: CameraRig, skeleton: Skeleton, config: AssociationConfig) -> ViewGeometry:
-        """Return the geometry of a posed rig."""
+        """Build the geometry of a posed rig."""
         R = np.stack([c.pose[0] for c in rig])
         i, j = np.triu_indices(3)
         outer = R[:, :, None, i] * R[:, None, :, j] + R[:, :, None, j] * R[:, None, :, i]  # (V, a, b, 6)
@@ -74,7 +74,7 @@ class ViewGeometry:
         return len(self.R)
 
     def gate(self, depth_mm: F64, view: np.ndarray | int) -> F64:
-        """Return the gate in mm at depths (...) of cameras `view`, which broadcast against each other."""
+        """Return the gate in mm at depths (...) of cameras `view`; the two broadcast."""
         pixel_part = self.gate_px[view] / self.focal_px[view] * depth_mm
         return np.asarray(np.hypot(self.gate_mm, pixel_part))
 
@@ -98,13 +98,13 @@ class ViewGeometry:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TakeViews:
-    """Detections of T frame sets. D is the number of detection columns, padded to the most of any view.
+    """Detections of T frame sets, with D detection columns padded to the largest number in any view.
 
     Attributes:
         geometry: The V cameras.
         ideal: (T, V, D, J, 2) undistorted coordinates on the ideal image plane, NaN where missing or of low score.
         weight: (T, V, D, J) confidences, 0 where `ideal` is NaN.
-        focal_px: (T, V, D, J) pixels per unit of the ideal image plane at the joint, which distortion changes.
+        focal_px: (T, V, D, J) local pixels per unit of the ideal image plane, which vary with distortion.
     """
 
     geometry: ViewGeometry
@@ -126,11 +126,11 @@ class TakeViews:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StreamedViews:
-    """Detections of a take that are stacked a block of frames at a time, so that a long take fits into memory.
+    """Detections of a take, stacked in blocks of frames to limit memory.
 
     Attributes:
         geometry: The V cameras.
-        poses2d: Detections by camera name, or in a file.
+        poses2d: Detections by camera name, in memory or in a file.
         config: Settings.
     """
 
@@ -142,10 +142,10 @@ class StreamedViews:
     def build(
         cls, rig: CameraRig, poses2d: Mapping[str, Pose2D | StoredPose2D], config: AssociationConfig
     ) -> StreamedViews:
-        """Check the detections of all cameras of a rig, and return them.
+        """Check the detections of all cameras of a rig, and build the views.
 
         Raises:
-            CoreError: As `stack_views`.
+            CoreError: A camera has no 2D poses, skeletons or lengths differ, or there are fewer than two cameras.
         """
         first = _check(rig, poses2d)
         return cls(geometry=ViewGeometry.build(rig, first.skeleton, config), poses2d=poses2d, config=config)
@@ -195,7 +195,7 @@ def _pad(values: F64, n_columns: int, fill: float) -> F64:
 
 
 def _check(rig: CameraRig, poses2d: Mapping[str, Pose2D | StoredPose2D]) -> Pose2D | StoredPose2D:
-    """Return the detections of the first camera, if those of all cameras match."""
+    """Check that the detections of all cameras match, and return those of the first."""
     missing = [name for name in rig.names if name not in poses2d]
     if missing:
         raise CoreError(f"There are no 2D poses of camera {missing[0]}.", "Run pose2d on the take again.")

@@ -12,19 +12,19 @@ class TrackingConfig:
 
     Attributes:
         max_distance_mm: Largest mean joint distance between a track's predicted pose and a person assigned to it.
-        drift_mm_s: Rate at which that distance grows with the time since a person was last seen.
-        max_gap_s: Longest gap within a track. After a longer one a new track begins, unless the person was in the frame
-            before: frames may be far apart.
-        confirm_s: Shortest time for which a person is seen over the whole take. Others are discarded. Where frames are
-            further apart, a single one is enough.
-        stitch_gap_s: Longest gap over which two tracks are joined by position and bone lengths.
-        max_stretch: Largest relative deviation of a bone from the person's median length. Joints beyond it are removed.
-        max_joint_m_s: Highest speed of a joint. A joint that jumps away and back faster than this is removed.
+        drift_mm_s: Growth rate of `max_distance_mm` with the time since a person was last seen.
+        max_gap_s: Longest gap within a track, after which a new track begins. Persons in consecutive frames are always
+            continued, even if the frames are further apart.
+        confirm_s: Minimum total time for which a person is seen in the take; others are discarded. A single frame is
+            enough if frames are further apart.
+        stitch_gap_s: Longest gap between two tracks that are joined by position and bone lengths.
+        max_stretch: Maximum relative deviation of a bone from the person's median length; joints beyond it are removed.
+        max_joint_m_s: Maximum speed of a joint in m/s; joints that jump away and back faster than this are removed.
         smoothing: Filter over joint positions: One-Euro, Rauch-Tung-Striebel (Kalman) smoother, or none.
-        one_euro_cutoff_hz: Minimum cut-off frequency of the One-Euro filter.
-        one_euro_speed: Speed coefficient of the One-Euro filter, Hz per m/s.
-        rts_accel_mm_s2: Acceleration noise of the Kalman smoother, standard deviation per root second.
-        rts_noise_mm: Measurement noise of the Kalman smoother where no covariance is known.
+        one_euro_cutoff_hz: Minimum cut-off frequency of the One-Euro filter in Hz.
+        one_euro_speed: Speed coefficient of the One-Euro filter in Hz per m/s.
+        rts_accel_mm_s2: Acceleration noise of the Kalman smoother (standard deviation per root second).
+        rts_noise_mm: Measurement noise of the Kalman smoother for joints without a covariance.
     """
 
     max_distance_mm: float = 450.0

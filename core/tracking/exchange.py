@@ -1,7 +1,7 @@
-"""Identities that were exchanged when two people met, put right by their shapes.
+"""Correction of identities swapped when two people met, by their body shapes.
 
-While people touch or hide each other, their positions do not tell them apart, and a tracker has to guess. Afterwards
-the take knows the bones of both from many frames.
+While people touch or occlude each other, positions are ambiguous. The bone lengths over many frames of the take
+distinguish them afterwards.
 
 Letters in shapes: T time, P people of a frame, Q tracked people, J joint, K lengths, M meetings.
 """
@@ -19,27 +19,27 @@ from core.tracking.tracker import capped_pose_distance
 from core.types.arrays import F64, I64
 from core.types.skeleton import Skeleton
 
-_CLEAR = 3.0  # Log likelihood ratio that exchanges two identities.
-_MOST_MEETINGS = 4  # Meetings that an exchange which is taken back later may span.
+_CLEAR = 3.0  # Minimum log likelihood ratio for swapping two identities.
+_MOST_MEETINGS = 4  # Maximum number of meetings between a swap and the swap back.
 
 
 def exchange_identities(
     source: I64, time_s: F64, xyz_mm: F64, error_mm: F64, skeleton: Skeleton, config: TrackingConfig
 ) -> I64:
-    """Exchange the identities of two people from one meeting to a later one, where their shapes clearly say so.
+    """Swap the identities of two people between two meetings where their shapes give clear evidence.
 
-    Of all exchanges of a pair the clearest is made first; then the shapes are compared again.
+    The swap of highest likelihood ratio of a pair is applied first; then the shapes are compared again.
 
     Args:
         source: (T, Q) input column of each person in each frame, -1 where missing.
         time_s: (T,) times.
         xyz_mm: (T, P, J, 3) people.
-        error_mm: (T, P) error of their joints.
+        error_mm: (T, P) position error of the joints of each person.
         skeleton: Joint set.
         config: Distance of a meeting, and time for which a missing person can be met.
 
     Returns:
-        (T, Q) like `source`.
+        (T, Q) corrected `source`.
     """
     source = source.copy()
     lengths = body_lengths_mm(xyz_mm, skeleton)
@@ -48,7 +48,7 @@ def exchange_identities(
         frames, near = _meetings(pair, time_s, xyz_mm, error_mm, config)
         if not frames:
             continue
-        # Frames in which they are near show mixtures of both.
+        # Frames in which they are near may mix joints of both.
         known = (pair >= 0) & ~near[:, None]
         of_pair = np.where(known[..., None], lengths[np.arange(len(pair))[:, None], pair], np.nan)
         parts = [slice(*ends) for ends in pairwise([0, *frames, len(pair)])]
@@ -60,7 +60,7 @@ def exchange_identities(
 
 
 def _exchanges(shapes: BodyShape) -> np.ndarray:
-    """Return between which meetings (M + 1,) two people of shapes (M + 1, 2, K) are exchanged."""
+    """Return the mask (M + 1,) of intervals between meetings in which two people (M + 1, 2, K) are swapped."""
     n = len(shapes.mm)
     spans = [(i, k) for i in range(1, n) for k in sorted({*range(i + 1, min(i + _MOST_MEETINGS, n)), n})]
     exchanged, given = np.zeros(n, bool), shapes
@@ -76,7 +76,7 @@ def _exchanges(shapes: BodyShape) -> np.ndarray:
 
 
 def _gain(shapes: BodyShape, span: slice) -> float:
-    """Return the log likelihood ratio of exchanging two people of shapes (M + 1, 2, K) in a span."""
+    """Return the log likelihood ratio of swapping two people of shapes (M + 1, 2, K) in a span of intervals."""
     inside = np.zeros(len(shapes.mm), bool)
     inside[span] = True
     part, rest = shapes[inside].pooled(), shapes[~inside].pooled()
@@ -86,9 +86,9 @@ def _gain(shapes: BodyShape, span: slice) -> float:
 def _meetings(
     source: I64, time_s: F64, xyz_mm: F64, error_mm: F64, config: TrackingConfig
 ) -> tuple[list[int], np.ndarray]:
-    """Return the frames in which two people (T, 2) were nearest at each of their meetings, and (T,) when they are near.
+    """Return the frame of closest approach of each meeting of two people (T, 2), and the mask (T,) of near frames.
 
-    A missing person is where they were last, and may be taken for anybody whom they can have reached since.
+    A missing person stays at the last position, with a meeting distance that grows by the distance they can move.
     """
     at = np.where(source >= 0, np.arange(len(source))[:, None], -1)
     last = np.maximum.accumulate(at, axis=0)

@@ -1,6 +1,6 @@
-"""Errors of people, which limits of tracking and plausibility follow where people are far from the cameras.
+"""Position errors of people, and the limits of tracking and plausibility derived from them.
 
-Letters in shapes: `...` any frames and people, J joint.
+Letters in shapes: `...` any batch of frames and people, J joint.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from core.tracking.config import TrackingConfig
 from core.types.arrays import F32, F64
 from core.types.camera import CameraRig
 
-_DISTANCE_ERRORS = 6.0  # Distance of a person from where they are expected, in errors of a joint.
-_BONE_ERRORS = 2.0  # Deviation of a bone's length in them: 2.4 standard deviations of the difference of two joints.
-_SLACK_MM = 80.0  # That deviation close up: noise of bone lengths between joints of a 2D estimator.
-_BLOCK_FRAMES = 1000  # Frames that are looked at together.
-_GATED_S = 0.05  # Time between frames that the largest distance allows for; it grows with longer ones.
+_DISTANCE_ERRORS = 6.0  # Maximum distance of a person from the predicted position, in errors of a joint.
+_BONE_ERRORS = 2.0  # Deviation of a bone length in errors of a joint: 2.4 standard deviations of a joint difference.
+_SLACK_MM = 80.0  # Deviation near the cameras: noise of bone lengths of a 2D estimator.
+_BLOCK_FRAMES = 1000  # Frames per block.
+_GATED_S = 0.05  # Frame interval that the maximum distance includes; it grows with longer intervals.
 
 
 def person_error_mm(rig: CameraRig, xyz_mm: F64, covariance_mm2: F64 | F32 | None = None) -> F64:
-    """Return the root mean square position error (...) of the joints of people, 0 for nobody.
+    """Return the RMS position error (...) of the joints of each person in mm; 0 for absent people.
 
-    It is that expected of the rig at the place, or the median of the covariances if that is larger.
+    The error is the larger of the expected error of the rig at the position and the median over the covariances.
 
     Args:
         rig: Posed cameras that see the people.
         xyz_mm: (..., J, 3) joints, NaN where missing.
-        covariance_mm2: (..., J, 3, 3) covariances, NaN where missing, if known.
+        covariance_mm2: (..., J, 3, 3) covariances if known, NaN where missing.
     """
     if len(xyz_mm) > _BLOCK_FRAMES and xyz_mm.ndim == 4:
         blocks = [slice(start, start + _BLOCK_FRAMES) for start in range(0, len(xyz_mm), _BLOCK_FRAMES)]
@@ -45,17 +45,17 @@ def person_error_mm(rig: CameraRig, xyz_mm: F64, covariance_mm2: F64 | F32 | Non
 
 
 def gate_mm(elapsed_s: float | F64, config: TrackingConfig, error_mm: float | F64 = 0.0) -> F64:
-    """Return the largest distance of people from where they are expected, some time after they were seen.
+    """Return the maximum distance in mm between the predicted and actual position of a person.
 
     Args:
-        elapsed_s: Time since then.
-        config: Distance, and the rate at which it grows.
-        error_mm: Error of the joints.
+        elapsed_s: Time since the person was last seen.
+        config: Distance, and its growth rate.
+        error_mm: Position error of the joints.
     """
     grown_mm = config.drift_mm_s * np.maximum(0.0, np.asarray(elapsed_s) - _GATED_S)
     return np.asarray(np.maximum(config.max_distance_mm, _DISTANCE_ERRORS * np.asarray(error_mm)) + grown_mm)
 
 
 def slack_mm(error_mm: F64) -> F64:
-    """Return the deviation of bone lengths, and of positions, that errors of joints explain."""
+    """Return the deviation of bone lengths and positions in mm that joint errors explain."""
     return np.maximum(_SLACK_MM, _BONE_ERRORS * error_mm)

@@ -1,7 +1,7 @@
 """Plausibility filters: remove single joints of tracked people that contradict bone lengths or speed.
 
-A 2D estimator that confuses the hands of two people in two views gives a joint that is wrong by decimetres for a frame
-or more. Its bones have the wrong length, or it jumps away and back. Removed joints are not replaced.
+A 2D estimator that confuses the hands of two people in two views causes joint errors of decimetres for one or more
+frames, visible as wrong bone lengths or as a jump away and back. Removed joints are not replaced.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from core.tracking.tracker import TIME_EPS_S
 from core.types.arrays import F64
 from core.types.skeleton import Skeleton
 
-_JUMP_S = 1 / 30  # Time for which a jump lasts, if frames are not further apart.
+_JUMP_S = 1 / 30  # Maximum duration of a jump, if frames are not further apart.
 
 
 def implausible_joints(
@@ -27,14 +27,14 @@ def implausible_joints(
         xyz_mm: (T, P, J, 3) tracked people, one column per person, NaN where missing.
         skeleton: Joint set.
         config: Thresholds.
-        error_mm: (T, P) error of the joints, see `person_error_mm`; none if omitted.
+        error_mm: (T, P) position error of the joints, see `person_error_mm`; 0 if omitted.
 
     Returns:
-        (T, P, J) bool.
+        (T, P, J) bool, True for implausible joints.
     """
     slack = slack_mm(np.zeros(xyz_mm.shape[:2]) if error_mm is None else error_mm)
     out = np.zeros(xyz_mm.shape[:-1], bool)
-    for p in range(xyz_mm.shape[1]):  # People are independent, and all of them together take much memory.
+    for p in range(xyz_mm.shape[1]):  # One person at a time to limit memory.
         one = slice(p, p + 1)
         out[:, one] = _implausible(time_s, xyz_mm[:, one], skeleton, config, slack[:, one])
     return out
@@ -42,13 +42,13 @@ def implausible_joints(
 
 def _implausible(time_s: F64, xyz_mm: F64, skeleton: Skeleton, config: TrackingConfig, slack: F64) -> np.ndarray:
     implausible = np.asarray(_stretched(xyz_mm, skeleton, config, slack) | _jumping(time_s, xyz_mm, config, slack))
-    # A second pass: joints that were plausible only by bones to joints that are removed now.
+    # The second pass removes joints that were plausible only because of bones to joints removed in the first.
     rest = np.where(implausible[..., None], np.nan, xyz_mm)
     return np.asarray(implausible | _stretched(rest, skeleton, config, slack))
 
 
 def _stretched(xyz_mm: F64, skeleton: Skeleton, config: TrackingConfig, slack: F64) -> np.ndarray:
-    """Find joints all of whose bones deviate far from the person's median lengths; one good bone keeps a joint."""
+    """Find joints whose bones all deviate far from the person's median lengths; one good bone keeps a joint."""
     a, b = np.array(skeleton.bones).T
     length = skeleton.bone_lengths(xyz_mm)  # (T, P, B)
     known = np.isfinite(length)
@@ -74,9 +74,9 @@ def _stretched(xyz_mm: F64, skeleton: Skeleton, config: TrackingConfig, slack: F
 
 
 def _jumping(time_s: F64, xyz_mm: F64, config: TrackingConfig, slack: F64) -> np.ndarray:
-    """Find joints far from their positions shortly before and shortly after, which agree with each other.
+    """Find joints far from their mutually consistent positions shortly before and after.
 
-    The frames before and after are the neighbours, and all others that are not further away than `_JUMP_S`.
+    The frames before and after are the neighbours and all others within `_JUMP_S`.
     """
     out = np.zeros(xyz_mm.shape[:-1], bool)
     T = len(time_s)

@@ -1,10 +1,10 @@
-"""Shape of a body, which distinguishes people: the lengths of its bones, with their uncertainty.
+"""Bone lengths of a person with their uncertainty, to distinguish people.
 
 Letters in shapes: K lengths, `...` any batch of poses.
 
-A bone and its counterpart on the other side count as one length, so that exchanged sides change nothing. Errors of an
-estimator last, and depend on the pose: measurements count by the time that they span, and a part of the error never
-averages out.
+A bone and its mirror bone are averaged to one length, which makes the shape invariant to swapped sides. Errors of an
+estimator are correlated over time and depend on the pose. Measurements are therefore weighted by the time they span,
+and a part of the error does not average out.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ import numpy as np
 from core.types.arrays import F64
 from core.types.skeleton import Skeleton
 
-_SHORTEST_MM = 120.0  # Shorter bones are noise relative to their length.
-_POPULATION = 0.08  # Standard deviation of a length between people, relative to it.
-_POSE = 0.04  # That of a person's length between poses, which no average reduces.
-_NOISE = 0.06  # That of a single measurement, before any are known.
-_LENGTH_ERROR = 0.8  # Error of a length in errors of its two joints, of which one coordinate counts.
-_PRIOR = 4.0  # Measurements that `_NOISE` is worth.
-_BLOCK_FRAMES = 1000  # Frames that are looked at together.
-_LASTING_S = 0.13  # Time after which the errors of an estimator are new.
-_CAP = 3.0  # Largest contribution of a length: one confused limb must not decide.
-_INDEPENDENT = 0.5  # Share of the lengths that are independent of each other.
+_SHORTEST_MM = 120.0  # Shorter bones have too much relative noise.
+_POPULATION = 0.08  # Relative standard deviation of a length between people.
+_POSE = 0.04  # Relative standard deviation of a length between poses; not reduced by averaging.
+_NOISE = 0.06  # Relative standard deviation of a single measurement, as a prior.
+_LENGTH_ERROR = 0.8  # Error of a length in position errors of a joint: only the coordinate along the bone counts.
+_PRIOR = 4.0  # Weight of `_NOISE` in measurements.
+_BLOCK_FRAMES = 1000  # Frames per block.
+_LASTING_S = 0.13  # Correlation time of the errors of an estimator.
+_CAP = 3.0  # Maximum contribution of one length, so that a single confused limb does not decide.
+_INDEPENDENT = 0.5  # Effective fraction of independent lengths.
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BodyShape:
-    """Lengths of a body.
+    """Bone lengths of people.
 
     Attributes:
-        mm: (..., K) lengths, NaN where unknown.
+        mm: (..., K) lengths in mm, NaN where unknown.
         noise: (..., K) standard deviation of a single measurement, relative to the length.
-        count: (..., K) independent measurements.
+        count: (..., K) number of independent measurements.
     """
 
     mm: F64
@@ -53,7 +53,7 @@ class BodyShape:
 
     @classmethod
     def of(cls, mm: F64, time_s: F64) -> BodyShape:
-        """Return the shape (K,) of one person from lengths (T, K) measured at times (T,), robustly."""
+        """Estimate the shape (K,) of one person robustly from lengths (T, K) measured at times (T,)."""
         known = np.isfinite(mm)
         seen = known.any(0)
         middle, spread = np.full(mm.shape[1], np.nan), np.zeros(mm.shape[1])
@@ -74,7 +74,7 @@ class BodyShape:
         return BodyShape(self.mm[index], self.noise[index], self.count[index])
 
     def pooled(self) -> BodyShape:
-        """Return the mean of the shapes over the first axis, weighted by their numbers of measurements."""
+        """Average the shapes over the first axis, weighted by their numbers of measurements."""
         count = self.count.sum(0)
         with np.errstate(invalid="ignore"):
             mm = np.where(self.count > 0, self.count * self.mm, 0.0).sum(0) / count
@@ -100,19 +100,19 @@ class ShapeEstimate:
         weight = known * min(elapsed_s / _LASTING_S, 1.0)
         self._count = self._count + np.where(first, known, weight)
         noise = self.now().noise
-        # Bound the influence of a swapped limb to that of a bad measurement.
+        # Bounds the influence of a swapped limb.
         change = np.clip(np.where(known, lengths_mm / self._mm - 1, 0.0), -3 * noise, 3 * noise)
         self._square = self._square + weight * change**2
         self._mm = self._mm * (1 + change * weight / np.maximum(self._count, 1.0))
 
     def now(self) -> BodyShape:
-        """Return the shape so far."""
+        """Return the current estimate."""
         noise = np.sqrt((_PRIOR * _NOISE**2 + self._square) / (_PRIOR + self._count))
         return BodyShape(self._mm, noise, self._count)
 
 
 def body_lengths_mm(xyz_mm: F64, skeleton: Skeleton) -> F64:
-    """Return the lengths (..., K) of the bones of poses (..., J, 3), mirrored ones averaged; NaN where unknown."""
+    """Return the bone lengths (..., K) of poses (..., J, 3), averaged over mirror pairs; NaN where unknown."""
     if xyz_mm.ndim > 2 and len(xyz_mm) > _BLOCK_FRAMES:
         blocks = (xyz_mm[start : start + _BLOCK_FRAMES] for start in range(0, len(xyz_mm), _BLOCK_FRAMES))
         return np.concatenate([body_lengths_mm(block, skeleton) for block in blocks])
@@ -136,7 +136,7 @@ def same_person(a: BodyShape, b: BodyShape) -> F64:
 
 @lru_cache(maxsize=8)
 def _mirrored_bones(skeleton: Skeleton) -> tuple[list[int], list[int]]:
-    """Return the indices (K,) of bones, one of each pair, and those of their counterparts."""
+    """Return the indices (K,) of the bones, one per mirror pair, and those of their mirror bones."""
     at = {frozenset(bone): i for i, bone in enumerate(skeleton.bones)}
     other = [at.get(frozenset(skeleton.mirror[end] for end in bone), i) for i, bone in enumerate(skeleton.bones)]
     first = [i for i, k in enumerate(other) if i <= k]

@@ -1,4 +1,4 @@
-"""Smoothing of joint trajectories. Off by default, because it trades noise for lag or for flattened fast movements.
+"""Smoothing of joint trajectories; off by default, because it causes lag or attenuates fast movements.
 
 Each coordinate of each joint is an independent series; all series are filtered at once. Missing values stay missing,
 and a filter restarts after a gap.
@@ -18,11 +18,11 @@ from core.types.pose3d import Pose3DSequence
 
 _SPEED_CUTOFF_HZ = 1.0
 _INITIAL_SPEED_MM_S = 2000.0  # Standard deviation of the velocity at the start of a series.
-_BLOCK_FRAMES = 1000  # Frames whose states are kept: they take ten times the memory of the joints.
+_BLOCK_FRAMES = 1000  # Frames per block of stored states, which take ten times the memory of the joints.
 
 
 def smooth(sequence: Pose3DSequence, config: TrackingConfig) -> Pose3DSequence:
-    """Apply the configured filter and record it in the provenance; return the sequence itself for "none"."""
+    """Apply the configured filter and record it in the provenance; "none" returns the sequence unchanged."""
     if config.smoothing == "none" or not len(sequence.time_s):
         return sequence
     if config.smoothing == "one_euro":
@@ -31,17 +31,18 @@ def smooth(sequence: Pose3DSequence, config: TrackingConfig) -> Pose3DSequence:
         xyz = rts(sequence.time_s, sequence.xyz_mm, sequence.covariance_mm2, config)
     settings = {k: v for k, v in to_mapping(config).items() if k == "smoothing" or k.startswith(config.smoothing)}
     provenance = {**sequence.provenance, "smoothing": settings}
-    # The covariance is that of single measurements and no longer holds.
+    # The covariances of single measurements are no longer valid.
     return dataclasses.replace(sequence, xyz_mm=read_only(xyz), covariance_mm2=None, provenance=provenance)
 
 
 class OneEuroFilter:
-    """One-Euro filter (Casiez, Roussel and Vogel, CHI 2012) over many points at once, a frame at a time.
+    """Online One-Euro filter (Casiez, Roussel and Vogel, CHI 2012) of many points.
 
-    A low-pass filter whose cut-off grows with the speed of the point: steady at rest, with little lag in movement.
+    The cut-off of this low-pass filter grows with the speed of the point, for little jitter at rest and little lag in
+    movement.
 
     Args:
-        shape: Shape of the points without their coordinates.
+        shape: Shape of the points without the coordinate axis.
         config: Cut-off, speed coefficient, and the gap after which a series restarts.
     """
 
@@ -69,7 +70,7 @@ class OneEuroFilter:
 
 
 def one_euro(time_s: F64, values: F64, config: TrackingConfig) -> F64:
-    """Apply the One-Euro filter, which is causal, to series (T, ..., 3) in mm, NaN where missing."""
+    """Apply the causal One-Euro filter to series (T, ..., 3) in mm, NaN where missing."""
     smoother, out = OneEuroFilter(values.shape[1:-1], config), np.full(values.shape, np.nan)
     for t, now_s in enumerate(time_s.tolist()):
         out[t] = smoother.update(now_s, values[t])
@@ -85,13 +86,13 @@ def rts(time_s: F64, values: F64, covariance_mm2: F64 | F32 | None, config: Trac
     """Apply a Rauch-Tung-Striebel smoother (AIAA Journal 3(8), 1965): a Kalman filter and a backward pass.
 
     The state of each coordinate is position and velocity; the process noise is white acceleration (Bar-Shalom, Li and
-    Kirubarajan, Estimation with Applications to Tracking and Navigation, 2001, section 6.2.2). It uses later frames, so
-    it has no lag. States are kept for a block of frames; those of earlier blocks are filtered twice.
+    Kirubarajan, Estimation with Applications to Tracking and Navigation, 2001, section 6.2.2). The smoother uses later
+    frames and has no lag. To limit memory, states are kept for one block only, and earlier blocks are filtered twice.
 
     Args:
-        time_s: (T,).
-        values: (T, ..., 3) mm, NaN where missing.
-        covariance_mm2: (T, ..., 3, 3) of the measurements, or None for `rts_noise_mm` throughout.
+        time_s: (T,) times.
+        values: (T, ..., 3) positions in mm, NaN where missing.
+        covariance_mm2: (T, ..., 3, 3) covariances of the measurements; None for `rts_noise_mm` throughout.
         config: Noise levels, and the gap after which a series restarts.
     """
     T, series = len(time_s), values.shape[1:]
@@ -121,7 +122,7 @@ def rts(time_s: F64, values: F64, covariance_mm2: F64 | F32 | None, config: Trac
 
 
 class _Carry(NamedTuple):
-    """Filter between two frames: time of the last one, states (..., 2), covariances, times last measured (...)."""
+    """Filter state between two frames: time of the last, states (..., 2), covariances, times last measured (...)."""
 
     time_s: float
     state: F64
@@ -130,7 +131,7 @@ class _Carry(NamedTuple):
 
 
 class _Filtered(NamedTuple):
-    """Filtered and predicted states (N, ..., 2), their covariances, and series (N, ...) that continue."""
+    """Filtered and predicted states (N, ..., 2), their covariances, and mask (N, ...) of continued series."""
 
     state: F64
     cov: F64
@@ -147,7 +148,7 @@ def _filter(
     carry: _Carry,
     config: TrackingConfig,
 ) -> tuple[_Filtered, _Carry]:
-    """Run the Kalman filter over some frames, from the state before them to that after them."""
+    """Run the Kalman filter over a block of frames; return also the state after it."""
     times, values = time_s[rows], values[rows]
     noise = _noise(values, None if covariance_mm2 is None else covariance_mm2[rows], config)
     known, series = np.isfinite(values), values.shape[1:]

@@ -1,4 +1,4 @@
-"""Joining tracks of one person over gaps that are too long for the tracker.
+"""Joining of tracks of one person across gaps that are too long for the tracker.
 
 Letters in shapes: T time, P people of a frame, J joint, N track.
 """
@@ -19,20 +19,20 @@ from core.types.skeleton import Skeleton
 
 _NO_STITCH = 10.0  # Above any allowed cost.
 _SHORTEST_S = 0.05  # Shorter tracks are more often ghosts than people.
-_BRIDGED_FRAMES = 3.0  # Gap in frames that is bridged where frames are far apart.
-_MOST = 1.0  # Largest cost of a join: that of the largest distance with uninformative shapes.
-_SHAPE_WEIGHT = 0.5  # Cost of a unit of log likelihood by shape; the largest distance costs 1.
+_BRIDGED_FRAMES = 3.0  # Bridged gap in frames, if frames are far apart.
+_MOST = 1.0  # Maximum cost of a join: that of the maximum distance with uninformative shapes.
+_SHAPE_WEIGHT = 0.5  # Cost per unit of log likelihood of the shapes; the maximum distance costs 1.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Tracklet:
-    """A track without long gaps, with its place in the take.
+    """Track without long gaps, with its position in the take.
 
     Attributes:
-        track: State after its last frame.
-        frames: (F,) indices of its frames.
-        columns: (F,) input column in each of them.
-        error_mm: Error of the joints.
+        track: State after the last frame.
+        frames: (F,) frame indices.
+        columns: (F,) input column in each frame.
+        error_mm: Position error of the joints.
     """
 
     track: PersonTrack
@@ -51,11 +51,11 @@ def stitch_tracklets(
 ) -> list[list[int]]:
     """Group tracklets by person.
 
-    The cost of joining two tracklets is the distance between predicted and actual position relative to its gate, less
-    the log likelihood ratio of their shapes. The set of joins has the lowest total cost.
+    The cost of joining two tracklets is the distance between predicted and actual position relative to the gate, minus
+    the weighted log likelihood ratio of their shapes. The set of joins minimises the total cost.
 
     Args:
-        tracklets: N tracklets by their first frame.
+        tracklets: N tracklets, sorted by first frame.
         time_s: (T,) times.
         interval_s: Time between frames.
         xyz_mm: (T, P, J, 3) people.
@@ -63,7 +63,7 @@ def stitch_tracklets(
         config: Gates.
 
     Returns:
-        Groups of indices into `tracklets`, each in order of time.
+        Groups of indices into `tracklets`, each in temporal order.
     """
     n = len(tracklets)
     if n < 2:

@@ -1,10 +1,10 @@
-"""Tracking of a whole take.
+"""Tracking of a complete take.
 
 Letters in shapes: T time, P columns of the input, Q tracked people, J joint.
 
-`Tracker.update` runs over the take. Then tracks of one person are joined, identities that were swapped when people met
-are corrected, and people who were seen too briefly are discarded. Positions are never interpolated: a person is
-measured or missing.
+After `Tracker.update` on every frame, tracks of one person are joined, identities swapped when people met are
+corrected, and people seen too briefly are discarded. Positions are never interpolated: a person is measured or
+missing.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from core.types.skeleton import Skeleton
 
 V = TypeVar("V", F64, F32)
 DISCARDED = "discarded_people"
-"""Key of a sequence's provenance: number of people who were seen too briefly."""
-_LEAST_JOINTS = 0.5  # Smallest fraction of joints of a single pose in a movement that counts as a person.
-_CONTINUED = 0.5  # Largest fraction of people who are also in the next frame for frames to count as stills.
+"""Provenance key of the number of people who were seen too briefly."""
+_LEAST_JOINTS = 0.5  # Minimum fraction of joints of a person in a single frame of a movement.
+_CONTINUED = 0.5  # Maximum fraction of people continued in the next frame, for frames to count as stills.
 _UNRELATED_S = 10.0  # Assumed time between unrelated frames.
 
 
@@ -41,7 +41,7 @@ class TrackedPeople:
         score: (T, Q, J) confidences, 0 where missing.
         ids: (Q,) identities from 1, in descending order of the number of frames.
         source: (T, Q) input column of each person in each frame, -1 where missing.
-        discarded: Number of people who were seen too briefly.
+        discarded: Number of people seen too briefly.
     """
 
     xyz_mm: F64
@@ -62,12 +62,12 @@ def track_people(
     """Track the people of a take.
 
     Args:
-        time_s: (T,) increasing.
+        time_s: (T,) increasing times.
         xyz_mm: (T, P, J, 3) people of each frame in any order, NaN where missing.
         score: (T, P, J) confidences, 0 where missing.
         skeleton: Joint set.
         config: Settings.
-        error_mm: (T, P) error of the joints, see `person_error_mm`; none if omitted.
+        error_mm: (T, P) position error of the joints, see `person_error_mm`; 0 if omitted.
     """
     error_mm = np.zeros(xyz_mm.shape[:2]) if error_mm is None else error_mm
     xyz_mm, score, time_s = np.asarray(xyz_mm, float), np.asarray(score, float), np.asarray(time_s, float)
@@ -95,7 +95,7 @@ def track_people(
 
 
 def _unrelated(tracklets: list[Tracklet], n_frames: int) -> bool:
-    """Return whether frames are unrelated stills, in which few people are at their previous position."""
+    """Return True if frames are unrelated stills, in which few people continue from the previous frame."""
     frames = [tracklet.frames for tracklet in tracklets]
     people = np.bincount(np.concatenate(frames), minlength=n_frames) if frames else np.zeros(n_frames, int)
     continued = sum(int((np.diff(f) == 1).sum()) for f in frames)
@@ -103,10 +103,10 @@ def _unrelated(tracklets: list[Tracklet], n_frames: int) -> bool:
 
 
 def _confirmed(source: I64, xyz_mm: F64, interval_s: float, config: TrackingConfig) -> np.ndarray:
-    """Return the people (Q,) seen for long enough, or in half of a shorter take.
+    """Return the mask (Q,) of people seen for long enough, or in half of a shorter take.
 
-    In a single frame of a movement, half of a person is not enough. In stills there is no other evidence than the
-    views that agree, which association demands.
+    A person in a single frame of a movement needs half of the joints. In stills the only evidence is the agreement of
+    views, which association already requires.
     """
     n_frames = (source >= 0).sum(0)
     needed = min(config.confirm_s / interval_s, len(source) / 2)
@@ -116,7 +116,7 @@ def _confirmed(source: I64, xyz_mm: F64, interval_s: float, config: TrackingConf
 
 
 def note_discarded(sequence: Pose3DSequence, config: TrackingConfig, reporter: Reporter) -> None:
-    """Report people who were seen too briefly to be kept; a warning if there is no one else."""
+    """Report discarded people who were seen too briefly; a warning if no one else remains."""
     count = int(sequence.provenance.get(DISCARDED, 0))
     if count:
         reporter.note(
@@ -130,7 +130,7 @@ def gather_tracks(values: V, source: I64, missing: float = np.nan) -> V:
     """Reorder values (T, P, ...) of input columns to one column per person (T, Q, ...).
 
     Args:
-        values: Values of the columns that were tracked.
+        values: (T, P, ...) values of the tracked columns.
         source: (T, Q) input columns, as in `TrackedPeople`.
         missing: Value where a person is missing.
     """
@@ -144,7 +144,7 @@ def gather_tracks(values: V, source: I64, missing: float = np.nan) -> V:
 def _tracklets(
     time_s: F64, xyz_mm: F64, score: F64, error_mm: F64, skeleton: Skeleton, config: TrackingConfig
 ) -> list[Tracklet]:
-    """Run the tracker over all frames; return the tracklets by their first frame."""
+    """Run the tracker over all frames, and return the tracklets sorted by first frame."""
     tracker = Tracker(config, skeleton)
     tracks: dict[int, PersonTrack] = {}
     ids = np.zeros(xyz_mm.shape[:2], np.int64)

@@ -1,12 +1,12 @@
-"""Multi-person tracking, a frame at a time.
+"""Online multi-person tracking.
 
 Letters in shapes: P people of a frame, J joint, N track.
 
-Each track predicts its pose with constant velocity. People of the frame are assigned to predictions by the Hungarian
-algorithm on mean joint distance, within a gate (as SORT does in images: Bewley et al., ICIP 2016), and on bone lengths,
-which decide where positions do not. The velocity is one vector per track, the median displacement over joints, smoothed
-exponentially. Libraries of trackers work on boxes in images; this one works on 3D joints and serves whole takes and
-live streams alike. Everything is in seconds, so that the frame rate makes no difference.
+Each track predicts its pose with constant velocity. People are assigned to predictions by the Hungarian algorithm on
+mean joint distance within a gate, as SORT does for image boxes (Bewley et al., ICIP 2016), and on bone lengths where
+positions are ambiguous. The velocity is one vector per track: the exponentially smoothed median displacement over
+joints. Tracking libraries work on image boxes; this tracker works on 3D joints, for takes and for live streams. All
+parameters are in seconds, so that they are independent of the frame rate.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _FAR_MM = 1e6
 _JOINT_CAP_MM = 1000.0  # Bounds the influence of a single outlier joint on the mean distance.
 _VELOCITY_MEMORY_S = 0.15
 _WIDE = 2.0  # Gate, relative to the narrowest, beyond which motion is uninformative.
-# Worth of assigning a person to a track. 1 is the difference between no distance and the whole gate.
-_PRESENT = 5.0  # Continuing a track at all: more than shape and motion.
-_ESTABLISHED = 0.3  # Continuing a track that is not new, as that of a second copy of a person is.
-_SHAPE_WEIGHT, _MOST_WEIGHT = 0.05, 0.2  # A unit of log likelihood by shape: grows with the gate, and the most.
-_OTHER = -3.0  # Log likelihood ratio of two shapes below which people are different.
+# Gains of assigning a person to a track, in units of the gain from distance gate to distance 0.
+_PRESENT = 5.0  # Continuing any track: more than shape and motion together.
+_ESTABLISHED = 0.3  # Continuing an established track rather than a new one, such as that of a duplicate.
+_SHAPE_WEIGHT, _MOST_WEIGHT = 0.05, 0.2  # Per unit of log likelihood of the shapes: at the narrowest gate, and maximum.
+_OTHER = -3.0  # Log likelihood ratio of shapes below which people are different.
 MIN_SHARED_JOINTS = 3
-"""Fewest joints in common for a distance between two poses, and fewest joints of a person who is tracked."""
+"""Minimum number of shared joints for a distance between poses, and of joints for tracking a person."""
 TIME_EPS_S = 1e-9
 """Tolerance of comparisons of times."""
 
@@ -46,7 +46,7 @@ class PeopleFrame:
         time_s: Time of the frame.
         xyz_mm: (P, J, 3) joints in world coordinates, NaN where missing.
         score: (P, J) confidences in 0..1, 0 where missing.
-        error_mm: (P,) error of the joints, see `person_error_mm`; None for none.
+        error_mm: (P,) position error of the joints, see `person_error_mm`; None for 0.
     """
 
     time_s: float
@@ -60,10 +60,10 @@ class PersonTrack:
     """State of one tracked person.
 
     Attributes:
-        id: Identity, counted from 1 by the first measurement.
+        id: Identity, counted from 1 in order of the first measurement.
         born_s: Time of the first measurement.
-        time_s: Time of the last one.
-        xyz_mm: (J, 3) last position of each joint. Missing joints move with the person.
+        time_s: Time of the last measurement.
+        xyz_mm: (J, 3) last position of each joint; missing joints move with the person.
         velocity_mm_s: (3,) velocity of the person.
         shape: Current estimate of the bone lengths.
         holds_s: Time for which the velocity is valid.
@@ -79,11 +79,11 @@ class PersonTrack:
     _before: tuple[float, F64, F64] | None = None
 
     def predict(self, time_s: float) -> F64:
-        """Predict the joints (J, 3) at a later time: constant velocity while it is valid, then rest."""
+        """Predict the joints (J, 3) at a later time, with constant velocity for `holds_s` and then at rest."""
         return self.xyz_mm + self.velocity_mm_s * min(time_s - self.time_s, self.holds_s)
 
     def predict_without_last(self, time_s: float) -> F64:
-        """Predict the joints (J, 3) without the last measurement; NaN if there is no other."""
+        """Predict the joints (J, 3) without the last measurement; NaN if it is the only one."""
         if self._before is None:
             return np.full_like(self.xyz_mm, np.nan)
         before_s, xyz_mm, velocity_mm_s = self._before
@@ -95,7 +95,7 @@ class PersonTrack:
         self._before = self.time_s, self.xyz_mm, self.velocity_mm_s
         shared = np.isfinite(xyz_mm).all(-1) & np.isfinite(self.xyz_mm).all(-1)
         n_shared = int(shared.sum())
-        # Equals np.median, in a third of its time.
+        # Same as np.median, in a third of the time.
         ordered = np.sort((xyz_mm - self.xyz_mm)[shared], axis=0)
         middle = (ordered[(n_shared - 1) // 2] + ordered[n_shared // 2]) / 2 if n_shared else None
         moved = self.velocity_mm_s * elapsed if middle is None else middle
@@ -107,9 +107,9 @@ class PersonTrack:
 
 
 class Tracker:
-    """Assigns identities to the people of successive frames.
+    """Online tracker that assigns identities to the people of successive frames.
 
-    Uses only past frames, so that it also serves live streams. Joining tracks over longer gaps needs the whole take:
+    Only past frames are used, so this works on live streams. Joining tracks across longer gaps needs the complete take;
     see `core.tracking.track.track_people`.
     """
 
@@ -118,16 +118,16 @@ class Tracker:
         self._last_s = -np.inf
         self._n_born = 0
         self.active: list[PersonTrack] = []
-        """Tracks that the next frame can continue, by their first measurement."""
+        """Tracks that the next frame can continue, sorted by first measurement."""
 
     def update(self, frame: PeopleFrame) -> I64:
-        """Assign the people of the next frame to tracks; people without one begin a new track.
+        """Assign the people of the next frame to tracks; unassigned people begin new tracks.
 
         Returns:
             (P,) identity of each person, counted from 1; 0 for people with too few joints to be tracked.
 
         Raises:
-            CoreError: The frame is not later than the one before.
+            CoreError: The frame is not later than the previous one.
         """
         if not frame.time_s > self._last_s:
             raise CoreError(
@@ -167,7 +167,7 @@ class Tracker:
         return self._n_born
 
     def _assign(self, time_s: float, xyz_mm: F64, lengths_mm: F64, error_mm: F64) -> dict[int, int]:
-        """Map indices of active tracks to those of measured people (P, ...): the best assignment within the gates."""
+        """Return the best assignment within the gates, from indices of active tracks to indices of people."""
         if not self.active or not len(xyz_mm):
             return {}
         predicted = np.stack([track.predict(time_s) for track in self.active])
@@ -189,8 +189,8 @@ class Tracker:
         if (near.sum(0) > 1).any() or (near.sum(1) > 1).any() or wide.any():
             shapes = BodyShape.stack([track.shape.now() for track in self.active])
             alike = same_person(shapes[:, None], BodyShape.single(lengths_mm, error_mm))
-        # A pair beyond the gate gains as little as no pair at all. Where motion says little, other bones are another
-        # person.
+        # A pair beyond the gate gains nothing, as no assignment does. Where motion is uninformative, different bones
+        # mean a different person.
         possible = near & ((alike > _OTHER) | ~wide)
         known_for_s = np.array([track.time_s - track.born_s for track in self.active])[:, None]
         worth = _PRESENT + _ESTABLISHED * (known_for_s >= self._config.confirm_s)
@@ -201,9 +201,9 @@ class Tracker:
 
 
 def capped_pose_distance(a: F64, b: F64, cap_mm: float = _JOINT_CAP_MM) -> F64:
-    """Return the mean distance (...) of shared joints of poses (..., J, 3) that broadcast, each capped at `cap_mm`.
+    """Return the mean distance (...) of shared joints of broadcastable poses (..., J, 3), each capped at `cap_mm`.
 
-    Poses that share fewer than `MIN_SHARED_JOINTS` joints are far beyond any gate.
+    The distance of poses with fewer than `MIN_SHARED_JOINTS` shared joints is far beyond any gate.
     """
     gap = np.linalg.norm(a - b, axis=-1)
     known = np.isfinite(gap)

@@ -57,7 +57,7 @@ def test_a_large_bias_is_stored():
     found = associate_take(rig, poses2d, truth.time_s, CONFIG, NullReporter())
     text = found.provenance[RIG_WARNING]
     assert "cam01 (" in text
-    assert "px) lie beside those of the other cameras" in text
+    assert "px) are offset from those of the other cameras" in text
     assert "cam02" not in text
     assert set(found.provenance["camera_bias_px"]) == set(rig.names)
 
