@@ -1,4 +1,4 @@
-"""SelfPose Studio without its window: everything the studio does can be done from here."""
+"""SelfPose Studio without its window; all features of the studio are available from here."""
 
 __version__ = "0.1.0"
 NAME = "selfpose-studio"

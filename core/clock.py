@@ -1,4 +1,4 @@
-"""Clocks: the computer's, and a simulated one that lets tests of timed work run as fast as they compute."""
+"""Clocks: the system clock, and a simulated clock that lets tests of timed work run at full speed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """A monotonic clock that threads can sleep on.
+    """Monotonic clock on which threads can sleep.
 
     Attributes:
-        waits: True if its time stands still while a member works, so that nothing can come too late.
+        waits: True if time stands still while a member thread works, so that no work can be late.
     """
 
     waits: bool
@@ -26,11 +26,11 @@ class Clock(Protocol):
         """Suspend the calling thread."""
 
     def member(self) -> AbstractContextManager[None]:
-        """Declare that the calling thread keeps this clock's time while the context is open."""
+        """Return a context in which the calling thread is a member of this clock."""
 
 
 class SystemClock:
-    """The computer's monotonic clock."""
+    """Monotonic clock of the computer."""
 
     waits = False
 
@@ -39,12 +39,12 @@ class SystemClock:
         return time.monotonic_ns()
 
     def sleep(self, seconds: float) -> None:
-        """Suspend the calling thread; returns at once for zero and below."""
+        """Suspend the calling thread; return at once for zero and below."""
         if seconds > 0:
             time.sleep(seconds)
 
     def member(self) -> AbstractContextManager[None]:
-        """Do nothing: the computer's time passes without its threads' help."""
+        """Do nothing: the computer's time does not depend on its threads."""
         return contextlib.nullcontext()
 
 
@@ -52,12 +52,12 @@ SYSTEM_CLOCK = SystemClock()
 
 
 class SimulatedClock:
-    """A clock whose time passes only while every member thread sleeps.
+    """Clock whose time advances only while every member thread sleeps.
 
     Work takes no simulated time, so results do not depend on the speed of the machine.
 
     Args:
-        start_ns: Time at the beginning.
+        start_ns: Initial time in nanoseconds.
     """
 
     waits = True
@@ -85,7 +85,7 @@ class SimulatedClock:
 
     @contextlib.contextmanager
     def member(self) -> Iterator[None]:
-        """Hold time while the calling thread works, until the context closes."""
+        """Stop time while the calling thread works, until the context closes."""
         thread = threading.get_ident()
         with self._changed:
             self._members.add(thread)

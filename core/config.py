@@ -1,4 +1,4 @@
-"""Configuration by frozen dataclasses, stored as YAML; unknown keys are refused with a suggestion."""
+"""Configuration by frozen dataclasses, stored as YAML; unknown keys are errors with a suggestion."""
 
 from __future__ import annotations
 
@@ -30,18 +30,19 @@ def to_mapping(config: Any) -> dict[str, Any]:
 def from_mapping(cls: type[C], values: Mapping[str, Any], where: str = "", base: C | None = None) -> C:
     """Create a config dataclass from plain values.
 
-    A group of settings of which only some are given keeps the defaults that its field has, which may differ from those
-    of its class. A dataclass whose groups depend on other fields returns their defaults from a class method
-    `group_defaults(values)`. Numbers are finite, except in fields with the metadata `{"finite": False}`.
+    A partially given group of settings keeps the defaults of its field, which may differ from those of its class. A
+    dataclass whose groups depend on other fields returns their defaults from a class method `group_defaults(values)`.
+    Numbers must be finite, except in fields with the metadata `{"finite": False}`.
 
     Args:
-        cls: Dataclass.
+        cls: Dataclass to create.
         values: Values by field name; missing fields take their defaults.
         where: Dotted path of the mapping in its file, for messages.
         base: Values of the missing fields; None for the defaults of the class.
 
     Raises:
-        CoreError: An unknown key (the hint suggests the nearest one), a missing one without default, or a wrong type.
+        CoreError: A key is unknown (the hint suggests the nearest one) or missing without a default, or a type is
+            wrong.
     """
     if not isinstance(values, Mapping):
         raise CoreError(
@@ -70,7 +71,7 @@ def from_mapping(cls: type[C], values: Mapping[str, Any], where: str = "", base:
 
 @functools.cache
 def _hints(cls: type) -> dict[str, Any]:
-    """Return the types of the fields; evaluating annotations costs more than everything else about a mapping."""
+    """Return the types of the fields, cached: evaluating annotations costs more than everything else here."""
     return typing.get_type_hints(cls)
 
 
@@ -78,7 +79,7 @@ def load(cls: type[C], path: Path, overrides: Sequence[str] = ()) -> C:
     """Read a config from a YAML file and apply overrides of the form `a.b=c`.
 
     Raises:
-        CoreError: As in `from_mapping`, or an override that is not `name=value`.
+        CoreError: The file is invalid, see `from_mapping`, or an override is not `name=value`.
     """
     return with_overrides(from_mapping(cls, read_yaml(path) or {}), overrides)
 
@@ -97,7 +98,7 @@ def with_overrides(config: C, overrides: Sequence[str]) -> C:
         partial = False
         for depth, parent in enumerate(parents):
             if parent in level and level[parent] is None:
-                level[parent], partial = {}, True  # an optional group, of which only these values are given
+                level[parent], partial = {}, True  # an optional group with only these values
             if not isinstance(level.get(parent), dict):
                 path = ".".join(parents[: depth + 1])
                 raise CoreError(f"Unknown settings group '{path}'.", closest(parent, list(level)))
@@ -110,7 +111,7 @@ def with_overrides(config: C, overrides: Sequence[str]) -> C:
             if empty
             else parse_yaml(text, f"--set {dotted}", "Write it as name=value, for example training.steps=500.")
         )
-        if partial or isinstance(level[last], str):  # a group with its defaults, or the word that stands for one
+        if partial or isinstance(level[last], str):  # a group with its defaults, or its short form
             values = to_mapping(from_mapping(type(config), values))
     return from_mapping(type(config), values)
 

@@ -1,6 +1,6 @@
-"""Files and folders that replace others as a whole, and sentences for disks that are full, read-only or broken.
+"""Atomic replacement of files and folders, and error messages for disks that are full, read-only or broken.
 
-Temporaries carry the identity of their process in their name, end in no known suffix, and are swept once it is dead.
+Names of temporaries identify their process and have no known suffix; they are removed once the process is dead.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from core.process import ProcessIdentity
 
 _TEMPORARY = re.compile(r"\.tmp-(?P<host>[0-9a-f]{6})-(?P<boot>[0-9a-f-]*)_(?P<pid>\d+)-(?P<created>\d+)-[0-9a-f]{8}")
 _FORMER = re.compile(r"\.(best|last)\.new-[0-9a-f]{8}")
-"""Temporary folders of versions up to 0.1, which carry no process."""
+"""Names of temporary folders of versions up to 0.1, which do not identify a process."""
 _ALMOST_FULL_BYTES = 1 << 16
 _FREE = "Free some space and run this again."
 _ELSEWHERE = "Copy the session to a disk that you may write to, and work on the copy."
@@ -39,27 +39,26 @@ _CAUSES: dict[int, tuple[str, str]] = {
     errno.EMFILE: ("too many files are open", "Close other programs and run this again."),
 }
 _IN_TEXT = re.compile(r"(?:errno = |os error |\[Errno )(\d+)")
-"""The number as HDF5, Rust and Python print it."""
+"""Error number as printed by HDF5, Rust and Python."""
 _swept: set[Path] = set()
 
 
 class DiskError(CoreError):
-    """A disk that cannot be written, or no longer be read."""
+    """Disk that cannot be written or read."""
 
 
 @contextmanager
 def replacing(path: Path, mode: int = 0o666) -> Iterator[Path]:
     """Yield a temporary path in the same folder; on success it replaces `path`, on error it is removed.
 
-    Permissions follow the umask. What the content is made of is on the disk before it takes the place of the earlier
-    file.
+    Permissions follow the umask. The content is synced to disk before it replaces the earlier file.
 
     Args:
-        path: File to make or replace.
-        mode: Permissions, from which the umask takes.
+        path: File to create or replace.
+        mode: Permissions before the umask.
 
     Raises:
-        DiskError: The disk is full, or may not be written.
+        DiskError: The disk is full or not writable.
     """
     with saying_why(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,14 +74,14 @@ def replacing(path: Path, mode: int = 0o666) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(folder: Path, aside: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `folder`; on success it replaces it, on error it is removed.
+    """Yield a temporary folder next to `folder`; on success it replaces it, on error it is removed.
 
     Args:
-        folder: Folder to make or replace.
-        aside: Place of the earlier folder between the two renames; it is removed afterwards.
+        folder: Folder to create or replace.
+        aside: Path of the earlier folder between the two renames; it is removed afterwards.
 
     Raises:
-        DiskError: The disk is full, or may not be written.
+        DiskError: The disk is full or not writable.
     """
     with saying_why(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -103,7 +102,7 @@ def replacing_folder(folder: Path, aside: Path) -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk; folders only where the system can."""
+    """Wait until a file, or the entries of a folder, are on disk; folders only if the system supports it."""
     if path.is_dir():
         if os.name == "nt":
             return
@@ -117,7 +116,7 @@ def sync(path: Path) -> None:
 
 
 def temporary_in(folder: Path) -> Path:
-    """Return a free path for a temporary of this process; sweeps the folder once in the life of the process."""
+    """Return an unused path for a temporary of this process; sweeps the folder on the first call."""
     if folder not in _swept:
         _swept.add(folder)
         sweep(folder, deep=False)
@@ -127,11 +126,11 @@ def temporary_in(folder: Path) -> Path:
 
 
 def sweep(folder: Path, *, deep: bool = True) -> None:
-    """Remove the temporaries of dead processes of this computer in a folder; where that fails, they stay.
+    """Remove the temporaries of dead processes of this computer from a folder; ignores failures.
 
     Args:
-        folder: Folder to look through.
-        deep: Look through the folders in it as well.
+        folder: Folder to sweep.
+        deep: Sweep its subfolders as well.
     """
     for root, folders, files in os.walk(folder):
         for name in [*folders, *files]:
@@ -149,7 +148,7 @@ def is_temporary(name: str) -> bool:
 
 @contextmanager
 def saying_why(path: Path) -> Iterator[None]:
-    """Turn an error of the disk into a `DiskError` about a path; other errors pass."""
+    """Convert disk errors to a `DiskError` about a path; other errors propagate unchanged."""
     try:
         yield
     except CoreError:
@@ -162,11 +161,11 @@ def saying_why(path: Path) -> Iterator[None]:
 
 
 def disk_error(error: BaseException, path: Path | None = None) -> DiskError | None:
-    """Return an error of the disk as a sentence; None for any other error.
+    """Return a disk error as a `DiskError`; None for any other error.
 
     Args:
-        error: Error of any library, whose cause or context may be that of the system.
-        path: File or folder that was written; None for the one that the error names.
+        error: Error of any library, whose cause or context may be an error of the system.
+        path: File or folder that was written; None for the one in the error.
     """
     found = _number(error)
     if found is None and path is not None and isinstance(error, OSError | RuntimeError | ValueError):
@@ -191,7 +190,7 @@ def disk_error(error: BaseException, path: Path | None = None) -> DiskError | No
 
 
 def _number(error: BaseException) -> tuple[int, str] | None:
-    """Return the system's number for an error or for one that led to it, and the file that it names."""
+    """Return the system's number of an error or of one that caused it, and the file that it names."""
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]
     while waiting:
@@ -215,7 +214,7 @@ def _abandoned(name: str) -> bool:
         return _FORMER.fullmatch(name) is not None
     mine = ProcessIdentity.of()
     if match["host"] != _token(mine.host):
-        return False  # of another computer that shares the disk: whether it is dead cannot be known
+        return False  # of another computer that shares the disk, whose processes cannot be checked
     owner = ProcessIdentity(pid=int(match["pid"]), created=int(match["created"]) / 100, boot=match["boot"])
     return not owner.alive
 

@@ -1,14 +1,14 @@
-"""Errors whose message is shown to the user."""
+"""Errors with a message for the user."""
 
 from __future__ import annotations
 
 
 class CoreError(Exception):
-    """An expected failure, with a remedy.
+    """Expected failure, with a remedy.
 
     Args:
-        message: Sentence on the failure that names the file, field or value, and what was expected and found.
-        hint: Sentence on the remedy; never empty.
+        message: Sentence that states the failure with the file, field or value, and the expected and actual content.
+        hint: Sentence with the remedy; never empty.
     """
 
     def __init__(self, message: str, hint: str) -> None:
@@ -21,4 +21,4 @@ class CoreError(Exception):
 
 
 class CancelledError(Exception):
-    """The user cancelled a running job; not a failure."""
+    """Cancellation of a running job by the user; not a failure."""

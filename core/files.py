@@ -1,4 +1,4 @@
-"""Atomic writing and validated reading of files, and the files that ship with the program."""
+"""Atomic writing and validated reading of files, and the files included with the program."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read_json(path: Path) -> Any:
     """Read a JSON file; see `core.documents.syntax.parse_json`.
 
     Raises:
-        CoreError: A missing file, invalid JSON, or a value out of bounds.
+        CoreError: The file is missing or invalid JSON, or a value is out of bounds.
     """
     return parse_json(read_text(path), str(path), "Restore the file, or delete it and run the step again.")
 
@@ -57,18 +57,18 @@ def read_yaml(path: Path) -> Any:
     """Read a YAML file; see `core.documents.syntax.parse_yaml`.
 
     Raises:
-        CoreError: A missing file, invalid YAML, or a value out of bounds.
+        CoreError: The file is missing or invalid YAML, or a value is out of bounds.
     """
     return copy.deepcopy(read_once(path, _parsed))
 
 
 _MAX_VALUES = 500
 _values: dict[tuple[str, int, int, int, object], Any] = {}
-"""Values of the files read last, by path, file, time of change, size and parser; the window asks at each event."""
+"""Cached values of recent files, by path, file, modification time, size and parser; the window reads at each event."""
 
 
 def read_once(path: Path, parse: Callable[[Path], T]) -> T:
-    """Return the value of a file, which is parsed again when the file has changed; callers must not change it."""
+    """Return the value of a file, parsed again only if the file has changed; callers must not modify it."""
     try:
         status = path.stat()
     except OSError:
@@ -91,7 +91,7 @@ def read_text(path: Path, max_bytes: int = MAX_BYTES) -> str:
     """Read a text file in UTF-8 or UTF-16, with or without a byte order mark.
 
     Raises:
-        CoreError: A missing, unreadable or too large file, or one that is not text.
+        CoreError: The file is missing, unreadable, too large or not text.
     """
     return decode_text(read_bounded(path, max_bytes), str(path))
 
@@ -103,7 +103,7 @@ def sha256(path: Path) -> str:
 
 
 def resource(*parts: str) -> Path:
-    """Return the path of a file that ships with the program, such as `resource("sample", "Calib.qca.txt")`."""
+    """Return the path of a file included with the program, such as `resource("sample", "Calib.qca.txt")`."""
     root = importlib.resources.files("resources")
     return Path(str(root.joinpath(*parts)))
 
@@ -112,7 +112,7 @@ def safe_name(text: str) -> str:
     """Return a name that is valid as a file name on every system.
 
     Raises:
-        CoreError: No valid characters are left.
+        CoreError: No valid characters remain.
     """
     plain = unicodedata.normalize("NFKC", text).strip()
     name = re.sub(r"[^\w.-]+", "_", plain).strip("._")[:80]

@@ -1,4 +1,4 @@
-"""Writing of HDF5 files that a full disk cannot crash: the library itself may end the process when a write fails."""
+"""HDF5 files that survive a full disk: the library itself may crash the process if a write fails."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 
 
 class SurvivingFile(io.RawIOBase):
-    """A file for HDF5 to write to. After the first error it keeps what is written in memory, and HDF5 learns nothing.
+    """File for HDF5 that hides disk errors from the library; after the first error it writes to memory.
 
     Args:
-        path: Existing file.
+        path: Path of an existing file.
 
     Attributes:
-        error: The first error of the disk; None while all is well.
+        error: First disk error; None if there is none.
     """
 
     def __init__(self, path: Path) -> None:
@@ -26,7 +26,7 @@ class SurvivingFile(io.RawIOBase):
         self.error: OSError | None = None
 
     def check(self) -> None:
-        """Raise the first error of the disk; to be called between blocks, since the rest stays in memory."""
+        """Raise the first disk error, if any; call it between blocks, since later writes stay in memory."""
         if self.error is not None:
             raise self.error
 
@@ -62,7 +62,7 @@ class SurvivingFile(io.RawIOBase):
         return self._size
 
     def write(self, data: object) -> int:
-        """See `io.RawIOBase`; always writes all."""
+        """See `io.RawIOBase`; always writes everything."""
         view = memoryview(data).cast("B")  # type: ignore[arg-type]
         done = 0
         while done < len(view) and self.error is None:
@@ -100,7 +100,7 @@ class SurvivingFile(io.RawIOBase):
 
 @contextmanager
 def surviving_file(path: Path) -> Iterator[SurvivingFile]:
-    """Open a file for HDF5; raises the first error of the disk when HDF5 is done with it.
+    """Open a file for HDF5; raises the first disk error when HDF5 closes it.
 
     Args:
         path: Existing file, such as that of `core.disk.replacing`.

@@ -1,6 +1,6 @@
-"""Passwords in addresses of cameras: kept in a file that only the user can read, and hidden everywhere else.
+"""Passwords in camera addresses: stored in a file that only the user can read, and masked everywhere else.
 
-`rtsp://user:***@host/stream` stands for an address whose password is kept.
+`rtsp://user:***@host/stream` stands for an address with a stored password.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _QUERY = re.compile(
     re.IGNORECASE,
 )
 _secrets: set[str] = set()
-"""Passwords that this process has seen, which are hidden whatever characters they have."""
+"""Passwords that this process has encountered, which are masked regardless of their characters."""
 
 
 class HidingFormatter(logging.Formatter):
-    """Formatter of log lines without passwords."""
+    """Formatter of log lines that masks passwords."""
 
     def format(self, record: logging.LogRecord) -> str:
         """See `logging.Formatter`."""
@@ -43,7 +43,7 @@ class HidingFormatter(logging.Formatter):
 
 
 def without_passwords(text: str) -> str:
-    """Return a text in which the passwords of all addresses are hidden."""
+    """Return a text in which the passwords of all addresses are masked."""
     for secret in _secrets:
         text = text.replace(f":{secret}@", f":{HIDDEN}@").replace(f"={secret}", f"={HIDDEN}")
     if "://" not in text:
@@ -54,7 +54,7 @@ def without_passwords(text: str) -> str:
 
 
 def keep_passwords(value: Any) -> Any:
-    """Keep the passwords of all addresses in plain values, and return the values with the passwords hidden.
+    """Store the passwords of all addresses in plain values, and return the values with the passwords masked.
 
     Args:
         value: Text, or lists and mappings of plain values.
@@ -72,10 +72,10 @@ def keep_passwords(value: Any) -> Any:
 
 
 def with_password(address: str) -> str:
-    """Return an address with the password that was kept for it.
+    """Return an address with its stored password.
 
     Raises:
-        CoreError: There is none on this computer.
+        CoreError: No password is stored on this computer.
     """
     if HIDDEN not in address:
         _remember(address)
@@ -90,7 +90,7 @@ def with_password(address: str) -> str:
 
 
 def passwords_file() -> Path:
-    """Return the file with the addresses and their passwords; only the user can read it."""
+    """Return the file of addresses with their passwords, which only the user can read."""
     return platformdirs.user_config_path(NAME, appauthor=False) / "cameras.json"
 
 
@@ -115,7 +115,7 @@ def _keep(text: str) -> str:
 
 
 def _hidden_address(address: str) -> str:
-    """Hide the passwords of a text that is one address, in which they may contain spaces."""
+    """Mask the passwords of a text that is a single address, in which they may contain spaces."""
     return without_passwords(address.replace(" ", "\0")).replace("\0", " ")
 
 

@@ -1,4 +1,4 @@
-"""Identity of processes: a process id is reused by the system, but not with the same start in the same boot."""
+"""Identity of processes; the system reuses process ids, but not with the same start time in the same boot."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pathlib import Path
 import psutil
 
 _TOLERANCE_S = 2.0
-"""Systems round Unix times of starts differently, and correct their clock."""
+"""Tolerance of start times: systems round Unix times differently, and adjust their clocks."""
 _EXACT_S = 0.011
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessIdentity:
-    """A process, as stored in files.
+    """Process, as stored in files.
 
     Attributes:
         pid: Process id.
-        created: Start of the process: s since boot if `boot` is given, Unix time otherwise.
-        boot: Id of the system's boot; empty where the system has none.
+        created: Start time of the process: s since boot if `boot` is given, Unix time otherwise.
+        boot: Id of the system's boot; empty if the system has none.
         host: Name of the computer; empty in files of earlier versions.
     """
 
@@ -37,7 +37,7 @@ class ProcessIdentity:
         """Return the identity of a running process; None for this one.
 
         Raises:
-            psutil.Error: There is no such process.
+            psutil.Error: The process does not exist.
         """
         process, boot = psutil.Process(pid), boot_id()
         return cls(pid=process.pid, created=_start_s(process, boot), boot=boot, host=platform.node())
@@ -60,19 +60,19 @@ class ProcessIdentity:
 
     @property
     def alive(self) -> bool:
-        """True if the process still runs on this computer."""
+        """True if the process is still running on this computer."""
         return self.find() is not None
 
 
 @functools.cache
 def boot_id() -> str:
-    """Return the id of the system's boot; empty where the system has none."""
+    """Return the id of the system's boot; empty if the system has none."""
     path = Path("/proc/sys/kernel/random/boot_id")
     return path.read_text().strip() if sys.platform == "linux" and path.exists() else ""
 
 
 def _start_s(process: psutil.Process, boot: str) -> float:
-    """Return the start in s since boot, which no change of the clock moves, or as Unix time."""
+    """Return the start time in s since boot, independent of clock changes, or as Unix time."""
     if not boot:
         return float(process.create_time())
     # Fields are counted after the command's name, which may contain spaces and brackets.

@@ -12,7 +12,7 @@ from core.errors import CancelledError
 
 Level = Literal["info", "warning"]
 T = TypeVar("T")
-_LEAST_SHARE, _LONG_S = 0.05, 120.0  # of the remaining work done, or time in s, before the remaining time is estimated
+_LEAST_SHARE, _LONG_S = 0.05, 120.0  # fraction of the remaining work, or time in s, before an estimate
 _NUMBER = re.compile(r"\d+")
 
 
@@ -26,13 +26,13 @@ class Reporter(Protocol):
         """Report a value to plot, such as a loss at a training step."""
 
     def note(self, text: str, level: Level = "info") -> None:
-        """Report a sentence that stays readable afterwards."""
+        """Report a sentence that stays visible afterwards."""
 
     def status(self, values: Mapping[str, Any]) -> None:
-        """Replace the job's current state, JSON values that its watchers show; at most a few times a second."""
+        """Replace the job's current state with JSON values for its observers; at most a few times a second."""
 
     def cancelled(self) -> bool:
-        """Return whether the user cancelled; cheap, may be called often."""
+        """Return whether the user cancelled; cheap enough to call often."""
 
 
 def check(reporter: Reporter) -> None:
@@ -104,9 +104,9 @@ class StageReporter:
     """Reporter of one stage, whose progress is mapped to `start` .. `start + share` of the parent's 0 .. 1.
 
     Attributes:
-        parent: Reporter of the whole work.
+        parent: Reporter of all stages.
         start: Progress of the parent at the start of the stage.
-        share: Share of the stage in the parent's progress.
+        share: Fraction of the stage in the parent's progress.
         prefix: Text for progress reports without one.
     """
 
@@ -148,18 +148,18 @@ def track(items: Iterable[T], reporter: Reporter, text: str, total: int | None =
 
 
 def stage_of(text: str) -> str:
-    """Return the stage of a progress text, its numbers masked: "step 3 of 240" and "step 4 of 240" are one stage."""
+    """Return the stage of a progress text, with numbers masked: "step 3 of 240" and "step 4 of 240" are one stage."""
     return _NUMBER.sub("#", text)
 
 
 class TimeLeft:
-    """Estimate of the remaining time from the rate since the current stage began.
+    """Estimate of the remaining time from the rate since the start of the current stage.
 
-    Of a stage that starts part-way, such as a resumed training, only the work since then counts. The first percent of
-    a job say little about the other stages, so there is no estimate from them.
+    In a stage that starts part-way, such as a resumed training, only the work since then counts. The first percent of a
+    job says little about the other stages, so it gives no estimate.
 
     Args:
-        settle_s: Time without an estimate at the start, when one-time costs dominate.
+        settle_s: Time in s without an estimate at the start, when one-time costs dominate.
     """
 
     def __init__(self, settle_s: float = 2.0) -> None:

@@ -22,7 +22,7 @@ def closest(name: str, known: Iterator[str] | list[str]) -> str:
 class Registry(Generic[T]):
     """Mapping of names to `package.module:attribute`, imported on first use.
 
-    An entry is added by one line in the owner's table; the owner's contract test then covers it.
+    A new entry is one line in the owner's table; the owner's contract test then covers it.
 
     Args:
         kind: Kind of the entries for messages, such as "exporter".
@@ -50,7 +50,7 @@ class Registry(Generic[T]):
         """Return the entry of a name.
 
         Raises:
-            CoreError: An unknown name; the hint suggests the nearest one.
+            CoreError: The name is unknown; the hint suggests the nearest one.
         """
         if name not in self._entries:
             raise CoreError(f"There is no {self.kind} named '{name}'.", closest(name, iter(self._entries)))

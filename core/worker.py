@@ -1,4 +1,4 @@
-"""Worker process: `python -m core.worker RUN_DIR` runs the job in a folder and writes its events there.
+"""Worker process: `python -m core.worker RUN_DIR` runs the job in a folder and writes its events to it.
 
 Exit codes: 0 finished, 1 failed, 130 cancelled. Several workers on one folder, as started by torchrun, share the job.
 """
@@ -34,7 +34,7 @@ def run_worker(arguments: list[str] | None = None) -> int:
     """Run the job of a folder.
 
     Args:
-        arguments: Command line without the program's name; None for that of this process.
+        arguments: Command-line arguments without the program's name; None for those of this process.
 
     Returns:
         Exit code.
@@ -64,14 +64,14 @@ def run_worker(arguments: list[str] | None = None) -> int:
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
-    if spec.verb != "record":  # a recording must keep up with its cameras
+    if spec.verb != "record":  # recordings must keep up with their cameras
         yield_to_the_window()
     wait_without_spinning()
     select_gpu()
     if not Ranks.from_environment().is_main:
         end_with_parent()
         code = run_rank(folder, work, stop.is_set)
-        # Threads of torch that still hold tensors abort a process whose interpreter is being taken down.
+        # Torch threads that still hold tensors abort a process whose interpreter is shutting down.
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()

@@ -1,1 +1,1 @@
-"""Training: stages, losses, synthetic data, and the loop over them."""
+"""Training: stages, losses, synthetic data, and the training loop."""

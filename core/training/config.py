@@ -21,7 +21,7 @@ from core.training.stages.config import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RigsConfig:
-    """Settings of the rigs in which synthetic people are seen.
+    """Settings of the rigs for synthetic people.
 
     Attributes:
         random: Draw random rigs besides the rig of the takes, for networks that generalise to unseen rigs.
@@ -52,33 +52,33 @@ class TrainConfig:
     """Settings of training.
 
     Attributes:
-        name: Name of the preset that the settings come from, by which shipped networks are found.
-        seed: Seed of the random numbers. Those of a step depend on seed, stage and step only, so that a resumed run
+        name: Name of the preset of the settings, by which shipped networks are found.
+        seed: Seed of the random numbers. Those of a step depend only on seed, stage and step, so that a resumed run
             gives the same result.
         device: Device to train on: "auto", "cuda", "mps" or "cpu".
-        precision: Number format of the networks; "auto" takes bf16 on devices that gain from it, or else fp32.
+        precision: Number format of the networks; "auto" selects bf16 on devices that benefit from it, otherwise fp32.
         model: Settings of the networks.
         split: Settings of the split into training and validation frames.
-        start: Initial networks: "shipped" for those that ship with the program for these settings, trained on synthetic
+        start: Initial networks: "shipped" for those included with the program for these settings, trained on synthetic
             people in random rigs, or the folder of a checkpoint. If empty, weights are random.
         volume_mm: Lowest and highest corner of the capture volume in world coordinates, six numbers x y z x y z. If
             empty, it is derived from the rig and the people in the takes.
         labels: Kind of pseudo labels: "clean" for 2D joints on which all views agree, with confidences, or "raw" for
             all joints of the 2D estimator, as published.
-        rigs: Settings of the rigs in which synthetic people are seen.
-        backbone: Stage that trains the 2D network, which infers heatmaps from images.
+        rigs: Settings of the rigs for synthetic people.
+        backbone: Stage that trains the 2D network, which computes heatmaps from images.
         root: Stage that trains the root network.
         pose_synthetic: Stage that trains the pose network on synthetic people.
         ray_refiner: Stage that trains the ray refiner.
         temporal: Stage that trains the temporal refiner.
         pose: Stage that trains the pose network on the takes.
         finetune: Stage that trains the pose network on the takes with confident labels only.
-        warmup: Share of a stage in which the learning rate rises; afterwards it decays along a cosine.
-        clip_gradient: Maximum norm of the gradient.
+        warmup: Fraction of a stage in which the learning rate rises; afterwards it decays along a cosine.
+        clip_gradient: Maximum norm of the gradient; larger gradients are scaled down.
         measure_every: Number of steps between two validations.
         measure_frames: Maximum number of frames per validation.
-        checkpoint_s: Seconds between two checkpoints.
-        max_minutes: Maximum time of training, for slow machines; a stage that has used its part ends early, with a
+        checkpoint_s: Time in s between two checkpoints.
+        max_minutes: Maximum time of training, for slow machines; a stage that exceeds its part of it ends early, with a
             note.
     """
 

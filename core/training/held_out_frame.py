@@ -1,4 +1,4 @@
-"""Frame that training never sees, as its networks predict it: a small file that the window shows while they train."""
+"""File with a held-out frame and the networks' predictions for it, which the window shows during training."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class HeldOutFrame:
         image: Index of the image in the camera's video.
         skeleton: Name of the joint set.
         triangulated: People (J, 2) px of the baseline, NaN where missing.
-        predicted: People (J, 2) px of the networks, NaN where missing; None before they were measured.
-        step: Training steps that the networks have had.
+        predicted: People (J, 2) px of the networks, NaN where missing; None before the first validation.
+        step: Number of training steps before the prediction.
     """
 
     take: str
@@ -57,7 +57,7 @@ class HeldOutFrame:
         """Read the file.
 
         Raises:
-            CoreError: It is missing or damaged.
+            CoreError: The file is missing or damaged.
         """
         values = read_json(path)
         try:

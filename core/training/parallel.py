@@ -1,8 +1,8 @@
-"""Batch norm statistics of steps that several processes share.
+"""Batch norm statistics of training steps that are shared by several processes.
 
-A step consists of micro-batches, each with its own share of the batch and its own random numbers. Every process
-computes some of them; gradients and batch norm statistics are means over all. So a run gives the same result, up to
-rounding, on one process or many, as long as the number of micro-batches stays the same.
+A step consists of micro-batches, each with its part of the batch and a separate random generator. Every process
+computes some of them; gradients and batch norm statistics are means over all. A run therefore gives the same result, up
+to rounding, for any number of processes, as long as the number of micro-batches stays the same.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from core.models.distributed import Group
 
 
 class BatchNormStatistics:
-    """Running statistics of batch norms through the micro-batches of a step: each starts from the same ones.
+    """Running statistics of batch norms in a step; every micro-batch starts from the same statistics.
 
     Args:
-        module: Network that is trained.
+        module: Network in training.
         parts: Number of micro-batches of the step.
     """
 
@@ -32,7 +32,7 @@ class BatchNormStatistics:
         self._after = self._before
 
     def accumulate(self) -> None:
-        """Add the statistics after a micro-batch to the total, and restore them."""
+        """Add the statistics after a micro-batch to the total, and restore the initial ones."""
         self._after = [b.clone() for b in self._counts]
         for buffer, total in zip(self._buffers, self._total, strict=True):
             total += buffer

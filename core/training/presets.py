@@ -1,4 +1,4 @@
-"""Ready-made settings of training. Torch-free: the window reads them."""
+"""Presets of training settings. Torch-free: the window reads them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def quick() -> TrainConfig:
         pose_synthetic=PoseSyntheticStageConfig(steps=160, batch=8, learning_rate=1e-3),
         ray_refiner=RayRefinerStageConfig(
             steps=0
-        ),  # more training in a single rig made the shipped one worse with few cameras
+        ),  # further training in one rig made the shipped refiner worse with few cameras
         pose=PoseStageConfig(steps=70, batch=2, learning_rate=3e-4, joint_from=0.3),
         max_minutes=14.0,
     )
@@ -78,9 +78,9 @@ def _plane_root(net: VolumeNetConfig) -> RootNetConfig:
 
 
 def paper() -> TrainConfig:
-    """Return SelfPose3d as published, its defects fixed: backbone, 3D networks, no synthetic bodies, no priors.
+    """Return SelfPose3d as published, without its defects: backbone, 3D networks, no synthetic bodies, no priors.
 
-    Needs a GPU, and initial weights of the backbone; see `model.backbone.weights`.
+    Requires a GPU, and initial weights of the backbone; see `model.backbone.weights`.
     """
     return TrainConfig(
         name="paper",
@@ -111,8 +111,8 @@ class PresetCard:
 
     Attributes:
         title: Short name.
-        what: One sentence on what it trains.
-        needs: What it requires; empty for nothing.
+        what: Sentence on the networks that it trains.
+        needs: Requirements; empty for none.
     """
 
     title: str
@@ -121,7 +121,7 @@ class PresetCard:
 
 
 PRESETS = {"quick": quick, "fast": fast, "paper": paper}
-"""Name to the function that returns the settings."""
+"""Functions that return the settings, by name."""
 SHIPPED_PRESETS = tuple(name for name, settings in PRESETS.items() if settings().start == "shipped")
 """Presets whose networks the program ships."""
 CARDS = {
@@ -141,7 +141,7 @@ CARDS = {
         needs="A GPU with 12 GB, and a ResNet or Pose-ResNet file to start the backbone from.",
     ),
 }
-"""Name to description; every preset has one."""
+"""Descriptions by name; every preset has one."""
 
 
 def preset(name: str) -> TrainConfig:

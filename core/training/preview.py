@@ -1,4 +1,4 @@
-"""Held-out frame that follows the networks through training; the window shows it."""
+"""Preview of a held-out frame, updated during training for the window."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from core.types.arrays import I64
 
 
 class HeldOutPreview:
-    """Image of a held-out frame with the people that the networks find, in a file that each validation rewrites.
+    """Preview of the networks' people in a held-out image, in a file that each validation rewrites.
 
-    It is the image with the most labelled joints. Nothing is written if nobody is labelled in a held-out image.
+    The image is the one with the most labelled joints. No file is written if no held-out image has labels.
 
     Args:
-        path: The file.
+        path: Path of the file.
         footage: Footage with held-out frames.
         takes: Takes of the footage.
         baselines: Triangulated people of each take.
@@ -65,7 +65,7 @@ class HeldOutPreview:
 
 
 def _images(take: Take, rig: CameraRig) -> I64:
-    """Return the index (T, V) of the image of each frame in the videos of the rig's cameras, -1 where there is none."""
+    """Return the index (T, V) of each frame's image in the videos of the rig's cameras, -1 where missing."""
     index = take.timeline().frame_index
     out = np.full((len(index), len(rig)), -1, np.int64)
     for v, name in enumerate(rig.names):

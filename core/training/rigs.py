@@ -1,4 +1,4 @@
-"""Rigs of synthetic steps: the user's own, or one of many synthetic ones."""
+"""Rigs of synthetic training steps: the rig of the footage, or one of many synthetic rigs."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from core.training.config import RigsConfig
 from core.types.volume import CaptureVolume
 
 _STREAM = 7919
-"""Separates the synthetic rigs from everything else that is drawn with the same seed."""
+"""Constant that separates the random numbers of synthetic rigs from others with the same seed."""
 _TRIES = 20
 _SIDE_MM = (4000.0, 12_000.0)
-"""Range of the sides of random capture volumes."""
+"""Range of the sides of random capture volumes, in mm."""
 _SEEN_MM = (4000.0, 28_000.0)
-"""Range of the width that random cameras see at the place of the people: whole rooms, or sports fields."""
+"""Range of the width in view at the position of the people, in mm: from rooms to sports fields."""
 
 
 class SyntheticRigs:
-    """Scenes for synthetic steps.
+    """Source of scenes for synthetic training steps.
 
-    Networks that only ever saw one rig fail in others. From synthetic rigs, of 2 to 10 cameras near or far around the
-    volume with several distortion models and image sizes, they learn what holds in all of them.
+    Networks trained in one rig fail in others. Synthetic rigs of 2 to 10 cameras, near or far from the volume and with
+    several distortion models and image sizes, make them generalise.
 
     Args:
         own: Scene of the footage's rig.
-        config: Number and kind of other rigs.
+        config: Number and kind of the synthetic rigs.
         model: Settings of the networks.
-        seed: Seed of the run: a rig depends on it and on its number alone.
+        seed: Seed of the run; a synthetic rig depends only on it and on the index of the rig.
     """
 
     def __init__(self, own: CaptureScene, config: RigsConfig, model: ModelConfig, seed: int) -> None:
@@ -47,7 +47,7 @@ class SyntheticRigs:
         return self._scene(int(rng.integers(self.config.count)))
 
     def _scene(self, number: int) -> CaptureScene:
-        """Return a synthetic rig with its capture volume; the latest ones are cached."""
+        """Return a synthetic rig with its capture volume; recent ones are cached."""
         if number not in self._cache:
             self._cache[number] = self._build(number)
             while len(self._cache) > self.config.cache_size:
@@ -72,7 +72,7 @@ class SyntheticRigs:
         )
 
     def _cropped(self, volume: CaptureVolume, rng: np.random.Generator) -> CaptureVolume:
-        """Return a random part of the floor: the volume of real footage is the place of the people, not all in view."""
+        """Return a random part of the floor, as the volume of real footage covers the people, not the whole view."""
         side = np.minimum(rng.uniform(*_SIDE_MM, 2), volume.size_mm[:2])
         slack = (volume.size_mm[:2] - side) / 2
         middle = volume.centre_mm[:2] + slack * rng.uniform(-0.5, 0.5, 2)

@@ -8,10 +8,10 @@ from torch import Tensor
 
 
 class DeviceRng:
-    """Random draws that depend on a numpy generator's state alone, for one kind of device.
+    """Random generator on one kind of device, seeded from the state of a numpy generator.
 
     Args:
-        rng: Source of the seed.
+        rng: Generator that provides the seed.
         device: Device of all draws.
     """
 
@@ -28,7 +28,7 @@ class DeviceRng:
         return torch.randn(shape, generator=self._generator, device=self.device)
 
     def bernoulli(self, probability: float, *shape: int) -> Tensor:
-        """Draw booleans that are true with a probability."""
+        """Draw booleans that are True with the given probability."""
         return torch.rand(shape, generator=self._generator, device=self.device) < probability
 
     def integers(self, low: int, high: int, *shape: int) -> Tensor:

@@ -1,6 +1,6 @@
-"""Simulation of an estimator's detections of exact people, frame by frame, on the device.
+"""Simulation of an estimator's detections of exact people, independently per frame, on the device.
 
-The structured errors are those of `core.synthetic.confusions`; here frames are independent.
+The structured errors are those of `core.synthetic.confusions`, without their correlation over time.
 
 Legend: B batch, V view, P person, J joint, L limb.
 """
@@ -34,7 +34,7 @@ _JOINT_FACTOR = {
 """Errors of joints relative to those of the shoulders."""
 _OUTLIER, _QUALITY_SIGMA = 8.0, 0.6
 _USUAL_ERROR = 0.0125
-"""Standard deviation of the error that scores are relative to, as a share of the person's size."""
+"""Standard deviation of the error to which scores are relative, as a fraction of the person's size."""
 _SCORE_NOISE = 0.12
 _LEAST_SCORE = 0.05
 _LARGEST_PX = 4000.0
@@ -46,7 +46,7 @@ def simulate_detections(
 ) -> tuple[Tensor, Tensor]:
     """Simulate the detections of joints (B, V, P, J, 2), of which `seen` (B, V, P, J) are in the image.
 
-    Joints differ in quality, and scores correlate with it as those of real estimators do.
+    Joints differ in quality, and scores correlate with it as in real estimators.
 
     Returns:
         Image px (B, V, P, J, 2) and scores (B, V, P, J), 0 where missing.
@@ -75,7 +75,7 @@ def simulate_detections(
 
 
 def kept_views(count: int, views: int, noise: NoiseConfig, device_rng: DeviceRng) -> Tensor:
-    """Return the weights (count, V) of the views: in some entries only a random number of them takes part."""
+    """Return the weights (count, V) of the views; some entries use only a random number of them."""
     rank = device_rng.uniform(0.0, 1.0, count, views).argsort(1).argsort(1)
     few = device_rng.integers(2, max(views, 2) + 1, count, 1)
     kept = torch.where(device_rng.bernoulli(noise.few_views, count, 1), few, views)
@@ -85,7 +85,7 @@ def kept_views(count: int, views: int, noise: NoiseConfig, device_rng: DeviceRng
 def _errors(
     size: Tensor, shape: tuple[int, ...], scene: CaptureScene, noise: NoiseConfig, device_rng: DeviceRng
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw errors px (B, V, P, J, 2), scores and which joints are found: log-normal with outliers."""
+    """Draw errors px (B, V, P, J, 2), scores, and masks of the found joints: log-normal with outliers."""
     level, cell = (_log_uniform(*ends, shape[0], device_rng) for ends in (noise.jitter, noise.resolution))
     long_side = scene.projector.size_px.amax(-1)[:, None, None]
     share = (
@@ -100,7 +100,7 @@ def _errors(
 
 
 def _log_uniform(low: float, high: float, count: int, device_rng: DeviceRng) -> Tensor:
-    """Draw one level (count, 1, 1, 1) for each scene; 0 if `high` is."""
+    """Draw one level (count, 1, 1, 1) per scene; 0 if `high` is 0."""
     if high <= 0:
         return torch.zeros(count, 1, 1, 1, device=device_rng.device)
     return device_rng.uniform(float(np.log(low)), float(np.log(high)), count, 1, 1, 1).exp()
@@ -140,7 +140,7 @@ def _measured(
 
 @lru_cache(maxsize=2)
 def _measured_errors(part: str, skeleton: Skeleton, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return single frames of the measured errors: (N, J, 2) as shares of the person's size, and scores (N, J)."""
+    """Return single frames of the measured errors (N, J, 2), as fractions of the person's size, and scores (N, J)."""
     errors = ErrorBank.load("movenet", part)
     error, score = convert(errors.error.reshape(-1, 17, 2), errors.score.reshape(-1, 17), COCO17, skeleton)
     some = (score > 0).sum(-1) >= _LEAST_FOUND
@@ -151,7 +151,7 @@ def _measured_errors(part: str, skeleton: Skeleton, device: torch.device) -> tup
 def _occlude(
     size: Tensor, shape: tuple[int, ...], noise: NoiseConfig, skeleton: Skeleton, device_rng: DeviceRng
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw occluded limbs: errors px (B, V, P, J, 2) of guesses, which joints are hidden, which are guessed.
+    """Draw occluded limbs: errors px (B, V, P, J, 2) of guesses, and masks of hidden and of guessed joints.
 
     The joints of a hidden limb are guessed together: most of the error is common to them, and it scales with the
     person's size in the image.
@@ -170,7 +170,7 @@ def _borrow(
     skeleton: Skeleton,
     device_rng: DeviceRng,
 ) -> tuple[Tensor, Tensor]:
-    """Give people joints of the nearest other person in the image, of the same side or of the other."""
+    """Replace joints by those of the nearest other person in the image, of the same side or of the other."""
     B, V, P, J = score.shape
     if P < 2 or noise.borrow <= 0:
         return xy, score
@@ -195,26 +195,26 @@ def _borrow(
 def _swap(
     xy: Tensor, score: Tensor, noise: NoiseConfig, skeleton: Skeleton, device_rng: DeviceRng
 ) -> tuple[Tensor, Tensor]:
-    """Exchange the sides of all joints, the legs or the arms: positions stay, names change."""
+    """Swap left and right of all joints, the legs or the arms: positions stay, labels change."""
     swapped = _draw_groups(noise.swap, side_masks(skeleton), tuple(score.shape), device_rng)
     mirror = list(skeleton.mirror)
     return torch.where(swapped[..., None], xy[..., mirror, :], xy), torch.where(swapped, score[..., mirror], score)
 
 
 def _draw_groups(rate: float, masks: np.ndarray, shape: tuple[int, ...], device_rng: DeviceRng) -> Tensor:
-    """Draw joints (B, V, P, J): with probability `rate` one of the groups (L, J) of a person in a view."""
+    """Draw masks of joints (B, V, P, J): with probability `rate`, one of the groups (L, J) of a person in a view."""
     groups = torch.from_numpy(masks).to(device_rng.device)
     group = device_rng.integers(0, len(groups), *shape[:3])
     return groups[group] & device_rng.bernoulli(rate, *shape[:3])[..., None]
 
 
 def _rig_error(xy: Tensor, scene: CaptureScene, noise: NoiseConfig, device_rng: DeviceRng) -> Tensor:
-    """Return the shifts px (B, V, P, J, 2) of points in cameras that are slightly rotated, in half of the scenes."""
+    """Return the shifts px (B, V, P, J, 2) of points in slightly rotated cameras, in half of the scenes."""
     B, V = xy.shape[:2]
     level = device_rng.uniform(0.0, float(np.radians(noise.rig_deg)), B, 1, 1) * device_rng.bernoulli(0.5, B, 1, 1)
     rx, ry, rz = (level * device_rng.normal(B, V, 3))[:, :, None, None].unbind(-1)
     K = scene.projector.K[:, None, None]
     focal, centre = torch.stack([K[..., 0, 0], K[..., 1, 1]], -1), K[..., :2, 2]
     x, y = ((xy - centre) / focal).unbind(-1)
-    # Derivative of x/z and y/z under a rotation about the camera's centre.
+    # Derivative of x/z and y/z with respect to a rotation about the camera centre.
     return focal * torch.stack([-x * y * rx + (1 + x * x) * ry - y * rz, -(1 + y * y) * rx + x * y * ry + x * rz], -1)

@@ -1,7 +1,7 @@
-"""State of a training run on disk: an interrupted run ends with the weights of an uninterrupted one.
+"""State of a training run on disk, which makes an interrupted run end with the weights of an uninterrupted one.
 
-No generator state is stored: the randomness of a step follows from seed, stage and step (`step_rng`), all of which are
-in the checkpoint.
+No generator state is stored, since the random numbers of a step follow from seed, stage and step (`step_rng`), all of
+which are in the checkpoint.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ class TrainingState:
     """Progress of a run.
 
     Attributes:
-        stage: Index of the stage; the number of stages once all are done.
-        stage_name: Name of the stage, by which a later version with other stages finds it; empty once all are done.
-        step: Number of steps done of that stage.
-        steps_done: Number of steps done of all stages.
-        elapsed_s: Time spent, over all attempts.
-        best_px: Best held-out error so far, or None.
-        best_stage: Stage that reached it.
+        stage: Index of the stage; equal to the number of stages at the end.
+        stage_name: Name of the stage, by which a later version with other stages finds it; empty at the end.
+        step: Number of steps done in that stage.
+        steps_done: Number of steps done in all stages.
+        elapsed_s: Time spent in all attempts, in s.
+        best_px: Lowest held-out error so far in px, or None.
+        best_stage: Stage with the lowest held-out error.
         seed: Seed of the run.
-        reduced_stages: Names of stages, once for each time that memory ran out and their batch was reduced.
-        micro_batches: Number of micro-batches of a step: the number of processes when the run began.
+        reduced_stages: Names of stages whose batch was halved after an out-of-memory error, once for each time.
+        micro_batches: Number of micro-batches of a step, equal to the initial number of processes.
     """
 
     stage: int = 0
@@ -57,7 +57,7 @@ def step_rng(seed: int, stage: int, step: int, part: int = 0) -> np.random.Gener
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return an optimiser's state as named tensors: `3.exp_avg` is that of its fourth parameter."""
+    """Return an optimiser's state as named tensors; `3.exp_avg` is that of its fourth parameter."""
     state = optimizer.state_dict()["state"]
     return {
         f"{index}.{name}": torch.as_tensor(value) for index, entry in state.items() for name, value in entry.items()

@@ -1,6 +1,6 @@
-"""Synthetic people in a rig, known exactly: training data of the root and pose network and the ray refiner.
+"""Exact synthetic people in a rig: training data of the root network, the pose network and the ray refiner.
 
-All scenes of a batch are computed at once on the device and depend on the generator alone.
+All scenes of a batch are computed at once on the device and depend only on the generator.
 
 Legend: B batch, V view, P point or person, J joint, L limb, N body, X Y Z voxel.
 """
@@ -29,10 +29,10 @@ from core.types.skeleton import Skeleton
 from core.types.volume import CaptureVolume
 
 _SIDE_SHARE = 0.06
-"""Distance of people from the sides of the capture volume, as a share of its edge."""
+"""Distance of people from the sides of the capture volume, as a fraction of its edge length."""
 _BODIES_SEED, _ROOT_BODIES = 20_24, 20_000
 _BESIDE_PX = 4.0
-"""Standard deviation of false peaks from the person whom they belong to, in heatmap px."""
+"""Standard deviation of false peaks from their person, in heatmap px."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class RootScenes:
     Attributes:
         views: Heatmaps with one channel, (B, V, 1, H, W).
         roots_mm: (B, P, 3) exact roots.
-        visible: (B, P) bool, roots that at least two views show, so that they can be found.
+        visible: (B, P) bool, True for roots visible in at least two views, which can be found.
     """
 
     views: ViewBatch
@@ -53,10 +53,10 @@ class RootScenes:
 def root_points(
     volume: CaptureVolume, count: int, most: int, device_rng: DeviceRng, stage: RootStageConfig
 ) -> tuple[Tensor, Tensor]:
-    """Draw roots (count, most, 3) mm and which of them exist (count, most): 1 to `most` in a scene.
+    """Draw roots (count, most, 3) mm and the mask (count, most) of existing ones: 1 to `most` in a scene.
 
     With the stage's `common_height`, as in the paper, a scene has one height with a standard deviation of 50 mm.
-    Otherwise each person has a height of their own: some sit while others stand.
+    Otherwise each person has a separate height: some sit while others stand.
     """
     low, high = volume.low_mm.copy(), volume.high_mm.copy()
     side = stage.side_share * volume.size_mm[:2]
@@ -73,7 +73,7 @@ def root_points(
 
 
 def root_scenes(scene: CaptureScene, count: int, stage: RootStageConfig, rng: np.random.Generator) -> RootScenes:
-    """Render scenes of random roots as the views' root heatmaps; two in three with an augmented affine."""
+    """Render scenes of random roots as the views' root heatmaps, two in three with an augmented affine."""
     device_rng = DeviceRng(rng, scene.device)
     room = int(scene.volume.size_mm[:2].prod() / 1e6 / stage.area_per_person_m2)
     most = min(stage.max_points, max(2, room))
@@ -104,7 +104,7 @@ def root_target(volume: CaptureVolume, roots_mm: Tensor, visible: Tensor, sigma_
     """Compute the confidence volume (B, X, Y, Z): maximum of Gaussians around the roots, cut at 3 sigmas per axis."""
     low, high = (float_tensor(end, roots_mm.device) for end in (volume.low_mm, volume.high_mm))
     target = roots_mm.new_zeros(len(roots_mm), *volume.voxels)
-    # A Gaussian is separable: one factor per axis.
+    # Gaussians are separable: one factor per axis.
     axes = [
         torch.linspace(float(a), float(b), n, device=low.device)
         for a, b, n in zip(low, high, volume.voxels, strict=True)
@@ -122,13 +122,13 @@ def root_target(volume: CaptureVolume, roots_mm: Tensor, visible: Tensor, sigma_
 
 @dataclass(frozen=True, slots=True)
 class PoseScenes:
-    """Synthetic people with neighbours; one person of each scene is to be found.
+    """Synthetic people with neighbours; the target is one person of each scene.
 
     Attributes:
         views: Heatmaps (B, V, J, H, W).
-        exact_mm: (B, J, 3) joints of the person.
+        exact_mm: (B, J, 3) joints of the target person.
         views_of: (B, J) number of remaining views in which each of the joints was detected.
-        root_mm: (B, 3) approximate root of the person, such as the root network gives.
+        root_mm: (B, 3) approximate root of the target person, such as from the root network.
     """
 
     views: ViewBatch
@@ -140,14 +140,14 @@ class PoseScenes:
 def pose_scenes(
     scene: CaptureScene, count: int, stage: PoseSyntheticStageConfig, rng: np.random.Generator, *, drawn: bool = True
 ) -> PoseScenes:
-    """Place random people in the capture volume and simulate their detections: noise, gaps, swapped sides, lost views.
+    """Place random people in the capture volume and simulate their detections: noise, gaps, side swaps, lost views.
 
     Args:
         scene: Rig and capture volume.
         count: Number of scenes.
         stage: Settings of the stage.
         rng: Random generator.
-        drawn: Render the heatmaps; without, only the detections are meaningful.
+        drawn: Render the heatmaps; if False, only the detections are meaningful.
     """
     device_rng = DeviceRng(rng, scene.device)
     most = 1 + stage.neighbours
@@ -181,14 +181,14 @@ def root_relative_joints(count: int, rng: np.random.Generator, skeleton: Skeleto
 
 
 def keep_two_views(kept: np.ndarray, rng: np.random.Generator, among: np.ndarray | None = None) -> np.ndarray:
-    """Return the views (B, V) that stay; where fewer than two are left, two random ones of `among` (B, V) stay."""
+    """Return the mask (B, V) of views to keep; with fewer than two left, add two random ones of `among` (B, V)."""
     order = rng.random(kept.shape) + (0 if among is None else ~among)
     two = np.argsort(np.argsort(order, 1), 1) < 2
     return np.asarray(np.where(kept.sum(1, keepdims=True) >= 2, kept, two))
 
 
 def _complete_poses(count: int, rng: np.random.Generator, skeleton: Skeleton) -> F64:
-    """Draw bodies (count, J, 3) mm, all joints of which must be known."""
+    """Draw bodies (count, J, 3) mm, all of whose joints must be known."""
     xyz = poses(count, rng, skeleton=skeleton)
     known = np.isfinite(xyz).all((0, 2))
     if not known.all():
@@ -238,7 +238,7 @@ def _rotated(skeleton: Skeleton, count: int, most: int, bodies: int, device_rng:
 
 
 def _project(scene: CaptureScene, xyz_mm: Tensor, exists: Tensor) -> tuple[Tensor, Tensor]:
-    """Project people (B, P, J, 3): image px (B, V, P, J, 2), and which joints of those that exist are in the image."""
+    """Project people (B, P, J, 3): image px (B, V, P, J, 2), and the mask of existing joints in the image."""
     B, P, J, _ = xyz_mm.shape
     uv, ahead = scene.projector(xyz_mm.flatten(1, 2))
     seen = (ahead & scene.projector.inside(uv)).view(B, -1, P, J)
@@ -263,7 +263,7 @@ def _false_peaks(
 ) -> tuple[Tensor, Tensor]:
     """Draw false peaks: heatmap px (B, V, 4, 1, 2) and heights (B, V, 4, 1), most of them 0.
 
-    They are anywhere, or near one of the hips (B, V, P, 2) that are `shown` (B, V, P): people who are detected twice.
+    They are anywhere, or near one of the hips (B, V, P, 2) where `shown` (B, V, P): people who are detected twice.
     """
     B, V, P = shown.shape
     xy = device_rng.uniform(0.0, 1.0, B, V, 4, 2) * torch.tensor([size_hw[1], size_hw[0]], device=device_rng.device)

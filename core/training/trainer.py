@@ -1,4 +1,4 @@
-"""The training loop: stage after stage, measured on held-out frames, checkpointed to resume after any stop."""
+"""Training loop over the stages, with measurement on held-out frames and checkpoints to resume from."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ _TIME_SHARE = {
     "pose": 3.0,
     "finetune": 1.0,
 }
-"""Shares of the time limit among the stages that have steps."""
+"""Relative parts of the time limit for the stages that have steps."""
 
 
 _MEASURED = ("pose_synthetic", "ray_refiner", "pose", "finetune")
-"""Stages whose held-out error is measured."""
+"""Stages with a measurement of the held-out error."""
 _FROM_NOISE = (
     "The backbone starts from noise: from one take it learns these images and hardly others. Set "
     "model.backbone.weights to a Pose-ResNet or ResNet file, or model.heatmap.source to joints."
@@ -58,17 +58,17 @@ _UNTRAINED_RAY_REFINER = (
 
 
 class Trainer:
-    """Train the networks on a rig and its footage.
+    """Trainer of the networks on a rig and its footage.
 
     Args:
-        config: All settings.
-        footage: Rig, detections, labels, split.
+        config: Settings of training.
+        footage: Rig, detections, labels and split.
         volume: Capture volume of the root network.
         folder: Folder of the checkpoints; a run resumes from `last` in it.
         device: Device to train on.
         reporter: Receives progress, losses and metrics.
         group: Processes that train together.
-        preview: Held-out frame that follows the networks; None without one.
+        preview: Preview of a held-out frame, updated at every validation; None for none.
 
     Raises:
         CoreError: A setting is invalid, or requires heatmaps, images or joints that the footage lacks.
@@ -87,7 +87,7 @@ class Trainer:
     ) -> None:
         self._preview = preview
         self.group = Group() if group is None else group
-        from_mapping(TrainConfig, to_mapping(config), "training.")  # settings built in code are not validated yet
+        from_mapping(TrainConfig, to_mapping(config), "training.")  # validates settings that were built in code
         if config.model.heatmap.source == "estimator" and footage.maps is None:
             raise CoreError("This footage has no stored heatmaps.", "Train with model.heatmap.source=joints.")
         if config.model.heatmap.source == "backbone" and footage.images is None:
@@ -138,7 +138,7 @@ class Trainer:
         """Train to the end and return the final state.
 
         Raises:
-            CancelledError: Cancelled; a checkpoint was written.
+            CancelledError: The reporter asked to stop; a checkpoint was written.
             CoreError: A loss is not finite, or the checkpoint to resume from belongs to another run.
         """
         self._resume()
@@ -189,7 +189,7 @@ class Trainer:
                 self.reporter.metric(f"{stage.name}/{name}", float(value.detach()), self.state.steps_done)
 
     def _gradients(self, stage: TrainingStage, step: int) -> dict[str, Tensor]:
-        """Compute the losses of a step and their gradients; where memory runs out, those of a smaller step."""
+        """Compute the losses of a step and their gradients, with a smaller batch if memory runs out."""
         while True:
             self.optimizer.zero_grad(set_to_none=True)
             statistics = BatchNormStatistics(stage.module(), self.state.micro_batches)
@@ -261,7 +261,7 @@ class Trainer:
                 self.reporter.metric("held_out/px", px, self.state.steps_done)
                 unseen = self._unseen_px()
                 if math.isfinite(unseen):
-                    # Images of a camera that took no part cannot be memorised: both count equally.
+                    # Images of a held-out camera cannot be memorised: both errors count equally.
                     self.reporter.metric("held_out/camera_px", unseen, self.state.steps_done)
                     px = (px + unseen) / 2
                 if self.state.best_px is None or px < self.state.best_px:
@@ -270,7 +270,7 @@ class Trainer:
         stage.module().train()
 
     def _unseen_px(self) -> float:
-        """Measure the held-out error in a camera that the networks do not see; NaN without one."""
+        """Measure the held-out error in a camera hidden from the networks; NaN without one."""
         if self.unseen is None:
             return math.nan
         return held_out_px(self.networks, self.scene, self.footage, self.config.measure_frames, unseen=self.unseen)
@@ -323,7 +323,7 @@ class Trainer:
             stage.set_micro_batches(self.state.micro_batches)
         for name in self.state.reduced_stages:
             next(s for s in self.stages if s.name == name).reduce_batch()
-        self.group.barrier()  # the main process may overwrite it soon
+        self.group.barrier()  # the main process may overwrite the checkpoint soon
 
     def _restore(self) -> None:
         saved = Checkpoint.load(self.folder / "last")

@@ -1,4 +1,4 @@
-"""The held-out error: distance of projected 3D joints from 2D labels that training never saw.
+"""Held-out error: distance of projected 3D joints from 2D labels that were not used in training.
 
 Legend: B batch, V view, P person, L labelled person, J joint.
 """
@@ -23,24 +23,24 @@ from core.types.skeleton import Skeleton, convert
 
 _FAR_PX = 1e6
 _GATE_SHARE = 0.05
-"""Error of an unmatched labelled joint, and largest error, as a share of the image's longer side."""
+"""Error of an unmatched labelled joint, and largest error, as a fraction of the image's longer side."""
 
 
 def held_out_px(
     networks: Networks, scene: CaptureScene, footage: Footage, most: int, batch: int = 4, unseen: int | None = None
 ) -> float:
-    """Measure the mean distance in image px from held-out labels to the projections of the people found.
+    """Measure the mean distance in image px between held-out labels and projections of the people found.
 
     Args:
-        networks: Networks; measured in evaluation mode and left in their mode.
+        networks: Networks; measured in evaluation mode, and restored to their previous mode.
         scene: Rig and capture volume.
         footage: Footage with held-out frames.
         most: Largest number of frames, spread evenly.
-        batch: Frames per batch.
-        unseen: Index of a camera that the networks do not see, in which alone the error is measured.
+        batch: Number of frames per batch.
+        unseen: Index of a camera that is hidden from the networks and the only one to measure in; None for all cameras.
 
     Returns:
-        NaN if nothing is labelled in the held-out frames.
+        NaN if the held-out frames have no labels.
     """
     frames = _measured_frames(footage, most)
     was_training = networks.training
@@ -76,7 +76,7 @@ def predicted_px(
 
 
 def triangulated_px(baselines: Sequence[Pose3DSequence], footage: Footage, joints: Skeleton, most: int) -> float:
-    """Measure the triangulated people as `held_out_px` measures networks, in the same frames.
+    """Measure the error of triangulated people in the same frames and in the same way as `held_out_px`.
 
     Args:
         baselines: Triangulated people of each take, in the order of the footage.
@@ -85,7 +85,7 @@ def triangulated_px(baselines: Sequence[Pose3DSequence], footage: Footage, joint
         most: Largest number of frames, spread evenly.
 
     Returns:
-        NaN if nothing is labelled in the held-out frames.
+        NaN if the held-out frames have no labels.
     """
     starts = np.cumsum([0, *(len(poses.time_s) for poses in baselines)])
     gate, error, weight = _gate_px(footage), 0.0, 0.0

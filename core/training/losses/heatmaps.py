@@ -20,8 +20,8 @@ _ATTENTION = 0.1
 def truncated_quadratic(squared_error: Tensor) -> Tensor:
     """Compute the closed form of SelfPose3d's soft attention (equations 7 and 8) at the optimal attention.
 
-    Minimising a·e + 0.1·(a - 1)² over the attention a in 0..1 gives a = max(0, 1 - 5e), and so e - 2.5e² up to e = 0.2
-    and 0.1 beyond: a truncated quadratic that needs no network.
+    Minimising a·e + 0.1·(a - 1)² over the attention a in 0..1 gives a = max(0, 1 - 5e). The loss is then e - 2.5e² up
+    to e = 0.2 and 0.1 beyond: a truncated quadratic, without a network.
     """
     e = squared_error.clamp_max(2 * _ATTENTION)
     return e - e**2 / (4 * _ATTENTION)
@@ -43,8 +43,8 @@ def heatmap_loss(
         target: (B, V, J, H, W) heatmaps of the labels.
         weight: (B, V, J) weights.
         robust: Use the truncated quadratic instead of the square.
-        background: Weight of pixels where the target is close to 0. Below 1, people without a label are not held
-            against the network.
+        background: Weight of pixels where the target is close to 0. Below 1, predictions of unlabelled people cost
+            less.
         attention: (B, V, J, H, W) factors in 0..1 on the squared errors, from the attention network.
     """
     error = (predicted - target) ** 2
@@ -69,7 +69,7 @@ def labelled_heatmaps(step: BackboneStep) -> Tensor:
 
 
 def backbone_heatmaps(step: PoseStep) -> Tensor | None:
-    """Compare the backbone's heatmaps of all three versions with those of the pseudo labels; mean of the versions."""
+    """Compare the backbone's heatmaps of all three versions with those of the pseudo labels, averaged over versions."""
     errors = []
     for version in (step.plain, step.first, step.second):
         if version.heatmaps is None:
@@ -93,7 +93,7 @@ def rendered_heatmaps(step: PoseStep) -> Tensor | None:
 
 
 def attention_penalty(step: PoseStep) -> Tensor | None:
-    """Keep the attention network from ignoring every pixel (SelfPose3d equation 8)."""
+    """Penalise an attention network that ignores every pixel (SelfPose3d equation 8)."""
     if step.people is None or step.config.attention != "network":
         return None
     maps = [version.attention for version in (step.first, step.second) if version.attention is not None]
@@ -101,7 +101,7 @@ def attention_penalty(step: PoseStep) -> Tensor | None:
 
 
 def _rendered(step: PoseStep, version: AugmentedStep) -> Tensor:
-    """Compute the error in one version of the joints found in the other one."""
+    """Compute the error in one version for the joints found in the other."""
     maps = [
         render_heatmaps(xy, ahead, step.size_hw, step.sigma_px)
         for xy, ahead in zip(version.joint_xy, version.joint_ahead, strict=True)

@@ -1,4 +1,4 @@
-"""What a stage computes in a step, as its losses receive it.
+"""Inputs of the losses: the outputs of a stage in one step.
 
 Legend: B batch, V view, P person, L labelled person, J joint, F frame, H W heatmap, X Y Z voxel.
 """
@@ -16,7 +16,7 @@ from core.training.stages.config import BackboneStageConfig, PoseStageConfig
 
 @dataclass(frozen=True, slots=True)
 class BackboneStep:
-    """A step of the backbone stage.
+    """Step of the backbone stage.
 
     Attributes:
         config: Settings of the stage.
@@ -33,13 +33,13 @@ class BackboneStep:
 
 @dataclass(frozen=True, slots=True)
 class RootStep:
-    """A step of the root stage.
+    """Step of the root stage.
 
     Attributes:
-        output: Output of the root network for synthetic scenes: a volume (B, X, Y, Z), or that of a plane head.
+        output: Output of the root network for synthetic scenes: a volume (B, X, Y, Z), or the output of a plane head.
         target: (B, X, Y, Z) confidence volume of the exact roots.
-        cells: (B, P, 2) cells of the floor map that the roots stand in.
-        visible: (B, P) bool, roots that at least two views show.
+        cells: (B, P, 2) floor map cells of the roots.
+        visible: (B, P) bool, True for roots visible in at least two views.
         augmented: Output for augmented real frames; None without real frames.
         plain: Output for the same frames without augmentation, without gradient.
     """
@@ -54,14 +54,14 @@ class RootStep:
 
 @dataclass(frozen=True, slots=True)
 class PositionStep:
-    """A step of a stage that is supervised by exact synthetic people.
+    """Step of a stage with supervision by exact synthetic people.
 
     Attributes:
         xyz_mm: (..., J, 3) predicted joints.
         exact_mm: (..., J, 3) exact joints.
         weight: (..., J) weight of each joint.
-        precision: (..., J, 3, 3) predicted precisions, 1/mm²; None without.
-        planes_mm: (P, 3, J, 2) predictions of the single planes of a triplane head; None without.
+        precision: (..., J, 3, 3) predicted precisions, 1/mm²; None if not predicted.
+        planes_mm: (P, 3, J, 2) predictions of the single planes of a triplane head; None without one.
     """
 
     xyz_mm: Tensor
@@ -81,9 +81,9 @@ class AugmentedStep:
         label_weight: (B, V, L, J) in 0..1, 0 where there is no label.
         heatmaps: (B, V, J, H, W) output of the backbone; None without one.
         attention: (B, V, J, H, W) output of the attention network; None without one.
-        joint_xy: For each of the B entries the projections (V, P, J, 2), heatmap px, of the joints found in the other
+        joint_xy: Projections (V, P, J, 2), heatmap px, for each of the B entries, of the joints found in the other
             augmented version; empty without people.
-        joint_ahead: For each of them (V, P, J) 1 where the joint is ahead of the camera, else 0.
+        joint_ahead: Masks (V, P, J) for the same joints, 1 in front of the camera, else 0.
     """
 
     affine: Tensor
@@ -97,13 +97,13 @@ class AugmentedStep:
 
 @dataclass(frozen=True, slots=True)
 class PosePeople:
-    """The people of a pose step.
+    """People of a pose step.
 
     Attributes:
         first_mm: (P, J, 3) joints found in the first augmented version.
-        second_mm: (P, J, 3) joints found in the second one.
+        second_mm: (P, J, 3) joints found in the second augmented version.
         planes_mm: (2 P, 3, J, 2) predictions of the single planes in both versions; None without a triplane head.
-        anchor_mm: (P, J, 3) joints triangulated without training; None without any.
+        anchor_mm: (P, J, 3) joints triangulated without training; None if not available.
         anchor_weight: (P, J) 0 where there is no anchor.
     """
 
@@ -116,7 +116,7 @@ class PosePeople:
 
 @dataclass(frozen=True, slots=True)
 class PoseStep:
-    """A step of the pose stage.
+    """Step of the pose stage.
 
     Attributes:
         config: Settings of the stage.
@@ -124,10 +124,10 @@ class PoseStep:
         sigma_px: Standard deviation of the heatmaps' Gaussians, px.
         index: Index of the step in its stage.
         steps: Number of steps of the stage.
-        plain: The frames without augmentation.
-        first: The first augmented version.
-        second: The second one.
-        people: The people found; None without any.
+        plain: Views of the frames without augmentation.
+        first: First augmented version of the frames.
+        second: Second augmented version of the frames.
+        people: People found in both versions; None without any.
     """
 
     config: PoseStageConfig
@@ -142,6 +142,6 @@ class PoseStep:
 
     @property
     def gaussian_scale(self) -> float:
-        """Factor that turns means over pixels, tiny at any map size, into the paper's sums over a Gaussian's area."""
+        """Factor from means over pixels, tiny at any map size, to the paper's sums over the area of a Gaussian."""
         H, W = self.size_hw
         return float(H * W / (2 * math.pi * self.sigma_px**2))

@@ -1,4 +1,4 @@
-"""Losses of joints: projected ones against matched 2D labels, and 3D ones against each other.
+"""Losses of joints: projected joints against matched 2D labels, and 3D joints against each other.
 
 Legend: B batch, V view, P predicted person, L labelled person, J joint.
 """
@@ -16,20 +16,20 @@ from core.training.losses.positions import triplane_loss
 def joint_loss(
     predicted: list[Tensor], target: Tensor, weight: Tensor, size_hw: tuple[int, int], *, gate: float, hard: bool
 ) -> Tensor:
-    """Compute the distance of projected joints from matched labels, in shares of the heatmap's size.
+    """Compute the distance of projected joints from matched labels, as a fraction of the heatmap's size.
 
     Per view and sample, people are matched with labels by the Hungarian algorithm on the mean over joints and
     coordinates (SelfPose3d equations 5 and 9); missing joints count 0. A match whose error per known joint exceeds the
-    gate is rejected: a person whom the estimator missed must not be pulled to another one. Unmatched people and labels
-    are free.
+    gate is rejected, so that a person whom the estimator missed is not attracted to another label. Unmatched people and
+    labels cost nothing.
 
     Args:
-        predicted: Per sample the projected people (V, P, J, 2), heatmap px.
+        predicted: Projected people (V, P, J, 2) of each sample, heatmap px.
         target: (B, V, L, J, 2) labels, heatmap px.
         weight: (B, V, L, J) in 0..1, 0 where there is no label.
         size_hw: Height and width of the heatmap.
         gate: Largest mean error of a match.
-        hard: Leave out the (view, sample) with the largest loss: hard attention (equation 10).
+        hard: Exclude the (view, sample) with the largest loss: hard attention (equation 10).
 
     Returns:
         Mean over (view, sample) of the sums of matched costs.
@@ -49,14 +49,14 @@ def joint_loss(
 def anchor_loss(xyz_mm: Tensor, anchor_mm: Tensor, weight: Tensor, gate_mm: float) -> Tensor:
     """Compute the mean absolute distance per coordinate, in metres, of joints from triangulated ones.
 
-    Triangulated joints come from the same 2D poses and are no labels. But they are in 3D: the term keeps joints from
-    sliding along rays, which the 2D losses allow.
+    Triangulated joints are derived from the same 2D poses and are no labels. They constrain depth, however: the 2D
+    losses alone would allow joints to move along their rays.
 
     Args:
         xyz_mm: (P, J, 3) predicted joints.
         anchor_mm: (P, J, 3) triangulated joints, any value where the weight is 0.
         weight: (P, J) in 0..1.
-        gate_mm: Distance from which on joints are not pulled.
+        gate_mm: Distance above which joints are not attracted.
     """
     distance = (xyz_mm - torch.where(weight[..., None] > 0, anchor_mm, xyz_mm.detach())).abs().clamp_max(gate_mm)
     return (distance.mean(-1) * weight).sum() / weight.sum().clamp_min(1) / 1000
@@ -89,7 +89,7 @@ def match_people(people: Tensor, labels: Tensor, weight: Tensor, gate: Tensor) -
 
 
 def matched_joints(step: PoseStep) -> Tensor | None:
-    """Pull projected joints to their matched labels (SelfPose3d equation 5); 0 in the first part of the stage."""
+    """Attract projected joints to their matched labels (SelfPose3d equation 5); 0 in the first part of the stage."""
     if step.people is None:
         return None
     if step.index < step.config.joint_from * step.steps:
@@ -98,7 +98,7 @@ def matched_joints(step: PoseStep) -> Tensor | None:
 
 
 def triangulated_anchor(step: PoseStep) -> Tensor | None:
-    """Pull joints to the people triangulated without training."""
+    """Attract joints to the people triangulated without training."""
     people = step.people
     if people is None or people.anchor_mm is None or people.anchor_weight is None:
         return None
@@ -110,12 +110,12 @@ def triangulated_anchor(step: PoseStep) -> Tensor | None:
 
 
 def joint_consistency(step: PoseStep) -> Tensor | None:
-    """Make the joints of both augmented versions agree."""
+    """Penalise differences between the joints of both augmented versions."""
     return None if step.people is None else consistency_loss(step.people.first_mm, step.people.second_mm)
 
 
 def plane_consistency(step: PoseStep) -> Tensor | None:
-    """Pull each plane of a triplane head to the fused joints."""
+    """Attract the predictions of each plane of a triplane head to the fused joints."""
     if step.people is None or step.people.planes_mm is None:
         return None
     joints = torch.cat([step.people.first_mm, step.people.second_mm]).detach()
@@ -123,14 +123,14 @@ def plane_consistency(step: PoseStep) -> Tensor | None:
 
 
 def _matched(step: PoseStep, version: AugmentedStep) -> Tensor:
-    """Compute the joint loss in one version of the joints found in the other one."""
+    """Compute the joint loss in one version for the joints found in the other."""
     gate, hard = step.config.match_gate or float("inf"), step.config.hard_attention
     people = list(version.joint_xy)
     return joint_loss(people, version.label_xy, version.label_weight, step.size_hw, gate=gate, hard=hard)
 
 
 def _costs(people: Tensor, labels: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the cost (V, P, L) over all joints, and the error (V, P, L) over known ones, infinite without any."""
+    """Return the cost (V, P, L) over all joints, and the error (V, P, L) over known ones, infinite if none is known."""
     distance = (people[:, :, None] - labels[:, None]).abs().mean(-1)  # (V, P, L, J)
     weighted = torch.where(weight[:, None] > 0, distance * weight[:, None], 0.0).sum(-1)
     known = weight.sum(-1)[:, None]
@@ -139,10 +139,10 @@ def _costs(people: Tensor, labels: Tensor, weight: Tensor) -> tuple[Tensor, Tens
 
 
 def _match(cost: Tensor, error: Tensor, gate: float) -> tuple[bool, Tensor]:
-    """Return whether anything was matched, and the chosen pairs (V, P, L) as 0 and 1."""
+    """Return whether any pair was matched, and the chosen pairs (V, P, L) as 0 and 1."""
     chosen = torch.zeros_like(cost)
     allowed = (error <= gate).cpu()
-    # A forbidden pair costs more than all allowed ones together: it is chosen only where no other is left.
+    # A forbidden pair costs more than all allowed ones together, so it is chosen only if no other remains.
     table = torch.where(allowed, cost.cpu(), 1e3).numpy()
     for v, view in enumerate(table):
         for p, label in zip(*linear_sum_assignment(view), strict=True):

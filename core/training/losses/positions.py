@@ -1,4 +1,4 @@
-"""Losses of 3D joints that are known exactly: those of synthetic people.
+"""Losses of 3D joints against exact ones, those of synthetic people.
 
 Legend: P person, J joint.
 """
@@ -14,7 +14,7 @@ from core.training.losses.inputs import PositionStep
 
 _MAX_NLL = 20.0
 _REFINED_UNIT_MM, _SMOOTHED_UNIT_MM = 100.0, 30.0
-"""Distances that count 1: sizes of errors before training."""
+"""Distances in mm that count as 1: typical errors before training."""
 
 
 def position_loss(predicted_mm: Tensor, exact_mm: Tensor, weight: Tensor) -> Tensor:
@@ -32,7 +32,7 @@ def position_loss(predicted_mm: Tensor, exact_mm: Tensor, weight: Tensor) -> Ten
 def triplane_loss(planes_mm: Tensor, joints_mm: Tensor, weight: Tensor) -> Tensor:
     """Compute `position_loss` for the predictions (P, 3, J, 2) of single planes (Faster-VoxelPose, ECCV 2022).
 
-    It reaches planes whose error the other planes compensate.
+    It also corrects planes whose error the other planes compensate.
     """
     target = project_to_planes(joints_mm)
     error = functional.smooth_l1_loss(planes_mm / 100, target / 100, beta=0.1, reduction="none").mean((1, -1))

@@ -12,7 +12,7 @@ from core.models.heads.plane_nets import BevOutput
 from core.training.losses.inputs import RootStep
 
 _HEIGHT_SHARE = 0.1
-"""Weight of the height columns. They are full of signal where the floor map is mostly empty, and would dominate."""
+"""Weight of the height columns, which would dominate otherwise, since the floor map is mostly empty."""
 
 
 def root_loss(volume: Tensor, target: Tensor) -> Tensor:
@@ -29,13 +29,13 @@ def root_consistency_loss(output: Tensor | BevOutput, expected: Tensor | BevOutp
 
 
 def bev_loss(output: BevOutput, target: Tensor, cells: Tensor, visible: Tensor) -> Tensor:
-    """Compute the error of a plane head: of its bird's-eye-view map, and of the height columns above people.
+    """Compute the error of a plane head in its bird's-eye-view map and in the height columns above people.
 
     Args:
         output: Output for B scenes.
         target: (B, X, Y, Z) confidence volume.
-        cells: (B, P, 2) cells of the map that the people stand in.
-        visible: (B, P) bool, people that count.
+        cells: (B, P, 2) map cells of the people.
+        visible: (B, P) bool, True for people to include.
     """
     batch = torch.arange(len(cells), device=cells.device)[:, None]
     error = (output.height_confidence(cells) - target[batch, cells[..., 0], cells[..., 1]]) ** 2
@@ -51,7 +51,7 @@ def synthetic_roots(step: RootStep) -> Tensor:
 
 
 def root_consistency(step: RootStep) -> Tensor | None:
-    """Make the outputs for augmented and plain real frames agree (SelfPose3d equation 3)."""
+    """Penalise differences between the outputs for augmented and plain real frames (SelfPose3d equation 3)."""
     if step.augmented is None or step.plain is None:
         return None
     return root_consistency_loss(step.augmented, step.plain)

@@ -16,11 +16,11 @@ from core.registry import closest
 
 @dataclass(frozen=True, slots=True)
 class LossEntry:
-    """A registered loss.
+    """Entry of a loss in the registry.
 
     Attributes:
-        function: `package.module:function`, imported on first use. The function takes what the stage computed in a step
-            (a class of `core.training.losses.inputs`) and returns a scalar tensor, or None where it does not apply.
+        function: `package.module:function`, imported on first use. The function takes the outputs of a step (a class of
+            `core.training.losses.inputs`) and returns a scalar tensor, or None if it does not apply.
         weight: Default weight in the total loss of the stage.
     """
 
@@ -47,7 +47,7 @@ LOSSES: dict[str, LossEntry] = {
     "pose/consistency": LossEntry(f"{_PACKAGE}.joints:joint_consistency", 0.02),
     "pose/planes": LossEntry(f"{_PACKAGE}.joints:plane_consistency", 0.02),
 }
-"""`stage/name` to loss, in the order of the terms of the total. The fine-tuning stage uses those of `pose`."""
+"""Losses by `stage/name`, in the order of the terms of the total. The fine-tuning stage uses those of `pose`."""
 
 
 def stage_losses(stage: str) -> dict[str, LossEntry]:
@@ -56,14 +56,14 @@ def stage_losses(stage: str) -> dict[str, LossEntry]:
 
 
 def loss_weights(stage: str, given: Mapping[str, float]) -> dict[str, float]:
-    """Complete the weights of a stage's losses by their defaults.
+    """Return the weights of all losses of a stage, with defaults for those not given.
 
     Args:
         stage: Name of the stage.
         given: Weights by name; 0 switches a loss off.
 
     Raises:
-        CoreError: A weight is given for a loss that the stage does not have, or is not a number of at least 0.
+        CoreError: A weight belongs to no loss of the stage, or is not a number of at least 0.
     """
     known = stage_losses(stage)
     for name, weight in given.items():
@@ -81,7 +81,7 @@ def stage_functions(stage: str, weights: Mapping[str, float]) -> dict[str, Calla
     """Import the functions of a stage's losses whose weight is not 0, by name.
 
     Raises:
-        CoreError: A weight is given for a loss that the stage does not have.
+        CoreError: A weight belongs to no loss of the stage.
     """
     loaded = {}
     complete = loss_weights(stage, weights)

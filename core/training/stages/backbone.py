@@ -1,4 +1,4 @@
-"""The backbone stage: the 2D network learns the pseudo labels of the footage's own images.
+"""Backbone stage: training of the 2D network on the pseudo labels of the footage.
 
 Legend: B batch, V view, L labelled person, J joint, H W heatmap, K pixel near a joint.
 """
@@ -21,7 +21,7 @@ from core.training.stages.config import BackboneStageConfig
 from core.training.stages.stage import LossTerms, MicroBatched
 
 SUFFICIENT_SHARE = 0.8
-"""Share of labelled joints with a peak nearby from which on the 3D networks can be trained."""
+"""Fraction of labelled joints with a peak nearby above which the 3D networks can be trained."""
 _NEAR_PX = 2.0
 _REACH_PX = 3
 _MIN_PEAK = 0.1
@@ -64,13 +64,14 @@ class BackboneTraining(MicroBatched):
         if self.config.floor_targets:
             xy = xy.floor()
         target = render_max(xy, (weight > 0).float(), self.scene.size_hw, self.scene.sigma_px)
-        # As in the paper, a view counts for a joint if any person shows it, here by the labels' largest confidence.
+        # As in the paper, a view counts for a joint if it shows any person's; here by the largest confidence of the
+        # labels.
         losses = self._terms.compute(BackboneStep(self.config, heatmaps, target, weight.amax(2)))
         return {**losses, "loss": self._terms.total(losses)}
 
     @torch.no_grad()
     def metrics(self, rng: np.random.Generator) -> dict[str, float]:
-        """Measure the share of held-out labelled joints with a peak within two heatmap px; empty without labels."""
+        """Measure the fraction of held-out labelled joints with a peak within two heatmap px; empty without labels."""
         frames = rng.permutation(self.footage.held_out)[:_MEASURED_FRAMES]
         near, known = 0, 0
         for start in range(0, len(frames), self.batch):
@@ -89,7 +90,7 @@ class BackboneTraining(MicroBatched):
 
 
 def advice(share: float) -> str:
-    """Return what to do about the share of joints with a peak nearby; empty if it is sufficient."""
+    """Return a remedy for a low fraction of joints with a peak nearby; empty if the fraction is sufficient."""
     if share >= SUFFICIENT_SHARE:
         return ""
     return (
@@ -101,9 +102,10 @@ def advice(share: float) -> str:
 
 
 def peaks_near(heatmaps: Tensor, xy: Tensor, weight: Tensor) -> tuple[int, int]:
-    """Count labelled joints with a peak of their heatmap within two px, and labelled joints.
+    """Count labelled joints with a peak of their heatmap within two px, and all labelled joints.
 
-    A peak is a pixel above 0.1 that no pixel within two px exceeds, so that people close to each other have one each.
+    A peak is a pixel above 0.1 that no pixel within two px exceeds, so that people close to each other have separate
+    peaks.
 
     Args:
         heatmaps: (B, V, J, H, W) heatmaps.

@@ -1,6 +1,6 @@
-"""The stages that learn bodies from synthetic people: the pose network and the ray refiner.
+"""Stages that learn bodies from synthetic people: the pose network and the ray refiner.
 
-Both depart from the paper. They need no labels, and the networks know what bodies look like before they see footage.
+Both depart from the paper. They need no labels, and give the networks a prior of bodies before any footage.
 
 Legend: B batch, V view, J joint.
 """
@@ -21,19 +21,19 @@ from core.training.stages.stage import LossTerms, MicroBatched
 from core.training.synthetic import PoseScenes, pose_scenes
 
 _UNSEEN_WEIGHT = 0.2
-"""Weight of synthetic joints that fewer than two views show: only the rest of the body tells where they are."""
+"""Weight of synthetic joints visible in fewer than two views, which only the rest of the body constrains."""
 _SPREAD_MM = 40.0
-"""Standard deviation given to joints near the exact ones, similar to that of a soft-argmax."""
+"""Standard deviation of joints near the exact ones in mm, similar to that of a soft-argmax."""
 _COMMON_MM = 30.0
-"""Standard deviation of the part of the start's error that all joints of a person share."""
+"""Standard deviation in mm of the initial error that all joints of a person share."""
 
 
 class PoseSyntheticTraining(MicroBatched):
-    """Pose network supervised by exact synthetic people in this rig; needs no label.
+    """Pose network trained on exact synthetic people in this rig, without labels.
 
     Args:
         config: Settings of the stage.
-        networks: Networks.
+        networks: Networks to train.
         scene: Rig and capture volume of the footage.
         rigs: Rigs for the synthetic scenes.
     """
@@ -72,7 +72,7 @@ class PoseSyntheticTraining(MicroBatched):
 
 
 class RayRefinerTraining(MicroBatched):
-    """Ray refiner supervised by exact synthetic people: positions and their uncertainty, from starts near and far.
+    """Ray refiner trained on exact synthetic people: positions and their uncertainty, from near and far initial joints.
 
     Args:
         config: Settings of the stage.
@@ -106,7 +106,7 @@ class RayRefinerTraining(MicroBatched):
         estimate = self._estimate(synthetic, rng)
         person_views = person_detections(self.networks, scene, synthetic.views, estimate, sample)
         observed, start, spread = initialize_joints(scene, person_views, estimate, estimate.new_tensor(_SPREAD_MM), 1.0)
-        # Every number of rounds is trained, so that fewer can be used where time is short.
+        # All numbers of rounds are trained, so that inference can use fewer if time is short.
         rounds = int(rng.integers(1, network.config.rounds + 1))
         xyz, precision = network(scene.projector, person_views.affine, observed, start, spread, rounds)
         triangulable = synthetic.views_of >= 2
@@ -122,7 +122,7 @@ class RayRefinerTraining(MicroBatched):
         return {}
 
     def _estimate(self, synthetic: PoseScenes, rng: np.random.Generator) -> Tensor:
-        """Draw joints (B, J, 3) with errors such as the pose network's: of single joints and of whole people."""
+        """Draw joints (B, J, 3) with the errors of a pose network, both of single joints and of entire people."""
         B, J = synthetic.exact_mm.shape[:2]
         level = rng.uniform(0, self.config.start_error_mm, (B, 1, 1))
         error = level * rng.standard_normal((B, J, 3)) + _COMMON_MM * rng.standard_normal((B, 1, 3))

@@ -20,24 +20,24 @@ class NoiseConfig:
     """Errors of the simulated 2D detections of synthetic people, and of the rig.
 
     Attributes:
-        jitter: Range of the standard deviation of the 2D error, as a share of the person's size in the image.
-        resolution: Range of the standard deviation of the error that the estimator's input size causes, as a share of
-            the image's longer side. It dominates where people are small.
+        jitter: Range of the standard deviation of the 2D error, as a fraction of the person's size in the image.
+        resolution: Range of the standard deviation of the error due to the estimator's input size, as a fraction of the
+            image's longer side. It dominates where people are small.
         miss_view: Probability that a person is not detected in a view.
         miss_joint: Probability that a joint is missing.
         outlier: Probability that the error of a joint is several times the usual one.
-        swap: Probability that left and right of all joints, the arms or the legs are exchanged in a view.
-        borrow: Probability that a limb, the legs or a single hip is that of the person beside, in views where somebody
-            is near.
+        swap: Probability that left and right of all joints, the arms or the legs are swapped in a view.
+        borrow: Probability that a limb, the legs or a single hip belongs to the nearest person, in views where another
+            person is near.
         occlude: Probability that a limb, the legs, or an arm and more are hidden in a view. Hidden joints are missing,
-            or guessed together in a wrong place with low scores, as estimators do.
-        guess: Share of hidden joints that are guessed instead of missing.
-        few_views: Probability that only a random number of the cameras, two or more, takes part.
-        rig_deg: Largest standard deviation of the rotation of each camera against its calibration, in half of the
-            scenes; the other rigs are exact.
-        measured: Share of scenes whose errors and scores were measured on a real estimator.
-        error_split: Part of the measured errors to draw from; "train" leaves the other half for tests.
-        varied: Rotate, scale and mix measured errors, since the few there are could be memorised.
+            or guessed together at a wrong position with low scores, as by real estimators.
+        guess: Fraction of hidden joints that are guessed instead of missing.
+        few_views: Probability that only a random number of the cameras, two or more, are used.
+        rig_deg: Largest standard deviation of the rotation of each camera from its calibration, in half of the scenes;
+            the rigs of the other half are exact.
+        measured: Fraction of scenes with errors and scores measured on a real estimator.
+        error_split: Part of the measured errors to draw from; "train" reserves the other half for tests.
+        varied: Rotate, scale and mix measured errors, since the few measurements could be memorised.
     """
 
     jitter: tuple[float, float] = (0.006, 0.03)
@@ -82,11 +82,11 @@ class BackboneStageConfig:
         batch: Frames per step on a CPU.
         gpu_batch: Frames per step on a GPU.
         learning_rate: Peak learning rate of Adam.
-        background_weight: Weight of pixels without a label. Below 1, people whom the estimator missed are not learned
-            as background. The paper uses 1.
-        augment: Rotate and scale the images; the paper does not.
-        photometric: Apply RandAugment and cut-out to the images; the paper does not.
-        floor_targets: Put targets on whole pixels as the released code does, half a pixel off on average.
+        background_weight: Weight of pixels without a label. Below 1, people whom the estimator missed are less strongly
+            trained as background. The paper uses 1.
+        augment: Rotate and scale the images, which the paper does not.
+        photometric: Apply RandAugment and cut-out to the images, which the paper does not.
+        floor_targets: Round targets down to integer pixels as in the released code, half a pixel off on average.
         weights: Weight of each loss in the total; 0 switches it off.
     """
 
@@ -114,17 +114,17 @@ class RootStageConfig:
         gpu_batch: Scenes per step on a GPU.
         learning_rate: Peak learning rate of Adam.
         real_batch: Real frames per step for the consistency loss; 0 switches it off.
-        side_share: Distance of synthetic points from the sides of the capture volume, as a share of its edge.
+        side_share: Distance of synthetic points from the sides of the capture volume, as a fraction of its edge length.
         lowest_mm: Distance of synthetic points from the bottom of the capture volume.
         highest_mm: Distance of synthetic points from the top of the capture volume.
-        common_height: Draw one height for all points of a scene, as the paper does; otherwise one for each point, so
-            that some people sit while others stand.
+        common_height: Draw one height for all points of a scene, as in the paper; otherwise one per point, so that some
+            people sit while others stand.
         max_points: Largest number of synthetic people in a scene.
-        area_per_person_m2: Floor area for each synthetic person, which limits their number in small volumes.
+        area_per_person_m2: Floor area per synthetic person, which limits their number in small volumes.
         noise: Errors of the synthetic detections.
-        peak: Range of the peaks' heights; if empty, they are the scores of the hips.
+        peak: Range of the peak heights; if empty, peaks have the scores of the hips.
         heatmap_noise: Standard deviation of the noise of each heatmap pixel.
-        false_peaks: Mean number of false peaks per view, half of them beside people.
+        false_peaks: Mean number of false peaks per view, half of them next to people.
         weights: Weight of each loss in the total; 0 switches it off.
     """
 
@@ -158,7 +158,7 @@ class PoseSyntheticStageConfig:
         batch: People per step on a CPU.
         gpu_batch: People per step on a GPU.
         learning_rate: Peak learning rate of Adam.
-        bodies: Number of random postures to draw from; each is rotated, mirrored and scaled again at every use.
+        bodies: Number of random postures to draw from; each is rotated, mirrored and scaled at every use.
         neighbours: Largest number of other people near the person to be found.
         root_error_mm: Standard deviation of the cube's centre around the exact root.
         noise: Errors of the synthetic detections.
@@ -188,8 +188,8 @@ class RayRefinerStageConfig:
         batch: People per step on a CPU.
         gpu_batch: People per step on a GPU.
         learning_rate: Peak learning rate of Adam.
-        start_error_mm: Largest standard deviation of the joints that the refinement starts from.
-        people: Synthetic people and the errors of their detections.
+        start_error_mm: Largest standard deviation of the initial joints of the refinement.
+        people: Settings of the synthetic people and the errors of their detections.
         weights: Weight of each loss in the total; 0 switches it off.
     """
 
@@ -213,11 +213,11 @@ class TemporalStageConfig:
         steps: Number of optimiser steps; 0 skips the stage.
         batch: People per step.
         learning_rate: Peak learning rate of Adam.
-        frames: Frames per scene, of which a step uses a window.
+        frames: Number of frames per scene, of which a step uses a window.
         people: Largest number of people in a scene.
         scenes: Number of different scenes.
         cache_size: Number of scenes kept in memory, of about 1 MB each.
-        error_split: Part of the measured errors to draw from; "train" leaves the other half for tests.
+        error_split: Part of the measured errors to draw from; "train" reserves the other half for tests.
         weights: Weight of each loss in the total; 0 switches it off.
     """
 
@@ -240,26 +240,26 @@ class PoseStageConfig:
     """Self-supervised training of the pose network on the footage (SelfPose3d section 3.3).
 
     Joints found in one augmented version of a frame are projected into another one and compared with its pseudo labels.
-    Each departure from the paper is a switch; `paper_stage` has all of them off.
+    Each departure from the paper is a switch, all of which are off in `paper_stage`.
 
     Attributes:
         steps: Number of optimiser steps; 0 skips the stage.
         batch: Frames per step on a CPU.
         gpu_batch: Frames per step on a GPU.
         learning_rate: Peak learning rate of Adam.
-        joint_from: Share of the steps after which the joint loss starts.
-        attention: Down-weighting of pixels that cannot be explained: "network" is the paper's attention network,
-            "closed" the closed form that it converges to, "none" no down-weighting.
+        joint_from: Fraction of the steps after which the joint loss starts.
+        attention: Down-weighting of pixels that cannot be explained: "network" for the paper's attention network,
+            "closed" for the closed form to which it converges, "none" for no down-weighting.
         background_weight: Weight of pixels without a label in the heatmap losses.
-        hard_attention: Leave out the view of a batch with the largest joint loss.
-        match_gate: Largest mean error of a match between a person and a label, as a share of the heatmap's size; 0, as
-            in the paper, accepts every match.
-        anchor_mm: Distance from the triangulated joints from which on joints are not pulled.
+        hard_attention: Exclude the view of a batch with the largest joint loss.
+        match_gate: Largest mean error of a match between a person and a label, as a fraction of the heatmap's size; 0
+            accepts every match, as in the paper.
+        anchor_mm: Distance from the triangulated joints above which joints are not attracted to them.
         drop_view: Probability that a camera's heatmaps are hidden from the network while its labels still count.
-        min_confidence: Labels of a lower confidence do not count.
-        photometric: Apply RandAugment and cut-out to the images, where the networks read images.
-        redraw: Draw frames again until every view shows a person and both versions still show everyone.
-        train_ray_refiner: Train the ray refiner along with the pose network. 2D labels say nothing about its
+        min_confidence: Smallest confidence of the labels used.
+        photometric: Apply RandAugment and cut-out to the images, if the networks use images.
+        redraw: Redraw frames until every view shows a person and both versions still show everyone.
+        train_ray_refiner: Train the ray refiner along with the pose network. 2D labels contain no information about its
             uncertainty, so that it becomes overconfident: with few cameras that made results worse.
         weights: Weight of each loss in the total; 0 switches it off.
     """

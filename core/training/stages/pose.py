@@ -1,4 +1,4 @@
-"""The pose stage, self-supervised: joints found in one augmented version must fall on the 2D labels of the other.
+"""Self-supervised pose stage: joints found in one augmented version are compared with the 2D labels of the other.
 
 Legend: B batch, V view, P person, L labelled person, J joint, H W heatmap.
 """
@@ -26,18 +26,18 @@ from core.training.stages.stage import LossTerms, MicroBatched
 from core.training.synthetic import keep_two_views
 
 _MAX_CUBES = 16
-"""Most cubes per step on a CPU, two per person; larger crowds are sampled."""
+"""Largest number of cubes per step on a CPU, two per person; larger crowds are sampled."""
 _GPU_FACTOR = 8
 _TRIES = 10
 _SAME_PERSON_MM = 500.0
 
 
 class PoseTraining(MicroBatched):
-    """Pose stage of SelfPose3d (section 3.3), with a switch for each departure from it.
+    """Pose stage of SelfPose3d (section 3.3), with a switch for each departure from the paper.
 
     Args:
         config: Settings of the stage.
-        networks: Networks; the root network stays as it is.
+        networks: Networks; the root network stays unchanged.
         scene: Rig and capture volume.
         footage: Frames and pseudo labels.
         name: Name in metrics and checkpoints: "pose", or "finetune" for the last stage of the paper.
@@ -101,7 +101,7 @@ class PoseTraining(MicroBatched):
                 people=people,
             )
         )
-        if not losses:  # nobody is there: a loss of 0 with zero gradients
+        if not losses:  # no people: a loss of 0 with zero gradients
             zero = sum((p.sum() * 0 for p in self._module.parameters()), roots.new_zeros(()))
             return {"nobody": zero, "loss": zero}
         return {**losses, "loss": self._terms.total(losses)}
@@ -125,8 +125,8 @@ class PoseTraining(MicroBatched):
     def _draw(self, rng: np.random.Generator) -> tuple[np.ndarray, tuple[Tensor, Tensor]]:
         """Draw frames (B,) and the affines of two versions of them.
 
-        As in the paper, frames in which a view shows nobody, or a version loses a person, are drawn again, here from
-        all of the footage; after some tries they are used as they are.
+        As in the paper, frames in which a view shows nobody, or a version loses a person, are redrawn, here from all of
+        the footage; after a few attempts they are used anyway.
         """
         frames = rng.choice(self.footage.train, self.batch)
         affines = (random_affine(self.scene, self.batch, rng), random_affine(self.scene, self.batch, rng))

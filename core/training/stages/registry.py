@@ -1,4 +1,4 @@
-"""The training stages in their order: a stage is a module of this package and one line here."""
+"""Training stages in their order; a stage is a module of this package and one line here."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STAGES: dict[str, Builder] = {
         c.finetune, networks, scene, footage, name="finetune"
     ),
 }
-"""Name of a stage to the function that builds it."""
+"""Functions that build the stages, by name."""
 
 
 def build_stages(

@@ -1,4 +1,4 @@
-"""The root stage: synthetic roots in one rig or many, and consistency of augmented versions of the footage.
+"""Root stage: synthetic roots in one rig or many, and consistency of augmented versions of the footage.
 
 Legend: B batch, V view, P person, X Y Z voxel.
 """
@@ -31,7 +31,7 @@ class RootTraining(MicroBatched):
 
     Args:
         config: Settings of the stage.
-        networks: Networks.
+        networks: Networks to train.
         scene: Rig and capture volume of the footage.
         footage: Footage for the consistency loss.
         rigs: Rigs for the synthetic scenes.
@@ -71,7 +71,7 @@ class RootTraining(MicroBatched):
         return {**losses, "loss": self._terms.total(losses)}
 
     def metrics(self, rng: np.random.Generator) -> dict[str, float]:
-        """Measure the share of synthetic people found within 150 mm."""
+        """Measure the fraction of synthetic people found within 150 mm."""
         synthetic = root_scenes(self.scene, self.batch, self.config, rng)
         with torch.no_grad():
             output = self._output(self.scene, synthetic.views)
@@ -99,7 +99,7 @@ class RootTraining(MicroBatched):
 
 
 def _cells(volume: CaptureVolume, roots_mm: Tensor) -> Tensor:
-    """Return the cells (B, P, 2) of the floor map that roots (B, P, 3) stand in."""
+    """Return the floor map cells (B, P, 2) of roots (B, P, 3)."""
     low = float_tensor(volume.low_mm[:2], roots_mm.device)
     spacing = float_tensor(volume.spacing_mm[:2], roots_mm.device)
     last = torch.tensor(volume.voxels[:2], device=roots_mm.device) - 1

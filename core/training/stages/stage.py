@@ -1,4 +1,4 @@
-"""Interface of a training stage, and what stages share."""
+"""Interface of a training stage, and classes that stages share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.training.losses.table import loss_weights, stage_functions
 
 
 class TrainingStage(Protocol):
-    """A part of training.
+    """Interface of a part of training.
 
     Attributes:
         name: Name in metrics and checkpoints.
@@ -28,23 +28,23 @@ class TrainingStage(Protocol):
     learning_rate: float
 
     def module(self) -> nn.Module:
-        """Return the network that is trained; all others stay as they are."""
+        """Return the network in training; all others stay unchanged."""
 
     def losses(self, rng: np.random.Generator, step: int) -> dict[str, Tensor]:
-        """Compute the named losses of a step, or of a micro-batch of one; "loss" is minimised."""
+        """Compute the named losses of a step, or of one of its micro-batches; "loss" is minimised."""
 
     def set_micro_batches(self, count: int) -> None:
-        """Divide the batch of a step among `count` calls of `losses`. Called once, before any other method."""
+        """Divide the batch of a step among `count` calls of `losses`; called once, before any other method."""
 
     def reduce_batch(self) -> bool:
-        """Halve the batch after memory ran out; return False if it cannot be smaller."""
+        """Halve the batch after an out-of-memory error; return False if it cannot be smaller."""
 
     def metrics(self, rng: np.random.Generator) -> dict[str, float]:
-        """Measure what is worth knowing besides the held-out error."""
+        """Measure the metrics of the stage besides the held-out error."""
 
 
 class MicroBatched:
-    """A stage whose batch can be divided.
+    """Stage whose batch can be divided into micro-batches.
 
     Attributes:
         batch: Frames, scenes or people per call of `losses`.
@@ -64,14 +64,14 @@ class MicroBatched:
 
 
 class LossTerms:
-    """The losses of a stage with their weights.
+    """Weighted losses of a stage.
 
     Args:
         stage: Name of the stage in `LOSSES`.
         weights: Weights by name; losses without one have their default weight.
 
     Raises:
-        CoreError: A weight is given for a loss that the stage does not have.
+        CoreError: A weight belongs to no loss of the stage.
     """
 
     def __init__(self, stage: str, weights: Mapping[str, float]) -> None:

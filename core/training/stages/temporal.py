@@ -1,7 +1,8 @@
-"""The temporal stage: how people move, and how the errors of the other networks persist over time.
+"""Temporal stage: the motion of people, and the persistence of the other networks' errors over time.
 
-A departure from the paper, which treats each frame by itself. Synthetic people, known exactly, move in synthetic rigs.
-They are detected with an estimator's errors and found as in inference, and the temporal refiner learns to recover them.
+A departure from the paper, which treats each frame independently. Exact synthetic people move in synthetic rigs. They
+are detected with an estimator's errors and reconstructed as in inference, and the temporal refiner learns to recover
+the exact motion.
 
 Legend: B person, F frame, V view, J joint.
 """
@@ -47,26 +48,26 @@ from core.types.skeleton import COCO17, Skeleton, convert
 _STREAM = 6007
 _FPS = (20.0, 60.0)
 _WALKERS, _WHITE, _HIDDEN, _FURNISHED = 0.25, 0.3, 0.8, 0.6
-"""Shares of scenes with people who walk and stop, with white noise, with people who occlude each other, and with
+"""Fractions of scenes with people who walk and stop, with white noise, with people who occlude each other, and with
 furniture that occludes them."""
 _WRONG_RIG, _FEW_VIEWS = 0.5, 0.3
-"""Shares of scenes whose rig is slightly wrong, and in which only a random number of the cameras takes part."""
+"""Fractions of scenes with a slightly wrong rig, and with only a random number of the cameras."""
 _LOST = 0.02
-"""Share of people lost in a frame."""
+"""Fraction of people lost in a frame."""
 _SAME_MM = 400.0
-"""Mean joint distance below which a person that was found is an exact one."""
+"""Mean joint distance in mm below which a found person matches an exact one."""
 _BATCH_FRAMES = 8
 _RARELY_SEEN, _RARELY_SEEN_WEIGHT = 0.3, 0.1
-"""Joints known in a smaller share of the frames have this weight: their large errors must not dominate."""
+"""Weight of joints known in a smaller fraction of the frames, whose large errors must not dominate."""
 
 
 @dataclass(frozen=True, slots=True)
 class TemporalSamples:
-    """People as the other networks find them, frame by frame.
+    """Frame-by-frame results of the other networks for training of the temporal refiner.
 
     Attributes:
         time_s: (B, F) times.
-        xyz_mm: (B, F, J, 3) joints; an estimate where not known.
+        xyz_mm: (B, F, J, 3) joints; an estimate where they are not known.
         precision: (B, F, J, 3, 3) precisions of the joints, 1/mm².
         known: (B, F, J) bool.
         exact_mm: (B, F, J, 3) exact joints.
@@ -85,7 +86,7 @@ class TemporalSamples:
 
 
 class TemporalTraining(MicroBatched):
-    """Temporal refiner supervised by exact synthetic people in motion: positions and their uncertainty.
+    """Temporal refiner trained on exact synthetic people in motion: positions and their uncertainty.
 
     Args:
         config: Settings of the stage.
@@ -130,7 +131,7 @@ class TemporalTraining(MicroBatched):
         return {}
 
     def _draw(self, frames: int, rng: np.random.Generator) -> TemporalSamples:
-        """Draw a window of some scenes' people, rotated and perhaps mirrored."""
+        """Draw a window of the people of some scenes, rotated and possibly mirrored."""
         parts: list[TemporalSamples] = []
         while sum(len(p.xyz_mm) for p in parts) < self.batch:
             parts.append(self._scene(int(rng.integers(self.config.scenes))))
@@ -144,7 +145,7 @@ class TemporalTraining(MicroBatched):
         return _augmented(window, self.networks.skeleton, rng)
 
     def _scene(self, number: int) -> TemporalSamples:
-        """Return a scene, which depends on the run's seed and the number alone; the latest are cached."""
+        """Return a scene, which depends only on the run's seed and its index; recent ones are cached."""
         if number not in self._cache:
             rng = np.random.default_rng([_STREAM, self.rigs.seed, number])
             self._cache[number] = temporal_samples(self.networks, self.rigs.draw(rng), self.config, rng)
@@ -158,7 +159,7 @@ class TemporalTraining(MicroBatched):
 def temporal_samples(
     networks: Networks, scene: CaptureScene, config: TemporalStageConfig, rng: np.random.Generator
 ) -> TemporalSamples:
-    """Simulate people in a rig and find them with the networks, one frame at a time."""
+    """Simulate people in a rig and find them with the networks, frame by frame."""
     count, fps = int(rng.integers(1, config.people + 1)), float(np.exp(rng.uniform(*np.log(_FPS))))
     if rng.random() < _WALKERS:
         coco = walkers(count, config.frames, rng, fps=fps, half_size_mm=1500.0, distance_mm=500.0).xyz_mm
@@ -199,7 +200,7 @@ def temporal_samples(
 
     xyz, covariance = by_person(found.xyz_mm, np.nan), by_person(found.covariance_mm2, np.nan)
     known = xyz.isfinite().all(-1) & covariance.isfinite().all((-1, -2))
-    seen = known.any(-1).any(-1)  # Nothing can be learned from people whom nobody found.
+    seen = known.any(-1).any(-1)  # people who were never found give no information
     xyz, covariance, known = xyz[seen], covariance[seen], known[seen]
     precision = inverse(torch.where(known[..., None, None], covariance, torch.eye(3, device=scene.device)))
     return TemporalSamples(
@@ -214,7 +215,7 @@ def temporal_samples(
 def _find(
     networks: Networks, scene: CaptureScene, poses2d: Mapping[str, Pose2D], time_s: F64, weight: F64
 ) -> FramePeople:
-    """Find the people of a scene as inference does, with cameras of positive weight (V,)."""
+    """Find the people of a scene as in inference, with the cameras of positive weight (V,)."""
     used = scene.rig.subset([name for name, w in zip(scene.rig.names, weight, strict=True) if w > 0])
     chosen = {name: poses2d[name] for name in used.names}
     triangulated = FramePeople.triangulate(used, chosen, time_s, networks.skeleton, AssociationConfig(), NullReporter())
