@@ -257,7 +257,7 @@ def test_bodies_of_a_stream_are_drawn_around_thin_skeletons(window: MainWindow, 
         page.bodies.click()
         assert page.config.body_model == "" and "bodies" not in page.scene.layers(palette(current_theme())).layers
         skeleton = coloured()
-        assert 0 < 3 * skeleton < with_body
+        assert 0 < 2 * skeleton < with_body
     finally:
         page.scene.attach(None)
         ring.close()

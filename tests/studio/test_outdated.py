@@ -184,5 +184,5 @@ def test_a_result_that_was_never_measured_is_named(state: AppState, session: Ses
     assert presenter.notice is None  # the baseline is shown
     presenter.select_result("fast")
     presenter.load_result()
-    assert presenter.notice.heading == "Shipped Fast has not been evaluated on this take."
+    assert presenter.notice.heading == "“Shipped Fast” has not been evaluated on this take."
     assert dict(result_choices(session, take))["fast"].endswith("not evaluated")

@@ -40,7 +40,9 @@ def test_a_picture_has_the_chosen_size_and_shows_what_the_view_shows(
     over = files[1][..., 2::-1] * (alpha[..., None] / 255) + 255 * background * (1 - alpha[..., None] / 255)
     assert np.abs(over - large).mean() < 1.5, "over the background it is the picture without transparency"
     again = page.viewport.grab_image()
-    assert again is not None and np.abs(again.astype(int) - screen).mean() < 0.1, "the view itself is as before"
+    assert again is not None
+    inside = slice(3, -3)  # vispy rounds the edges of a view differently after each change of its size
+    assert np.abs(again.astype(int) - screen)[inside, inside].mean() < 0.01, "the view itself is as before"
 
 
 def test_a_film_has_the_choices_of_the_dialog(open_view: Open, numbered_session: Session) -> None:
