@@ -43,7 +43,7 @@ _TEST_PROGRAMS = {"Xvfb": "xvfb", "arv-fake-gv-camera-0.8": "aravis-tools"}
 
 
 class SetupError(Exception):
-    """The environment cannot be created; the message says what to do."""
+    """Failed creation of the environment; the message contains the remedy."""
 
 
 def ensure(extras: Iterable[str] = (), *, window: bool, virtual_display: bool = False) -> Path:
@@ -51,8 +51,8 @@ def ensure(extras: Iterable[str] = (), *, window: bool, virtual_display: bool = 
 
     Args:
         extras: Optional dependency groups of `pyproject.toml` to install.
-        window: Install the system libraries that a window needs.
-        virtual_display: Install Xvfb, which draws windows where there is no display.
+        window: Install the system libraries that the window requires.
+        virtual_display: Install Xvfb, a virtual display for computers without one.
 
     Returns:
         Path of the environment's Python.
@@ -63,7 +63,7 @@ def ensure(extras: Iterable[str] = (), *, window: bool, virtual_display: bool = 
     try:
         return _ensure(set(extras), window=window, virtual_display=virtual_display)
     except KeyboardInterrupt:
-        raise SetupError("Stopped. Run the script again: it goes on with what is missing.") from None
+        raise SetupError("Stopped. Run the script again to continue.") from None
 
 
 def _ensure(extras: set[str], *, window: bool, virtual_display: bool) -> Path:
@@ -80,7 +80,7 @@ def _ensure(extras: set[str], *, window: bool, virtual_display: bool) -> Path:
 
 
 def run(command: Sequence[str | Path], **environment: str) -> int:
-    """Run a program to its end and return its exit code; Ctrl-C is left to the program."""
+    """Run a program, and return its exit code; Ctrl-C is handled by the program."""
     process = subprocess.Popen([str(part) for part in command], cwd=REPOSITORY, env={**os.environ, **environment})
     while True:
         try:
@@ -104,7 +104,7 @@ def _supported_python() -> str:
 
 
 def _missing_system_packages(base: str, *, window: bool, virtual_display: bool) -> list[str]:
-    """Return the Debian packages of missing libraries, found by trying to load them."""
+    """Return the Debian packages of missing libraries, which are detected by loading them."""
     if not sys.platform.startswith("linux"):
         return []
     missing = [package for library, package in _WINDOW_LIBRARIES.items() if window and not _loads(library)]
@@ -208,7 +208,7 @@ def rerun_in_environment(script: str) -> int | None:
         script: `__file__` of the script.
 
     Returns:
-        The exit code, or None if this already is the environment's Python and the script can go on.
+        Exit code; None in the environment's Python, where the script continues.
     """
     try:
         python = ensure(window=False)
@@ -221,12 +221,12 @@ def rerun_in_environment(script: str) -> int | None:
 
 
 def run_script(script: str, parse: Callable[[], T], work: Callable[[T], None]) -> int:
-    """Parse the command line, go on in the environment's Python, and do the work; return the exit code.
+    """Parse the command line, continue in the environment's Python, and do the work; return the exit code.
 
     Args:
         script: `__file__` of the script.
-        parse: Returns the arguments; wrong ones end the script before anything is installed.
-        work: Called with the arguments in the environment.
+        parse: Function that returns the arguments; invalid ones end the script before any installation.
+        work: Function to call with the arguments in the environment.
     """
     arguments = parse()
     code = rerun_in_environment(script)

@@ -1,4 +1,4 @@
-"""Read exported bodies in Blender, compare their joints with the true ones, write FBX. Started by check_exports.py."""
+"""Read exported bodies in Blender, compare their joints with exact ones, write FBX. Started by check_exports.py."""
 
 from __future__ import annotations
 

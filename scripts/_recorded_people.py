@@ -1,4 +1,4 @@
-"""People of random shape and clothes who move in the demo room as in recorded motion."""
+"""People of random shape and clothes who move in the demo room with recorded motion."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 MOTION_FPS = 30.0
 _REACH_MM = (2300.0, 1900.0)
-"""Largest x and y of a pelvis, so that people stay clear of the walls and most furniture."""
+"""Largest x and y of a pelvis in mm, so that people stay clear of the walls and most furniture."""
 _APART_MM = 650.0
 _TRIALS = 4000
 
 
 def recorded_people(motion: Path, count: int, seconds: float, seed: int) -> DressedPeople:
-    """Return people who repeat parts of recorded motion.
+    """Return people who repeat clips of recorded motion.
 
-    The body model is fitted to each part; its poses are given to a body of another shape, whose lowest vertex is put on
-    the floor. Places and directions are drawn until the people keep apart and inside the room.
+    The body model is fitted to each clip; its poses are applied to a body of another shape, whose lowest vertex is
+    placed on the floor. Positions and headings are redrawn until the people stay apart and inside the room.
 
     Args:
         motion: npz of COCO joints (T, 17, 3) in m, z up, 30 frames per second, by name.
         count: Number of people.
-        seconds: Length.
-        seed: Seed of the choice of motion, shapes, clothes and places.
+        seconds: Duration in s.
+        seed: Seed for motion, shapes, clothes and positions.
     """
     import numpy as np
 
@@ -72,7 +72,7 @@ def recorded_people(motion: Path, count: int, seconds: float, seed: int) -> Dres
 
 
 def _fitted(model: BodyModel, xyz_mm: F64, betas: F64) -> tuple[F64, F64]:
-    """Return rotations (T, J, 3, 3) and the pelvis (T, 3), its path scaled to the legs of the shape."""
+    """Return rotations (T, J, 3, 3) and pelvis positions (T, 3), scaled to the leg length of the shape."""
     import numpy as np
 
     from core.body.fit import fit_body
@@ -85,7 +85,7 @@ def _fitted(model: BodyModel, xyz_mm: F64, betas: F64) -> tuple[F64, F64]:
 
 
 def _placed(pelvis_mm: F64, rng: np.random.Generator) -> tuple[F64, F64]:
-    """Return rotations about z (P, 3, 3) and paths (P, T, 3) that keep apart and inside the room."""
+    """Return rotations about z (P, 3, 3) and trajectories (P, T, 3) that stay apart and inside the room."""
     import numpy as np
 
     best, best_cost = None, np.inf
@@ -109,7 +109,7 @@ def _placed(pelvis_mm: F64, rng: np.random.Generator) -> tuple[F64, F64]:
 
 
 def _on_the_floor(motion: BodyMotion) -> BodySequence:
-    """Return the bodies with the lowest vertex of each person, over the frames, on the floor in its shoes."""
+    """Return the bodies with each person's lowest vertex over all frames on the floor, shoes included."""
     import numpy as np
 
     from core.synthetic.rendering.wardrobe import SOLE_MM

@@ -1,4 +1,4 @@
-"""Unit of all speed measurements: one plain-torch fp32 Pose-ResNet-50 pass on one 960x512 image."""
+"""Unit of all speed measurements: a pass of a plain-torch fp32 Pose-ResNet-50 on a 960x512 image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _PARAMETERS = 34.0
-"""Parameters of the published network in millions, as a check."""
+"""Expected number of parameters of the published network, in millions."""
 
 
 def pose_resnet50() -> nn.Module:

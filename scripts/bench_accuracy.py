@@ -1,11 +1,11 @@
 """Benchmark networks against triangulation without training, on fixed synthetic scenes with exact ground truth.
 
-Detections have the errors that the embedded estimator makes on real images; people and furniture occlude joints. The
-people of these scenes are not part of training. Rows are methods, values are means over the seeds of a scene.
+Detections have the errors of the embedded estimator on real images; people and furniture occlude joints. The people of
+these scenes are not used in training. Rows are methods, values are means over the seeds of a scene.
 
-With --loco the table ends with what real footage would show of the same methods: how well they predict the detections
-of a camera from the other cameras. Compare these columns with those of bench_real.py, not the errors in mm: detections
-have errors of their own, behind which most of a difference between methods disappears.
+--loco adds leave-one-camera-out errors, which are also available on real footage: the error of predicting the
+detections of a camera from the other cameras. Compare these columns with those of bench_real.py rather than the errors
+in mm, since the errors of the detections hide most of a difference between methods.
 
 python scripts/bench_accuracy.py --shipped quick fast
 python scripts/bench_accuracy.py --train quick --set root.steps=100 --scenes group
@@ -35,7 +35,7 @@ BASELINE, SMOOTHED = "triangulation", "triangulation, Kalman smoother"
 _BEST_ACCEL_MM_S2 = 2000.0
 """Acceleration noise of the Kalman smoother with the lowest error of triangulation on these scenes."""
 Method = Callable[["CameraRig"], "Pose3DSequence"]
-"""Reconstructs the people of a scene from the cameras of a rig."""
+"""Function that reconstructs the people of a scene from the cameras of a rig."""
 
 
 def bench(args: argparse.Namespace) -> None:
@@ -108,7 +108,7 @@ def _methods(args: argparse.Namespace, scene: Any, name: str, seed: int) -> dict
 
 
 def _as_footage(scene: Any, methods: Mapping[str, Method]) -> dict[str, dict[str, float]]:
-    """Return what real footage would show of the methods: their leave-one-camera-out errors."""
+    """Return the leave-one-camera-out errors of the methods, which real footage would show."""
     import numpy as np
 
     from core.evaluation.compare import common_masks, error_metrics, overall_metrics, shared_joints
@@ -137,7 +137,7 @@ def _as_footage(scene: Any, methods: Mapping[str, Method]) -> dict[str, dict[str
 
 
 def _as_panoptic15(people: Any) -> Any:
-    """Return the people in the joints that all methods are measured in."""
+    """Return the people in the joint set in which all methods are measured."""
     from core.types.skeleton import PANOPTIC15, convert
 
     if people.skeleton.name == PANOPTIC15.name:
@@ -250,7 +250,7 @@ def _metrics(joints: Any, baseline_joints: Any, found: Any, truth: Any, seconds:
 def _print(table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
     """Print Markdown.
 
-    "common" are joints that the method and triangulation both have; "accel." is the mean error of acceleration, m/s2.
+    "common" are joints that both the method and triangulation have; "accel." is the mean acceleration error, m/s2.
     """
     heads: tuple[str, ...] = (
         *("scene", "method", "common mm", "vs triang.", "all mm", "median", "joints", "<50 mm", "accel."),

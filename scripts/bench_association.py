@@ -1,8 +1,8 @@
 """Benchmark the triangulated baseline: synthetic people, and optionally a take of a session with 2D poses.
 
-"by chance" counts the people found in a frame set whose cameras show different moments, which are ghosts. "all ms" is
-the processor's time of a frame with tracking, "match ms" that of association and robust triangulation, "ratio" the
-latter over plain linear triangulation of the same joints in the same run, which depends less on the machine.
+"by chance" counts the people found in a frame set whose cameras show different frames, which are ghosts. "all ms" is
+the CPU time per frame with tracking, "match ms" that of association and robust triangulation, and "ratio" the latter
+relative to plain linear triangulation of the same joints in the same run, which depends less on the computer.
 
 python scripts/bench_association.py
 python scripts/bench_association.py --session SESSION --take two_people
@@ -126,7 +126,7 @@ def synthetic(scene: Scene, frames: int, seed: int) -> str:
 
 
 def _plain_triangulation_ms(rig: Any, truth: Any) -> float:
-    """Return the time of a frame for linear triangulation of exact joints, without distortion."""
+    """Return the time per frame of linear triangulation of exact joints, without distortion."""
     import numpy as np
 
     from core.geometry import ideal_points, project_rig, triangulate
@@ -139,7 +139,7 @@ def _plain_triangulation_ms(rig: Any, truth: Any) -> float:
 
 
 def recorded(folder: Path, name: str, estimator: str) -> None:
-    """Print the metrics of a take as the verbs report them."""
+    """Print the metrics of a take, as reported by the verbs."""
     from core.config import to_mapping
     from core.pipelines.params import DEFAULT_ESTIMATOR, EvaluateParams, TriangulateParams
     from core.pipelines.verbs import verb
@@ -187,6 +187,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    # Many small matrices: more threads slow each other down. Read when numpy is first imported.
+    # The matrices are small, and more threads would slow each other down. Read at the first import of numpy.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     sys.exit(main())

@@ -1,15 +1,15 @@
-"""Measure the fit of the body model to noisy keypoints of poses that are known exactly.
+"""Measure the fit of the body model to noisy keypoints of exact poses.
 
-The poses are those of the two people of the demo room, whose gait was not made with the fit's prior. With --motion,
-recorded ones are added, put on bodies of random shape by a fit of their noise-free joints; they flatter, since the
-prior has shaped them. Noise is white, its length given as root mean square. Beside the fit stands plain smoothing of
-the keypoints (Savitzky-Golay over 9 frames, after interpolation over gaps). Toes and hands are not observed and not
-counted. "Slide" is the horizontal speed of ankles that rest in truth, of the fit and of smoothing. Live, the second
-half of each clip is measured, when the shape is known.
+The poses are those of the two people of the demo room, whose gait was not generated with the fit's prior. --motion adds
+recorded poses, transferred to bodies of random shape by a fit to their noise-free joints; their results are optimistic,
+since the prior was derived from them. Noise is white, and its length is given as root mean square. For comparison,
+keypoints are smoothed (Savitzky-Golay over 9 frames, after interpolation over gaps). Toes and hands are not observed
+and not evaluated. "Slide" is the horizontal speed, for the fit and for smoothing, of ankles that are at rest in the
+ground truth. The live fit is measured in the second half of each clip, when the shape is known.
 
-Where the package eden-mpi-ik (MIT) is installed, its solver stands beside, on every 20th frame: it fits shape and pose
-of the same body to the same keypoints, a frame at a time and without a prior, from a person who stands upright and
-faces as the hips do. Other fitters with a permissive licence need vertices instead of joints (smplfitter).
+If the package eden-mpi-ik (MIT) is installed, its solver is compared on every 20th frame. It fits shape and pose of the
+same body to the same keypoints, frame by frame and without a prior, starting from an upright person who faces as the
+hips do. Other fitters with a permissive licence require vertices instead of joints (smplfitter).
 
 pip install --no-deps --target FOLDER eden-mpi-ik==0.3.2; PYTHONPATH=FOLDER python scripts/bench_body.py
 
@@ -42,7 +42,7 @@ _CONDITIONS = (
     ("40 mm", 40.0, 0.0, 0.0),
     ("20 mm, 15 % missing, 5 % outliers", 20.0, 0.15, 0.05),
 )
-_EVERY = 20  # frames, of which one is solved by the public fitter
+_EVERY = 20  # interval of the frames that the public fitter solves
 _UNOBSERVED = ("left_foot", "right_foot", "left_hand", "right_hand")
 
 
@@ -134,7 +134,7 @@ def _filled(xyz: F64) -> F64:
 
 
 def _slide_mm_s(truth: F64, *found: F64) -> list[float]:
-    """Return mean horizontal speeds of ankles (T, 2, 3) where they rest in truth."""
+    """Return mean horizontal speeds of ankles (T, 2, 3) while they are at rest in the ground truth."""
     import numpy as np
 
     still = np.linalg.norm(np.diff(truth, axis=0), axis=-1) * _FPS < _STILL_MM_S
@@ -144,9 +144,9 @@ def _slide_mm_s(truth: F64, *found: F64) -> list[float]:
 
 
 def _public(clips: list[tuple[F64, F64]], counted: list[int]) -> None:
-    """Print errors and time of the solver of eden-mpi-ik, if it is installed, and of the fit, on the same frames."""
+    """Compare errors and time of the fit and of the solver of eden-mpi-ik, if installed, on the same frames."""
     if importlib.util.find_spec("mpi_ik") is None:
-        print("eden-mpi-ik is not installed: no public fitter beside")
+        print("eden-mpi-ik is not installed: no comparison with a public fitter")
         return
     import numpy as np
     from mpi_ik.solver import Solver
@@ -179,9 +179,9 @@ def _public(clips: list[tuple[F64, F64]], counted: list[int]) -> None:
 
 
 class _SolverBody:
-    """The body as the solver of eden-mpi-ik wants its models: keypoints in m by one vector.
+    """Body with the interface of eden-mpi-ik's solver: keypoints in m as a function of one vector.
 
-    The vector holds position of the pelvis in m, rotation vectors of pelvis and free joints, and shape.
+    The vector contains the pelvis position in m, rotation vectors of pelvis and free joints, and the shape.
     """
 
     def __init__(self, chain: BodyChain) -> None:
@@ -190,7 +190,7 @@ class _SolverBody:
         self.n_params = chain.n_unknowns + chain.model.n_shape
 
     def start(self, xyz_mm: F64) -> F64:
-        """Return a body that stands upright amid the keypoints (K, 3) and faces as the hips do."""
+        """Return an upright body amid the keypoints (K, 3) that faces as the hips do."""
         import numpy as np
 
         from core.body.model import BODY_TO_WORLD
@@ -220,7 +220,7 @@ class _SolverBody:
 
 
 def _live(clips: list[tuple[F64, F64]], counted: list[int]) -> None:
-    """Print error and time of the fit of a frame at a time, as for running cameras."""
+    """Print error and time of frame-by-frame fitting, as with running cameras."""
     import numpy as np
 
     from core.body.models.free import free_body
@@ -253,6 +253,6 @@ def arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    # Many small matrices: more threads slow each other down. Read when numpy is first imported.
+    # The matrices are small, and more threads would slow each other down. Read at the first import of numpy.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     sys.exit(run_script(__file__, arguments, bench))

@@ -3,8 +3,8 @@
 python scripts/bench_calibration.py                       synthetic rigs
 python scripts/bench_calibration.py --recordings FOLDER   and recordings: folders with videos and timestamps.csv
 
-The board of the recordings is given by --columns, --rows, --square and so on. Held-out errors are leave-one-camera-out
-errors on blocks of time that the cameras were not fitted to.
+Options such as --columns, --rows and --square describe the board of the recordings. Held-out errors are
+leave-one-camera-out errors on blocks of time that were not used in the calibration.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--walks", type=int, default=0, help="rigs calibrated from walking people alone")
     parser.add_argument("--repairs", type=int, default=0, help="rigs, good or changed, repaired from walking people")
     parser.add_argument("--seconds", type=float, default=40.0, help="length of a synthetic recording")
-    parser.add_argument("--close", type=int, default=40, help="close images of each camera, for its lens")
+    parser.add_argument("--close", type=int, default=40, help="close-up images per camera, for its intrinsics")
     parser.add_argument("--recordings", nargs="*", default=[], help="folders with one video per camera")
     parser.add_argument("--columns", type=int, default=4)
     parser.add_argument("--rows", type=int, default=5)
@@ -67,7 +67,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _synthetic(rigs: int, seconds: float, close: int) -> None:
-    """Measure random rigs of 3 to 8 cameras: 0.3 px corner noise, time offsets of up to 100 ms in every second rig."""
+    """Measure random rigs of 3 to 8 cameras: 0.3 px corner noise, time offsets up to 100 ms in every second rig."""
     import numpy as np
 
     from core.board.pattern import Board
@@ -122,7 +122,7 @@ def _synthetic(rigs: int, seconds: float, close: int) -> None:
 
 
 def _people(walks: int) -> None:
-    """Measure rigs of 3 to 6 cameras calibrated from one or two people: 5 px noise, time offsets of up to 100 ms."""
+    """Measure rigs of 3 to 6 cameras calibrated from one or two people: 5 px noise, time offsets up to 100 ms."""
     import numpy as np
 
     from core.calibration.people.simulate import simulate_calibration
@@ -146,7 +146,7 @@ def _people(walks: int) -> None:
 
 
 def _repairs(rigs: int) -> None:
-    """Repair random rigs of 3 to 6 cameras, good or with one change; 2D errors persist and joints have a bias."""
+    """Repair random rigs of 3 to 6 cameras, unchanged or with one change; 2D errors persist and joints are biased."""
     import numpy as np
     from scipy.signal import lfilter
 
@@ -194,7 +194,7 @@ def _repairs(rigs: int) -> None:
 
 
 def _errors(found: BoardCalibration, truth: CameraRig, offset_s: F64) -> tuple[F64, F64, F64]:
-    """Return the errors of all cameras after alignment with the truth: % of the rig's size, degrees, ms."""
+    """Return the errors of all cameras after alignment with the ground truth: % of the rig's size, degrees, ms."""
     import numpy as np
 
     from core.geometry.so3 import angle_rad, mean
@@ -232,7 +232,7 @@ def _problems(found: BoardCalibration) -> list[str]:
 
 
 def _recording(folder: Path, board: Board) -> None:
-    """Measure one real recording: held-out errors and computing time."""
+    """Measure a real recording: held-out errors and computing time."""
     import numpy as np
 
     from core.calibration.board.calibrate import calibrate_board

@@ -1,13 +1,13 @@
-"""How many cameras can be recorded, what gets lost, and what it costs, against ffmpeg alone in the same run.
+"""Measure how many cameras can be recorded, losses and CPU time, against ffmpeg alone in the same run.
 
 python scripts/bench_capture.py                            four raw 1280x720 cameras at 30 fps for 60 s
-python scripts/bench_capture.py --streams                  how many streams hold, by size and codec
+python scripts/bench_capture.py --streams                  largest number of streams without loss, by size and codec
 python scripts/bench_capture.py --memory                   memory over ten simulated minutes
 
-The cameras are streams over loopback TCP, sent image by image when they are due; as a real camera does, they drop what
-is not fetched within a few images. Both sides read the same streams; raw images are encoded, others copied, to
-Matroska. This program shows previews at 15 fps meanwhile, ffmpeg does not. `--cores 2` keeps everything to two cores.
-Needs ffmpeg.
+The cameras are streams over loopback TCP, sent image by image in real time; like real cameras, they drop images that
+are not fetched within a few frames. Both programs read the same streams, encode raw images, copy others, and write
+Matroska. This program also shows previews at 15 fps, ffmpeg does not. `--cores 2` restricts everything to two cores.
+Requires ffmpeg.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _STORED = {
     "h264": ["-c", "copy"],
 }
 _COUNTS = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32)
-_BUFFERED = 6  # images that a camera keeps for a reader who is late
+_BUFFERED = 6  # images that a camera buffers for a slow reader
 _CLIP_S = 2.0
 _OPEN_S = 60.0
 _HTTP = b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=ffmpeg\r\n\r\n"
@@ -48,12 +48,12 @@ _HTTP = b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=f
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Clip:
-    """A short film to send again and again.
+    """Short video to send repeatedly.
 
     Attributes:
-        codec: How its images are coded.
-        head: What a stream of it begins with.
-        images: Its images, as they stand in the stream.
+        codec: Codec of the images.
+        head: First bytes of a stream.
+        images: Encoded images, as sent in the stream.
     """
 
     codec: str
@@ -62,7 +62,7 @@ class Clip:
 
     @classmethod
     def make(cls, size: str, codec: str) -> Clip:
-        """Make a film with noise like a sensor's."""
+        """Create a video with noise like that of a sensor."""
         width, height = _SIZES[size]
         noisy = f"testsrc2=size={width}x{height}:rate={FPS}:duration={_CLIP_S},noise=alls=4:allf=t,format=yuv420p"
         form = ["-f", {"raw": "yuv4mpegpipe", "mjpeg": "mpjpeg", "h264": "h264"}[codec]]
@@ -76,12 +76,12 @@ class Clip:
 
 
 class Cameras:
-    """Streams of one clip, each in a thread that waits for its reader.
+    """Streams of one clip, each sent by a thread that waits for its reader.
 
     Args:
-        clip: What they send.
+        clip: Clip to send.
         count: Number of cameras.
-        seconds: Length.
+        seconds: Duration in s.
     """
 
     def __init__(self, clip: Clip, count: int, seconds: float) -> None:
@@ -95,7 +95,7 @@ class Cameras:
 
     @property
     def done(self) -> bool:
-        """Whether all have sent everything."""
+        """True if all streams are finished."""
         return not any(thread.is_alive() for thread in self.threads)
 
     def _send(self, number: int, server: socket.socket) -> None:
@@ -118,20 +118,20 @@ class Cameras:
                     else:
                         connection.sendall(self._clip.images[index % len(self._clip.images)])
                 if self._clip.codec == "h264":
-                    connection.sendall(b"\0\0\0\1\t\x10")  # shows that the last image is complete
+                    connection.sendall(b"\0\0\0\1\t\x10")  # marks the last image as complete
         except OSError:
             self.dropped[number] += self.due - index
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of the images of some cameras.
+    """Result of recording some cameras.
 
     Attributes:
         cameras: Number of cameras.
-        due: Number of images that were to be taken.
-        dropped: Number that were not fetched in time.
-        stored: Number in the files.
+        due: Number of images to record.
+        dropped: Number of images not fetched in time.
+        stored: Number of images in the files.
         cpu_s: CPU time of the recording.
         preview_fps: Previews per camera and second.
     """
@@ -145,7 +145,7 @@ class Outcome:
 
     @property
     def holds(self) -> bool:
-        """Whether all images are there but those up to the first key frame that follows the opening of a stream."""
+        """True if all images were stored, except those before the first key frame after the opening of a stream."""
         return not self.dropped and self.stored >= self.due - self.cameras * (FPS + 1)
 
     def __str__(self) -> str:
@@ -205,7 +205,7 @@ def record(clip: Clip, count: int, seconds: float) -> Outcome:
 
 
 def ffmpeg_alone(clip: Clip, count: int, seconds: float) -> Outcome:
-    """Record the same cameras with one ffmpeg each."""
+    """Record the same cameras with one ffmpeg process each."""
     from core.session.video import VideoReader
 
     with tempfile.TemporaryDirectory() as folder, _ChildTime() as cpu:
@@ -227,7 +227,7 @@ def ffmpeg_alone(clip: Clip, count: int, seconds: float) -> Outcome:
 
 
 class _ChildTime:
-    """CPU time of the processes that are started and end within a block."""
+    """CPU time of the processes that start and end within a block."""
 
     seconds = 0.0
 
@@ -242,7 +242,7 @@ class _ChildTime:
 
 
 def most_streams(clip: Clip, seconds: float, counts: Sequence[int]) -> tuple[int, int]:
-    """Return how many streams this program and ffmpeg record without a loss; each gets a second try."""
+    """Return how many streams this program and ffmpeg record without loss; each has a second attempt."""
     found = []
     for way in (record, ffmpeg_alone):
         best = 0
@@ -303,7 +303,7 @@ def measure_memory(minutes: int = 10, cameras: int = 4) -> None:
             if second == 10:
                 recorder.begin(take, clock.now_ns())
             for video in take.root.glob("*.mkv"):
-                os.truncate(video, 0)  # only memory is measured; the writer goes on where it was
+                os.truncate(video, 0)  # only memory is measured; the writer continues at its position
             if second % 60 == 59:
                 used.append(process.memory_info().rss / 1e6)
         recorder.close()
@@ -312,7 +312,7 @@ def measure_memory(minutes: int = 10, cameras: int = 4) -> None:
 
 
 def main() -> None:
-    """Print the requested figures."""
+    """Print the requested measurements."""
     arguments = _arguments()
     if shutil.which("ffmpeg") is None:
         sys.exit("ffmpeg is not installed: apt install ffmpeg, or https://ffmpeg.org.")
@@ -334,7 +334,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--streams", action="store_true", help="find how many streams hold")
+    parser.add_argument("--streams", action="store_true", help="find the largest number of streams without loss")
     parser.add_argument("--memory", action="store_true", help="measure memory")
     parser.add_argument("--codecs", nargs="+", choices=list(_CODECS), default=list(_CODECS))
     parser.add_argument("--sizes", nargs="+", choices=list(_SIZES), default=list(_SIZES))

@@ -1,9 +1,9 @@
-"""Rate, latency and exactness of live 3D: four 1280x720 cameras at 30 fps, two people, on two cores.
+"""Measure rate, latency and accuracy of live 3D: four 1280x720 cameras at 30 fps, two people, on two cores.
 
-The cameras are videos of the embedded sample, played forwards and backwards as if live through the verb `live`. Latency
-("glass to skeleton") is the age of the newest image behind the people when a reader in another process gets them, as
-the window does. Exactness is the distance of live joints from those of the offline baseline at the same frames, which
-is made from images of full size.
+The cameras are videos of the embedded sample, played back and forth in real time through the verb `live`. Latency
+("glass to skeleton") is the age of the newest image behind the people when a reader in another process, such as the
+window, receives them. Exactness is the distance of live joints from those of the offline baseline at the same frames,
+which is computed from images of full size.
 
 python scripts/bench_live.py
 python scripts/bench_live.py --seconds 60 --long-side 512 --vmc
@@ -29,14 +29,14 @@ CORES = 2
 FPS = 30
 SIZE_PX = (720, 1280)
 _WARM_UP_S = 6.0
-_EXACT_EVERY = 6  # of 60 frames a second: ten frames a second, about the rate of live 3D
+_EXACT_EVERY = 6  # at 60 frames per second: ten per second, about the rate of live 3D
 
 
 def parse() -> argparse.Namespace:
     """Return the arguments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=30.0, help="duration of the measurement (default 30)")
-    sizes = "input sizes to measure; 0 chooses by speed"
+    sizes = "input sizes to measure in px; 0 selects by speed"
     parser.add_argument("--long-side", type=int, nargs="*", default=[0, 256, 384, 512], help=sizes)
     parser.add_argument("--vmc", action="store_true", help="send the people by VMC to a port of this computer")
     return parser.parse_args()
@@ -61,7 +61,7 @@ def measure(arguments: argparse.Namespace) -> None:
 
 
 def _play_material(session: Session, folder: Path, seconds: float) -> dict[str, Path]:
-    """Write the sample as videos of 1280x720 at 30 fps, forwards and backwards; the session gets their calibration."""
+    """Write the sample as back-and-forth videos of 1280x720 at 30 fps, and copy its calibration to the session."""
     import av
     import cv2
 
@@ -93,7 +93,7 @@ def _play_material(session: Session, folder: Path, seconds: float) -> dict[str, 
 def _run(
     session: Session, videos: dict[str, Path], px: int, arguments: argparse.Namespace
 ) -> tuple[float, list[float], float]:
-    """Run the verb in a process of its own; return the rate, the latencies in ms and the mean number of people."""
+    """Run the verb in a separate process; return the rate, the latencies in ms and the mean number of people."""
     from core.jobs import Job, JobSpec, StatusChanged
     from core.live.config import VMC_PORT
     from core.live.stream import PeopleReader

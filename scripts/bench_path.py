@@ -1,8 +1,8 @@
 """Measure time and peak memory of every step of the pipeline, per frame set.
 
-Each measurement runs in a new process, so that the peak memory is that of the step; the table shows medians. The last
+Each measurement runs in a new process, so that its peak memory is that of one step; the table shows medians. The last
 column is relative to one forward pass of a plain fp32 Pose-ResNet-50 in torch on one 960x512 image, measured in the
-same run: times differ between machines, ratios hardly.
+same run, since ratios differ less between computers than times.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ YARDSTICK = "Pose-ResNet-50"
 
 @dataclass(frozen=True)
 class Bench:
-    """Data to measure a step on."""
+    """Data for the measurement of a step."""
 
     session: Session
     take: Take
@@ -237,7 +237,7 @@ def _cli(*arguments: str | Path) -> None:
 
 
 def _bench(bench: Bench, repeat: int) -> dict[str, dict[str, float]]:
-    """Return medians by step; rounds over all steps, so that disturbances of the machine affect all steps alike."""
+    """Return medians by step, in rounds over all steps, so that disturbances affect all steps equally."""
     print(
         f"Infer: {bench.run or 'untrained networks'}. {bench.n_frames} frames, median of {repeat} processes.",
         flush=True,

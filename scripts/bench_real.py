@@ -1,16 +1,16 @@
 """Compare triangulation, shipped networks and trained networks on real takes, without ground truth.
 
-Each camera is predicted from the others, and the prediction is compared with the 2D joints found in that camera. Errors
-of these 2D joints are part of every figure and equal for all methods. Trained networks are measured in blocks of time
-that they were not trained on, and once more in a camera that took no part in training. Without --session the embedded
-sample is measured, with its rig repaired from its first 60 frames.
+Each camera is predicted from the others, and the prediction is compared with the 2D joints detected in that camera.
+Errors of these 2D joints are part of every value and equal for all methods. Trained networks are measured in blocks of
+time that they were not trained on, and additionally in a camera that was not used in training. Without --session the
+embedded sample is measured, with its rig repaired from its first 60 frames.
 
 python scripts/bench_real.py --shipped quick fast
 python scripts/bench_real.py --train quick --minutes 8 --seeds 3
 python scripts/bench_real.py --session SESSION --take walk --judge other_estimator.npz --cameras 2
 
 --judge: 2D joints of another estimator to measure with, an npz file with the arrays xy_px/CAMERA (T, P, J, 2) and
-score/CAMERA (T, P, J), in the joints and frames of the take's own 2D poses (their first pass).
+score/CAMERA (T, P, J), in the joints and frames of the first pass of the take's 2D poses.
 
 Legend: T frame, P person, D detection, J joint.
 """
@@ -48,31 +48,31 @@ BASELINE, SMOOTHED = "triangulation", "triangulation, RTS"
 _ESTIMATOR = "movenet_multipose"
 _REPAIR_FRAMES = 60
 _CONTEXT = 8
-"""Frames before and after the measured ones that are reconstructed with them, for tracking and smoothing."""
+"""Frames to reconstruct before and after the measured ones, for tracking and smoothing."""
 _MOST_CHOICES = 3
-"""Most choices of cameras for a camera that is predicted from fewer than all others."""
+"""Largest number of camera choices for a camera that is predicted from fewer than all others."""
 _APART_S, _MOST_ALONE = 60.0, 50
-"""Time between frames that no tracker connects, and most frames that are reconstructed so."""
+"""Time between frames that no tracker connects in s, and largest number of frames reconstructed this way."""
 
 Method = Callable[["CameraRig", "Mapping[str, Pose2D]", "F64"], "Pose3DSequence"]
-"""Reconstructs the people of all frames from the cameras of a rig: rig, 2D poses, times."""
+"""Function that reconstructs the people of all frames from the cameras of a rig: rig, 2D poses, times."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """A take, and what it is measured with.
+    """Take, and the data to measure it with.
 
     Attributes:
         name: Name of the row.
         session: Session of the take.
-        take: The take.
-        estimator: Name of its 2D poses.
-        rig: Cameras.
+        take: Take to measure.
+        estimator: Name of the 2D poses of the take.
+        rig: Rig of the session.
         poses2d: 2D poses by camera.
         judge: 2D poses to measure with, by camera.
         time_s: (T,) times.
         frames: (F,) frames to measure.
-        used: (U,) frames to reconstruct: those, and some before and after.
+        used: (U,) frames to reconstruct: the measured ones, and some before and after.
     """
 
     name: str
@@ -87,22 +87,23 @@ class Data:
     used: np.ndarray
 
     def reconstruct(self, method: Method, rig: CameraRig) -> Pose3DSequence:
-        """Return the people of the used frames by a method that has the cameras of `rig`."""
+        """Return the people of the used frames by a method that uses the cameras of `rig`."""
         chosen = {name: rows(pose, self.used) for name, pose in self.poses2d.items()}
         return method(rig, chosen, self.time_s[self.used])
 
 
 @dataclass(kw_only=True)
 class Row:
-    """Results of a method; trainings with several seeds are measured together.
+    """Results of a method; trainings with several seeds are evaluated together.
 
     Attributes:
         errors: Errors by camera, of each seed.
-        per_frame: Mean number of people in a frame.
-        alone: Mean number of people in a frame that is reconstructed alone.
-        by_chance: The same where each camera shows another frame: people that only chance makes agree.
-        unseen: Camera that took no part in the training; empty if all did.
-        seconds: Time of all trainings.
+        per_frame: Mean number of people per frame.
+        alone: Mean number of people per frame that is reconstructed alone.
+        by_chance: Mean number of people per frame if each camera shows another frame, so that views agree only by
+            chance.
+        unseen: Camera that was not used in the training; empty if all were.
+        seconds: Duration of all trainings in s.
     """
 
     errors: list[ViewErrors] = field(default_factory=list)
@@ -132,7 +133,7 @@ def bench(args: argparse.Namespace) -> None:
 
 
 def repaired_sample(root: Path) -> tuple[Path, str, Path | None]:
-    """Make a session of the embedded sample, with 2D poses, and repair its rig from its first frames."""
+    """Create a session of the embedded sample, with 2D poses, and repair its rig from its first frames."""
     import numpy as np
 
     from core.calibration.people.calibrate import repair_from_people
@@ -144,7 +145,7 @@ def repaired_sample(root: Path) -> tuple[Path, str, Path | None]:
     from core.progress import NullReporter
 
     session = create_demo(root)
-    # A second look would follow the rig as it was before the repair.
+    # A second look would depend on the rig before the repair.
     settings = Pose2DParams(take=DEMO_TAKE, pose2d=Pose2DConfig(second_look="off"))
     run_pose2d(session, settings, session.new_run("pose2d"), NullReporter())
     take, rig = session.take(DEMO_TAKE), session.require_rig()
@@ -240,7 +241,7 @@ def _shipped(preset: str, data: Data) -> Method:
 
 
 def _networks(checkpoint: Path, data: Data) -> Method:
-    """Return the networks of a checkpoint; its own capture volume is replaced by that of the take."""
+    """Return the networks of a checkpoint, with its capture volume replaced by that of the take."""
     from core.geometry.capture_volume import capture_volume
     from core.models.checkpoint import Checkpoint
     from core.models.device import pick_device
@@ -257,7 +258,7 @@ def _networks(checkpoint: Path, data: Data) -> Method:
 def _trained(
     preset_name: str, seed: int, args: argparse.Namespace, data: Data, folder: Path
 ) -> tuple[Method, str, float]:
-    """Train in a copy of the session; return the method, the camera left out of training, and the duration in s."""
+    """Train in a copy of the session; return the method, the camera not used in training, and the duration in s."""
     from core.config import with_overrides
     from core.datasets.split import held_out_camera
     from core.pipelines.params import TrainParams, TriangulateParams
@@ -303,7 +304,7 @@ def choices(cameras: tuple[str, ...], used: int) -> list[dict[str, tuple[str, ..
 def _loco(
     data: Data, observations: ViewObservations, left: list[dict[str, tuple[str, ...]]], method: Method
 ) -> ViewErrors:
-    """Return the errors of a method in every camera, for all choices of the cameras that predict it side by side."""
+    """Return the errors of a method in every camera, concatenated over all choices of the predicting cameras."""
     from core.evaluation.loco import loco_errors
     from core.progress import NullReporter
 
@@ -322,7 +323,7 @@ def rows(pose: Pose2D, frames: np.ndarray) -> Pose2D:
 
 
 def exchanged(poses2d: Mapping[str, Pose2D]) -> dict[str, Pose2D]:
-    """Give each camera another frame at random, so that people of different cameras agree only by chance."""
+    """Assign a random other frame to each camera, so that people of different cameras agree only by chance."""
     import numpy as np
 
     rng = np.random.default_rng(0)
@@ -347,7 +348,7 @@ def only(errors: ViewErrors, camera: str) -> ViewErrors:
 
 
 def together(errors: list[ViewErrors]) -> ViewErrors:
-    """Return errors on the same observations side by side, so that blocks of time hold those of all seeds."""
+    """Concatenate errors on the same observations, so that blocks of time contain those of all seeds."""
     import numpy as np
 
     seen = errors[0].observations
@@ -361,7 +362,7 @@ def together(errors: list[ViewErrors]) -> ViewErrors:
 
 
 def summary(row: Row, smoothed: Row) -> dict[str, Any]:
-    """Return the metrics of a method: over all cameras, in each camera, and of each seed."""
+    """Return the metrics of a method: over all cameras, in each camera, and for each seed."""
     import numpy as np
 
     def mean(values: list[float]) -> float | None:
@@ -383,8 +384,8 @@ def summary(row: Row, smoothed: Row) -> dict[str, Any]:
 def compared(errors: ViewErrors, smoothed: ViewErrors) -> dict[str, Any]:
     """Return the metrics of a method, and its differences from smoothed triangulation.
 
-    The errors in px are those of the joints that both predict. Over all observed joints, a missing one counts as an
-    error of half the person's size.
+    The errors in px cover the joints that both predict. Over all observed joints, a missing one counts as an error of
+    half the person's size.
     """
     from core.evaluation.compare import common_masks, error_metrics, overall_metrics, shared_joints
     from core.evaluation.verdict import compare_methods
@@ -475,6 +476,6 @@ def arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    # Many small matrices: more threads slow each other down. Read when numpy is first imported.
+    # The matrices are small, and more threads would slow each other down. Read at the first import of numpy.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     sys.exit(run_script(__file__, arguments, bench))

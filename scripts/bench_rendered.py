@@ -1,17 +1,18 @@
-"""Measure the whole path from images to millimetres on rendered people, whose joints are known exactly.
+"""Measure the pipeline from images to 3D joints on rendered people, whose exact joints are known.
 
-Demo cameras film two people in a room. The take is recorded, 2D poses are estimated and triangulated with the exact
-rig, as with real cameras. 2D errors of joints that are not hidden stand beside those of the same estimator on the
-sample's real footage (resources/errors), relative to the person's size in the image. Those were measured against its
-own triangulation, which follows errors that all views share, such as another definition of a joint; here they count.
+Demo cameras film two people in a room. The take is recorded, and 2D poses are estimated and triangulated with the exact
+rig, as with real cameras. 2D errors of visible joints are compared with those of the same estimator on the sample's
+real footage (resources/errors), relative to the person's size in the image. The latter were measured against the
+estimator's own triangulation, which follows errors common to all views, such as another definition of a joint; here
+these count.
 
-With --motion, people of random shapes and clothes move as in recorded motion instead of walking, at 15 frames a second.
+With --motion, people of random shapes and clothes perform recorded motion instead of walking, at 15 frames per second.
 
 python scripts/bench_rendered.py
 python scripts/bench_rendered.py --seconds 60 --cameras 8 --keep FOLDER
 python scripts/bench_rendered.py --motion ../shared/data/motion/cmu_coco17_30fps.npz --people 3 --seed 1
 
---keep: Folder for the session, to look at in the window.
+--keep: Folder for the session, which can be opened in the window.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def _record(root: Path, n_cameras: int, seconds: float) -> tuple[Session, Take]:
 
 
 def _draw(root: Path, images: Path, people: DressedPeople, n_cameras: int) -> tuple[Session, Take]:
-    """Return a session with images of the people by the cameras of the demo room, their exact rig and truth."""
+    """Return a session with images of the people by the cameras of the demo room, their exact rig and ground truth."""
     import cv2
     import numpy as np
 
@@ -128,7 +129,7 @@ def _draw(root: Path, images: Path, people: DressedPeople, n_cameras: int) -> tu
 
 
 def _print_speed(people: DressedPeople, n_cameras: int) -> None:
-    """Print the time that an image takes, on one core."""
+    """Print the rendering time of an image on one core."""
     import numpy as np
 
     from core.synthetic.rendering.scene import ROOM_FPS, room_camera
@@ -233,12 +234,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--motion", type=Path, help="npz of recorded COCO joints (T, 17, 3) in m by name")
     parser.add_argument("--people", type=int, default=3, help="number of people with --motion")
     parser.add_argument("--networks", nargs="*", default=["quick", "fast"], help="shipped networks to measure")
-    parser.add_argument("--seed", type=int, default=0, help="choice of motion, shapes, clothes and places")
+    parser.add_argument("--seed", type=int, default=0, help="seed for motion, shapes, clothes and positions")
     parser.add_argument("--keep", type=Path, help="folder for the session")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
-    # Many small matrices: more threads slow each other down. Read when numpy is first imported.
+    # The matrices are small, and more threads would slow each other down. Read at the first import of numpy.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     sys.exit(run_script(__file__, arguments, bench))

@@ -1,8 +1,8 @@
-"""Compare triangulation before and after the second look at people, in cameras that took no part in it.
+"""Compare triangulation before and after the second look at people, in cameras that it did not use.
 
-Each camera is predicted from the others. The second look at those is guided by people triangulated without the
-predicted camera, whose own joints stay as the first pass found them: no measured joint was moved by its prediction.
-"guided by all" breaks this rule on purpose, to show by how much it flatters. Without --session the embedded sample is
+Each camera is predicted from the others. The second look at the others is guided by people triangulated without the
+predicted camera, whose joints stay those of the first pass, so that no measured joint was influenced by its prediction.
+"guided by all" violates this rule on purpose, to show the resulting bias. Without --session the embedded sample is
 measured, with its rig repaired from its first 60 frames.
 
 python scripts/bench_second_look.py
@@ -144,6 +144,6 @@ def arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    # Many small matrices: more threads slow each other down. Read when numpy is first imported.
+    # The matrices are small, and more threads would slow each other down. Read at the first import of numpy.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     sys.exit(run_script(__file__, arguments, bench))

@@ -1,12 +1,13 @@
-"""How long one multi-view frame and one training step take, as multiples of one fixed network.
+"""Measure the time of a multi-view frame and of a training step, as multiples of the pass of one fixed network.
 
-The unit is one plain-torch fp32 Pose-ResNet-50 pass on one 960x512 image, measured in the same run: times differ from
-machine to machine, ratios hardly. Weights are random, which changes no time. Figures come as they are measured.
+The unit is one plain-torch fp32 Pose-ResNet-50 pass on one 960x512 image, measured in the same run, since ratios differ
+less between computers than times. Weights are random, which does not affect times. Each value is printed as soon as it
+is measured.
 
 python scripts/bench_speed.py --device cpu --threads 2
 python scripts/bench_speed.py --device cuda --people 4 --short
 
-A Python that has torch, numpy, scipy, safetensors and PyYAML is used as it is; otherwise the project's own environment.
+A Python with torch, numpy, scipy, safetensors and PyYAML is used directly, otherwise the project's environment.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _AS_WORKERS = {
     "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
     "MALLOC_TOP_PAD_": str(256 << 20),
 }
-"""What `core.jobs.system` sets in worker processes; that module needs more packages than are asked for here."""
+"""Setting of `core.jobs.system` in worker processes; that module requires more packages than this script."""
 _LIGHT = "fast with a light backbone"
 _TAKE = 64
 Work = Callable[[], object]
@@ -77,7 +78,7 @@ class Clock:
 
 
 class Memory:
-    """Peak memory of a part of the run: of the GPU, or of this process on Linux."""
+    """Peak memory of a part of the run, on the GPU or of this process on Linux."""
 
     def __init__(self, device: Any) -> None:
         import torch
@@ -136,7 +137,7 @@ def bench(asked: argparse.Namespace) -> None:
 
 
 def _config(name: str) -> Any:
-    """Return the model settings of a preset, or of the one with the light backbone."""
+    """Return the model settings of a preset, or of the variant with the light backbone."""
     from core.models.config import BackboneConfig
     from core.training.presets import preset
 
@@ -170,7 +171,7 @@ def _roots(count: int, device: Any) -> Any:
 
 
 def as_published() -> Any:
-    """Fill volumes by `grid_sample` on a CPU too, within the context."""
+    """Fill volumes by `grid_sample` on a CPU as well, within the context."""
     return mock.patch("core.models.geometry.unproject.can_gather", lambda heatmaps: False)
 
 
@@ -204,13 +205,13 @@ def original(asked: argparse.Namespace, clock: Clock) -> None:
 
 
 class Frames:
-    """Frames of a preset with known people, and the parts of the work on them.
+    """Frames of a preset with known people, and the parts of their computation.
 
     Args:
-        asked: Numbers of views and people.
+        asked: Arguments with the numbers of views and people.
         config: Settings of the networks.
         device: Device.
-        low: Type that the networks compute in; None for float32.
+        low: Compute dtype of the networks; None for float32.
         frames: Number of frames per batch.
     """
 
@@ -271,7 +272,7 @@ class Frames:
         refine_tracks(self.networks.temporal, np.arange(_TAKE) / 30, xyz, covariance, 0.5)
 
     def parts(self) -> dict[str, Work]:
-        """Return the parts of a frame's work by name, in order, from images or joints to people."""
+        """Return the parts of a frame's computation by name, in order, from images or joints to people."""
         from core.models.heads.pose_net import joint_support, merge_skeletons
         from core.models.heads.root_net import extract_proposals
         from core.models.inference import refine_joints, select_supported
@@ -306,7 +307,7 @@ class Frames:
 
 
 def frame(asked: argparse.Namespace, clock: Clock, name: str, low: Any, frames: int) -> None:
-    """Time a frame of a preset and its parts, with some frames per batch."""
+    """Time a frame of a preset and its parts, with several frames per batch."""
     import torch
 
     memory = Memory(clock.device)
@@ -323,7 +324,7 @@ def frame(asked: argparse.Namespace, clock: Clock, name: str, low: Any, frames: 
 
 
 def movenet(asked: argparse.Namespace, clock: Clock) -> None:
-    """Time the embedded 2D estimator on all views, which `fast` and `quick` need first."""
+    """Time the embedded 2D estimator on all views, which `fast` and `quick` require."""
     if importlib.util.find_spec("onnxruntime") is None:
         print("  The 2D estimator is left out: onnxruntime is not installed.", flush=True)
         return
@@ -337,13 +338,13 @@ def movenet(asked: argparse.Namespace, clock: Clock) -> None:
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     image = np.zeros((1, 3, 288, 512), np.float32)
     name = session.get_inputs()[0].name
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # a view a thread, as the verb `pose2d` does it
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # one thread per view, as in the verb `pose2d`
         four = clock.ms(lambda: list(pool.map(lambda _: session.run(None, {name: image}), range(4 * asked.views))))
     clock.tell("2D estimator on the CPU, all views", four / 4)
 
 
 def projection(asked: argparse.Namespace, clock: Clock) -> None:
-    """Time unprojection with cached projections against projecting on the fly."""
+    """Time unprojection with cached projections against projection on the fly."""
     import torch
 
     from core.models.geometry.unproject import CubeUnprojector, ProjectedGrid, VolumeUnprojector, grid_points
@@ -382,7 +383,7 @@ def projection(asked: argparse.Namespace, clock: Clock) -> None:
 
 
 def steps(asked: argparse.Namespace, clock: Clock, low: Any) -> None:
-    """Time training steps of the paper's networks: a synthetic root scene, a person in two versions."""
+    """Time training steps of the paper's networks: a synthetic root scene, and a person in two versions."""
     import numpy as np
     import torch
 
@@ -428,14 +429,16 @@ def arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=0, help="of the CPU; 0 leaves them as they are")
+    parser.add_argument("--threads", type=int, default=0, help="number of CPU threads; 0 for the default")
     parser.add_argument("--views", type=int, default=5)
     parser.add_argument("--people", type=int, default=3)
-    parser.add_argument("--frames", type=int, default=16, help="at once, on a GPU, besides one by one")
+    parser.add_argument(
+        "--frames", type=int, default=16, help="frames per batch on a GPU, in addition to single frames"
+    )
     parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--short", action="store_true", help="2 seconds a figure at most, but one call at least")
+    parser.add_argument("--short", action="store_true", help="at most 2 seconds per measurement, but at least one call")
     parser.add_argument("--parts", nargs="+", default=["infer", "train"], choices=["infer", "train"])
-    parser.add_argument("--no-movenet", action="store_true", help="leave the 2D estimator out")
+    parser.add_argument("--no-movenet", action="store_true", help="skip the 2D estimator")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -1,8 +1,8 @@
-"""Benchmark the clocks that people, a board and flashes show: errors of offset and drift over several seeds.
+"""Benchmark the measurement of clocks from people, a board and flashes: errors over several seeds.
 
-Four simulated cameras: one is right, one drifts by 40 ppm, one is 100 ms ahead, and one drops three images that its
-times do not show. Errors are the largest of the four cameras; "false" counts drifts that are called significant in
-cameras that do not drift, or that are off by more than 10 ppm. A seed takes about 20 s for people or a board.
+Four simulated cameras: one is right, one drifts by 40 ppm, one is 100 ms ahead, and one drops three images without a
+gap in its times. Errors are the largest of the four cameras; "false" counts drifts that are significant in cameras
+without drift, or wrong by more than 10 ppm. A seed takes about 20 s for people or a board.
 
 python scripts/bench_sync.py --method people --seeds 3
 """
@@ -38,7 +38,7 @@ def _clocks(seconds: float, rng: Any) -> list[Any]:
 
 
 def _recorded(clocks: list[Any], seconds: float) -> tuple[Any, Any, Any]:
-    """Return recorded times, image numbers (T,), and the error (V, T) of each clock."""
+    """Return recorded times, image indices (T,), and the error (V, T) of each clock."""
     import numpy as np
 
     image = np.arange(int(seconds * _FPS))
@@ -46,7 +46,7 @@ def _recorded(clocks: list[Any], seconds: float) -> tuple[Any, Any, Any]:
 
 
 def people(seed: int, seconds: float, clocks: list[Any]) -> Any:
-    """Return the clocks that two walking people show, with joints 5 px off."""
+    """Return the clocks measured from two walking people, with joint errors of 5 px."""
     import numpy as np
 
     from core.calibration.sync.people import PeopleEvidence, clocks_by_people
@@ -61,7 +61,7 @@ def people(seed: int, seconds: float, clocks: list[Any]) -> Any:
 
 
 def board(seed: int, seconds: float, clocks: list[Any]) -> Any:
-    """Return the clocks that a moving board shows."""
+    """Return the clocks measured from a moving board."""
     import numpy as np
 
     from core.board.pattern import Board
@@ -78,7 +78,7 @@ def board(seed: int, seconds: float, clocks: list[Any]) -> Any:
 
 
 def flash(seed: int, seconds: float, clocks: list[Any]) -> Any:
-    """Return the clocks that a lamp shows, which goes on twelve times a minute for 0.15 s."""
+    """Return the clocks measured from a lamp that lights up twelve times a minute for 0.15 s."""
     import numpy as np
 
     from core.calibration.sync.flash import clocks_by_flashes, find_flashes
@@ -146,6 +146,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    # Many small matrices: more threads slow each other down. Read when numpy is first imported.
+    # The matrices are small, and more threads would slow each other down. Read at the first import of numpy.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     sys.exit(main())

@@ -1,13 +1,13 @@
-"""Measure the videos of the View page: random frames and playback of four cameras, as a user gets them.
+"""Measure the videos of the View page: random access and playback of four cameras, as seen by the user.
 
-A random frame counts from the request until all panes show it: at once after the take is opened, and after the pause
-in which images are decoded ahead. The unit of the ratios is plain PyAV in the same run: the CPU time to decode one
-image after the other. Without a take, takes of the usual kinds are made from the sample.
+The time of a random frame lasts from the request until all panes show it: immediately after the take is opened, and
+after a pause in which images are decoded in advance. The unit of the ratios is plain PyAV in the same run: the CPU time
+per image of sequential decoding. Without a take, takes of the usual kinds are created from the sample.
 
     LIBGL_ALWAYS_SOFTWARE=1 xvfb-run -a -s "-screen 0 1920x1080x24" python scripts/bench_video.py
     python scripts/bench_video.py --take my_session walk --minutes 10
 
-With `--minutes`, the take is scrubbed and played for so long, and the memory is printed. Jobs that run in the session
+With `--minutes`, the take is scrubbed and played for that time, and the memory is printed. Jobs that run in the session
 meanwhile are treated as in the window.
 """
 
@@ -45,16 +45,16 @@ def arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kinds", nargs="*", choices=tuple(_KINDS), default=[*_KINDS], help="takes to make")
-    parser.add_argument("--seconds", type=float, default=20.0, help="length of those (default 20)")
+    parser.add_argument("--seconds", type=float, default=20.0, help="length of the created takes in s (default 20)")
     parser.add_argument("--take", nargs=2, metavar=("SESSION", "TAKE"), help="measure this take instead")
     parser.add_argument("--random", type=int, default=25, help="random frames to request (default 25)")
     parser.add_argument("--pause", type=float, default=20.0, help="seconds for decoding ahead (default 20)")
-    parser.add_argument("--minutes", type=float, default=0.0, help="also print the memory over so many minutes")
+    parser.add_argument("--minutes", type=float, default=0.0, help="also print the memory over this number of minutes")
     return parser.parse_args()
 
 
 def bench(args: argparse.Namespace) -> None:
-    """Print a block for each take."""
+    """Print the results of each take."""
     from PySide6.QtWidgets import QApplication
 
     from core.session import Session
@@ -143,7 +143,7 @@ def _measure(app: QApplication, session: Session, name: str, settings: Path, arg
 
 
 def _plain_s(session: Session, name: str) -> float:
-    """Return the CPU time of PyAV for an image of the first camera."""
+    """Return the CPU time of PyAV per image of the first camera."""
     import av
 
     take = session.take(name)
@@ -157,7 +157,7 @@ def _plain_s(session: Session, name: str) -> float:
 
 
 def _make(folder: Path, kinds: Sequence[str], seconds: float) -> Session:
-    """Make a session with a take of each kind, from images of the sample that run to and fro."""
+    """Create a session with a take of each kind, from images of the sample played back and forth."""
     import av
     import cv2
 

@@ -1,9 +1,9 @@
-"""Measure drawing the 3D view: ten people, eight cameras with live images, at 1280x720.
+"""Measure rendering of the 3D view: ten people, eight cameras with live images, at 1280x720.
 
-Everything changes in every frame: the people walk, and each camera has a new image. CPU time counts all threads of the
-process, so with software OpenGL it contains the drawing itself. A layer costs what is saved without it. The unit of the
-ratios is the empty view of the same window in the same run. Variants take turns, and the least of the rounds is
-printed, because other programs only add to it.
+Everything changes in every frame: the people walk, and each camera has a new image. CPU time covers all threads of the
+process, so with software OpenGL it includes rasterisation. The cost of a layer is the time saved without it. The unit
+of the ratios is the empty view of the same window in the same run. Variants alternate, and the minimum over the rounds
+is printed, because other programs only add to it.
 
     LIBGL_ALWAYS_SOFTWARE=1 xvfb-run -a -s "-screen 0 1920x1080x24" python scripts/bench_viewport.py
     python scripts/bench_viewport.py --people 4 --image /tmp/view.png
@@ -41,8 +41,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, default=10)
     parser.add_argument("--cameras", type=int, default=8)
-    parser.add_argument("--frames", type=int, default=20, help="frames of a variant in each round (default 20)")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds over all variants (default 5)")
+    parser.add_argument("--frames", type=int, default=20, help="number of frames per variant and round (default 20)")
+    parser.add_argument("--rounds", type=int, default=5, help="number of rounds over all variants (default 5)")
     parser.add_argument("--theme", choices=("dark", "light"), default="dark")
     parser.add_argument("--only", nargs="*", help="measure these variants only, such as everything or bodies")
     parser.add_argument("--image", type=Path, help="write the last image of everything to this file")
@@ -200,6 +200,6 @@ def _write_image(app: QApplication, view: Viewport, scene: SceneLayers, path: Pa
 
 
 if __name__ == "__main__":
-    # More threads of numpy would take the two cores from the drawing. Read when numpy is first imported.
+    # More threads of numpy would compete with rendering for the two cores. Read at the first import of numpy.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     sys.exit(run_script(__file__, arguments, bench))

@@ -1,6 +1,6 @@
-"""Try the command line on files and footage that went wrong for others; print what was expected and what came out.
+"""Run the command line on files and footage that caused problems for users; print expected and actual results.
 
-The folder of the cases has the folders `rigs` and `footage`, each case with its input files.
+The folder of cases contains the folders `rigs` and `footage`, with one folder of input files per case.
 
 python scripts/check_cases.py ../shared/cases
 python scripts/check_cases.py ../shared/cases --only kalibr
@@ -34,9 +34,9 @@ class Outcome:
     """Result of one check.
 
     Attributes:
-        expected: The right value in words.
-        got: The value that came out.
-        right: Whether they agree.
+        expected: Expected result in words.
+        got: Actual result.
+        right: True if they agree.
     """
 
     expected: str
@@ -45,11 +45,11 @@ class Outcome:
 
 
 class Program:
-    """The command line on sessions in a folder.
+    """Command line on sessions in a folder.
 
     Args:
         cases: Folder of the cases.
-        work: Empty folder for sessions.
+        work: Empty folder for the sessions.
     """
 
     def __init__(self, cases: Path, work: Path) -> None:
@@ -57,7 +57,7 @@ class Program:
         self.common = cases / "footage" / "common"
 
     def __call__(self, *arguments: object) -> tuple[int, str]:
-        """Run a command; return the exit code and everything that it printed, in one line."""
+        """Run a command; return the exit code and its entire output in one line."""
         from core.cli import main
 
         out = io.StringIO()
@@ -110,7 +110,7 @@ def case(name: str) -> Callable[[Check], Check]:
 
 
 def pixel_error(session: Path, expected: dict[str, Any]) -> float:
-    """Return the largest distance in pixels of projected world points from the expected ones."""
+    """Return the largest distance in px of projected world points from the expected ones."""
     import numpy as np
 
     from core.geometry import project
@@ -144,7 +144,7 @@ def read_as_expected(program: Program, folder: str, *files: str, options: tuple[
 
 
 def says(text: str, *words: str) -> bool:
-    """Return whether a text holds all words, whatever their case."""
+    """Return whether a text contains all words, ignoring case."""
     return all(word.lower() in text.lower() for word in words)
 
 
@@ -257,7 +257,7 @@ def drawn(program: Program, folder: str, kind: str, *options: str) -> Path:
 
 
 def calibrated(program: Program, session: Path, **board: object) -> tuple[str, float]:
-    """Calibrate with settings of the board; return what was printed, and how far cam1 to cam3 is off in mm."""
+    """Calibrate with settings of the board; return the output, and the error of cam1 to cam3 in mm."""
     import numpy as np
 
     from core.types.camera import CameraRig
@@ -307,7 +307,7 @@ def _fisheye(program: Program) -> Iterator[Outcome]:
 
 
 def against_truth(program: Program, session: Path) -> tuple[str, bool]:
-    """Return how the triangulated take compares with the exact people, and whether it is right."""
+    """Return a comparison of the triangulated take with the exact people, and whether it is right."""
     import numpy as np
 
     from core.errors import CoreError

@@ -1,7 +1,7 @@
-"""Export bodies whose joints are known exactly, and compare the joints that Blender finds in the files.
+"""Export bodies whose exact joints are known, and compare them with the joints that Blender reads from the files.
 
-The bodies are those of the demo room, one of whom is away for a while. Blender is the program, or a Python with the
-package bpy. FBX is made by Blender from the GLB.
+The bodies are those of the demo room, one of whom is absent for some time. Blender can be the program, or a Python with
+the package bpy. Blender creates FBX from the GLB.
 
 python scripts/check_exports.py --blender /path/to/blender
 python -m venv /tmp/bpy && /tmp/bpy/bin/pip install bpy && python scripts/check_exports.py --blender /tmp/bpy/bin/python
@@ -59,7 +59,7 @@ def check(args: argparse.Namespace) -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--blender", default="blender", help="Blender, or a Python with bpy")
     parser.add_argument("--folder", type=Path, help="folder to keep the files in")

@@ -1,7 +1,7 @@
-"""Make networks from shipped ones without training: another joint set, or a part of other networks.
+"""Create networks from shipped ones without training: for another joint set, or with a part of other networks.
 
-Joints of the same name keep their weights. A new joint takes the embedding of the nearest joint that is known, and the
-pose network places it by its heatmaps alone until it is trained: channels that read or correct it start at 0.
+Joints of the same name keep their weights. A new joint gets the embedding of the nearest known joint, and until
+training the pose network locates it only by its heatmaps: weights of channels that read or correct it start at 0.
 
 python scripts/convert_networks.py resources/weights/networks_fast --skeleton coco19 --out start
 python scripts/convert_networks.py resources/weights/networks_quick --root resources/weights/networks_fast --out quick
@@ -18,11 +18,11 @@ from typing import Any
 from _environment import run_script
 
 _NEAREST = {"left_eye": "nose", "right_eye": "nose", "left_ear": "nose", "right_ear": "nose"}
-"""Known joint whose embedding and gain a new joint starts from."""
+"""Known joint that provides the initial embedding and gain of a new joint."""
 _SKIPPED = ("net.front.0.conv.weight", "net.out.weight", "net.out.bias")
-"""Weights of the pose network that are 0 for new joints: then its skip connection places them."""
+"""Weights of the pose network that are 0 for new joints, so that only its skip connection locates them."""
 _BODIES = 20_000
-"""Synthetic bodies that the prior of joints around the root is fitted to, as in training."""
+"""Number of synthetic bodies to which the prior of joints around the root is fitted, as in training."""
 
 
 def convert(asked: argparse.Namespace) -> None:
@@ -39,7 +39,7 @@ def convert(asked: argparse.Namespace) -> None:
 
 
 def with_root(saved: Any, other: Any) -> Any:
-    """Return a checkpoint whose root network, and the capture volume that it was trained in, are those of another."""
+    """Return a checkpoint with the root network, and the capture volume of its training, of another checkpoint."""
     kept = {k: v for k, v in saved.weights.items() if not k.startswith("root.")}
     weights = kept | {k: v for k, v in other.weights.items() if k.startswith("root.")}
     config = dataclasses.replace(saved.config, root=other.config.root)
@@ -79,7 +79,7 @@ def arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("networks", type=Path, help="folder of networks, such as resources/weights/networks_fast")
-    parser.add_argument("--root", type=Path, help="folder of networks whose root network to take")
+    parser.add_argument("--root", type=Path, help="folder of networks with the root network to use")
     parser.add_argument("--skeleton", default="", help="joint set of the new networks")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     return parser.parse_args()

@@ -1,7 +1,7 @@
 """Measure the errors of the embedded 2D estimator on a take, for synthetic people.
 
-The reference is the triangulation of all views, smoothed over time. An error common to all joints of a person in a view
-for a while is one of the calibration, not of the estimator, and is subtracted.
+The reference is the triangulation of all views, smoothed over time. An error that all joints of a person share in a
+view over some time is attributed to the calibration and subtracted.
 
 python scripts/measure_errors.py SESSION --out resources/errors/movenet.npz
 """
@@ -73,7 +73,7 @@ def measure(asked: argparse.Namespace) -> None:
 def arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("session", type=Path, help="with a take that is labelled and associated")
+    parser.add_argument("session", type=Path, help="session with a triangulated take")
     parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()
 

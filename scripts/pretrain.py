@@ -1,4 +1,4 @@
-"""Train networks on synthetic people in synthetic rigs: the networks that the program ships.
+"""Train networks on synthetic people in synthetic rigs, such as those included with the program.
 
 python scripts/pretrain.py --preset quick --out networks_quick --minutes 5
 python scripts/pretrain.py --preset fast --start start --set model.skeleton=coco19 --out networks_fast
@@ -15,7 +15,7 @@ from pathlib import Path
 from _environment import run_script
 
 _RAY_REFINER_STEPS = 6000
-"""Steps of the ray refiner, which the presets use as trained here."""
+"""Number of training steps of the ray refiner, which the presets `quick` and `fast` do not train further."""
 
 
 def pretrain(asked: argparse.Namespace) -> None:
@@ -76,9 +76,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--preset", default="quick")
     parser.add_argument("--start", default="", help="folder of networks to start from; see convert_networks.py")
     parser.add_argument("--set", action="append", default=[], metavar="A.B=C", help="override a setting of training")
-    parser.add_argument("--views", type=int, default=5, help="cameras of the ring that a tenth of the steps play in")
-    parser.add_argument("--one-rig", action="store_true", help="only that ring: networks of one rig, for comparison")
-    parser.add_argument("--minutes", type=float, default=600.0, help="limit of time, shared among the stages")
+    parser.add_argument(
+        "--views", type=int, default=5, help="number of cameras of the ring rig used in a tenth of the steps"
+    )
+    parser.add_argument("--one-rig", action="store_true", help="use only the ring rig, for comparison")
+    parser.add_argument("--minutes", type=float, default=600.0, help="time limit in minutes for all stages")
     parser.add_argument("--every-s", type=float, default=2.0, help="seconds between figures")
     parser.add_argument("--out", required=True, help="folder to write")
     return parser.parse_args()

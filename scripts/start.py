@@ -1,7 +1,7 @@
-"""Install what is missing and open the window on the embedded sample.
+"""Install missing packages and open the window on the embedded sample.
 
 Without a display, or with --headless, the same workflow runs in the terminal. Two cameras of the sample have moved
-since its calibration: the run says which, repairs the rig from the people, and ends with a measured comparison.
+since its calibration: the run identifies them, repairs the rig from the people, and ends with a measured comparison.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def _run_headless(python: Path, session: Path | None) -> int:
-    """Run every step on the sample or on a session, as the window's buttons would."""
+    """Run every step on the sample or on a session, as with the window's buttons."""
     if session is None or not (session / "session.yaml").exists():
         session = session or _sample_folder(python)
         code = run([python, "-m", "core.cli", "demo", session])
@@ -62,7 +62,7 @@ def _sample_folder(python: Path) -> Path:
 
 
 def _has_display() -> bool:
-    """Return whether a window can be shown."""
+    """Return whether a display is available."""
     if not sys.platform.startswith("linux"):
         return True
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

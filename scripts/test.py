@@ -1,10 +1,10 @@
-"""Install what the tests need and run them.
+"""Install the requirements of the tests and run them.
 
-python3 scripts/test.py                  the whole suite, in as many processes as there are cores, up to four
+python3 scripts/test.py                  all tests, in one process per core, up to four
 python3 scripts/test.py --fast           only tests that are not marked slow
-python3 scripts/test.py tests/export -x  further arguments go to pytest
+python3 scripts/test.py tests/export -x  other arguments are passed to pytest
 
-The closing line is pytest's.
+The last line is pytest's summary.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 
 from _environment import SetupError, ensure, run
 
-_MOST_PROCESSES = 4  # each has a display and holds networks; some take 1.5 GB
+_MOST_PROCESSES = 4  # each has a display and loads networks; some need 1.5 GB
 
 
 def main() -> int:
@@ -31,10 +31,10 @@ def main() -> int:
 
 
 def _parallel(arguments: list[str]) -> list[str]:
-    """Return options for a parallel run; none where the user sets them or wants a debugger."""
+    """Return options for a parallel run; none if the user sets them or requests a debugger."""
     if any(argument.startswith(("-n", "--numprocesses", "--pdb", "--trace")) for argument in arguments):
         return []
-    # Tests of one file share fixtures that take long to make.
+    # Tests of one file share expensive fixtures.
     return ["-n", str(min(os.cpu_count() or 1, _MOST_PROCESSES)), "--dist", "loadfile"]
 
 

@@ -1,10 +1,10 @@
-"""Try the V4L2 source on real kernel devices: Debian's kernel with its test driver vivid, in a virtual machine.
+"""Test the V4L2 source on real kernel devices: Debian's kernel with its test driver vivid, in a virtual machine.
 
-Needs a Debian or Ubuntu with `apt-get install qemu-system-x86 busybox-static`; no hardware. The kernel's package
-is downloaded into a temporary folder. The machine sees this computer's files read-only and is emulated, so speeds mean
-nothing; numbers, times and drops do.
+Requires Debian or Ubuntu with `apt-get install qemu-system-x86 busybox-static`, but no hardware. The kernel package is
+downloaded to a temporary folder. The machine has read-only access to this computer's files and is emulated, so speeds
+are meaningless; image numbers, times and drops are valid.
 
-vivid sends raw images only. With v4l2loopback, built for the same kernel, MJPEG is tried as well:
+vivid sends raw images only. With v4l2loopback, built for the same kernel, MJPEG is tested as well:
 
     apt-get install linux-headers-VERSION; apt-get download v4l2loopback-dkms; dpkg-deb -x v4l2loopback-dkms*.deb loop
     make -C /usr/src/linux-headers-VERSION M=$PWD/loop/usr/src/v4l2loopback-0.12.7 modules
@@ -59,7 +59,7 @@ $b reboot -f
 
 
 def main() -> int:
-    """Build the machine, run the checks in it, and print what they print."""
+    """Build the machine, run the checks in it, and print their output."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kernel", type=Path, help="Debian's package of a kernel; downloaded if not given.")
     parser.add_argument("--loopback", type=Path, help="Module v4l2loopback.ko of this kernel.")
@@ -73,7 +73,7 @@ def main() -> int:
 
 
 def run_machine(folder: Path, package: Path | None, loopback: Path | None, timeout_s: float) -> int:
-    """Start the virtual machine, and return the exit status of the checks in it."""
+    """Run the checks in the virtual machine, and return their exit status."""
     if package is None:
         depends = subprocess.run(
             ["apt-cache", "depends", "linux-image-amd64"], capture_output=True, text=True, check=True
@@ -104,7 +104,7 @@ def run_machine(folder: Path, package: Path | None, loopback: Path | None, timeo
 
 
 def write_initramfs(path: Path, kernel: Path, loopback: Path | None) -> None:
-    """Write the first file system: busybox, the modules in the order of their dependencies, and what starts all."""
+    """Write the initial file system: busybox, the modules in the order of their dependencies, and the init script."""
     modules: dict[str, Path] = {}
     for name in _MODULES:
         add_module(name, {file.stem.replace("-", "_"): file for file in kernel.rglob("*.ko")}, modules)
@@ -123,7 +123,7 @@ def write_initramfs(path: Path, kernel: Path, loopback: Path | None) -> None:
 
 
 def add_module(name: str, files: dict[str, Path], modules: dict[str, Path]) -> None:
-    """Add a kernel module after those that it needs; some are built into the kernel."""
+    """Add a kernel module after its dependencies; some are built into the kernel."""
     name = name.replace("-", "_")
     if name in modules or name not in files:
         return
@@ -192,7 +192,7 @@ def check_all() -> int:
 
 
 def check_times(source: Any, expect: Any) -> None:
-    """Check numbers and times of undisturbed images."""
+    """Check image numbers and times of undisturbed images."""
     import numpy as np
 
     frames = []
@@ -217,7 +217,7 @@ def check_times(source: Any, expect: Any) -> None:
 
 
 def check_drops(source: Any, expect: Any) -> None:
-    """Check that drops are numbered exactly: by a reader that stops, by the driver, and by damaged images."""
+    """Check that drops are counted exactly: due to a slow reader, the driver, and damaged images."""
     frames = source.frames()
     before = source.damaged
     time.sleep(1.0)
@@ -238,7 +238,7 @@ def check_drops(source: Any, expect: Any) -> None:
 
 
 def count_drops(frames: Any, count: int, fps: float) -> tuple[int, float]:
-    """Return the number of images that are missing among the next ones, by their numbers and by their times."""
+    """Return the number of missing images among the next ones, by their numbers and by their times."""
     first = last = next(frames)
     for _ in range(count):
         last = next(frames)
@@ -246,7 +246,7 @@ def count_drops(frames: Any, count: int, fps: float) -> tuple[int, float]:
 
 
 def check_mjpeg(expect: Any) -> None:
-    """Check that JPEG images, some of them cut off, come through as they were sent."""
+    """Check that JPEG images, some of them truncated, arrive as they were sent."""
     import cv2
     import numpy as np
 
@@ -269,7 +269,7 @@ def check_mjpeg(expect: Any) -> None:
 
     thread = threading.Thread(target=send)
     thread.start()
-    for _ in range(100):  # its mode is there once images are
+    for _ in range(100):  # its mode is available once images are
         with contextlib.closing(V4l2Device(f"/dev/video{_LOOPBACK}")) as device:
             if device.modes():
                 break
@@ -327,7 +327,7 @@ def check_several(addresses: list[str], expect: Any) -> None:
 
 
 def set_by_name(source: Any, name: str, value: int = 1) -> bool:
-    """Set a control of the test driver by its name; return whether it has it."""
+    """Set a control of the test driver by its name; return whether it exists."""
     device = source._device
     number = 0
     with contextlib.suppress(OSError):
@@ -341,7 +341,7 @@ def set_by_name(source: Any, name: str, value: int = 1) -> bool:
 
 
 def next_control(device: Any, number: int) -> Any:
-    """Return the description of the control after a number."""
+    """Return the description of the next control after a number."""
     from core.capture.sources.v4l2 import _Query
 
     return device._ask("QUERYCTRL", _Query(id=number | 0x80000000))

@@ -64,8 +64,8 @@ class BackboneTraining(MicroBatched):
         if self.config.floor_targets:
             xy = xy.floor()
         target = render_max(xy, (weight > 0).float(), self.scene.size_hw, self.scene.sigma_px)
-        # As in the paper, a view counts for a joint if it shows any person's; here by the largest confidence of the
-        # labels.
+        # As in the paper, a view counts for a joint if it shows the joint of any person; here by the largest label
+        # confidence.
         losses = self._terms.compute(BackboneStep(self.config, heatmaps, target, weight.amax(2)))
         return {**losses, "loss": self._terms.total(losses)}
 
