@@ -1,1 +1,1 @@
-"""From 2D poses to 3D people over time: triangulation and trained networks behind one protocol."""
+"""Reconstruction of tracked 3D people from 2D poses, by triangulation or trained networks with one protocol."""

@@ -16,13 +16,13 @@ from core.types.camera import Camera
 from core.types.pose3d import Pose3DSequence
 
 _MIN_JOINTS = 4
-"""Fewest triangulated joints of a person who is expected anywhere."""
+"""Minimum number of triangulated joints of an expected person."""
 _SIGMA_MM, _MAX_SIGMA_MM = 120.0, 250.0
-"""Standard deviation that is added to that of a triangulated joint, and the largest sum."""
+"""Standard deviation added (in variance) to a triangulated joint, and the upper limit of the sum."""
 _TEMPLATE_SIGMA_MM = 200.0
-"""Standard deviation of a joint that is taken from the standing template."""
+"""Standard deviation of a joint from the standing template."""
 _MIN_VISIBLE = 0.3
-"""Smallest fraction of a person's joints in an image."""
+"""Minimum fraction of a visible person's joints inside the image."""
 _STATURE_MM = 1700.0
 _TEMPLATE_MM = body_joints(np.array(_STATURE_MM), Posture(), np.zeros(2), np.zeros(()))
 
@@ -35,7 +35,7 @@ class ExpectedPeople:
         time_s: (T,) times.
         xyz_mm: (T, P, J, 3) joints, NaN for people who are not expected.
         covariance_mm2: (T, P, J, 3, 3) covariances.
-        known: (T, P, J) bool, joints that were triangulated.
+        known: (T, P, J) bool, True for triangulated joints.
     """
 
     time_s: F64
@@ -45,7 +45,7 @@ class ExpectedPeople:
 
     @classmethod
     def of(cls, sequence: Pose3DSequence) -> ExpectedPeople:
-        """Return the people of a sequence in COCO joints; missing joints are those of a standing body."""
+        """Build from a sequence in COCO joints; missing joints are filled from a standing template."""
         xyz = np.asarray(sequence.xyz_mm, float)
         known = np.asarray(np.isfinite(xyz).all(-1))
         filled = np.where(known[..., None], xyz, _standing(xyz, known))
@@ -61,7 +61,7 @@ class ExpectedPeople:
         )
 
     def at(self, time_s: F64) -> ExpectedPeople:
-        """Return the people at other times (T,), interpolated between frames; NaN times stay NaN."""
+        """Interpolate the people at other times (T,); NaN times give NaN."""
         if np.array_equal(time_s, self.time_s):
             return self
         last = len(self.time_s) - 1
@@ -85,8 +85,8 @@ class ViewPriors:
     Attributes:
         xy_px: (T, P, J, 2) expected pixels, NaN where a person is not expected or a joint cannot be projected.
         covariance_px2: (T, P, J, 2, 2) covariances.
-        known: (T, P, J) bool, joints that were triangulated.
-        visible: (T, P) bool, people of whom enough lies in the image.
+        known: (T, P, J) bool, True for triangulated joints.
+        visible: (T, P) bool, True for people with enough joints inside the image.
     """
 
     xy_px: F64
@@ -96,7 +96,7 @@ class ViewPriors:
 
     @classmethod
     def of(cls, camera: Camera, people: ExpectedPeople) -> ViewPriors:
-        """Project people and the covariances of their joints, to first order."""
+        """Project people and, to first order, the covariances of their joints."""
         steps_mm = np.concatenate([np.zeros((1, 3)), np.eye(3)])
         pixels = project(camera, people.xyz_mm[..., None, :] + steps_mm)  # forward differences of 1 mm
         xy_px = pixels[..., 0, :]
@@ -112,7 +112,7 @@ class ViewPriors:
 
 
 def _standing(xyz_mm: F64, known: np.ndarray) -> F64:
-    """Return the joints (T, P, J, 3) of a standing body, moved and rotated about z to fit the known ones."""
+    """Return the joints (T, P, J, 3) of a standing template, translated and rotated about z to fit the known ones."""
     weight = known[..., None] / np.maximum(known.sum(-1), 1)[..., None, None]
     joints = np.where(known[..., None], xyz_mm, 0.0)
     centre = (weight * joints).sum(-2, keepdims=True)
@@ -127,7 +127,7 @@ def _standing(xyz_mm: F64, known: np.ndarray) -> F64:
 
 
 def _widened(covariance_mm2: F64) -> F64:
-    """Add the variance of the prior to covariances (..., 3, 3), and limit the sum in every direction."""
+    """Add the variance of the prior to covariances (..., 3, 3), and clip the eigenvalues of the sum."""
     variance, axes = np.linalg.eigh(covariance_mm2)
     limited = np.minimum(variance + _SIGMA_MM**2, _MAX_SIGMA_MM**2)
     return np.asarray((axes * limited[..., None, :]) @ np.swapaxes(axes, -1, -2))

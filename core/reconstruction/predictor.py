@@ -1,9 +1,9 @@
-"""3D people of a take with trained networks: heatmaps, roots, poses, refinement, then tracking and temporal refinement.
+"""Reconstruction with trained networks: heatmaps, roots, poses, refinement, then tracking and temporal refinement.
 
-People whom association finds without networks are joined with those that the root network proposes, so that there are
-never fewer than either finds.
+People found by association without networks are merged with the proposals of the root network, so that recall is at
+least that of either.
 
-Legend: T frame, P person, J joint, V view.
+Letters in shapes: T time, P person, J joint, V view.
 """
 
 from __future__ import annotations
@@ -52,21 +52,21 @@ from core.types.volume import CaptureVolume
 _BATCH_FRAMES = {"cpu": 4}
 _BATCH_FRAMES_GPU = 32
 _EXPECTED_ERRORS = 3.0
-"""Multiple of the error expected of the rig at a person, below which no joint is too uncertain."""
+"""Multiple of the expected error of the rig up to which the standard deviation of a joint is accepted."""
 _ASSOCIATION_SHARE = 0.1
-"""Share of the progress for association, about its share of the time."""
+"""Fraction of the progress bar for association, about its fraction of the time."""
 
 
 class Predictor:
-    """Trained networks, ready to run on any rig; a `Reconstructor`.
+    """Reconstructor with trained networks, for any rig; see `Reconstructor`.
 
     Args:
-        networks: Networks in evaluation mode. Batch norms are folded.
+        networks: Networks in evaluation mode; their batch norms are folded.
         volume: Capture volume of the root network.
         device: Device of the networks.
         name: Name of the training run, for provenance.
-        precision: Arithmetic of the networks. "auto" is bf16 where the device gains by it.
-        temporal: Use the temporal refiner, where the run has trained one.
+        precision: Arithmetic of the networks; "auto" is bf16 on devices that benefit from it.
+        temporal: Use the temporal refiner if the run has one.
         association: Settings of association and triangulation.
 
     Raises:
@@ -87,7 +87,7 @@ class Predictor:
         self.networks, self.volume, self.device, self.name = networks, volume, device, name
         self.temporal = networks.temporal if temporal else None
         self.world: Similarity | None = None
-        """Change from the world coordinates of the rigs given to those that the networks were trained in, if any."""
+        """Transform from the world coordinates of the given rigs to those of the training, if needed."""
         low = pick_precision(device, precision)
         self.networks.freeze(low)
         self.runs_on = f"{describe_device(device)}, {engine_name(device)}, {'fp32' if low is None else 'bf16'}"
@@ -111,11 +111,11 @@ class Predictor:
         return cls(saved.build(chosen), saved.volume, chosen, run.name, precision, temporal)
 
     def with_context(self, frames: np.ndarray, n_frames: int) -> np.ndarray:
-        """Add the neighbours that temporal refinement needs, so that `frames` come out about as in the whole take.
+        """Add the neighbours that temporal refinement needs for results in `frames` close to those of a full run.
 
         Args:
             frames: (F,) indices of the frames of interest.
-            n_frames: Length of the take.
+            n_frames: Number of frames of the take.
         """
         if self.temporal is None:
             return frames
@@ -135,21 +135,21 @@ class Predictor:
         tracking: TrackingConfig | None = None,
         group: Group | None = None,
     ) -> Pose3DSequence:
-        """Reconstruct the people of a take in the networks' joints, with heatmaps or images if the networks need them.
+        """Reconstruct the people of a take in the joint set of the networks, reading heatmaps or images if needed.
 
         Args:
             take: Take with 2D poses of `estimator`.
             rig: Cameras of the take.
             estimator: Name of the 2D estimator.
             reporter: Receives progress and cancels.
-            exclude_camera: Camera that the networks must not use.
-            frames: Indices of the frames to predict, increasing; all when None.
+            exclude_camera: Name of a camera to exclude.
+            frames: Increasing indices of the frames to predict; all if None.
             tracking: Settings of tracking.
-            group: Processes that share the frames. Only the main one gets all of them back.
+            group: Processes that share the frames; only the main process returns all of them.
 
         Raises:
-            CoreError: The take has no 2D poses, or no stored heatmaps and the networks read those, or the excluded
-                camera is unknown or leaves fewer than two.
+            CoreError: The take has no 2D poses or lacks the heatmaps that the networks read, or the excluded camera is
+                unknown or leaves fewer than two.
         """
         poses2d = take.poses2d(estimator, rig)
         time_s = take.timeline().time_s
@@ -196,10 +196,10 @@ class Predictor:
             poses2d: 2D poses by camera name.
             time_s: (T,) times of all frames.
             reporter: Receives progress and cancels.
-            exclude_camera: Camera that the networks must not use.
-            frames: Indices of the frames to predict, increasing; all when None.
+            exclude_camera: Name of a camera to exclude.
+            frames: Increasing indices of the frames to predict; all if None.
             tracking: Settings of tracking.
-            maps: Stored heatmaps of the same frames, for networks that read those.
+            maps: Stored heatmaps of the same frames, for networks that read them.
             group: Processes that share the frames.
         """
         if self._needs_maps and maps is None:
@@ -215,7 +215,7 @@ class Predictor:
         batches, skeleton = [], self.networks.skeleton
         group = Group() if group is None else group
         share = np.array(group.ranks.share(range(len(frames))), int)
-        # Association follows people over all frames: in a share of them it would find others.
+        # Every process associates all frames, because the result depends on previous frames.
         known = self._triangulate(
             rig, poses2d, time_s, frames, StageReporter(reporter, 0.0, _ASSOCIATION_SHARE), allowed
         )
@@ -229,7 +229,7 @@ class Predictor:
             batches.append(self._detect(scene, detections, maps, batch, triangulated))
             reporter.progress(min(start + batch_size, len(share)), len(share), f"3D poses on {self.runs_on}")
         local = FramePeople.concatenate(batches, len(skeleton))
-        batches.clear()  # Keep few copies of a long take in memory.
+        batches.clear()  # Limits the memory for a long take.
         people = FramePeople.concatenate(group.gather(local), len(skeleton))
         frames = frames if group.is_main else frames[:0]
         tracking = tracking or TrackingConfig()
@@ -263,7 +263,7 @@ class Predictor:
         return found if self.world is None else self.world.inverse.poses(found)
 
     def online(self, rig: CameraRig, tracking: TrackingConfig | None = None) -> OnlinePredictor:
-        """Return the method for a live stream of posed cameras.
+        """Return an online reconstructor for a live stream of posed cameras.
 
         Raises:
             CoreError: The networks read heatmaps or images.
@@ -275,9 +275,10 @@ class Predictor:
         return self.networks.config.heatmap.source != "joints"
 
     def _limit_mm(self, rig: CameraRig, xyz_mm: F64) -> F64:
-        """Return the largest standard deviation (...) of a reported joint of people (..., J, 3), infinite for none.
+        """Return the maximum standard deviation (...) of reported joints of people (..., J, 3); infinite for no limit.
 
-        It follows the rig: joints of people far from the cameras are less certain, and not wrong for that.
+        The limit grows with the expected error of the rig, because joints far from the cameras are less certain without
+        being wrong.
         """
         config = self.networks.config.pose.ray_refiner
         if not (config.enabled and config.max_std_mm):
@@ -292,8 +293,8 @@ class Predictor:
     ) -> tuple[F64, F64, F64]:
         """Return joints (T, P, J, 3), scores and covariances of tracked people after temporal refinement.
 
-        Joints that are less certain than `limit_mm` (T, P) both in their frame and after refinement are missing. The
-        input includes those that are too uncertain in their frame, since other frames may make them certain.
+        Joints whose standard deviation exceeds `limit_mm` (T, P) both before and after refinement are missing. The
+        input includes uncertain joints, because other frames may reduce their uncertainty.
         """
         assert self.temporal is not None
         refined = refine_tracks(self.temporal, time_s, xyz_mm, covariance, tracking.max_gap_s)
@@ -310,7 +311,7 @@ class Predictor:
         reporter: Reporter,
         allowed: np.ndarray,
     ) -> FramePeople | None:
-        """Return the triangulated people of some frames in the networks' joints; None with one camera."""
+        """Return the triangulated people of some frames in the joint set of the networks; None with one camera."""
         used = _used(rig, allowed * [name in poses2d for name in rig.names])
         if len(used) < 2 or not len(frames):
             return None
@@ -325,14 +326,14 @@ class Predictor:
         frames: np.ndarray,
         triangulated: FramePeople | None,
     ) -> FramePeople:
-        """Return the people of a few frames, in as many columns as the fullest frame needs.
+        """Return the people of a batch of frames, in as many columns as the largest number per frame.
 
         Args:
             scene: Rig and capture volume.
             detections: 2D poses of B frames.
-            maps: Stored heatmaps, for networks that read those.
+            maps: Stored heatmaps, for networks that read them.
             frames: (B,) frame indices in `maps`.
-            triangulated: People triangulated from the same detections; None without.
+            triangulated: People triangulated from the same detections, if any.
         """
         affine = scene.affine.expand(len(frames), -1, -1, -1)
         views = make_view_batch(
@@ -342,17 +343,16 @@ class Predictor:
         people = estimate_people(self.networks, scene, views, known)
         used = _used(scene.rig, detections.view_weight.max(0))
         limit_mm = self._limit_mm(used, people.xyz_mm.cpu().numpy().astype(float))
-        # Views agree on the joints that were triangulated, however low their scores. The rest is False for NaN.
+        # Triangulated joints are certain at any score, because views agree on them. NaN compares as False.
         unsure = (_std_mm(people.covariance_mm2.cpu().numpy()) > limit_mm[:, None]) & ~people.known.cpu().numpy()
         score = people.score.masked_fill(torch.from_numpy(unsure).to(self.device), 0.0)
         return FramePeople.of(dataclasses.replace(people, score=score), len(views.heatmaps))
 
 
 class OnlinePredictor:
-    """Networks and tracker a frame set at a time; an `OnlineReconstructor`.
+    """Online reconstructor with networks and tracker; see `OnlineReconstructor`.
 
-    Identities are those of the tracker, not joined over long gaps. Temporal refinement needs later frames and is not
-    applied.
+    Tracks are not joined across long gaps. Temporal refinement is not applied, because it needs later frames.
     """
 
     def __init__(self, predictor: Predictor, rig: CameraRig, tracking: TrackingConfig) -> None:
@@ -394,12 +394,12 @@ class OnlinePredictor:
 
 
 def _std_mm(covariance_mm2: np.ndarray) -> np.ndarray:
-    """Return the root mean variance (...) along the axes of covariances (..., 3, 3); NaN where those are."""
+    """Return the RMS standard deviation (...) per axis of covariances (..., 3, 3); NaN where they are."""
     return np.asarray(np.sqrt(np.trace(covariance_mm2, axis1=-2, axis2=-1) / 3))
 
 
 def _used(rig: CameraRig, allowed: np.ndarray) -> CameraRig:
-    """Return the cameras of non-zero weight (V,)."""
+    """Return the rig of the cameras with non-zero weights (V,)."""
     return rig.subset([name for name, use in zip(rig.names, allowed, strict=True) if use])
 
 

@@ -1,4 +1,4 @@
-"""The protocol of methods that turn 2D poses of calibrated cameras into 3D people over time."""
+"""Protocols of methods that reconstruct tracked 3D people from 2D poses of calibrated cameras."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.types.pose3d import Pose3DSequence
 
 
 class Reconstructor(Protocol):
-    """A method for whole takes."""
+    """Reconstruction method for complete takes."""
 
     def reconstruct(
         self,
@@ -32,10 +32,10 @@ class Reconstructor(Protocol):
             poses2d: Detections by camera name, all of the same T frames.
             time_s: (T,) times.
             reporter: Receives progress and cancels.
-            exclude_camera: Camera that is not used, for leave-one-camera-out.
+            exclude_camera: Name of a camera to exclude, for leave-one-camera-out.
 
         Raises:
-            CoreError: The 2D poses do not fit the rig, or fewer than two cameras remain.
+            CoreError: The 2D poses do not match the rig, or fewer than two cameras remain.
             CancelledError: The job was cancelled.
         """
         ...
@@ -59,13 +59,13 @@ class TrackedFrame:
 
 
 class OnlineReconstructor(Protocol):
-    """A method for live streams: one frame set at a time, without knowledge of later ones."""
+    """Causal reconstruction method for live streams, one frame set at a time."""
 
     def update(self, time_s: float, poses2d: Mapping[str, Pose2D]) -> TrackedFrame:
         """Reconstruct and track the people of the next frame set.
 
         Args:
-            time_s: Time of the frame set, later than that of the one before.
+            time_s: Time of the frame set, later than the previous one.
             poses2d: Detections by camera name, each of exactly one frame.
         """
         ...

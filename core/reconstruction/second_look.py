@@ -1,8 +1,8 @@
-"""Second look at people: 2D joints estimated again, on crops, near those of triangulated people.
+"""Second look: refinement of 2D joints on crops, with triangulated people as priors.
 
-The first pass is triangulated. In every camera that should see a person, also where it was not detected, the expected
-joints are the prior of a second network on a crop at native resolution. The result replaces the joints of the person's
-detection, or adds a detection. A joint that the second network misses keeps its first position with half its score.
+The first pass is triangulated. In every camera that should see a person, even without a detection, the expected joints
+are the prior of a second network on a crop at native resolution. The result replaces the joints of the person's
+detection, or adds a detection. A joint that the second network misses keeps its position, with half the score.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from core.types.camera import Camera, CameraRig
 from core.types.pose2d import Pose2D
 
 CHUNK = 32
-"""Number of frames per file of an unfinished second look."""
+"""Number of frames per chunk file of an unfinished second look."""
 _STAGE = "Second look at people"
 _ASSIGNMENT_GATE = 0.35
-"""Largest distance of a detection from its expected person, relative to the person's size in the image."""
+"""Maximum distance of a detection from its expected person, relative to the person's size in the image."""
 _LOST_WEIGHT = 0.5
-"""Factor on the score of a joint that only the first pass found."""
+"""Score factor of a joint that only the first pass found."""
 _MIN_NEW_JOINTS = 5
-"""Fewest joints of a person in a view where the first pass had no detection."""
+"""Minimum number of joints of an added detection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,10 +48,10 @@ class SecondLook:
 
     Attributes:
         poses2d: 2D poses by camera name; columns of the first pass come first.
-        images: Number of images that were looked at.
-        moved: Number of joints that replace one of the first pass.
-        added: Number of joints that the first pass did not have.
-        kept: Number of joints of people looked at that only the first pass found.
+        images: Number of processed images.
+        moved: Number of joints that replace a joint of the first pass.
+        added: Number of joints that the first pass missed.
+        kept: Number of joints of processed people that only the first pass found.
     """
 
     poses2d: Mapping[str, Pose2D]
@@ -70,15 +70,15 @@ def look_again(
     chunks: Path,
     reporter: Reporter,
 ) -> SecondLook:
-    """Estimate the joints of triangulated people again.
+    """Refine the 2D joints of triangulated people.
 
     Args:
         take: Take of the poses.
-        rig: Posed cameras to triangulate from and to look at.
-        first_pass: 2D poses in COCO joints as estimated, by camera name.
-        turned_deg: Clockwise rotation in degrees that makes the people of a camera upright; 0 for the others.
-        refiner: The second network.
-        chunks: Folder of finished chunks, from which an interrupted second look resumes.
+        rig: Posed cameras to triangulate from and to process.
+        first_pass: 2D poses of the first pass in COCO joints, by camera name.
+        turned_deg: Clockwise rotation in degrees that makes the people of a camera upright; 0 if omitted.
+        refiner: Second network.
+        chunks: Folder of finished chunks, for resuming an interrupted second look.
         reporter: Receives progress and cancels.
 
     Raises:
@@ -115,7 +115,7 @@ def look_again(
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """Camera of a take, the rotation that makes its people upright, and where they are expected."""
+    """Camera of a take, with the rotation that makes its people upright and the expected people."""
 
     take: Take
     camera: str
@@ -131,12 +131,12 @@ def _look_in_view(
     progress: tuple[int, int],
     reporter: Reporter,
 ) -> int:
-    """Write the missing chunks of one camera, and return the number of images that are done."""
+    """Write the missing chunks of one camera, and return the number of processed images."""
     done, total = progress
     take, camera, priors = view.take, view.camera, view.priors
     index = take.timeline().frame_index[:, take.cameras.index(camera)]
     wanted = np.asarray(priors.visible.any(-1))
-    with CameraImages(take, camera, DamagedImages()) as video:  # the first pass named those
+    with CameraImages(take, camera, DamagedImages()) as video:  # reported by the first pass
         for start in range(0, len(index), CHUNK):
             frames = np.flatnonzero(wanted[start : start + CHUNK]) + start
             path = _chunk_path(chunks, camera, start)
@@ -158,7 +158,7 @@ def _look_in_view(
 def _refine_frames(
     video: CameraImages, view: _View, frames: np.ndarray, refiner: CropRefiner, pool: ThreadPoolExecutor
 ) -> Iterator[tuple[F32, F32]]:
-    """Refine frames in order; images are decoded here while the pool processes earlier ones."""
+    """Refine frames in order; this thread decodes images while the pool processes earlier ones."""
     index = view.take.timeline().frame_index[:, view.take.cameras.index(view.camera)]
     turns, priors = QuarterTurns(view.turned_deg, video.size_px), view.priors
 
@@ -203,7 +203,7 @@ def _load_view(chunks: Path, camera: str, priors: ViewPriors) -> tuple[F32, F32]
 
 @dataclass(frozen=True, slots=True)
 class _Merged:
-    """Refined poses of one camera, and the numbers of joints as in `SecondLook`."""
+    """Refined poses of one camera, with the counts of `SecondLook`."""
 
     poses: Pose2D
     moved: int
@@ -212,14 +212,14 @@ class _Merged:
 
 
 def _merge(camera: Camera, first: Pose2D, priors: ViewPriors, xy_px: F32, score: F32) -> _Merged:
-    """Replace the joints of the people who were looked at, and append those whom the first pass had missed.
+    """Replace the joints of processed people, and append the people that the first pass missed.
 
     Args:
         camera: The camera.
-        first: Its first pass.
+        first: 2D poses of the first pass.
         priors: Expected people.
         xy_px: (T, P, J, 2) joints of the second look, NaN where missing.
-        score: (T, P, J) their scores.
+        score: (T, P, J) scores of the second look.
     """
     joints, scores, boxes = (np.array(a) for a in (first.xy_px, first.score, first.box_px))
     expected = np.where((priors.known & priors.visible[..., None])[..., None], priors.xy_px, np.nan)
@@ -250,7 +250,7 @@ def _merge(camera: Camera, first: Pose2D, priors: ViewPriors, xy_px: F32, score:
 
 
 def _appended(new: np.ndarray) -> np.ndarray:
-    """Return (T, K) the people to append in each frame, -1 for none, of new people (T, P) bool."""
+    """Return the indices (T, K) of the people to append per frame, padded with -1, from a mask (T, P)."""
     most = int(new.sum(-1).max(initial=0))
     order = np.argsort(~new, axis=-1, kind="stable")[:, :most]
     return np.where(np.take_along_axis(new, order, -1), order, -1)

@@ -1,6 +1,6 @@
-"""The temporal refiner on tracked people of a whole take, in overlapping windows.
+"""Temporal refinement of tracked people of a take, in overlapping windows.
 
-Legend: T frame, P person, J joint, F frame of a window.
+Letters in shapes: T time, P person, J joint, F frame of a window.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from core.models.view_batch import float_tensor
 from core.types.arrays import F64
 
 _MIN_FRAMES = 3
-"""Fewer frames have no acceleration."""
+"""Minimum number of frames, as needed for an acceleration."""
 _BATCH = 16
 _EDGE_WEIGHT = 0.5
 
@@ -41,14 +41,14 @@ def refine_tracks(
 ) -> RefinedTracks:
     """Refine tracked people with the previous and following frames.
 
-    Short gaps are filled; the covariance there is what the neighbouring frames allow.
+    Short gaps are filled, with a covariance that follows from the neighbouring frames.
 
     Args:
         network: Temporal refiner in evaluation mode.
-        time_s: (T,) increasing.
+        time_s: (T,) increasing times.
         xyz_mm: (T, P, J, 3) joints, one column per person, NaN where missing.
         covariance_mm2: (T, P, J, 3, 3) covariances, NaN where missing.
-        max_gap_s: Longest gap that is bridged.
+        max_gap_s: Longest gap to fill.
     """
     out = RefinedTracks(xyz_mm.copy(), covariance_mm2.copy())
     for person in range(xyz_mm.shape[1]):
@@ -65,7 +65,7 @@ def refine_tracks(
 def _refine_track(
     network: TemporalRefiner, time_s: F64, measured: tuple[F64, F64], out: tuple[F64, F64], max_gap_s: float
 ) -> None:
-    """Refine the joints (T, J, 3) and covariances (T, J, 3, 3) of one person into arrays `out` of the same shapes."""
+    """Refine the joints (T, J, 3) and covariances (T, J, 3, 3) of one person; write to arrays `out` of these shapes."""
     device = network.name.device
     known = np.asarray(np.isfinite(measured[0]).all(-1) & np.isfinite(measured[1]).all((-1, -2)))
     windows_by_length: dict[int, list[tuple[int, int, F64]]] = {}
@@ -100,7 +100,7 @@ def _presence_intervals(time_s: F64, present: np.ndarray, max_gap_s: float) -> I
 
 
 def _windows(first: int, end: int, frames: int) -> Iterator[tuple[int, int, F64]]:
-    """Yield overlapping windows from `first` to `end`, and the weight (F,) of each frame: more in their middles."""
+    """Yield overlapping windows from `first` to `end`, with frame weights (F,) that are largest at the centre."""
     n = end - first
     length = min(frames, n)
     count = 1 if n <= frames else int(np.ceil((n - length) / (length // 2))) + 1

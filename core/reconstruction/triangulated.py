@@ -1,4 +1,4 @@
-"""3D people without training: association across views, robust triangulation, tracking, plausibility filters.
+"""Reconstruction without training: multi-view association, robust triangulation, tracking, plausibility filters.
 
 The result of `Triangulator.reconstruct` is the baseline of a take.
 """
@@ -34,7 +34,7 @@ from core.types.skeleton import Skeleton
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Triangulator:
-    """Reconstruction by association and triangulation; a `Reconstructor`.
+    """Reconstructor by association and triangulation; see `Reconstructor`.
 
     Attributes:
         association: Settings of association and triangulation.
@@ -46,10 +46,10 @@ class Triangulator:
 
     @classmethod
     def from_baseline(cls, provenance: Mapping[str, Any]) -> Triangulator:
-        """Return a triangulator with the settings that a baseline of this provenance was made with.
+        """Build a triangulator with the settings in the provenance of a baseline.
 
         Raises:
-            CoreError: It was made by a version with other settings.
+            CoreError: The baseline was made by a version with other settings.
         """
         settings = provenance.get("config", {})
         try:
@@ -73,7 +73,7 @@ class Triangulator:
     ) -> Pose3DSequence:
         """Reconstruct the people of a take; see `Reconstructor`.
 
-        Joints that no body and no movement explains are removed. The result is smoothed if the settings say so.
+        Joints with implausible bone lengths or speeds are removed. The result is smoothed according to the settings.
         """
         if exclude_camera is not None:
             _ = rig[exclude_camera]  # Raises for an unknown camera.
@@ -82,7 +82,7 @@ class Triangulator:
         error_mm = person_error_mm(rig, people.xyz_mm, people.covariance_mm2)
         tracked = track_people(time_s, people.xyz_mm, people.score, people.skeleton, self.tracking, error_mm)
         error_mm = gather_tracks(error_mm, tracked.source, missing=0.0)
-        # A long take fits into memory once, but not several times: arrays are released, and changed in place.
+        # Arrays are released early and modified in place to limit the memory for a long take.
         skeleton, provenance, covariance = people.skeleton, people.provenance, people.covariance_mm2
         del people
         implausible = implausible_joints(time_s, tracked.xyz_mm, skeleton, self.tracking, error_mm)
@@ -104,15 +104,14 @@ class Triangulator:
         return smooth(sequence, self.tracking)
 
     def online(self, rig: CameraRig, skeleton: Skeleton) -> OnlineTriangulator:
-        """Return the method for a live stream of posed cameras, whose detections have the joints of `skeleton`."""
+        """Return an online reconstructor for a live stream of posed cameras with detections in `skeleton`."""
         return OnlineTriangulator(rig, skeleton, self)
 
 
 class OnlineTriangulator:
-    """Reconstruction a frame set at a time; an `OnlineReconstructor`.
+    """Online reconstructor by triangulation; see `OnlineReconstructor`.
 
-    Identities are those of the tracker: they are not joined over long gaps, and joints are not checked for
-    plausibility, because both need later frames.
+    Tracks are not joined across long gaps and joints are not checked for plausibility, because both need later frames.
     """
 
     def __init__(self, rig: CameraRig, skeleton: Skeleton, settings: Triangulator) -> None:
