@@ -1,1 +1,1 @@
-"""2D pose estimation: model cards, downloads, ONNX inference, runners of model families, importers."""
+"""2D pose estimation: model cards, downloads, ONNX inference and runners of model families."""

@@ -20,8 +20,8 @@ class ModelFile:
     Attributes:
         role: Role of the file in its runner: "pose" or "detector".
         resource: Path under the program's resources; empty for a file to download.
-        url: https address of a file to download; empty for one that ships with the program.
-        member: Path of the ONNX file in the archive at `url`; empty if the address is that of the file itself.
+        url: https address of a file to download; empty for a shipped file.
+        member: Path of the ONNX file in the archive at `url`; empty if `url` is the ONNX file.
         sha256: SHA-256 of the ONNX file in hex; empty if its publisher does not state one.
         bytes: Size of the ONNX file, or None if unknown.
     """
@@ -36,16 +36,16 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    """2D pose estimator to choose from.
+    """Model card of a 2D pose estimator.
 
     Attributes:
         name: Name in settings and on disk.
-        title: Name in the window.
-        purpose: Advice on when to choose the model.
+        title: Display name.
+        purpose: Advice on when to use the model.
         runner: Name of the model family's runner in `ESTIMATORS`.
         files: ONNX files of the model.
         licence: Licence of code and weights, with any restrictions of use.
-        notes: Further remarks for the user.
+        notes: Further notes for the user.
     """
 
     name: str
@@ -67,7 +67,7 @@ def model_cards() -> Mapping[str, ModelCard]:
     """Return all model cards by name, models that ship with the program first.
 
     Raises:
-        CoreError: A card is damaged, or its name is not that of its file.
+        CoreError: A card is damaged, or its name differs from its file name.
     """
     found: dict[str, ModelCard] = {}
     for path in sorted(resource("models").glob("*.yaml")):
@@ -81,10 +81,10 @@ def model_cards() -> Mapping[str, ModelCard]:
 
 
 def model_card(name: str) -> ModelCard:
-    """Return the model card of that name.
+    """Return the model card with the given name.
 
     Raises:
-        CoreError: Unknown name; the hint names the nearest one.
+        CoreError: Unknown name; the hint suggests the closest one.
     """
     known = model_cards()
     if name not in known:

@@ -1,4 +1,4 @@
-"""Choice of the 2D poses that a verb works on."""
+"""Choice of the 2D poses that a verb uses."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from core.session.store import Take
 
 
 def choose_poses2d(takes: Sequence[Take], name: str, reporter: Reporter) -> str:
-    """Return the name of the 2D poses of takes to work on.
+    """Return the name of the 2D poses of takes to use.
 
     Args:
         takes: At least one take.
-        name: Name that the user gave; empty for the only 2D poses that all takes have, or those of the default
+        name: Name given by the user; empty for the only 2D poses that all takes have, or those of the default
             estimator if there are several.
-        reporter: Receives a note on the choice, unless the user made it.
+        reporter: Receives a note about an automatic choice.
 
     Raises:
-        CoreError: A take has no such 2D poses, or no others than the user must choose from.
+        CoreError: A take has no such 2D poses, or the choice is ambiguous.
     """
     shared = sorted(set.intersection(*(set(take.estimators()) for take in takes)))
     if name in shared:
@@ -35,7 +35,7 @@ def choose_poses2d(takes: Sequence[Take], name: str, reporter: Reporter) -> str:
     if not shared:
         each = "; ".join(f"{take.name}: {', '.join(take.estimators())}" for take in takes)
         raise CoreError(
-            f"The takes have no 2D poses of the same name ({each}).", "Estimate or import 2D poses of one name in all."
+            f"The takes have no 2D poses of the same name ({each}).", "Use the same estimator or import name for all."
         )
     if len(shared) == 1:
         if shared[0] != DEFAULT_ESTIMATOR:
@@ -52,17 +52,17 @@ def choose_poses2d(takes: Sequence[Take], name: str, reporter: Reporter) -> str:
 
 
 def imported_poses2d(take: Take) -> list[str]:
-    """Return the names of the take's 2D poses that no estimator of this program has made."""
+    """Return the names of the take's 2D poses that were not made by an estimator of this program."""
     return [name for name in take.estimators() if "request" not in take.poses2d_manifest(name)]
 
 
 def poses2d_of_run(take: Take, name: str, estimator: str) -> str:
-    """Return the imported 2D poses from which all steps are run, or an empty name to estimate them.
+    """Return the name of the imported 2D poses for verb `run`; empty if they are to be estimated.
 
     Args:
         take: The take.
-        name: Name that the user gave; empty to use imported 2D poses if the take has no others.
-        estimator: Estimator in the user's settings; any but the default is to be run.
+        name: Name given by the user; empty to use imported 2D poses if the take has no others.
+        estimator: Estimator in the user's settings; an estimator other than the default is always run.
 
     Raises:
         CoreError: The take has no 2D poses of the given name, or several imported ones.

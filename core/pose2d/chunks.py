@@ -1,7 +1,7 @@
-"""Chunks of an unfinished 2D pose estimation, from which an interrupted run resumes.
+"""Chunk files of an unfinished 2D pose estimation, for resuming an interrupted run.
 
-A chunk is a file, written atomically, with the detections in consecutive frames of one camera. When all chunks of a
-take are complete, they are assembled into the files that all other steps read.
+A chunk is an atomically written file with the detections in consecutive frames of one camera. The complete chunks of a
+take are assembled into the files that all other steps read.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Chunk:
     """Detections in consecutive frames of one camera.
 
     Attributes:
-        frames: (N,) indices of the frames that have an image.
+        frames: (N,) indices of the frames with an image.
         people: (N,) number of people per frame.
         xy_px: (S, J, 2) joints of all people, S = sum of `people`.
         score: (S, J) joint scores.
@@ -58,7 +58,7 @@ class Chunk:
 
     @classmethod
     def of(cls, estimated: list[tuple[int, Detections, bytes]], joints: int) -> Chunk:
-        """Return the chunk of frames, given as index, detections, and compressed heatmaps (empty for none)."""
+        """Build a chunk from frames, each given as index, detections, and compressed heatmaps (empty for none)."""
         people = [d for _, d, _ in estimated]
         maps = next((d.heatmaps for d in people if d.heatmaps is not None), None)
         return cls(
@@ -73,7 +73,7 @@ class Chunk:
         )
 
     def save(self, path: Path) -> None:
-        """Write the chunk, atomically."""
+        """Write the chunk atomically."""
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(
                 file,
@@ -90,7 +90,7 @@ class Chunk:
 
     @classmethod
     def load(cls, path: Path, *, with_heatmaps: bool = True) -> Chunk:
-        """Read a chunk, optionally without the heatmaps, which are most of the file.
+        """Read a chunk, optionally without the heatmaps, which take most of the file.
 
         Raises:
             CoreError: The file is damaged.
@@ -139,13 +139,13 @@ def assemble_poses(camera: str, joints: Skeleton, chunks: list[Chunk], n_frames:
 def assemble_heatmaps(
     path: Path, joints: Skeleton, chunks: Iterable[Chunk], outline: Sequence[Chunk], n_frames: int
 ) -> None:
-    """Assemble the heatmap file of a camera, with one chunk in memory at a time.
+    """Assemble the heatmap file of a camera, one chunk at a time.
 
     Args:
         path: File to write.
         joints: Joint set of the channels.
-        chunks: Chunks with heatmaps; consumed once.
-        outline: The same chunks, with or without heatmaps; at least one has an image.
+        chunks: Chunks with heatmaps; iterated once.
+        outline: The same chunks, with or without heatmaps; at least one contains an image.
         n_frames: Number of frames of the take, T.
     """
     frames = ((int(t), content) for c in chunks for t, content in zip(c.frames, c.heatmaps, strict=True))

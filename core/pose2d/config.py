@@ -1,4 +1,4 @@
-"""Settings of 2D pose estimation, free of torch and onnxruntime since the window reads them."""
+"""Settings of 2D pose estimation, without imports of torch and onnxruntime for a fast start of the window."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LARGE_LONG_SIDE_PX = 1024
 
 
 SCALING_RUNNERS = frozenset({"movenet"})
-"""Runners whose input size is free; the others scale images to the size that their network was trained at."""
+"""Runners with a free input size; the others scale images to the training size of their network."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +28,12 @@ class Pose2DConfig:
         person_threshold: Minimum score of a person, from 0 to 1.
         joint_threshold: Minimum score of a joint, from 0 to 1; joints below it are stored as missing.
         max_people: Maximum number of people per image; those with the highest scores are kept.
-        upright: "auto" tries a few images of each camera in all four orientations, and turns the images of a camera
-            that is mounted on its side or upside down; "off" takes all images as they are.
-        second_look: Estimate the joints of people again, on crops at full resolution where their triangulation expects
-            them: "on", "off", or "auto" where people are small in MoveNet's input. Needs calibrated cameras.
+        upright: "auto" tests a few images of each camera in all four orientations, and rotates the images of cameras
+            mounted on their side or upside down; "off" uses all images without rotation.
+        second_look: Refine the joints of people on crops at full resolution near their triangulation: "on", "off", or
+            "auto" if people are small in MoveNet's input. Needs calibrated cameras.
         heatmaps: Store joint heatmaps, for training with `model.heatmap.source=estimator`.
-        provider: Execution provider of onnxruntime: "auto", "cpu", "cuda", "coreml" or "directml"; "auto" takes the
+        provider: Execution provider of onnxruntime: "auto", "cpu", "cuda", "coreml" or "directml"; "auto" uses the
             fastest one available.
     """
 
@@ -60,7 +60,7 @@ class Pose2DConfig:
 
     @property
     def input_px(self) -> int:
-        """Longer side of the network input in pixels; the default where the size has not been chosen yet."""
+        """Longer side of the network input in pixels; the default if the size has not been chosen yet."""
         return self.long_side_px or DEFAULT_LONG_SIDE_PX
 
 
@@ -70,8 +70,8 @@ class InputChoice:
 
     Attributes:
         long_side_px: Longer side of the network input.
-        person_px: Median size of the people in an input of the default size, along the longer side of their boxes;
-            None if nobody was found.
+        person_px: Median longer side of the people's boxes in pixels of an input of the default size; None if no
+            people were found.
     """
 
     long_side_px: int
@@ -79,7 +79,7 @@ class InputChoice:
 
     @property
     def message(self) -> str:
-        """The choice, its reason and its cost, as a sentence."""
+        """Sentence about the choice, its reason and its cost."""
         default, large = DEFAULT_LONG_SIDE_PX, LARGE_LONG_SIDE_PX
         cost = f"about {round((large / default) ** 2)} times as long"
         if self.long_side_px == large:

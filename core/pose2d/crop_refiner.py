@@ -1,7 +1,7 @@
-"""Second estimate of joints whose place is roughly known: MoveNet Thunder on crops at native resolution.
+"""Refinement of joints near expected positions, by MoveNet Thunder on crops at native resolution.
 
 Thunder estimates one person per crop and has the heads of MoveNet MultiPose. Each heatmap is weighted by the prior of
-the joint in the image, so that the crop may show other people.
+the joint in the image, so crops may contain other people.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from core.types.arrays import F32, F64, U8
 
 INPUT_PX = 256
 PADDING = 1.25
-"""Enlargement of the box around the expected joints."""
+"""Factor on the sides of the box around the expected joints."""
 MIN_BOX_PX = 24.0
-"""Smallest box that is worth a crop."""
+"""Minimum size of a box to crop."""
 MIN_SCORE = 0.05
-"""Lowest score of a joint; weaker ones are missing."""
+"""Minimum score of a joint; joints below it are missing."""
 _HEADS = ("kpt_heat", "kpt_off")
 
 
@@ -34,7 +34,7 @@ class JointPriors:
 
     Attributes:
         xy_px: (P, J, 2) expected pixels, NaN where unknown.
-        covariance_px2: (P, J, 2, 2) their covariances.
+        covariance_px2: (P, J, 2, 2) covariances of the expected pixels.
     """
 
     xy_px: F64
@@ -42,12 +42,12 @@ class JointPriors:
 
 
 class CropRefiner:
-    """Estimates joints at which people are expected; `refine` may be called from several threads at once.
+    """Refiner of joints near expected positions; `refine` is thread-safe.
 
     Args:
         provider: Execution provider of onnxruntime, or "auto".
-        threads: Number of CPU threads per call; 0 takes all cores.
-        path: ONNX file; None for the one that ships with the program.
+        threads: Number of CPU threads per call; 0 uses all cores.
+        path: ONNX file; None for the shipped one.
     """
 
     def __init__(self, provider: str = "auto", threads: int = 0, path: Path | None = None) -> None:
@@ -79,12 +79,12 @@ class CropRefiner:
 
 
 def weights_file() -> Path:
-    """Return the path of the network."""
+    """Return the path of the network's ONNX file."""
     return resource("weights", "movenet_thunder.onnx")
 
 
 def joint_boxes(xy_px: F64) -> F64:
-    """Return boxes (P, 4) x0 y0 x1 y1 around known joints (P, J, 2); those of people without any are 0."""
+    """Return boxes (P, 4) x0 y0 x1 y1 around known joints (P, J, 2); 0 for people without any."""
     known = np.asarray(np.isfinite(xy_px).all(-1, keepdims=True))
     low = np.where(known, xy_px, np.inf).min(1)
     high = np.where(known, xy_px, -np.inf).max(1)
@@ -117,13 +117,14 @@ def crop_square(image: U8, box_px: F64) -> tuple[U8, PixelMap]:
 def _densities(priors: JointPriors, cells: PixelMap, shape: tuple[int, int], person: int) -> F64:
     """Return the weights (J, h, w) of a person's priors on the heatmap; 1 at the expected joint.
 
-    Where other people's priors of the same joint overlap, each cell counts by the person's share.
+    Where the priors of several people for the same joint overlap, the weight is scaled by the person's fraction of the
+    sum.
     """
     scale = cells.scale[0]
     mean = cells.forward(priors.xy_px)
     precision = np.linalg.inv(priors.covariance_px2 * scale**2 + 1e-6 * np.eye(2))
     rows, columns = np.mgrid[: shape[0], : shape[1]]
-    # People whose priors do not reach into the crop have no weight there.
+    # Skip people whose priors do not overlap the crop.
     near = [q for q in range(len(mean)) if _reaches(mean[q], precision[q], shape)]
     own = np.zeros((mean.shape[1], *shape))
     total = np.zeros_like(own)
@@ -138,7 +139,7 @@ def _densities(priors: JointPriors, cells: PixelMap, shape: tuple[int, int], per
 
 
 def _reaches(mean: F64, precision: F64, shape: tuple[int, int], sigmas: float = 3.0) -> bool:
-    """Return whether any joint (J, 2) of a person lies within some standard deviations of the heatmap."""
+    """Return True if any joint (J, 2) of a person is within `sigmas` standard deviations of the heatmap."""
     reach = sigmas / np.sqrt(np.linalg.eigvalsh(precision)[:, 0])
     outside = np.maximum(np.maximum(-mean, mean - np.array(shape[::-1])), 0.0)
     return bool((np.linalg.norm(outside, axis=-1) < reach).any())
@@ -152,7 +153,7 @@ def _decode(heat: F32, offset: F32, weight: F64, cells: PixelMap) -> tuple[F64, 
     j, row, column = np.arange(joints), best // width, best % width
     height = heat[j, row, column].astype(float)
     score = np.sqrt(np.maximum(height * value[j, best], 0.0)).clip(0, 1)
-    # Offsets come as (y, x) per joint, from the corner of the cell.
+    # Offsets are (y, x) per joint, relative to the corner of the cell.
     exact = np.stack([row, column], -1) + offset.reshape(joints, 2, *heat.shape[1:])[j, :, row, column]
     found = score >= MIN_SCORE
     xy_px = cells.inverse(exact[:, ::-1] - 0.5)

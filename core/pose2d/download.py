@@ -2,8 +2,8 @@
 
 Downloads are stored in the user's cache folder, one folder per card. An interrupted download is resumed. Only https is
 used, and a file is accepted if its SHA-256 matches the card. If a publisher states none, the hash of the first download
-is stored and checked at every later use (trust on first use), and a note says so. Download libraries do not resume and
-know neither consent nor licences, so this is written here.
+is stored and checked at every later use (trust on first use), and reported in a note. Download libraries lack resuming,
+consent and licences, hence this implementation.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class DownloadPolicy:
 
     Attributes:
         allowed: True if the user has consented to downloads.
-        cache: Folder of downloaded models; None takes the user's cache folder.
+        cache: Folder of downloaded models; None for the user's cache folder.
         loopback_http: True if plain HTTP to this computer is allowed, for mirrors and tests.
         max_bytes: Maximum size of a download and of an unpacked file.
     """
@@ -128,7 +128,7 @@ def _downloaded(card: ModelCard, file: ModelFile, policy: DownloadPolicy, report
     try:
         _unpack(file, download, path, policy.max_bytes)
     finally:
-        # Unpacked or useless: the next attempt must not find it.
+        # Unpacked or invalid, so the next attempt must not find it.
         download.unlink()
     digest = _verify_new(path, card, file, reporter)
     downloaded = datetime.now(UTC).isoformat(timespec="seconds")
@@ -137,7 +137,7 @@ def _downloaded(card: ModelCard, file: ModelFile, policy: DownloadPolicy, report
 
 
 def _verify_cached(path: Path, expected: str) -> Path:
-    """Return a file of the cache after checking that it is still the file that was downloaded."""
+    """Return a cached file after checking that it has not changed since the download."""
     if sha256(path) != expected:
         raise CoreError(
             f"{path} has changed since it was downloaded: its SHA-256 differs.",
@@ -147,7 +147,7 @@ def _verify_cached(path: Path, expected: str) -> Path:
 
 
 def _verify_new(path: Path, card: ModelCard, file: ModelFile, reporter: Reporter) -> str:
-    """Return the SHA-256 of a new file after checking it against the card; note it if the card states none."""
+    """Return the SHA-256 of a new file after checking it against the card; report it if the card states none."""
     digest = sha256(path)
     if file.sha256 and digest != file.sha256:
         path.unlink()
@@ -203,7 +203,7 @@ _REMEDY = "Check the connection and try again (the download resumes), or choose 
 
 
 def _expected_bytes(response: http.client.HTTPResponse, done: int, file: ModelFile, max_bytes: int) -> int:
-    """Return the size of the whole file as stated by the server, 0 if unknown, after checking it."""
+    """Return the total file size stated by the server after checking it; 0 if unknown."""
     length = response.headers.get("Content-Length", "")
     total = done + int(length) if length.isdigit() else 0
     if total > max_bytes:
@@ -241,7 +241,7 @@ def _opener(policy: DownloadPolicy) -> urllib.request.OpenerDirector:
 
 
 def _unpack(file: ModelFile, download: Path, target: Path, max_bytes: int) -> None:
-    """Move the model of a download to `target`: only the member named on the card is extracted from an archive."""
+    """Move the model of a download to `target`; from an archive, extract only the member named on the card."""
     with replacing(target) as temporary:
         if not file.member:
             shutil.copyfile(download, temporary)
@@ -260,7 +260,7 @@ def _unpack(file: ModelFile, download: Path, target: Path, max_bytes: int) -> No
 
 
 def _member(archive: zipfile.ZipFile, file: ModelFile) -> zipfile.ZipInfo:
-    """Return the entry of the archive whose path ends with the member's; publishers nest it in dated folders."""
+    """Return the archive entry whose path ends with that of the member, because publishers nest it in dated folders."""
     wanted = PurePosixPath(file.member)
     depth = len(wanted.parts)
     found = [i for i in archive.infolist() if PurePosixPath(i.filename).parts[-depth:] == wanted.parts]

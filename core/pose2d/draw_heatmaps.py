@@ -1,4 +1,4 @@
-"""Heatmaps of a whole image for estimators that have none: drawn from joints, or merged from crops."""
+"""Image heatmaps for estimators without them, drawn from joints or merged from crops."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from core.pose2d.pixelmap import PixelMap
 from core.types.arrays import F32
 
 STRIDE = 4
-_SIGMA = 0.02  # standard deviation of a joint, as a share of the longer side of the bounding box
+_SIGMA = 0.02  # standard deviation of a joint, relative to the longer side of the bounding box
 _SIGMA_CELLS = (1.0, 4.0)  # limits in heatmap pixels
 
 
 def heatmap_grid(size: tuple[int, int], long_side_px: int) -> tuple[PixelMap, tuple[int, int]]:
-    """Return the map from the pixels of an image of this (width, height) to its heatmap, and its (height, width).
+    """Return the map from the pixels of an image of this (width, height) to its heatmap, and the heatmap's shape.
 
     A heatmap pixel covers four pixels of the image scaled to `long_side_px`, as in networks that output heatmaps.
     """
@@ -34,7 +34,7 @@ def draw_heatmaps(
     Args:
         xy_px: (P, J, 2) joints in image pixels, NaN if missing.
         score: (P, J) scores in 0..1.
-        box_px: (P, 4) bounding boxes, whose sizes set the standard deviations.
+        box_px: (P, 4) bounding boxes, which determine the standard deviations.
         grid: Map from image pixels to heatmap pixels.
         shape: Height and width of the heatmaps.
     """

@@ -1,4 +1,4 @@
-"""Protocol and registry of 2D pose estimators: images in, any number of people with joints out."""
+"""Protocol and registry of multi-person 2D pose estimators."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Provider:
 
     Attributes:
         name: Name of the provider: "cpu", "cuda", "coreml" or "directml".
-        description: Sentence for the user, with advice if a faster provider could be used.
-        concurrency: Number of `estimate` calls worth making at the same time, each with one CPU thread.
+        description: Sentence for the user, with advice if a faster provider is possible.
+        concurrency: Useful number of concurrent `estimate` calls, each with one CPU thread.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Detections:
         score: (P, J) joint scores in 0..1, 0 if missing.
         box_px: (P, 4) bounding boxes x0 y0 x1 y1.
         person_score: (P,) scores of the people in 0..1.
-        heatmaps: Joint heatmaps of the whole image, or None if not requested.
+        heatmaps: Joint heatmaps of the image, or None if not requested.
     """
 
     xy_px: F32
@@ -72,7 +72,7 @@ class Detections:
 
 
 class Estimator(Protocol):
-    """Loaded 2D pose estimator. `estimate` may be called from several threads at once.
+    """Loaded 2D pose estimator; `estimate` is thread-safe.
 
     Attributes:
         name: Name of the model card.
@@ -87,14 +87,14 @@ class Estimator(Protocol):
     batch: int
 
     def estimate(self, images: Sequence[U8]) -> list[Detections]:
-        """Return the people in each image (H, W, 3) uint8 RGB; the images may differ in size."""
+        """Estimate the people in each image (H, W, 3) uint8 RGB; the images may differ in size."""
 
 
 class EstimatorFactory(Protocol):
     """Constructor of an estimator from the files of its model card, by role."""
 
     def __call__(self, name: str, files: Mapping[str, Path], config: Pose2DConfig, threads: int = 0) -> Estimator:
-        """Load the networks; 0 threads takes all CPU cores."""
+        """Load the networks; 0 threads uses all CPU cores."""
         ...
 
 
@@ -112,8 +112,7 @@ ESTIMATORS: Registry[EstimatorFactory] = Registry(
 def person_scores(detection: np.ndarray, joints: np.ndarray) -> np.ndarray:
     """Return scores (P,) of people: the geometric mean of the detection scores (P,) and the mean joint scores (P, J).
 
-    Objects that resemble a person as a whole, such as bags and shadows, have low joint scores; half-hidden people do
-    not.
+    Objects that resemble a person, such as bags and shadows, have low joint scores; partly occluded people do not.
     """
     return np.asarray(np.sqrt(detection.clip(0, 1) * joints.clip(0, 1).mean(-1)))
 
@@ -126,7 +125,7 @@ def filter_detections(
     config: Pose2DConfig,
     heatmaps: Heatmaps | None = None,
 ) -> Detections:
-    """Apply the thresholds shared by all runners: drop weak people, mark weak joints as missing, sort by score."""
+    """Drop weak people, mark weak joints as missing, and sort by score, with the thresholds shared by all runners."""
     keep = np.flatnonzero(person_score >= config.person_threshold)
     keep = keep[np.argsort(-person_score[keep], kind="stable")][: config.max_people]
     joints, scores = xy_px[keep].astype(np.float32), np.clip(score[keep], 0, 1).astype(np.float32)

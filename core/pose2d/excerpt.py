@@ -1,4 +1,4 @@
-"""2D poses of a part of a take that are not stored: enough to compare the clocks of its cameras."""
+"""Temporary 2D poses of part of a take, for the comparison of camera clocks."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from core.types.pose2d import Pose2D
 
 
 def estimate_excerpt(take: Take, rows: I64, reporter: Reporter) -> dict[str, Pose2D]:
-    """Estimate the people in some frames of a take by the estimator that ships with the program.
+    """Estimate the people in selected frames of a take with the shipped estimator.
 
     Args:
         take: The take.
         rows: (T,) frames in ascending order.
-        reporter: Receives progress, and is asked whether to stop.
+        reporter: Receives progress and cancels.
 
     Returns:
         2D poses of T frames by camera name.
 
     Raises:
         CoreError: A video cannot be read.
-        CancelledError: The reporter asked to stop.
+        CancelledError: The job was cancelled.
     """
     card = model_card(DEFAULT_ESTIMATOR)
     config = Pose2DConfig(long_side_px=DEFAULT_LONG_SIDE_PX, heatmaps=False)

@@ -1,7 +1,7 @@
 """Joint heatmaps of one camera of a take on disk: HDF5, one compressed chunk per frame.
 
-Values are stored as uint8 (255 is 1.0). Values below `MIN_VALUE` become 0: this background contains no joint and is
-most of a heatmap; without it a frame takes a few kilobytes. A frame without an image has no chunk and reads as zeros.
+Values are stored as uint8 (255 is 1.0). Values below `MIN_VALUE` are background and become 0, which compresses a frame
+to a few kilobytes. A frame without an image has no chunk and reads as zeros.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def write_heatmaps(
     grid: PixelMap,
     joints: Skeleton,
 ) -> None:
-    """Write the heatmaps of a camera, atomically.
+    """Write the heatmaps of a camera atomically.
 
     Args:
         path: File to write.
@@ -72,19 +72,19 @@ def write_heatmaps(
 
 
 class HeatmapFile:
-    """Heatmap file of a camera, open for random access to frames. A context manager.
+    """Heatmap file of a camera, open for random access to frames; a context manager.
 
     Attributes:
         skeleton: Joint set of the channels.
         scale: (2,) scale in x and y: heatmap px = image px * scale + offset, where (0, 0) is the centre of the top-left
             pixel in both grids.
-        offset: (2,) offset in x and y, heatmap pixels.
+        offset: (2,) offset in x and y in heatmap pixels.
         n_frames: Number of frames of the take, T.
         shape: Height and width of a heatmap.
-        rows: (T,) frame in the file per requested frame, -1 for none; None if they are identical.
+        rows: (T,) index in the file of each requested frame, -1 for none; None if they are identical.
 
     Raises:
-        CoreError: Missing or damaged file, or one of a newer version.
+        CoreError: The file is missing, damaged or from a newer version.
     """
 
     def __init__(self, path: Path) -> None:
@@ -129,7 +129,7 @@ class HeatmapFile:
         return out.astype(np.float32) / np.float32(255)
 
     def stored(self, indices: I64) -> Iterator[tuple[int, bytes]]:
-        """Yield the chunks of those frames (N,) that have one, as `write_heatmaps` takes them."""
+        """Yield the chunks of the frames (N,) that have one, in the form for `write_heatmaps`."""
         for n, index in enumerate(indices.tolist()):
             place = (index, 0, 0, 0)
             if self._data.id.get_chunk_info_by_coord(place).byte_offset is not None:
@@ -149,7 +149,7 @@ class HeatmapFile:
 
 
 def cut_heatmaps(source: Path, target: Path, rows: I64) -> None:
-    """Write a file of some frames of another one, as they are stored.
+    """Copy selected frames of a heatmap file to a new file, without recompression.
 
     Args:
         source: File to read.
@@ -157,7 +157,7 @@ def cut_heatmaps(source: Path, target: Path, rows: I64) -> None:
         rows: (T,) frames of `source`.
 
     Raises:
-        CoreError: Missing or damaged file, or one of a newer version.
+        CoreError: The file is missing, damaged or from a newer version.
     """
     with HeatmapFile(source) as file:
         write_heatmaps(

@@ -1,4 +1,4 @@
-"""Non-maximum suppression of people by the distance of their joints."""
+"""Non-maximum suppression of people by joint distance."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import numpy as np
 def pose_nms(xy: np.ndarray, size: np.ndarray, score: np.ndarray, max_distance: float = 0.1) -> np.ndarray:
     """Return the indices of the people to keep, by descending score.
 
-    Two detections are duplicates if the median distance of their joints is below a share of the smaller one's size. The
-    median separates two people who share an arm, and merges two detections of one person that differ in a leg.
+    Two detections are duplicates if their median joint distance, relative to the size of the smaller one, is below
+    `max_distance`. The median separates two people who share an arm, and merges two detections of one person that
+    differ in a leg.
 
     Args:
         xy: (P, J, 2) joints in any unit; NaN is ignored.
         size: (P,) sizes in the same unit, such as the longer side of the bounding box.
-        score: (P,) scores; the higher one of two duplicates is kept.
-        max_distance: Largest median joint distance of duplicates, as a share of the size.
+        score: (P,) scores; of two duplicates, the one of higher score is kept.
+        max_distance: Largest median joint distance of duplicates, relative to the size.
     """
     order = np.argsort(-score, kind="stable")
     if len(order) < 2:

@@ -1,4 +1,4 @@
-"""Resizing and cropping of images for networks, with the exact map back to image pixels.
+"""Resizing and cropping of images for networks, with exact pixel maps.
 
 Pixel (0, 0) is the centre of the top-left pixel in every grid, so that resizing by s maps x to (x + 0.5) s - 0.5.
 """
@@ -57,8 +57,8 @@ class PixelMap:
 def resize_image(image: U8, size: tuple[int, int]) -> U8:
     """Resize an image to a (width, height) without a sub-pixel shift.
 
-    Large reductions first average whole blocks, as far as the image divides into them, and then interpolate. This is
-    almost as free of aliasing as area averaging by a fractional factor, which is twenty times slower in OpenCV.
+    Large reductions first average over integer blocks, if the size is divisible, and then interpolate. This has almost
+    as little aliasing as area averaging by a fractional factor, which is twenty times slower in OpenCV.
     """
     height, width = image.shape[:2]
     reduction = min(width // size[0], height // size[1])
@@ -69,13 +69,13 @@ def resize_image(image: U8, size: tuple[int, int]) -> U8:
 
 
 def letterbox(image: U8, size: tuple[int, int], *, fill: int = 0, centred: bool = False) -> tuple[U8, PixelMap]:
-    """Resize an image to fit into `size` at its aspect ratio, and pad the rest.
+    """Resize an image to fit into `size` with its aspect ratio preserved, and pad the rest.
 
     Args:
         image: (H, W, 3) image.
         size: Width and height of the result.
         fill: Grey value of the padding.
-        centred: Place the image at the centre instead of at the top left.
+        centred: Centre the image instead of placing it at the top left.
 
     Returns:
         The padded image (h, w, 3), and the map from image pixels to its pixels.
@@ -91,14 +91,14 @@ def letterbox(image: U8, size: tuple[int, int], *, fill: int = 0, centred: bool 
 
 
 def crop_box(image: U8, box_px: np.ndarray, size: tuple[int, int], *, padding: float) -> tuple[U8, PixelMap]:
-    """Crop a box out of an image, at the input size of a top-down network.
+    """Crop a box from an image and resize it to the input size of a top-down network.
 
     The box is extended about its centre to the aspect ratio of the crop and then enlarged by `padding`; pixels outside
     the image are black.
 
     Args:
         image: (H, W, 3) image.
-        box_px: (4,) edges x0 y0 x1 y1; a box around the whole image is -0.5 .. size - 0.5.
+        box_px: (4,) edges x0 y0 x1 y1; the box of the full image is -0.5 .. size - 0.5.
         size: Width and height of the crop.
         padding: Factor on the sides of the box, such as 1.25.
 

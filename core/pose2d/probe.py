@@ -1,4 +1,4 @@
-"""Choice of the network's input size, and of the orientation of each camera, from a few images of a take.
+"""Choice of the network input size and of the orientation of each camera, from a few images of a take.
 
 Small people are detected more accurately in a large input, but large people are missed there: sizes and threshold were
 measured on real footage, see docs/method/reconstruction.md.
@@ -20,24 +20,24 @@ from core.session.footage.images import CameraImages, DamagedImages
 from core.types.arrays import I64, U8
 
 SMALL_PERSON_PX = 60.0
-"""Size of a person in the default input below which the large input is chosen."""
+"""Person size in pixels of the default input below which the large input is chosen."""
 _PROBE_IMAGES = 8
-_TURN_IMAGES = 4  # Images of each camera that are looked at in all orientations.
-_TURN_GAIN = 1.3  # Factor on the sum of joint scores from which on a turned image shows people upright.
-_TURN_SHARE = 0.75  # Share of the images with people that must agree.
+_TURN_IMAGES = 4  # Images per camera to test in all orientations.
+_TURN_GAIN = 1.3  # Minimum ratio of the summed joint scores of the rotated and the original image.
+_TURN_SHARE = 0.75  # Minimum fraction of the images with people that agree.
 _TURNS = (90, 180, 270)
 
 
 def choose_turns(take: Take, estimator: Estimator, reporter: Reporter) -> dict[str, int]:
-    """Estimate people in a few images of each camera in all four orientations.
+    """Find the cameras with rotated images, by estimating people in a few images in all four orientations.
 
     Args:
         take: The take.
         estimator: Estimator of upright people.
-        reporter: Cancels, and is told of cameras that are turned.
+        reporter: Receives a note on each rotated camera and cancels.
 
     Returns:
-        Clockwise rotation in degrees that makes people upright, of each camera that needs one.
+        Clockwise rotation in degrees that makes people upright, by name of the cameras that need one.
 
     Raises:
         CoreError: A video cannot be read, or the estimator fails.
@@ -58,8 +58,8 @@ def choose_turns(take: Take, estimator: Estimator, reporter: Reporter) -> dict[s
     for camera, degrees in turned.items():
         position = "upside down" if degrees == 180 else "on its side"
         reporter.note(
-            f"Camera {camera} is {position}: its images are turned by {degrees} degrees for the estimator "
-            "(pose2d.upright=off takes them as they are)."
+            f"Camera {camera} is {position}: its images are rotated by {degrees} degrees for the estimator "
+            "(pose2d.upright=off disables this)."
         )
     return turned
 
@@ -67,13 +67,13 @@ def choose_turns(take: Take, estimator: Estimator, reporter: Reporter) -> dict[s
 def choose_input(
     take: Take, open_estimator: Callable[[int], Estimator], turned_deg: Mapping[str, int], reporter: Reporter
 ) -> InputChoice:
-    """Estimate people in a few images, spread over the cameras and frames of a take, and choose the input size.
+    """Choose the input size by estimating people in a few images, spread over the cameras and frames of a take.
 
-    The large input is chosen where the people are small in the default one, or where only the large one finds any.
+    The large input is chosen if people are small in the default one, or are only found in the large one.
 
     Args:
         take: The take.
-        open_estimator: Return the estimator with this longer side of its input.
+        open_estimator: Function that opens the estimator with a given longer side of its input.
         turned_deg: Rotation of the images of some cameras; see `choose_turns`.
         reporter: Cancels.
 
@@ -99,12 +99,12 @@ def person_sizes_px(detections: Detections) -> np.ndarray:
 
 
 def _probe_images(take: Take, count: int, reporter: Reporter) -> Iterator[tuple[str, U8]]:
-    """Yield about `count` images, one of each camera at least, with the name of the camera."""
+    """Yield about `count` images with camera names, at least one per camera."""
     index = take.timeline().frame_index
     probes = sorted(_probe_frames(index, count))
     for v, frames in groupby(probes, lambda probe: probe[0]):
         camera = take.cameras[v]
-        with CameraImages(take, camera, DamagedImages()) as video:  # the estimation of all images names those
+        with CameraImages(take, camera, DamagedImages()) as video:  # reported by the estimation of all images
             for _, t in frames:
                 check(reporter)
                 image = video.read(int(index[t, v]))
@@ -113,7 +113,7 @@ def _probe_images(take: Take, count: int, reporter: Reporter) -> Iterator[tuple[
 
 
 def _probe_frames(index: I64, count: int) -> set[tuple[int, int]]:
-    """Return pairs of camera and frame that have an image: frames spread evenly, one camera after the other."""
+    """Return pairs of camera and frame with an image, for frames spread evenly and alternating cameras."""
     n_frames, n_cameras = index.shape
     n = max(count, n_cameras)
     chosen = set()

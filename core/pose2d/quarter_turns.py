@@ -1,7 +1,7 @@
-"""Images of cameras that are mounted on their side or upside down, turned upright for a network and back.
+"""Rotation of images by multiples of 90 degrees, for cameras mounted on their side or upside down.
 
-2D networks are trained on people who stand upright in the image; of people on their side they find few joints, and
-wrong ones. All results stay in the pixels of the image as it was filmed, in which the camera is calibrated.
+2D networks are trained on upright people, and find few and inaccurate joints of people on their side. All results are
+in pixels of the original image, in which the camera is calibrated.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class QuarterTurns:
 
     @property
     def inverse(self) -> QuarterTurns:
-        """The rotation back."""
+        """Inverse rotation."""
         width, height = self.size_px
         return QuarterTurns(-self.clockwise_deg % 360, (height, width) if self.clockwise_deg % 180 else (width, height))
 
@@ -41,14 +41,14 @@ class QuarterTurns:
         return np.ascontiguousarray(np.rot90(image, -(self.clockwise_deg // 90)))
 
     def points(self, xy_px: np.ndarray) -> np.ndarray:
-        """Rotate pixels (..., 2); (0, 0) is the centre of the top-left pixel before and after."""
+        """Rotate pixels (..., 2); (0, 0) is the centre of the top-left pixel in both images."""
         x, y = xy_px[..., 0], xy_px[..., 1]
         right, bottom = self.size_px[0] - 1, self.size_px[1] - 1
         turned = {0: (x, y), 90: (bottom - y, x), 180: (right - x, bottom - y), 270: (y, right - x)}
         return np.stack(turned[self.clockwise_deg], -1)
 
     def covariances(self, covariance_px2: np.ndarray) -> np.ndarray:
-        """Rotate covariances (..., 2, 2) of pixels."""
+        """Rotate pixel covariances (..., 2, 2)."""
         origin, *axes = self.points(np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
         rotation = np.stack([axis - origin for axis in axes], -1)
         return np.asarray(rotation @ covariance_px2 @ rotation.T)
@@ -66,7 +66,7 @@ class QuarterTurns:
     def _heatmaps(self, maps: Heatmaps) -> Heatmaps:
         height, width = maps.values.shape[1:]
         of_map = QuarterTurns(self.clockwise_deg, (width, height))
-        # The map of two points before and after their rotations gives the axis-aligned map of all.
+        # Two rotated points determine the axis-aligned map.
         ends = of_map.points(maps.grid.forward(self.inverse.points(np.array([[0.0, 0.0], [1.0, 1.0]]))))
         (x, y), (sx, sy) = ends[0].tolist(), (ends[1] - ends[0]).tolist()
         values = of_map.image(maps.values.transpose(1, 2, 0)).transpose(2, 0, 1)
@@ -74,7 +74,7 @@ class QuarterTurns:
 
 
 class TurnedEstimator:
-    """Estimator that sees all images rotated, with results in the pixels of the images as given.
+    """Estimator that rotates its input images, with results in pixels of the original images.
 
     Args:
         estimator: Estimator of upright people.
@@ -89,7 +89,7 @@ class TurnedEstimator:
         self.batch: int = estimator.batch
 
     def estimate(self, images: Sequence[U8]) -> list[Detections]:
-        """See `Estimator.estimate`."""
+        """Estimate the people in each image; see `Estimator.estimate`."""
         turns = [QuarterTurns(self._clockwise_deg, (image.shape[1], image.shape[0])) for image in images]
         found = self._estimator.estimate([t.image(image) for t, image in zip(turns, images, strict=True)])
         return [t.inverse.detections(people) for t, people in zip(turns, found, strict=True)]

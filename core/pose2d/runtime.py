@@ -1,4 +1,4 @@
-"""Inference with onnxruntime: loading of models, choice of the execution provider, and tasks on several threads."""
+"""Inference with onnxruntime: loading of models, choice of the execution provider, and tasks in threads."""
 
 from __future__ import annotations
 
@@ -35,12 +35,13 @@ class OnnxModel:
         path: ONNX file.
         inputs: Names of the expected inputs; an empty name matches any.
         outputs: Names of the expected outputs, in the order in which `__call__` returns them; a single empty name
-            stands for the only output, whatever its name.
+            matches the only output.
         provider: Name of the execution provider, or "auto".
-        threads: Number of CPU threads; 0 takes all cores available to the process.
+        threads: Number of CPU threads; 0 uses all cores available to the process.
 
     Raises:
-        CoreError: The file is missing or no ONNX model, has other inputs or outputs, or the provider is unavailable.
+        CoreError: The file is missing, is not an ONNX model, has unexpected inputs or outputs, or the provider is
+            unavailable.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class OnnxModel:
             )
 
     def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
-        """Run the model; the outputs come in the order given at construction."""
+        """Run the model and return the outputs in the order given at construction."""
         try:
             feeds = dict(zip(self._inputs, inputs, strict=True))
             return [np.asarray(o) for o in self._session.run(self._outputs, feeds)]
@@ -99,13 +100,13 @@ class OnnxModel:
 
 
 def results_in_order(submitted: Iterable[Future[T]], ahead: int) -> Iterator[T]:
-    """Yield the results of tasks in their order, while up to `ahead` later ones are already in the pool.
+    """Yield the results of tasks in order, with up to `ahead` later tasks in the pool.
 
-    Tasks that nobody waits for any more are cancelled.
+    Pending tasks are cancelled when the generator ends, fails or is closed.
 
     Args:
-        submitted: Tasks; taking the next one from the iterable submits it.
-        ahead: Number of tasks that wait or run beside the one whose result is next.
+        submitted: Iterable that submits a task each time it is advanced.
+        ahead: Maximum number of tasks in the pool besides the one to return next.
     """
     waiting: deque[Future[T]] = deque()
     try:
@@ -136,7 +137,7 @@ def _open(path: Path, requested: str, threads: int) -> tuple[onnxruntime.Inferen
         try:
             session = _session(path, provider, threads)
         except CoreError:
-            # On an accelerator the driver may be at fault; on the CPU it is the model.
+            # On an accelerator the driver may be the cause; on the CPU it is the model.
             if name == "cpu":
                 raise
             session = None
