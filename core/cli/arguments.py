@@ -23,7 +23,7 @@ from core.session.store import TakeKind
 from core.training.presets import PRESETS
 
 _OPTION_DEST = "option_"
-"""Prefix of the names under which argparse stores the options of a verb, apart from those of the program."""
+"""Prefix of the argparse names of a verb's options, to separate them from those of the program."""
 _SESSION = "Session folder."
 _SESSION_COMMANDS = {
     "new": "Create an empty session",
@@ -57,7 +57,7 @@ _DEFAULTS = {"take": "the only {kind} take of the session", "takes": "all {kind}
 
 
 class Parser(argparse.ArgumentParser):
-    """Argument parser whose errors are a sentence with a suggestion."""
+    """Argument parser with error messages that include a suggestion."""
 
     def __init__(self, **keywords: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=_HelpFormatter, add_help=False, **keywords)
@@ -75,12 +75,12 @@ class Parser(argparse.ArgumentParser):
         self.fail(f"{message[:1].upper()}{message[1:]}.", f"Run '{self.prog} --help' for help.")
 
     def fail(self, message: str, hint: str) -> NoReturn:
-        """Exit with code 2 after printing what is wrong and what to do about it."""
+        """Print an error with its remedy and exit with code 2."""
         self.exit(2, f"{message}\n{hint}\n")
 
 
 class CommandLine:
-    """Parser of the whole command line, one sub-command per verb.
+    """Parser of the command line, with one sub-command per verb.
 
     Attributes:
         root: Parser of the program.
@@ -148,7 +148,7 @@ class CommandLine:
 def resolve_params(verb: Verb, arguments: argparse.Namespace, session: Session) -> dict[str, Any]:
     """Merge the settings of a verb: the file of --config, overridden by the options, overridden by --set.
 
-    If no take is named, a verb of one take gets the session's only take of its kind, a verb of several takes all of
+    If no take is named, a verb of one take uses the session's only take of its kind, and a verb of several takes all of
     them.
 
     Raises:
@@ -164,7 +164,7 @@ def resolve_params(verb: Verb, arguments: argparse.Namespace, session: Session) 
     if "takes" in required and "takes" not in values:
         values["takes"] = _takes(session, verb.take_kind)
     overrides = list(arguments.set or ())
-    # A preset is the start of other settings: it has to be known before they are completed.
+    # Other settings start from the preset, so it is needed before their defaults are filled in.
     for override in [o for o in overrides if o.partition("=")[0].strip() == "preset" and "preset" in names]:
         values["preset"] = override.partition("=")[2].strip()
         overrides.remove(override)
@@ -273,7 +273,7 @@ def _option(name: str) -> str:
 
 
 def _option_type(name: str, hint: Any) -> dict[str, Any] | None:
-    """Return how argparse reads a field of this type; None for nested settings, which have no option."""
+    """Return the argparse arguments of a field of this type; None for nested settings, which have no option."""
     arguments = typing.get_args(hint)
     options = [argument for argument in arguments if argument is not type(None)]
     if type(None) in arguments and len(options) == 1:
@@ -290,7 +290,7 @@ def _option_type(name: str, hint: Any) -> dict[str, Any] | None:
 
 
 def _default_text(verb: Verb, field: dataclasses.Field[Any]) -> str:
-    """Return a sentence on the default of a field; nothing for an empty one, which the description explains."""
+    """Return a sentence with the default of a field; empty if the default is, since the description explains it."""
     if is_required(field):
         if field.name in _DEFAULTS:
             return f"Default: {_DEFAULTS[field.name].format(kind=verb.take_kind)}."
@@ -306,7 +306,7 @@ def _default_text(verb: Verb, field: dataclasses.Field[Any]) -> str:
 
 
 def _refuse(parser: Parser, command: str, argument: str) -> NoReturn:
-    """Exit because of an argument that the command does not know."""
+    """Exit with an error about an unknown argument of a command."""
     if not argument.startswith("-"):
         parser.fail(f"Unexpected argument '{argument}'.", f"Usage: {parser.usage}")
     name = argument.partition("=")[0]

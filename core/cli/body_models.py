@@ -16,7 +16,7 @@ from core.body.models.smpl import read_smpl
 
 
 def body_models_command(arguments: argparse.Namespace, out: Console, errors: Console) -> int:
-    """Add or remove a model, if asked, and list all of them with where to get more."""
+    """Add or remove a model if requested, and list all models with the websites of further ones."""
     if arguments.remove:
         remove_body_model(arguments.remove)
     if arguments.add is not None and not _add(arguments, out):
@@ -34,7 +34,7 @@ def body_models_command(arguments: argparse.Namespace, out: Console, errors: Con
 
 
 def _add(arguments: argparse.Namespace, out: Console) -> bool:
-    """Add a model once its terms are accepted, by option or in the terminal."""
+    """Add a model if its terms are accepted, by option or in the terminal."""
     path: Path = arguments.add.expanduser()
     model = read_smpl(path)
     family = FAMILIES[model.family]

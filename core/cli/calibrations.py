@@ -1,4 +1,4 @@
-"""Command `calibrations`: list the calibrations that a session keeps, or use one of them."""
+"""Command `calibrations`: list the kept calibrations of a session, or use one of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.session.calibrations import kept_calibrations
 
 
 def calibrations_command(arguments: argparse.Namespace, out: Console, errors: Console) -> int:
-    """Use the named calibration, if any, and list all of them, the newest first."""
+    """Use the named calibration, if any, and list all kept calibrations, newest first."""
     session = Session.open(arguments.session)
     if arguments.use:
         replaced = use_calibration(session, arguments.use)

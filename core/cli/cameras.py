@@ -1,4 +1,4 @@
-"""Command `cameras`: list the cameras that can be found, with the addresses that `record` takes."""
+"""Command `cameras`: list the available cameras, with their addresses for `record`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.capture.source import SOURCES, discover_cameras
 
 
 def cameras_command(arguments: argparse.Namespace, out: Console, errors: Console) -> int:
-    """List cameras, with the best mode of each where modes are known."""
+    """List the available cameras, with their modes or the number of modes."""
     found = [*discover_cameras(), *discover_cameras(simulated=True)]
     table = Table("Address", "Camera", "Modes")
     for camera in found:

@@ -1,4 +1,4 @@
-"""Execution of commands."""
+"""Entry point and commands of the command line."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _hide_passwords() -> None:
-    """Start this process again without the passwords in its arguments, which every user can list."""
+    """Restart this process without the passwords in its arguments, which every user could list."""
     hidden = keep_passwords(sys.orig_argv[1:])
     if hidden != sys.orig_argv[1:] and sys.platform != "win32":
         os.execv(sys.executable, [sys.executable, *hidden])
@@ -196,7 +196,7 @@ def _run_distributed(
 def _run_job(
     session: Session, spec: JobSpec, run: RunLayout, arguments: argparse.Namespace, out: Console, errors: Console
 ) -> int:
-    """Run a job in this process; its folder is written as by the worker, so that a window can follow it."""
+    """Run a job in this process; its folder is written as by the worker, so that the window can show it."""
 
     def work(reporter: Reporter) -> dict[str, Any]:
         sweep(session.root)
@@ -210,7 +210,7 @@ def _run_job(
 
 
 class _LogFile(logging.FileHandler):
-    """A log that is silent about a full disk, about which the job speaks."""
+    """Log file handler that ignores a full disk, which the job reports."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         if not isinstance(sys.exception(), OSError):
@@ -219,7 +219,7 @@ class _LogFile(logging.FileHandler):
 
 @contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
-    """Send log and warnings of all libraries to the log file of the run instead of between the progress bars."""
+    """Redirect logs and warnings of all libraries from the terminal to the log file of the run."""
     handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(HidingFormatter(_LOG_FORMAT))
     root = logging.getLogger()
@@ -246,7 +246,7 @@ def _stopping_on_signals(errors: Console) -> Iterator[threading.Event]:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             raise KeyboardInterrupt
         stop.set()
-        with contextlib.suppress(SystemExit, OSError):  # nobody reads any more, as after the end of `| tail`
+        with contextlib.suppress(SystemExit, OSError):  # the reader may be gone, as after `| tail`
             errors.print("Stopping at the next safe point. Press Ctrl-C again to stop at once.")
 
     previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}

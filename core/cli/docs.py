@@ -1,4 +1,4 @@
-"""Texts about settings, read from the docstrings of their dataclasses: help of options, comments of settings files."""
+"""Help of options and comments of settings files, from the docstrings of the settings dataclasses."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _ATTRIBUTE = re.compile(r"^    (\w+): (.+(?:\n {8,}.+)*)", re.MULTILINE)
 
 
 def attribute_docs(cls: type[Any]) -> dict[str, str]:
-    """Return the text per attribute in the "Attributes:" section of a class's docstring."""
+    """Return the texts of the "Attributes:" section of a class's docstring, by attribute."""
     _, _, section = (inspect.getdoc(cls) or "").partition("Attributes:\n")
     return {name: " ".join(text.split()) for name, text in _ATTRIBUTE.findall(section)}
 
 
 def describe_field(cls: type[Any], name: str) -> str:
-    """Return the description of a setting: its attribute's text, and the values that it can take if they are few.
+    """Return the description of a setting: the text of its attribute, and its values if they are enumerable.
 
     Args:
         cls: Dataclass of the settings.
@@ -44,7 +44,7 @@ def describe_field(cls: type[Any], name: str) -> str:
 
 
 def allowed_values(cls: type[Any], name: str) -> tuple[str, ...]:
-    """Return the values of a setting that is a literal or takes the names of a registry; empty for any other."""
+    """Return the allowed values of a literal or a registry name; empty for other settings."""
     hint = typing.get_type_hints(cls)[name]
     if typing.get_origin(hint) is typing.Literal:
         return tuple(str(value) for value in typing.get_args(hint))
@@ -64,12 +64,12 @@ def group_of(cls: type[Any], name: str) -> Any:
 
 
 def is_required(field: dataclasses.Field[Any]) -> bool:
-    """Return whether a field has no default."""
+    """Return True if a field has no default."""
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def defaults_of(cls: type[Any]) -> Any:
-    """Return the settings with every default filled in and None for the required fields."""
+    """Return settings with all defaults, and None for required fields."""
     return cls(**{field.name: None for field in dataclasses.fields(cls) if is_required(field)})
 
 

@@ -1,4 +1,4 @@
-"""Question in a terminal before a verb replaces a calibration or corrected clocks; scripts are not asked."""
+"""Confirmation in a terminal before a verb replaces a calibration or clock corrections."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from core.session.calibrations import replaced_text
 
 
 def may_replace(chosen: Verb, values: Mapping[str, Any], session: Session, out: Console) -> bool:
-    """Ask before something is replaced, in a terminal; scripts go on, and the job says what it replaced."""
+    """Ask for confirmation in a terminal; without one, return True, and the job reports what it replaced."""
     if not (sys.stdin.isatty() and out.is_terminal):
         return True
     text = question(chosen, values, session)
@@ -24,12 +24,12 @@ def may_replace(chosen: Verb, values: Mapping[str, Any], session: Session, out: 
 
 
 def question(chosen: Verb, values: Mapping[str, Any], session: Session) -> str:
-    """Return what a verb replaces, and whether to go on; empty if it replaces nothing.
+    """Return the confirmation question of a verb, with what it replaces; empty if it replaces nothing.
 
     Args:
         chosen: The verb.
         values: Its settings.
-        session: Session that it works on.
+        session: Session of the verb.
     """
     if chosen.name == "certify":
         return _clocks_question(session, str(values["take"]))

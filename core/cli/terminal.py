@@ -1,4 +1,4 @@
-"""View of a job in a terminal: progress with the time left, notes, and the result."""
+"""Terminal view of a job: progress with the time left, notes, and the result."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _MAX_METRICS = 3
 _MAX_LINE = 60
 _ACRONYMS = {"fps": "FPS", "id": "ID", "ids": "IDs", "loco": "LOCO", "pck": "PCK", "mpjpe": "MPJPE", "pcp": "PCP"}
 _NOT_LISTED = ("methods", "verdict", "details", "comparison", "bodies", "found_curves", "truth", "inputs")
-"""Parts of a report that are shown as a table or a sentence, or only drawn."""
+"""Entries of a report that are printed as a table or a sentence, or only plotted."""
 _UNITS = ("px", "mm", "ms", "s", "deg", "hz")
 
 
 class JobView:
-    """Listener to the events of a job: a progress bar in a terminal, occasional lines if the output is a file."""
+    """Job event listener with a progress bar in a terminal, or occasional lines in a file."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self.said: set[str] = set()
-        """Texts of the notes that were printed."""
+        """Texts of the printed notes."""
         self._metrics: dict[str, float] = {}
         self._line: tuple[str, float] = ("", float("-inf"))
         self._task: TaskID | None = None
@@ -63,7 +63,7 @@ class JobView:
             case Progressed():
                 self._show(event)
             case Metric():
-                # The newest comes last, so that metrics of a finished stage drop off the line.
+                # The newest metric goes last, so that those of a finished stage disappear from the line.
                 self._metrics.pop(event.name, None)
                 self._metrics[event.name] = event.value
             case Noted():
@@ -105,10 +105,10 @@ def print_outcome(
     Args:
         ended: Outcome.
         run: Folder of the job.
-        out: Receives the result.
-        errors: Receives an error with its remedy.
+        out: Console for the result.
+        errors: Console for an error with its remedy.
         trace: Print the traceback of an unexpected error.
-        said: Notes that were printed; on a terminal the result does not repeat them.
+        said: Printed notes, which the result does not repeat on a terminal.
     """
     match ended:
         case Finished():
@@ -127,7 +127,7 @@ def print_outcome(
 
 
 def print_error(message: str, hint: str, errors: Console) -> None:
-    """Print what is wrong, and what to do about it."""
+    """Print an error message and its remedy."""
     message, hint = without_passwords(message), without_passwords(hint)
     errors.print(f"[bold red]{escape(message)}[/]\n{escape(hint)}", highlight=False, soft_wrap=True)
 
@@ -136,9 +136,9 @@ def print_result(result: Mapping[str, Any], out: Console, said: Collection[str] 
     """Print the result of a job: names and values, and the metrics of an evaluation as a table.
 
     Args:
-        result: Result.
-        out: Receives the text.
-        said: Lines that are left out.
+        result: Result of the job.
+        out: Console for the text.
+        said: Lines to omit.
     """
     if "table" in result:
         print_table(result, out)
@@ -156,14 +156,14 @@ def print_result(result: Mapping[str, Any], out: Console, said: Collection[str] 
         lines = value if isinstance(value, list) and len(format_value(value)) > _MAX_LINE else [value]
         for number, line in enumerate(lines):
             prefix = f"{format_key(name)}:" if number == 0 else ""
-            # Paths are printed in one piece, so that they can be copied.
+            # Paths are not wrapped, so that they can be copied.
             out.print(f"{prefix:<{width}} {escape(format_value(line))}", highlight=False, soft_wrap=True)
     if evaluated:
         print_report(report, out)
 
 
 def print_table(result: Mapping[str, Any], out: Console) -> None:
-    """Print the metrics on a dataset below published ones, and the path of the full report."""
+    """Print the metrics on a data set below published ones, and the path of the full report."""
     for line in from_mapping(ResultTable, result["table"]).lines():
         out.print(escape(line), highlight=False, soft_wrap=True)
     for name in ("frames", "missed_frames", "file"):
@@ -192,7 +192,7 @@ def print_report(report: Mapping[str, Any], out: Console) -> None:
 
 
 def print_truth(truth: Mapping[str, Any], methods: Mapping[str, Mapping[str, Any]], out: Console) -> None:
-    """Print the metrics against a user's truth, one column per method, and how the truth was aligned."""
+    """Print the metrics against the user's ground truth, one column per method, and notes on its alignment."""
     found: Mapping[str, Mapping[str, Any]] = truth["methods"]
     table = Table("Against the truth", *(str(methods[name].get("label", name)) for name in found))
     for row in dict.fromkeys(row for metrics in found.values() for row in metrics):
@@ -204,7 +204,7 @@ def print_truth(truth: Mapping[str, Any], methods: Mapping[str, Mapping[str, Any
 
 
 def format_key(name: str) -> str:
-    """Return a key as a label: "loco_px_median" becomes "LOCO median (px)"."""
+    """Format a key as a label: "loco_px_median" becomes "LOCO median (px)"."""
     words = name.split("_")
     units = [word for word in words if word in _UNITS]
     text = " ".join(_ACRONYMS.get(word, word) for word in words if word not in units and word != "n")
@@ -212,7 +212,7 @@ def format_key(name: str) -> str:
 
 
 def format_value(value: Any) -> str:
-    """Return a value of a report as text."""
+    """Format a value of a report as text."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -229,7 +229,7 @@ def format_value(value: Any) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Return a duration to two digits or so, such as "7 s", "12 min" or "1 h 5 min"."""
+    """Format a duration, such as "7 s", "12 min" or "1 h 5 min"."""
     if seconds < 60:
         return f"{math.ceil(seconds)} s"
     hours, minutes = divmod(round(seconds / 60), 60)

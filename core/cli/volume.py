@@ -20,7 +20,7 @@ _ORIGIN = {
 
 
 def volume_command(arguments: argparse.Namespace, out: Console, errors: Console) -> int:
-    """Set the given values, and print the capture volume in which training would work now."""
+    """Set the given values, and print the capture volume that training would use."""
     session = Session.open(arguments.session)
     takes = [name for name in session.take_names() if session.take(name).manifest.kind == "motion"]
     spacing_mm = preset(arguments.preset).model.root.spacing_mm
@@ -37,7 +37,7 @@ def volume_command(arguments: argparse.Namespace, out: Console, errors: Console)
 
 
 def _show(used: ActiveVolume, out: Console) -> None:
-    """Print a description, then the values in the form in which they are set."""
+    """Print a description, then the values in the format of `--set`."""
     box = used.volume
     metres = " x ".join(f"{edge / 1000:.2f}" for edge in box.size_mm)
     voxels = " x ".join(str(n) for n in box.voxels)
