@@ -11,11 +11,11 @@ import numpy as np
 from core.board.pattern import DICTIONARIES, dictionary
 from core.types.arrays import F64, I64, U8
 
-_WINDOW = 1 / 48  # side of the adaptive threshold window as a share of the image's (as in `core.board.detect`)
+_WINDOW = 1 / 48  # side of the adaptive threshold window relative to that of the image (as in `core.board.detect`)
 _SAMPLES = 4  # per bit and axis
 _LEAST_CONTRAST = 20.0  # grey levels between the dark and the light bits of a marker
 _LEAST_SIDE_PX = 8.0
-_PARTED_PX = 1.0  # by which parting an AprilGrid's tags from its small squares moves their sides inwards
+_PARTED_PX = 1.0  # inward displacement of the sides of AprilGrid tags when they are separated from the small squares
 
 _Tables = dict[int, dict[bytes, list[tuple[str, int, int, bool]]]]
 
@@ -57,7 +57,7 @@ def decode_markers(gray: U8) -> dict[MarkerStyle, StyledMarkers]:
         gray: (H, W) uint8.
 
     Returns:
-        Markers by style; a texture may look like a marker now and then.
+        Markers by style; texture occasionally causes false positives.
     """
     found: dict[MarkerStyle, dict[int, F64]] = {}
     for border, image, grow in (
@@ -112,7 +112,7 @@ def _candidates(image: U8) -> F64:
 
 
 def _parted(image: U8) -> U8:
-    """Widen the light parts of an image, which parts an AprilGrid's tags from the small squares at their corners."""
+    """Dilate the light areas, which separates AprilGrid tags from the small squares at their corners."""
     import cv2
 
     side = 2 * round(_PARTED_PX) + 1
@@ -191,7 +191,7 @@ def _tables() -> _Tables:
 
 
 def families() -> tuple[str, ...]:
-    """Return the dictionaries that are part of no other: the smaller ones of a size begin the largest."""
+    """Return the dictionaries that are not a prefix of another one of the same marker size."""
     return tuple(n for n in DICTIONARIES if n.endswith("_1000") or not n.rsplit("_", 1)[1].isdigit())
 
 

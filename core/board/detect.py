@@ -15,7 +15,7 @@ Found = tuple[I64, F64]
 LEAST_POINTS = 4
 """Points that an image must show: those of a single marker."""
 _MEASURABLE_PX = 20.0  # side below which a marker's corners are too uncertain to measure it
-# Side of the adaptive threshold window as a share of the image's: one window detects what OpenCV's three detect, in a
+# Side of the adaptive threshold window relative to the image's: one window detects what OpenCV's three do, in a
 # third of the time.
 _WINDOW = 1 / 48
 _CHESSBOARD_PX = 960  # longer side of the image in which a chessboard is searched
@@ -57,7 +57,7 @@ class BoardDetector:
         back = int(on_back.sum()) * 2 > len(on_back)
         chosen = on_back == back
         if back and self.board.back != "numbered":
-            # Some mirrored markers look like themselves or like others: now that the side is known, all are detected.
+            # Some mirrored markers equal themselves or others; the known side resolves this, so detect all.
             corners, ids, _ = self._mirrored_detector(image.shape).detectMarkers(image)
             if ids is None:
                 return NOTHING_FOUND
@@ -210,7 +210,7 @@ def _in_order(board: Board, corners_px: F64, image: U8) -> F64:
 
 
 def _first_is_dark(corners_px: F64, image: U8) -> bool:
-    """Return whether the squares at even positions are darker than their neighbours."""
+    """Return True if the squares at even positions are darker than their neighbours."""
     middle = (corners_px[:-1, :-1] + corners_px[1:, 1:]) / 2
     x, y = (np.clip(np.rint(middle[..., i]).astype(int), 0, image.shape[1 - i] - 1) for i in (0, 1))
     value = image[y, x].astype(float)

@@ -13,7 +13,7 @@ Ordering = Literal["charuco", "down", "up"]
 LEAST_MARKERS = 3
 """Markers, not all in a row, that a layout needs: two leave several layouts possible."""
 _MAX_COLUMNS = 30
-# Largest distance of a corner from its place, as a share of a marker's side: lenses bend straight rows.
+# Largest residual of a corner, relative to the marker side; lens distortion bends straight rows.
 _MAX_RESIDUAL = 0.35
 _MARKER_SHARE = (0.3, 1.02)  # plausible side of a marker, as a share of the distance between neighbours
 _SHARE_SPREAD = 1.25  # factor by which the shares along columns and rows may differ

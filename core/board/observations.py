@@ -109,7 +109,7 @@ class BoardObservations:
 
     @classmethod
     def load(cls, path: Path) -> BoardObservations:
-        """Read what `save` wrote.
+        """Read a file written by `save`.
 
         Raises:
             CoreError: The file is missing, damaged, or written by a newer version.

@@ -27,7 +27,7 @@ _LEAST_CONTRAST = 20.0  # grey levels between dark and light squares
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecognizedBoard:
-    """Board as seen in images, which do not show its size.
+    """Board recognised in images; its size cannot be observed.
 
     Attributes:
         board: Board with squares of `square_mm`.
@@ -42,7 +42,7 @@ class RecognizedBoard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Key:
-    """What all images of a board have in common."""
+    """Properties shared by all images of a board."""
 
     family: str
     border: int
@@ -183,7 +183,7 @@ def _single_marker(markers: Sequence[dict[MarkerStyle, StyledMarkers]], square_m
 def _chessboard(images: Sequence[U8], square_mm: float) -> RecognizedBoard | None:
     sizes: dict[int, tuple[int, int]] = {}
     counts: Counter[tuple[int, int]] = Counter()
-    # From all parts of the sequence, until it is plain.
+    # Sample the whole sequence until the result is unambiguous.
     order = [i for begin in range(_STRIDE) for i in range(begin, len(images), _STRIDE)]
     for i in order:
         size = _chessboard_size(images[i])
@@ -219,7 +219,7 @@ def _chessboard_size(image: U8) -> tuple[int, int] | None:
 
 
 def _is_chessboard(image: Any, corners_px: F64) -> bool:
-    """Return whether the squares between corners are plain, and alternate: those of a ChArUco board hold markers."""
+    """Return True if the squares are uniform and alternate; those of a ChArUco board contain markers."""
     import cv2
 
     rows, columns = corners_px.shape[:2]

@@ -1,4 +1,4 @@
-"""Safe reading of numeric arrays from npz archives of strangers: nothing is unpickled, and sizes are checked first."""
+"""Safe reading of numeric arrays from untrusted npz archives: no unpickling, and sizes are checked first."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from core.documents.pickles import parse_pickle
 from core.errors import CoreError
 
 _MAX_VALUES_BYTES = 4 << 30
-_MAX_RATIO = 1100  # of the size of an array and of its file: no compression that HDF5 offers does better
+_MAX_RATIO = 1100  # array size over file size; exceeds the best compression ratio of HDF5
 _MAX_NAMES = 10_000
 _NUMBERS = "biuf"
 _REFERENCE_BYTES = 16
@@ -138,7 +138,7 @@ def _check_lengths(data: Any, path: Path, where: str) -> None:
 
 
 def _check_heaps(path: Path, where: str) -> None:
-    """Raise CoreError if the objects of a heap of texts do not fill it: the library would look for the next for ever.
+    """Raise CoreError if the objects of a heap of texts do not fill it: the library would loop forever.
 
     A heap begins with a signature, a version, three zeros and its size in eight bytes; an object with its index in two
     bytes, six others, and its size in eight. Object 0 is the rest, header included (HDF5 File Format Specification 3.0,

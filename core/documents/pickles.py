@@ -262,7 +262,7 @@ class _Machine:
         return found
 
     def filled(self, table: dict[Any, Any], parts: list[Any]) -> dict[Any, Any]:
-        """Add keys and values to a mapping; the hash of nested keys can take for ever."""
+        """Add keys and values to a mapping; hashing nested keys can take exponential time."""
         if len(parts) % 2:
             raise ValueError("a key has no value")
         self.spend(len(parts))
@@ -298,7 +298,7 @@ class _Machine:
         elif code in ("GLOBAL", "STACK_GLOBAL"):
             name, module = (self.pop(), self.pop()) if code == "STACK_GLOBAL" else argument.split(" ", 1)[::-1]
             if not isinstance(module, str) or not isinstance(name, str):
-                raise _RefusedError("a name that is not text")  # whose text could take for ever
+                raise _RefusedError("a name that is not text")  # its repr could take exponential time
             call = _NAMES.get(module, {}).get(name)
             if call is None and f"{module}.{name}" not in self.objects:
                 raise _RefusedError(f"{module[:80]}.{name[:80]}")

@@ -34,7 +34,7 @@ def parse_yaml(text: str, where: str, hint: str = REMEDY) -> Any:
     """Return the value of a YAML document of plain types; OpenCV's matrices are mappings with rows, cols and data.
 
     Raises:
-        CoreError: Invalid YAML, a repeated key, or a value out of bounds; what aliases repeat is counted each time.
+        CoreError: Invalid YAML, a repeated key, or a value out of bounds; values repeated by aliases count each time.
     """
     try:
         # OpenCV's FileStorage begins with "%YAML:1.0", which is not a YAML directive.

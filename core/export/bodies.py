@@ -40,7 +40,7 @@ def people_in(motion: BodyMotion) -> list[int]:
 
 
 def shown_frames(motion: BodyMotion, person: int) -> I64:
-    """Return the frame (T,) whose pose stands for each frame: the last one with the person, or else the first one."""
+    """Return the source frame (T,) of each frame's pose: the last one with the person, or else the first."""
     here = np.flatnonzero(motion.bodies.present[:, person])
     last = np.searchsorted(here, np.arange(len(motion.bodies.time_s)), side="right") - 1
     return np.asarray(here[np.maximum(last, 0)])

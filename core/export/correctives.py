@@ -1,4 +1,4 @@
-"""Blend shapes for what a body's surface does with the pose beyond skinning, as few as a take needs.
+"""Minimal blend shapes of a take for the pose-dependent surface deformation beyond skinning.
 
 SMPL and its relatives displace vertices at rest by the elements of R - I of all joints, 207 blend shapes or more. Most
 of them move together in a take: a few principal components (Jolliffe 2002) are nearly the same, and open everywhere.
@@ -21,12 +21,12 @@ from core.export.exporter import ExportedResult
 from core.geometry.so3 import exp
 from core.types.arrays import F32, F64
 
-_CLOSE_MM = 0.02  # root mean square of what may be left
+_CLOSE_MM = 0.02  # largest root mean square residual
 _MOST_SHAPES = 64
 _BLOCK_FRAMES = 2048
 _SAMPLES = 40  # poses of a person in which errors are measured
-_SEEN_MM = 0.1  # errors from which they are worth a sentence
-_RANK = 1e-10  # share of the largest eigenvalue under which directions are the same
+_SEEN_MM = 0.1  # smallest error to report
+_RANK = 1e-10  # relative to the largest eigenvalue, below which directions are linearly dependent
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +61,7 @@ class Correctives:
 
 @lru_cache(maxsize=1)
 def correctives(motion: BodyMotion) -> Correctives:
-    """Return the blend shapes that the poses of a take need; none if skinning is all that the model does."""
+    """Return the blend shapes for the poses of a take; none for models with skinning only."""
     model = motion.model
     shapes, mixing = np.zeros((0, *model.template_mm.shape), np.float32), np.zeros((9 * (len(model.joints) - 1), 0))
     if model.pose_dirs_mm is not None:
@@ -77,7 +77,7 @@ def correctives(motion: BodyMotion) -> Correctives:
 
 
 def surface_notes(result: ExportedResult, title: str) -> list[str]:
-    """Return sentences on the blend shapes of a skinned mesh and on what it misses of the surface, if anything."""
+    """Return notes on the blend shapes of a skinned mesh and on its residual surface error."""
     found, name = correctives(result.bodies), result.bodies.model.name
     notes = []
     if len(found.names) and found.skinning_mm > _SEEN_MM:

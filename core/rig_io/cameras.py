@@ -1,4 +1,4 @@
-"""Cameras from the fields of a calibration file, with what was not understood."""
+"""Construction of cameras from the fields of a calibration file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _CONVENTIONS = ("opencv", "opencv2", "cv", "colmap", "")
 
 @dataclass(slots=True)
 class CameraReader:
-    """Cameras of a file, read one after the other.
+    """Reader of the cameras of one file.
 
     Attributes:
         path: File for messages.
@@ -125,7 +125,7 @@ class CameraReader:
         return float(matrix(values(fields.first(field_name), self.path, what), (1,), self.path, what)[0])
 
     def _K(self, name: str, fields: CameraFields) -> F64:
-        """Return the camera matrix; of several candidates, a 3x3 is one and a 3x4 is the pose."""
+        """Return the camera matrix; a 3x4 matrix next to a 3x3 one is the pose."""
         candidates = fields.values.get("K", [])
         by_count = {count_numbers(value): (key, value) for key, value in reversed(candidates)}
         if 9 in by_count:
@@ -293,7 +293,7 @@ GL: PoseReading = "camera_to_world_opengl"
 
 
 def unread_fields(camera: str, found: Mapping[str, Any]) -> list[Unread]:
-    """Return the fields of a camera that were not understood, with the weight of what they may mean."""
+    """Return the unrecognised fields of a camera, each with the severity of its possible effect."""
     return [
         Unread(
             camera=camera,
@@ -305,7 +305,7 @@ def unread_fields(camera: str, found: Mapping[str, Any]) -> list[Unread]:
 
 
 def checked_quaternion(xyzw: F64, path: Path, name: str, notes: list[str]) -> F64:
-    """Return the rotation of a quaternion; one of another length than 1 is normalised, which a note says.
+    """Return the rotation of a quaternion; normalise it, with a note, if its norm is not 1.
 
     Raises:
         CoreError: Its length is zero.
@@ -337,14 +337,14 @@ def _with_scalars(fields: CameraFields) -> CameraFields:
 
 
 def _is_rectification(rotation: Any) -> bool:
-    """Return whether a rotation is the identity: in ROS it is that of rectified images, and no pose."""
+    """Return True for the identity, which in ROS is the rectification and not a pose."""
     rows = rotation if isinstance(rotation, list) else []
     found = [number for row in rows for number in (row if isinstance(row, list) else [row])]
     return found == [1, 0, 0, 0, 1, 0, 0, 0, 1]
 
 
 def _off_centre(K: F64, width: float, height: float) -> bool:
-    """Return whether the principal point is nearer to the centre of the image with its sides exchanged."""
+    """Return True if the principal point is closer to the image centre with width and height swapped."""
     offset, exchanged = (np.abs(K[:2, 2] - np.array(size) / 2).sum() for size in ((width, height), (height, width)))
     return bool(exchanged < offset)
 

@@ -1,6 +1,6 @@
 """Vocabulary of calibration files: the fields of a camera under the names that programs give them.
 
-What stands beside a field that is read, and is not understood, is kept by its name, so that it can be reported.
+Unrecognised fields are kept by name, so that they can be reported.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _FIELD = {spelling: name for name, spellings in _NAMES.items() for spelling in s
 _COEFFICIENT = re.compile(r"k[1-6]|p[12]|s[1-4]|tau[xy12]")
 _POSE_FIELDS = frozenset({"rotation", "quaternion", "translation", "centre", "pose", "pose_to_world", "pose_opengl"})
 _LENS_FIELDS = frozenset({"K", "fx", "fy", "focal"})
-# Known, and of no consequence for a projection.
+# Known fields without effect on the projection.
 _IGNORED = re.compile(
     r"(avg|mean|rms|max|total)?(reprojection|calibration|projection|pixel)?(error|err|rms|residual)s?(px)?|rms|"
     r"rectif(y|ication)(alpha|matrix)?|projection(matrix)?|(inv|inverse)k(mat|matrix)?|krt|ccm|rostopic|camoverlaps|"
@@ -146,14 +146,14 @@ def spelled(key: Any) -> str:
 
 
 def is_matrix(value: Any) -> bool:
-    """Return whether a mapping is an OpenCV matrix or a vector with named components."""
+    """Return True if a mapping is an OpenCV matrix or a vector with named components."""
     if not isinstance(value, Mapping):
         return False
     return "data" in value or {"x", "y", "z"} <= {str(key).lower().lstrip("q") for key in value}
 
 
 def count_numbers(value: Any) -> int:
-    """Return how many numbers a value holds, whatever its nesting; words count too if they are numbers."""
+    """Count the numbers in a nested value, including strings that contain numbers."""
     if isinstance(value, Mapping):
         return count_numbers(value["data"]) if "data" in value else sum(map(count_numbers, value.values()))
     if isinstance(value, list | tuple):
@@ -164,7 +164,7 @@ def count_numbers(value: Any) -> int:
 
 
 def field_name(key: str, value: Any) -> str | None:
-    """Return the field of a key, with regard to its value where programs use a letter for different things."""
+    """Return the field of a key; the value resolves letters with several meanings."""
     name = _FIELD.get(spelled(key))
     numbers = count_numbers(value)
     if key in ("k", "p") and not isinstance(value, Mapping) and 0 < numbers <= 6:
@@ -223,14 +223,14 @@ def read_fields(table: Mapping[str, Any]) -> CameraFields:
 
 
 def unread_distortion(key: str, value: Any) -> bool:
-    """Return whether an unread field may be a part of the distortion; all its numbers being zero, it is none."""
+    """Return True if an unread field may be part of the distortion, and is not all zero."""
     return _LIKE_DISTORTION.search(key) is not None and any(_leaves(value))
 
 
 def unread_numbers(value: Any) -> bool:
-    """Return whether an unread field may affect a projection: several numbers, or one that may be a coefficient.
+    """Return True if an unread field may affect the projection: several numbers, or a possible coefficient.
 
-    Coefficients of lenses are fractions below ten; settings and counts are mostly whole numbers.
+    Distortion coefficients are fractions below ten; settings and counts are mostly integers.
     """
     if count_numbers(value) != 1:
         return count_numbers(value) > 1
@@ -239,7 +239,7 @@ def unread_numbers(value: Any) -> bool:
 
 
 def has_geometry(value: Any) -> bool:
-    """Return whether a value is, or contains, the table of a camera."""
+    """Return True if a value is, or contains, the table of a camera."""
     if isinstance(value, Mapping):
         fields = {field_name(str(k), v) for k, v in value.items() if not isinstance(v, Mapping) or is_matrix(v)}
         return bool(fields & (_LENS_FIELDS | _POSE_FIELDS)) or any(map(has_geometry, value.values()))

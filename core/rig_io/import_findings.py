@@ -60,7 +60,7 @@ def unread_findings(raw: RawRig) -> Iterator[Finding]:
 
 
 def pose_findings(raw: RawRig) -> Iterator[Finding]:
-    """Yield a finding if the cameras look at a common volume in another meaning of the poses, and not in this one."""
+    """Yield a finding if only another pose convention lets all cameras view a common volume."""
     longest = max((float(np.linalg.norm(v)) for v in raw.rotation_vectors.values()), default=0.0)
     better = better_readings(raw.cameras, raw.pose_is, raw.rotation_vectors, raw.quaternions)
     if not better:
@@ -96,7 +96,7 @@ def pose_findings(raw: RawRig) -> Iterator[Finding]:
 
 
 def _heights(heights: np.ndarray, raw: RawRig) -> str:
-    """Return from which heights the cameras look, in the length unit of the file if that is known."""
+    """Describe the heights of the cameras, in the length unit of the file if it is known."""
     unit = {"m": "m", "cm": "cm", "mm": "mm"}.get(raw.unit or "", "")
     return f"from heights of {heights.min():.4g} to {heights.max():.4g} {unit}".rstrip()
 

@@ -32,7 +32,7 @@ from core.types.arrays import F64, I64
 
 _ROOT_CHANNELS = "CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation"
 _CHANNELS = "CHANNELS 3 Zrotation Xrotation Yrotation"
-_LOCKED = 1e-6  # cosine of the middle angle below which the outer two turn about the same axis
+_LOCKED = 1e-6  # cosine of the middle angle below which the outer two rotate about the same axis (gimbal lock)
 
 
 class BvhExporter(Exporter):

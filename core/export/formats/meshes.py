@@ -1,7 +1,7 @@
 """Sequences of surfaces: a folder with one OBJ or PLY file per frame, numbered from 0.
 
-Every frame of the take has its file, so that numbers and frames agree; it holds the people who are there, and nothing
-where nobody is. OBJ files hold an object per person (`P1`), PLY files (binary) the number of the person at each vertex.
+Every frame of the take has its file, so that numbers and frames agree; it contains the people present, and is
+empty without people. OBJ files hold an object per person (`P1`), binary PLY files the person of each vertex.
 """
 
 from __future__ import annotations

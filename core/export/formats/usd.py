@@ -116,7 +116,7 @@ def _write_stage(path: Path, result: ExportedResult, options: ExportOptions) -> 
 
 
 def _add_person(stage: Any, motion: BodyMotion, person: int, codes: F64, options: ExportOptions) -> Iterator[float]:
-    """Add a person; yield the share of the frames that are written."""
+    """Add a person; yield the fraction of frames written."""
     from pxr import UsdGeom, UsdSkel, Vt
 
     shapes = correctives(motion)

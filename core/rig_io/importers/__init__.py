@@ -51,7 +51,7 @@ class ImportedRig:
 
     Attributes:
         rig: The rig.
-        findings: What was not understood in the file, and another meaning of its poses where that is more plausible.
+        findings: Findings on unrecognised fields, and on a more plausible convention of the poses.
     """
 
     rig: CameraRig
@@ -174,7 +174,7 @@ def _reread(raw: RawRig, reading: PoseReading, rotation: RotationReading, path: 
     """Return the rig with another meaning of its poses.
 
     Raises:
-        CoreError: There are no rotation vectors or quaternions to read in another way.
+        CoreError: The file has no rotation vectors or quaternions to reinterpret.
     """
     wanted, kind = {
         "degrees": (raw.rotation_vectors, "rotation vectors"),
@@ -229,7 +229,7 @@ def _recognised(path: Path) -> RigImporter | None:
     try:
         content = _content(path)
     except CoreError:
-        return None  # a file among others that is too large, or no text
+        return None  # too large, or not a text file
     return next((i for i in IMPORTERS.entries() if i.recognises(path, content)), None)
 
 
@@ -241,4 +241,4 @@ def _content(path: Path) -> str:
     except CoreError:
         if path.suffix.lower() in rig_suffixes():
             raise
-        return ""  # no text, and not by its name a rig file either
+        return ""  # neither text nor named like a rig file

@@ -3,7 +3,7 @@
 Quaternion (w x y z) and translation are world to camera (x right, y down, z forward). COLMAP's pixel (0, 0) is the
 top-left corner of the image, not the centre of its first pixel, so half a pixel is subtracted from principal points. A
 reconstruction from images alone has an arbitrary scale and up axis. The files are parsed here, since pycolmap is a
-large compiled dependency. Text without the line of points below each image, as people write it by hand, is read too.
+large compiled dependency. Text without the line of points below each image, common in handwritten files, is read too.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def _camera(number: str, model: str, values: F64, path: Path) -> Camera:
 def _images(path: Path) -> Iterator[tuple[str, str, F64]]:
     """Yield camera number, image name, and quaternion w x y z with translation of each image.
 
-    A line of points follows each image, which may be empty, or missing where somebody wrote the file by hand: a line of
+    A line of points follows each image, which may be empty, or missing in handwritten files: a line of
     ten words is an image, since points are threes of numbers.
     """
     lines = _lines(path)
@@ -168,7 +168,7 @@ def _images(path: Path) -> Iterator[tuple[str, str, F64]]:
 
 
 def _is_image(words: list[str]) -> bool:
-    """Return whether a line is that of an image: ten words, or a name with spaces; points are threes of numbers."""
+    """Return True for the line of an image: ten words, or a name with spaces; points are triples of numbers."""
     if len(words) < 10:
         return False
     name = words[9].split()

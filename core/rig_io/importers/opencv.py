@@ -77,7 +77,7 @@ def _with_sibling(path: Path) -> list[Path]:
 
 
 def _same_names(one: Table, other: Table) -> bool:
-    """Return whether two documents have tables of the same name, one per camera."""
+    """Return True if two documents have camera tables of the same name."""
     return any(isinstance(one[key], dict) and "data" not in one[key] for key in set(one) & set(other))
 
 

@@ -3,7 +3,7 @@
 Lengths are metres and the world is y up. `Extrinsic` has the position of the camera and a matrix from camera to world
 coordinates, the camera looking along -z with y up, as in OpenGL. `IntrinsicStandardCameraModel` has focal lengths and
 principal point in px and OpenCV's distortion; Motive's own `Intrinsic` is another model. No specification is published:
-this follows what users of the files found out.
+the format was inferred by users of the files.
 """
 
 from __future__ import annotations
