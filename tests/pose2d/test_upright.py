@@ -102,7 +102,7 @@ def test_people_of_turned_cameras_are_found_where_they_were_filmed(session: Sess
     run_pose2d(session, Pose2DParams(take="take", pose2d=config), session.new_run("pose2d"), reporter)
     manifest = read_yaml(session.take("take").layout.poses2d_manifest(NAME))
     assert manifest["request"]["turned_deg"] == TURNED
-    said = [text for text, _ in reporter.notes if "is turned" in text or "are turned" in text]
+    said = [text for text, _ in reporter.notes if "images are rotated by" in text]
     assert len(said) == 3
     assert "Camera over is upside down" in " ".join(said)
     take = session.take("take")
