@@ -24,7 +24,7 @@ FitMode = Literal["rigid", "scaled", "none"]
 _MAX_FRAMES = 600  # For the fit, spread evenly.
 _ROUNDS, _STEPS = 4, 6
 _ROBUST = 2.0  # Cauchy scale in median residuals.
-_GAIN_MM = 250.0
+_GAIN_MM, _GAIN_FRAMES = 250.0, 200
 _MIRRORED_GAIN = 0.8  # A reflection has to explain this much more.
 _MIN_PAIRS = 30
 _CANDIDATES = 24
@@ -175,11 +175,12 @@ def match_true_people(predicted: F64, true: F64) -> I64:
 def _start(
     methods: Sequence[F64], time_s: F64, truth: Trajectories, truth_s: F64, offset_s: float, timed: bool
 ) -> TruthFit | None:
-    """Return the candidate that explains most joints."""
+    """Return the candidate, aligned by one person, that explains most joints of all people."""
     best: tuple[float, TruthFit] | None = None
     for xyz in methods:
         tolerance = float(np.median(np.diff(time_s))) if len(time_s) > 1 else 1.0
         take = Trajectories(time_s, fill_short_gaps(time_s, xyz), tolerance)
+        some = np.unique(np.linspace(0, len(time_s) - 1, min(len(time_s), _GAIN_FRAMES)).round().astype(int))
         candidates: list[tuple[int, int, float]] = []
         if timed and take.dense:
             found = lag_candidates(take, time_s, truth, truth_s)[:_CANDIDATES]
@@ -197,11 +198,16 @@ def _start(
             for handedness, factor in ((1, 1.0), (-1, _MIRRORED_GAIN)):
                 rotation, translation = _robust_kabsch(x[known], y[known], handedness)
                 fit = replace(identity_fit(offset), rotation=rotation, translation_mm=translation)
-                error = np.linalg.norm(fit.apply(x[known]) - y[known], axis=-1)
-                gain = factor * float(np.maximum(1 - error / _GAIN_MM, 0).sum())
+                gain = factor * _gain(xyz[some], fit.apply(truth.at(time_s[some] - offset)))
                 if best is None or gain > best[0]:
                     best = (gain, fit)
     return best[1] if best is not None and best[0] > 0 else None
+
+
+def _gain(predicted: F64, true: F64) -> float:
+    """Return the number of true joints (F, Q, J, 3) that the closest predicted people (F, P, J, 3) explain."""
+    error = np.linalg.norm(predicted[:, :, None] - true[:, None], axis=-1)
+    return float(np.nansum(np.maximum(1 - error / _GAIN_MM, 0), axis=-1).max(1).sum())
 
 
 def _robust_kabsch(x: F64, y: F64, handedness: int) -> tuple[F64, F64]:
