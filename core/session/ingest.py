@@ -348,6 +348,16 @@ def _examine(path: Path) -> _Video:
                 "from the camera."
             )
         fps = video.fps
+        if video.repeated:
+            notes.append(
+                f"{path.name}: {video.repeated} of {video.n_frames + video.repeated} images have the time of another "
+                f"one and are not used. ffmpeg -r FPS -i {path.name} gives them the times of a constant frame rate."
+            )
+        if video.interlaced:
+            notes.append(
+                f"{path.name} is interlaced: each image mixes two times. Deinterlace it (ffmpeg -vf bwdif), or record "
+                "progressive video."
+            )
         times_s = steady_times(video.times_s[:whole], fps, video.tick_s)
         if not _SLOWEST_FPS <= fps <= _FASTEST_FPS:
             raise CoreError(

@@ -30,6 +30,7 @@ _RAW_FORMATS = ("h264", "hevc", "vvc", "m4v", "mpegvideo", "mjpeg", "obu", "av1"
 
 _LOST_S = 0.1  # tolerance of durations, for rounding and a last image of another length
 _MAX_BOXES = 1000
+_MOST_REORDERED = 64  # images between the decoding and the presentation of one; codecs use up to 32
 
 
 class MissingImageError(CoreError):
@@ -52,9 +53,12 @@ class VideoReader:
         rotation_deg: Clockwise rotation of the stored images in degrees.
         size_px: Width and height of the upright images.
         first: Index of the first image that can be decoded.
+        repeated: Number of images that have the time of another one and cannot be reached.
+        interlaced: True if the first image consists of two fields, exposed one after the other.
 
     Raises:
-        CoreError: The file is missing, empty or not a video, or none of its images can be decoded.
+        CoreError: The file is missing, empty or not a video, its times start again, or none of its images can be
+            decoded.
     """
 
     def __init__(self, path: Path | str, rotation_deg: int | None = None, *, threaded: bool = False) -> None:
@@ -72,6 +76,7 @@ class VideoReader:
             self._damaged: set[int] = set()
             first = self._first()
             self.first = self._position
+            self.interlaced = bool(first.interlaced_frame)
             self.rotation_deg = _stored_rotation(first, self.path) if rotation_deg is None else rotation_deg % 360
             if self.rotation_deg % 90:
                 raise CoreError(f"{self.path.name} is rotated by {self.rotation_deg} degrees.", _REMEDY)
@@ -256,19 +261,34 @@ class VideoReader:
         return stream
 
     def _index(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the sorted presentation times of all images and of the key frames, in ticks of the stream."""
+        """Return the sorted presentation times of all images and of the key frames, in ticks of the stream.
+
+        Raises:
+            CoreError: There are no images, or their times start again within the file.
+        """
         every, key = [], []
         self._packets_read = 0
         for packet in self._packets():
             pts = _time(packet)
             self._packets_read += pts is not None
-            if packet.size and pts is not None and not packet.is_discard:
-                every.append(pts)
-                if packet.is_keyframe:
+            if packet.size and pts is not None:
+                if not packet.is_discard:
+                    every.append(pts)
+                if packet.is_keyframe:  # the first images of a trimmed file may need a key frame that is not shown
                     key.append(pts)
         if not every:
             raise CoreError(f"{self.path.name} has no images.", _UNFINISHED)
-        times, keys = np.unique(np.array(every, np.int64)), np.unique(np.array(key, np.int64))
+        stored = np.array(every, np.int64)
+        times, rank = np.unique(stored, return_inverse=True)
+        keys = np.unique(np.array(key, np.int64))
+        self.repeated = len(stored) - len(times)
+        back = np.flatnonzero(np.maximum.accumulate(rank) - rank > _MOST_REORDERED)
+        if len(back):
+            raise CoreError(
+                f"The times of {self.path.name} start again at image {back[0]} of {len(stored)}.",
+                "It was probably joined from several recordings: import those, or join them again with ffmpeg -f "
+                "concat, which continues the times.",
+            )
         # A cut stream may start between key frames: nothing decodes before the first one. MP4 begins with one: an
         # image before it is damaged, and keeps its number.
         if len(keys) and not self._container.format.name.startswith("mov,mp4"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -143,6 +145,48 @@ def test_stream_cut_before_a_key_frame_starts_at_the_first_that_decodes(tmp_path
         numbers = [number_in(f) for f in video.frames()]
     assert numbers == list(range(numbers[0], 40))
     assert numbers[0] in (10, 20)
+
+
+def _copied(source: Path, path: Path, change: Callable[[int], int]) -> Path:
+    """Copy the packets with changed times in ms."""
+    with av.open(str(source)) as read, av.open(str(path), "w") as write:
+        stream = write.add_stream_from_template(read.streams.video[0])
+        for packet in read.demux(video=0):
+            ms = [round(1000 * float(t * packet.time_base)) for t in (packet.pts, packet.dts) if t is not None]
+            if packet.size:
+                ticks = Fraction(1, 1000) / packet.time_base
+                packet.pts, packet.dts = (round(change(t) * ticks) for t in (ms[0], ms[-1]))
+                packet.stream = stream
+                write.mux(packet)
+    return path
+
+
+def test_file_trimmed_without_encoding_begins_within_a_group_of_pictures(tmp_path: Path) -> None:
+    source = write_video(tmp_path / "a.mp4", n=40, fps=25, gop=40, b_frames=0)
+    with VideoReader(_copied(source, tmp_path / "b.mp4", lambda ms: ms - 400)) as video:
+        assert (video.n_frames, video.whole_frames()) == (30, 30)
+        assert [number_in(video.read(i)) for i in (7, 0, 29, 3)] == [17, 10, 39, 13]
+
+
+def test_joined_recordings_whose_times_start_again_are_refused(tmp_path: Path) -> None:
+    part = write_video(tmp_path / "a.ts", n=100)
+    whole = tmp_path / "b.ts"
+    whole.write_bytes(part.read_bytes() * 2)
+    with pytest.raises(CoreError, match=r"The times of b\.ts start again at image \d+ of \d+"):
+        VideoReader(whole)
+
+
+def test_images_with_the_time_of_another_one_are_counted(tmp_path: Path) -> None:
+    source = write_video(tmp_path / "a.mkv", n=40, fps=25, gop=1, b_frames=0)
+    pairs = _copied(source, tmp_path / "b.mkv", lambda ms: ms // 80 * 80)
+    take = ingest_videos(Session.create(tmp_path / "s"), [pairs], reporter=NullReporter())
+    assert "b.mkv: 20 of 40 images have the time of another one and are not used." in " ".join(take.manifest.notes)
+
+
+def test_interlaced_video_is_noted(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "a.mp4", codec_options={"x264-params": "tff=1"})
+    take = ingest_videos(Session.create(tmp_path / "s"), [video], reporter=NullReporter())
+    assert "a.mp4 is interlaced" in " ".join(take.manifest.notes)
 
 
 def _damage(path: Path, images: set[int]) -> None:

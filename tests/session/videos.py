@@ -41,6 +41,7 @@ def write_video(
     b_frames: int = 2,
     created: str = "",
     options: dict[str, str] | None = None,
+    codec_options: dict[str, str] | None = None,
 ) -> Path:
     """Write H.264 with B-frames. `turn_deg` is the clockwise rotation that players are asked to apply."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,6 +54,7 @@ def write_video(
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = tick
         stream.options = {"g": str(gop), "preset": "ultrafast", "bf": str(b_frames), "crf": "18", "threads": "1"}
+        stream.options |= codec_options or {}
         if turn_deg:
             stream.set_display_rotation(-turn_deg)
         for i in range(n):
