@@ -12,7 +12,8 @@ from core.board.pattern import Board
 from core.calibration.people.bundle import CameraPoses
 from core.calibration.sync.board import BoardEvidence, find_lost_images
 from core.calibration.sync.certificate import CameraSync, ClockReport, FoundDrop, SyncCertificate, summarise
-from core.calibration.sync.clock_fit import FittedClocks
+from core.calibration.sync.clock_fit import FittedClocks, fit_clocks, usual_share
+from core.calibration.sync.delays import PairDelays
 from core.calibration.sync.estimate import MeasuredClocks
 from core.calibration.sync.flash import clocks_by_flashes, find_flashes, read_brightness
 from core.calibration.sync.missing import find_clock_step
@@ -181,5 +182,32 @@ def test_the_error_of_a_drift_counts_from_the_cameras_that_it_is_compared_with()
         blocks=np.ones(4, np.int64),
         drift_covariance=np.diag(four**2) + 7.0,  # what all have in common does not count
     )
-    usual = np.array([True, True, True, False])
-    np.testing.assert_allclose(fit.drift_sd_from(usual), 5 * np.sqrt([2 / 3, 2 / 3, 2 / 3, 4 / 3]))
+    share = np.array([1, 1, 1, 0]) / 3
+    np.testing.assert_allclose(fit.drift_sd_from(share), 5 * np.sqrt([2 / 3, 2 / 3, 2 / 3, 4 / 3]))
+
+
+def test_stated_errors_hold_for_errors_that_many_pairs_share() -> None:
+    """Each camera's clock reading has an error of its own, which all pairs with this camera contain."""
+    rng, count, scaled, offset_scaled = np.random.default_rng(6), 4, [], []
+    time_s = np.arange(0.05, 60.0, 0.1)
+    for _ in range(60):
+        error_s = 0.003 * rng.standard_t(6, (count, len(time_s)))
+        delays = [
+            PairDelays(
+                first=i,
+                second=j,
+                row=np.arange(len(time_s)),
+                time_s=time_s,
+                delay_s=error_s[j] - error_s[i] + 40e-6 * time_s * ((j == 1) - float(i == 1)),
+                information=np.full(len(time_s), 0.004**-2),
+            )
+            for i in range(count)
+            for j in range(count)
+            if i != j
+        ]
+        fit = fit_clocks(delays, count, np.ones(count, bool))
+        share = usual_share(fit.drift_ppm, fit.drift_covariance, fit.blocks > 0)
+        scaled += ((fit.drift_ppm - [0, 40, 0, 0]) / fit.drift_sd_from(share)).tolist()
+        offset_scaled += (fit.offset_s / fit.offset_sd_s).tolist()
+    for values in (np.array(scaled), np.array(offset_scaled)):
+        assert 0.58 < np.mean(np.abs(values) < 1) < 0.85 and np.mean(np.abs(values) < 2) > 0.92

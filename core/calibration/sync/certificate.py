@@ -17,7 +17,7 @@ from core.session.clocks import CameraClock, DroppedImages, describe_drift
 CERTIFICATE_SCHEMA = 1
 SyncMethod = Literal["board", "people", "flash", "given"]
 LEAST_OFFSET_S, LEAST_DRIFT_PPM = 0.001, 1.0  # up to which a clock counts as right
-SIGNIFICANCE, DRIFT_SIGNIFICANCE = 3.0, 4.5  # in standard errors, for the use of an offset and of a drift
+SIGNIFICANCE = 3.0  # in standard errors, for the use of an offset or a drift
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ class CameraSync:
             least_offset_s: Smallest offset to correct.
         """
         offset = _significant(self.offset_s, self.offset_sd_s, SIGNIFICANCE, least_offset_s)
-        drift = _significant(self.drift_ppm, self.drift_sd_ppm, DRIFT_SIGNIFICANCE, LEAST_DRIFT_PPM)
+        drift = _significant(self.drift_ppm, self.drift_sd_ppm, SIGNIFICANCE, LEAST_DRIFT_PPM)
         drops = tuple(DroppedImages(image=d.image, count=d.count) for d in self.drops or ())
         return CameraClock(offset_s=round(offset, 6), drift_ppm=round(drift, 2), drops=drops, period_s=period_s)
 

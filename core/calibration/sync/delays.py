@@ -22,6 +22,7 @@ from core.types.arrays import F64, I64
 _WINDOW_S = 2.0  # within which errors of rig and estimator count as constant
 _CAUCHY_SCALE = 2.5  # residual in standard deviations at which a point has half its weight
 _LEAST_SIGMA_PX = 0.05
+_LEAST_SHARE = 0.4  # limit of the visible share of a change of the delay
 _OTHER_PERSON = 2.5  # mean distance of a person's joints, relative to the usual one, from which it is another person
 _ROUNDS = 3
 _PROBE_S = 0.004  # artificial delay to determine the response of the measurement
@@ -169,10 +170,16 @@ def _delays(found: PairResiduals, time_s: F64) -> tuple[F64, F64]:
         residual = (e + delay * g) / np.sqrt(found.variance)
         sigma = max(1.4826 * float(np.median(np.abs(residual[known]))), _LEAST_SIGMA_PX)
         weight = np.where(known, 1 / found.variance / (1 + (residual / (_CAUCHY_SCALE * sigma)) ** 2), 0.0)
-        total = float((weight * g * g).sum())
-        delay = -float((weight * e * g).sum()) / max(total, 1e-300)
-    a, b = -(weight * e * g).sum((1, 2)), (weight * g * g).sum((1, 2))
-    return a / np.maximum(b, 1e-300), np.where(b > 0, b / sigma**2, 0.0)
+        total = max(float((weight * g * g).sum()), 1e-300)
+        delay = -float((weight * e * g).sum()) / total
+    left = e + delay * g
+    # Weights fall as residuals rise, so a change of the delay shows only in part: by the loss's second derivative.
+    square = left**2 / found.variance / (_CAUCHY_SCALE * sigma) ** 2
+    share = float((weight * g * g * (1 - square) / (1 + square)).sum()) / total
+    share = max(share, _LEAST_SHARE)
+    noise = max(float(((weight * left * g) ** 2).sum()) / total, _LEAST_SIGMA_PX**2)
+    a, b = -(weight * left * g).sum((1, 2)), (weight * g * g).sum((1, 2))
+    return delay + a / np.maximum(share * b, 1e-300), np.where(b > 0, share**2 * b / noise, 0.0)
 
 
 def _response(delay_s: F64, information: F64, probed_s: F64, probed_information: F64) -> float:

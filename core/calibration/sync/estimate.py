@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.calibration.sync.certificate import DRIFT_SIGNIFICANCE, LEAST_DRIFT_PPM, LEAST_OFFSET_S
-from core.calibration.sync.clock_fit import FittedClocks, blocked, fit_clocks, majority, relative_to_majority
+from core.calibration.sync.certificate import LEAST_OFFSET_S, SIGNIFICANCE
+from core.calibration.sync.clock_fit import FittedClocks, blocked, fit_clocks, relative_to_majority, usual_share
 from core.calibration.sync.delays import PairDelays, pair_delays
 from core.calibration.sync.evidence import Evidence
 from core.calibration.sync.missing import Jump, confirm_jump, smallest_jump_s, suspected_jumps
@@ -28,7 +28,7 @@ _LEAST_GAIN = 6.0  # log likelihood gained by a jump over the take
 _LEAST_BLOCKS = 4  # time blocks for an offset
 _AROUND_S = 4.0  # range around a suspected jump in which every image is compared
 _LEAST_DRIFT_S = 8.0  # duration for a drift
-_LARGEST_DRIFT_PPM = 400.0  # of a real clock
+_USUAL_DRIFT_PPM, _LARGEST_DRIFT_PPM = 50.0, 400.0  # of a real clock
 LARGEST_DRIFT_SD_PPM = 60.0
 """Standard error in ppm above which a drift counts as not measured."""
 _PARTS, _APART_S, _APART = (
@@ -98,8 +98,8 @@ def measure_clocks(
         change = np.nan_to_num(fit.offset_s), np.nan_to_num(fit.drift_ppm)
         offset = relative_to_majority(change[0] + [c.offset_s for c in clocks], fit.offset_sd_s, LEAST_OFFSET_S)
         drift = change[1] + [c.drift_ppm for c in clocks]
-        usual = majority(drift, np.nan_to_num(fit.drift_sd_ppm), LEAST_DRIFT_PPM)
-        drift = drift - drift[usual].mean()
+        if drifting.all():
+            drift = drift - usual_share(drift, fit.drift_covariance, fit.blocks > 0) @ drift
         clocks = [
             dataclasses.replace(c, offset_s=float(o), drift_ppm=float(d))
             for c, o, d in zip(clocks, offset, drift, strict=True)
@@ -113,17 +113,29 @@ def measure_clocks(
         if stage == 1:
             drifting = np.full(V, True)
         else:  # without a significant drift, the mean offset of the take is more accurate
-            drift_sd, seen_drift = fit.drift_sd_from(usual), drift
-            drifting = (np.abs(drift) > DRIFT_SIGNIFICANCE * drift_sd) & (drift_sd <= LARGEST_DRIFT_SD_PPM)
+            drift_sd, seen_drift = fit.drift_sd_from(usual_share(drift, fit.drift_covariance, fit.blocks > 0)), drift
+            drifting = (np.abs(drift) > SIGNIFICANCE * drift_sd) & (drift_sd <= LARGEST_DRIFT_SD_PPM)
             clocks = [c if d else _steady(c, delays) for c, d in zip(clocks, drifting, strict=True)]
     return _assessed(evidence, delays, fit, clocks, np.where(drifting, drift, seen_drift), drift_sd, jumps)
 
 
+def _unseen_s(delays: Sequence[PairDelays], clocks: Sequence[CameraClock], drift_ppm: F64, drift_sd_ppm: F64) -> F64:
+    """Return the error (V,) of offsets at time 0 of clocks that count as steady, by drifts too small to be seen."""
+    seen_ppm = np.hypot(drift_ppm, drift_sd_ppm)
+    unseen_ppm = np.where(drift_sd_ppm <= LARGEST_DRIFT_SD_PPM, seen_ppm, _USUAL_DRIFT_PPM)
+    return np.where([c.drift_ppm != 0 for c in clocks], 0.0, 1e-6 * unseen_ppm * _middle_s(delays))
+
+
+def _middle_s(delays: Sequence[PairDelays]) -> float:
+    """Return the time at the centre of the delays."""
+    _, _, time_s, _, information = blocked(delays)
+    return float(np.average(time_s, weights=information)) if len(time_s) else 0.0
+
+
 def _steady(clock: CameraClock, delays: Sequence[PairDelays]) -> CameraClock:
     """Return a clock without drift, with the offset at the centre of the delays."""
-    _, _, time_s, _, information = blocked(delays)
-    middle = float(np.average(time_s, weights=information)) if len(time_s) else 0.0
-    return dataclasses.replace(clock, offset_s=clock.offset_s + 1e-6 * clock.drift_ppm * middle, drift_ppm=0.0)
+    offset_s = clock.offset_s + 1e-6 * clock.drift_ppm * _middle_s(delays)
+    return dataclasses.replace(clock, offset_s=offset_s, drift_ppm=0.0)
 
 
 def _delays(evidence: Evidence, clocks: Sequence[CameraClock]) -> list[PairDelays]:
@@ -210,6 +222,7 @@ def _assessed(
 ) -> MeasuredClocks:
     """Return the measurements that are accurate enough, with reasons for the others."""
     reason = []
+    offset_sd_s = np.hypot(fit.offset_sd_s, _unseen_s(delays, clocks, drift_ppm, drift_sd_ppm))
     for v, name in enumerate(evidence.cameras):
         parts, spread = _parts(delays, v)
         if not fit.blocks[v] >= _LEAST_BLOCKS:
@@ -230,7 +243,7 @@ def _assessed(
         clocks=tuple(clocks),
         fit=FittedClocks(
             offset_s=np.where(wrong, np.nan, [c.offset_s for c in clocks]),
-            offset_sd_s=np.where(wrong, np.nan, fit.offset_sd_s),
+            offset_sd_s=np.where(wrong, np.nan, offset_sd_s),
             drift_ppm=np.where(known, drift_ppm, np.nan),
             drift_sd_ppm=np.where(known, drift_sd_ppm, np.nan),
             blocks=fit.blocks,
