@@ -80,7 +80,7 @@ def session_status(session: Session) -> SessionStatus:
         for name, run in interrupted_recordings(session).items()
     ]
     if takes:
-        reason = " ".join([_count(names, "take") + " in the session.", *interrupted])
+        reason = " ".join([_count(names, "take") + " in the session.", *_unchecked(rig, takes), *interrupted])
         steps["take"] = StepStatus(step="take", state="done", reason=reason)
     else:
         reason = unreadable or " ".join(interrupted) or "Record a take, or import its videos."
@@ -101,9 +101,8 @@ def take_status(session: Session, take: Take) -> SessionStatus:
     """Return the state of a take; `train` is done if a trained run includes it."""
     rig = _rig(session)
     steps: dict[Step, StepStatus] = {"rig": rig}
-    steps["take"] = StepStatus(
-        step="take", state="done", reason=f"{len(take.cameras)} cameras, {take.manifest.n_frames} frames."
-    )
+    reason = " ".join([f"{len(take.cameras)} cameras, {take.manifest.n_frames} frames.", *_unchecked(rig, [take])])
+    steps["take"] = StepStatus(step="take", state="done", reason=reason)
     runs = trained_runs(session)
     own = _take_steps(session, take, rig, runs)
     own["train"] = _train(session, [take], rig, runs)
@@ -164,6 +163,15 @@ def _rig(session: Session) -> StepStatus:
             step="rig", state="ready", reason=f"{unposed[0]} has no pose: calibrate all cameras together."
         )
     return StepStatus(step="rig", state="done", reason=f"{len(rig)} calibrated cameras.{_misfit(session)}")
+
+
+def _unchecked(rig: StepStatus, takes: list[Take]) -> list[str]:
+    """Return a sentence on takes of calibrated cameras whose synchronisation was not checked; none if all were."""
+    names = [take.name for take in takes if len(take.cameras) > 1 and not take.layout.sync.is_file()]
+    if rig.state != "done" or not names:
+        return []
+    shown = ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
+    return [f"The synchronisation of {shown} was not checked: run 'certify'."]
 
 
 def _misfit(session: Session) -> str:

@@ -30,7 +30,8 @@ class FindingRow(QWidget):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 2, 0, 2)
         layout.setSpacing(GRID_PX)
-        layout.addWidget(IconLabel(*LEVEL_ICONS.get(level, LEVEL_ICONS["info"]), 18), 0, Qt.AlignmentFlag.AlignTop)
+        self._icon = IconLabel(*LEVEL_ICONS.get(level, LEVEL_ICONS["info"]), 18)
+        layout.addWidget(self._icon, 0, Qt.AlignmentFlag.AlignTop)
         column = QVBoxLayout()
         column.setSpacing(2)
         self.sentence = make_label(sentence)
@@ -39,3 +40,10 @@ class FindingRow(QWidget):
             column.addWidget(make_label(remedy, "small"))
         column.addStretch(1)
         layout.addLayout(column, 1)
+        self._row, self._column = layout, column
+
+    def add(self, push: QWidget) -> None:
+        """Add a button to the right of the sentence, at the same height."""
+        self._column.insertStretch(0, 1)
+        self._row.setAlignment(self._icon, Qt.AlignmentFlag.AlignVCenter)
+        self._row.addWidget(push)

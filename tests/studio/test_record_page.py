@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QPushButton
 
 from core.capture.modes import CameraMode
 from core.capture.source import FoundCamera
 from core.errors import CoreError
+from core.pipelines.params import ImportTakeParams
 from core.session import Session
+from core.session.status import session_status
 from core.session.video import VideoReader
 from core.session.volume import active_volume
 from studio.main_window import MainWindow
@@ -156,6 +158,35 @@ def test_new_takes_are_certified_in_the_background_one_after_the_other(
     jobs.cancel(job)
     qtbot.waitUntil(lambda: len(jobs.jobs) == 2, timeout=30_000)
     assert not page.sync_check.runs_for("two_people")
+
+
+@pytest.mark.slow
+def test_imported_takes_are_certified_and_others_offer_it(
+    window: MainWindow, qtbot, sample_session: Session, ended: Callable[[AppState], None]
+) -> None:
+    window.open_path(sample_session.root)
+    window.show_page("record")
+    page = window.pages["record"]
+    qtbot.waitUntil(lambda: len(page.takes) == 1, timeout=20_000)
+    assert "synchronisation of two_people was not checked" in session_status(sample_session)["take"].reason
+    take = sample_session.take("two_people")
+    videos = tuple(str(take.video_path(name)) for name in take.cameras)
+    params = ImportTakeParams(videos=videos, cameras=take.cameras, name="again")
+    window.state.jobs.start(sample_session, "import-take", params, "Import")
+    qtbot.waitUntil(lambda: page.result.take == "again", timeout=60_000)
+    qtbot.waitUntil(lambda: page.sync_check.runs_for("again"), timeout=20_000)
+    for job in window.state.jobs.active:
+        window.state.jobs.cancel(job)
+    ended(window.state)
+    qtbot.waitUntil(lambda: len(page.takes) == 2, timeout=20_000)
+
+    def offered() -> bool:
+        return any(push.text() == "Check sync" for push in page.takes[0].findChildren(QPushButton))
+
+    qtbot.waitUntil(offered, timeout=20_000)
+    sample_session.layout.rig.unlink()
+    card = presenter.take_cards(sample_session)[0]
+    assert not card.certifiable and "once the cameras are calibrated" in card.unchecked
 
 
 def test_a_camera_that_was_found_is_added_in_one_of_its_modes(window: MainWindow, sample_session: Session) -> None:

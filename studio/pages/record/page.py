@@ -121,6 +121,7 @@ class RecordPage(ScrollPage):
         cameras.job_changed.connect(self._show_cameras)
         cameras.status_changed.connect(self._show_status)
         cameras.take_made.connect(self._take_made)
+        state.jobs.ended.connect(self._job_ended)
         cameras.failed.connect(self.editing.fail)
         cameras.warned.connect(self._show_notice)
         self._show_cameras()
@@ -323,6 +324,15 @@ class RecordPage(ScrollPage):
 
     def _take_made(self, name: str) -> None:
         self._read_result(name, self._show_new)
+
+    def _job_ended(self, job: TrackedJob) -> None:
+        """Treat imported takes of people as recorded ones: show the result, and check the synchronisation."""
+        if (
+            job.verb == "import-take"
+            and job.state == "finished"
+            and job.job.spec.params.get("kind", "motion") == "motion"
+        ):
+            self._take_made(str(job.result.get("take", "")))
 
     def _read_result(self, name: str, show: Callable[[presenter.TakeResult], None]) -> None:
         session = self._state.session

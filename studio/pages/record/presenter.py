@@ -45,6 +45,8 @@ class TakeCard:
         error: Reason why the take cannot be read, in which case the other attributes are empty.
         take: The take; None if it cannot be read.
         certificate: Sync certificate; None if there is none.
+        unchecked: Sentence if the synchronisation can be checked, but was not; empty otherwise.
+        certifiable: True if it can be checked as things are.
     """
 
     name: str
@@ -55,6 +57,8 @@ class TakeCard:
     error: str = ""
     take: Take | None = None
     certificate: SyncCertificate | None = None
+    unchecked: str = ""
+    certifiable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,9 +104,7 @@ def take_result(session: Session, name: str) -> TakeResult:
     certificate = certificate_of(take)
     if certificate is not None and (not certificate.good or certificate.notes):
         notes += [certificate.summary, *certificate.notes]
-    certifiable = certificate is None and len(manifest.cameras) > 1 and manifest.kind != "floor"
-    rig = session.rig if certifiable else None
-    calibrated = rig is not None and set(take.cameras) <= set(rig.names)
+    unchecked, certifiable = _unchecked(session, take, certificate)
     found = [certificate.summary] if certificate is not None and certificate.good else []
     return TakeResult(
         name=name,
@@ -110,9 +112,27 @@ def take_result(session: Session, name: str) -> TakeResult:
         level="warning" if notes else "ok",
         sentence=text,
         details=" ".join(found + notes),
-        certifiable=certifiable and (manifest.kind == "board" or calibrated),
-        certify=certifiable and calibrated,
+        certifiable=certifiable,
+        certify=bool(unchecked) and _calibrated(session, take),
     )
+
+
+def _calibrated(session: Session, take: Take) -> bool:
+    """Return whether the session's rig has all cameras of a take; False if the rig is damaged."""
+    try:
+        rig = session.rig
+    except CoreError:
+        return False  # reported by the Calibrate page
+    return rig is not None and set(take.cameras) <= set(rig.names)
+
+
+def _unchecked(session: Session, take: Take, certificate: SyncCertificate | None) -> tuple[str, bool]:
+    """Return a sentence if the synchronisation of a take was not checked, and whether it can be as things are."""
+    if certificate is not None or len(take.cameras) < 2 or take.manifest.kind == "floor":
+        return "", False
+    if take.manifest.kind == "board" or _calibrated(session, take):
+        return "The synchronisation was not checked.", True
+    return "The synchronisation was not checked: people show it once the cameras are calibrated.", False
 
 
 def certificate_of(take: Take) -> SyncCertificate | None:
@@ -378,6 +398,7 @@ def _card(session: Session, name: str) -> TakeCard:
     except CoreError as error:
         return TakeCard(name=name, error=str(error))
     manifest = take.manifest
+    unchecked, certifiable = _unchecked(session, take, certificate)
     rows = tuple(
         (
             camera.name,
@@ -410,6 +431,8 @@ def _card(session: Session, name: str) -> TakeCard:
         notes=manifest.notes,
         take=take,
         certificate=certificate,
+        unchecked=unchecked,
+        certifiable=certifiable,
     )
 
 

@@ -94,13 +94,20 @@ class TakeWidget(Card):
             yield "ok", "No dropped frames.", ""
         if certificate is not None:
             yield "ok" if certificate.good else "warning", certificate.summary, " ".join(certificate.notes)
+        elif self.take.unchecked:
+            yield "info", self.take.unchecked, ""
         for note in self.take.notes:
             yield "warning", note, ""
 
     def _add_fact(self) -> None:
         """Add one row per event-loop iteration, because each takes some milliseconds."""
         if self._facts:
-            self.body.addWidget(FindingRow(*self._facts.pop(0)))
+            row = FindingRow(*self._facts.pop(0))
+            if self.take.certifiable and row.sentence.text() == self.take.unchecked:
+                check = button("Check sync", "normal", "clock", self.certify.toolTip())
+                check.clicked.connect(self.certify.trigger)
+                row.add(check)
+            self.body.addWidget(row)
             QTimer.singleShot(0, self, self._add_fact)
 
     def set_selected(self, selected: bool) -> None:
