@@ -17,7 +17,7 @@ from core.calibration.sync.delays import PairDelays
 from core.calibration.sync.estimate import MeasuredClocks
 from core.calibration.sync.flash import clocks_by_flashes, find_flashes, read_brightness
 from core.calibration.sync.missing import find_clock_step
-from core.calibration.sync.people import PeopleEvidence, clocks_by_people
+from core.calibration.sync.people import PeopleEvidence, clocks_by_people, far_from_search
 from core.pose2d.excerpt import estimate_excerpt
 from core.progress import NullReporter
 from core.session import Session, Timeline
@@ -46,6 +46,23 @@ def test_people_show_an_offset_and_missing_images_and_nothing_else() -> None:
     np.testing.assert_allclose(found.fit.offset_s, [0, 0, 0.1, 0], atol=0.003)
     assert [(j.view, j.row, j.count, j.fewest, j.most) for j in found.jumps] == [(3, 231, 3, 3, 3)]
     assert found.drops_seen.all()
+
+
+def test_an_offset_far_from_the_search_is_not_measured() -> None:
+    rows, nothing = np.arange(60), np.zeros(2)
+    recorded, image = (np.repeat(x[:, None], 2, 1) for x in (rows * PERIOD_S, rows))
+    poses2d = record_people(ring_rig(2), people=1, seed=1, seconds=2.0).poses2d
+    evidence = PeopleEvidence(ring_rig(2), poses2d, recorded, image, NullReporter())
+    fit = FittedClocks(offset_s=nothing, offset_sd_s=nothing, drift_ppm=nothing, drift_sd_ppm=nothing, blocks=rows[:2])
+    lossy = CameraClock(offset_s=0.3, drops=(DroppedImages(image=10, count=3),), period_s=PERIOD_S)
+    late = CameraClock(offset_s=0.3, period_s=PERIOD_S)
+    for clock, searched_s, far in ((late, 0.31, False), (late, 0.0, True), (lossy, 0.15, False), (lossy, -0.5, True)):
+        clocks = (CameraClock(period_s=PERIOD_S), clock)
+        found = MeasuredClocks(clocks=clocks, fit=fit, jumps=(), reason=("", ""), drops_seen=np.ones(2, bool))
+        rejected = far_from_search(evidence, found, np.array([0.0, searched_s]), rows)
+        assert bool(rejected) == far
+        left = found.without(rejected)
+        assert np.isnan(left.fit.offset_s).any() == ("ambiguous" in "".join(left.reason)) == far
 
 
 def test_a_count_of_missing_images_that_others_fit_as_well_is_doubted() -> None:

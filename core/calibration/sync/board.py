@@ -28,7 +28,9 @@ from core.types.arrays import F64, I64
 from core.types.camera import Camera, CameraRig
 
 _CORNERS = 40  # number of corners compared: the most frequently seen
-_MAX_LOST, _STEPS = 8, 4  # largest number of missing images, and delays per image to compare
+MOST_LOST = 8
+"""Largest number of images lost in one place that is found."""
+_STEPS = 4  # delays per image to compare
 _LEAST_GAIN = 100.0  # log likelihood of missing images over any drift; high because pose errors last for seconds
 _USUAL_PPM, _LARGEST_PPM = 100, 300  # drifts to compare with missing images
 _ROUNDS = 5  # of calibration with the known missing images
@@ -147,7 +149,7 @@ def find_lost_images(evidence: BoardEvidence, clocks: Sequence[CameraClock], los
         lossy: Cameras known to have lost images, for which a large drift may hide the remaining ones.
     """
     (points,) = evidence.points(clocks)
-    shift = np.arange(-_MAX_LOST * _STEPS, _MAX_LOST * _STEPS + 1) / _STEPS
+    shift = np.arange(-MOST_LOST * _STEPS, MOST_LOST * _STEPS + 1) / _STEPS
     best, most = None, _LEAST_GAIN
     for v, period_s in enumerate(evidence.period_s.tolist()):
         check(evidence.reporter)
@@ -155,7 +157,7 @@ def find_lost_images(evidence: BoardEvidence, clocks: Sequence[CameraClock], los
         if not points.poses.registered[v] or len(own) < 2:
             continue
         cost = image_costs(points, v, shift * period_s)
-        step = find_clock_step(cost, _MAX_LOST, _STEPS)
+        step = find_clock_step(cost, MOST_LOST, _STEPS)
         if step is None:
             continue
         gain = _without(cost, points.tracks[v].time_s, period_s, _USUAL_PPM if v in lossy else _LARGEST_PPM) - step.cost

@@ -14,8 +14,8 @@ import numpy as np
 from core.calibration.sync.delays import PairDelays
 from core.types.arrays import F64, I64
 
-_BLOCK_S = 1.0  # length of the blocks over which delays are averaged
-_INDEPENDENT_S = 2.0  # after which errors are independent, since errors of a 2D estimator persist
+_BLOCK_S = 1.0  # length of blocks with almost independent errors, since errors of a 2D estimator persist
+_INDEPENDENT_S = 2.0  # length of parts with independent errors
 _LEAST_BLOCKS = 8  # blocks are shortened for short takes
 _OFFSET_SD_S, _DRIFT_SD_PPM = 1.0, 200.0  # prior of offsets and drifts that delays do not determine
 _CAUCHY_SCALE = 2.5
@@ -100,13 +100,15 @@ def fit_clocks(delays: Sequence[PairDelays], count: int, drifting: np.ndarray) -
     score = np.zeros((block.max() + 1, parameters))
     np.add.at(score, block, design * (weight * residual)[:, None])
     sandwich = inverse @ (score.T @ score) @ inverse
-    covariance = sandwich / (1 - 2 / max(len(score), 3))  # offset and drift of a clock are fitted to its blocks
+    # Offset and drift of a clock are fitted to its parts. The blocks of short takes are not independent.
+    length_s = float(np.diff(np.unique(time_s)).min(initial=_BLOCK_S))
+    covariance = sandwich / (1 - 2 / max(len(score), 3)) * (_BLOCK_S / length_s)
     # The variance of few blocks is unreliable, so that of independent errors is the lower limit. Both directions of a
     # pair compare the same points, so they count once.
     blocks = np.array([len(np.unique(time_s[(first == v) | (second == v)])) for v in range(count)])
     known = blocks > 0
     contrast = np.kron(np.eye(2), np.eye(count) - known / known.sum())  # without what all clocks have in common
-    least, found = (np.diag(contrast @ c @ contrast.T) for c in (2 * inverse, covariance))
+    least, found = (np.diag(contrast @ c @ contrast.T) for c in (2 * inverse * (_BLOCK_S / length_s), covariance))
     covariance = covariance + np.diag(np.maximum(least - found, 0.0))
     drift, drift_covariance = solution[count:], covariance[count:, count:]
     drift_sd = np.sqrt(np.maximum(np.diag(drift_covariance), 0.0))

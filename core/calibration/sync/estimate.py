@@ -7,7 +7,7 @@ measured again until convergence. Jumps by missing images are corrected as soon 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +55,24 @@ class MeasuredClocks:
     jumps: tuple[Jump, ...]
     reason: tuple[str, ...]
     drops_seen: np.ndarray
+
+    def without(self, rejected: Mapping[int, str]) -> MeasuredClocks:
+        """Return the measurements without those of some cameras, with a reason for each."""
+        wrong = np.array([v in rejected for v in range(len(self.reason))])
+        fit = dataclasses.replace(
+            self.fit,
+            offset_s=np.where(wrong, np.nan, self.fit.offset_s),
+            offset_sd_s=np.where(wrong, np.nan, self.fit.offset_sd_s),
+            drift_ppm=np.where(wrong, np.nan, self.fit.drift_ppm),
+            drift_sd_ppm=np.where(wrong, np.nan, self.fit.drift_sd_ppm),
+        )
+        return dataclasses.replace(
+            self,
+            fit=fit,
+            jumps=tuple(j for j in self.jumps if j.view not in rejected),
+            reason=tuple(rejected.get(v, reason) for v, reason in enumerate(self.reason)),
+            drops_seen=self.drops_seen & ~wrong,
+        )
 
 
 def measure_clocks(

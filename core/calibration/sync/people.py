@@ -22,6 +22,7 @@ from core.types.pose2d import Pose2D
 
 _CHUNK = 1500  # images compared at a time, to limit the memory
 _MOST_CHUNKS = 12  # evenly spaced chunks of a long take
+_LEAST_STEP_S, _SEARCH_STEPS = 1 / 60, 3.0  # least step of the search, and largest error of its result in steps
 _TOLERANCE = 1.5  # for matching people, relative to the largest error of an inlier joint
 
 
@@ -95,10 +96,33 @@ def clocks_by_people(evidence: PeopleEvidence, reporter: Reporter) -> MeasuredCl
         if (work := evidence.tracked(chunk)) is not None:
             poses = work.rig_poses()
             offsets = search_time_offsets(work.tracks, poses, work.at_s, work.tolerance_px, reporter)
-            found.append((float(np.nansum(offsets.agreement)), offsets.time_offset_s - poses.time_offset_s))
+            found.append((float(np.nansum(offsets.agreement)), offsets.time_offset_s - poses.time_offset_s, chunk))
     if not found:
         raise evidence.problem
-    return measure_clocks(evidence, max(found, key=lambda f: f[0])[1], reporter)
+    _, searched_s, rows = max(found, key=lambda f: f[0])
+    measured = measure_clocks(evidence, searched_s, reporter)
+    return measured.without(far_from_search(evidence, measured, searched_s, rows))
+
+
+def far_from_search(evidence: PeopleEvidence, measured: MeasuredClocks, searched_s: F64, rows: I64) -> dict[int, str]:
+    """Return the reason for each camera whose clock is not that of the search in these rows."""
+    middle, far = rows[len(rows) // 2], {}
+    at_s = np.nan_to_num(evidence.recorded_s[middle], nan=float(np.nanmean(evidence.recorded_s[rows])))
+    image = np.maximum(evidence.image[middle], 0)
+    error_s = np.array([float(c.error_s(at_s[v : v + 1], image[v : v + 1])[0]) for v, c in enumerate(measured.clocks)])
+    known = np.isfinite(measured.fit.offset_s)
+    change_s = error_s - searched_s
+    change_s -= np.median(change_s[known]) if known.any() else 0.0
+    for v in np.flatnonzero(known):
+        lost = sum(drop.count for drop in measured.clocks[v].drops)
+        step_s = max(evidence.period_s[v], _LEAST_STEP_S)
+        if abs(change_s[v]) > _SEARCH_STEPS * step_s + lost * evidence.period_s[v]:
+            place_ms, motion_ms = 1e3 * (error_s[v] - change_s[v]), 1e3 * error_s[v]
+            far[int(v)] = (
+                f"The time offset of {evidence.cameras[v]} is ambiguous: the places of people show {place_ms:.0f} ms, "
+                f"their motion {motion_ms:.0f} ms. Film a longer take."
+            )
+    return far
 
 
 def image_period_s(recorded_s: F64, image: I64) -> float:

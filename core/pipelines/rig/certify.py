@@ -16,7 +16,7 @@ from core.calibration.board.detect_take import detect_board
 from core.calibration.board.session_board import session_board
 from core.calibration.people.compare import RigComparison, compare_cameras
 from core.calibration.session_check import report_people_fit
-from core.calibration.sync.board import BoardEvidence, clocks_by_board
+from core.calibration.sync.board import MOST_LOST, BoardEvidence, clocks_by_board
 from core.calibration.sync.certificate import (
     LEAST_OFFSET_S,
     CameraSync,
@@ -80,15 +80,19 @@ def run_certify(session: Session, params: CertifyParams, run: RunLayout, reporte
             for c in certificate.cameras
         }
     if certificate is not None:
-        certificate.save(take.layout.sync)
         given = certificate.method == "given"
         if not (certificate.measured or given):
+            certificate.save(take.layout.sync)
             remedy = "Give the offsets yourself if you know them: --time-offset-ms CAMERA=MS."
             raise CoreError(certificate.summary, remedy)
         reporter.note(certificate.summary, "info" if certificate.good or given else "warning")
         for note in certificate.notes:
             reporter.note(note)
     set_clocks(take, clocks)
+    if certificate is not None:
+        certificate.save(
+            take.layout.sync
+        )  # after the clocks: if a first measurement is interrupted here, there is none
     changed = {n: c for n, c in clocks.items() if not _same(c, former[n])}
     change = "; ".join(f"{n} {_text(former[n])} to {_text(c)}" for n, c in changed.items())
     change = f"Clocks in {take.name}: {change}." if changed else f"The clocks in {take.name} are the same as before."
@@ -166,8 +170,12 @@ def certified(session: Session, take: Take, params: CertifyParams, reporter: Rep
     blind = [c.name for c in cameras if method == "people" and c.offset_s is not None and c.drops is None]
     if blind and not partial:
         notes.append(
-            f"Missing images would not be noticed in {', '.join(blind)}: film a longer take, with people who move in "
-            "view of all cameras."
+            f"Missing images would not be noticed in {', '.join(blind)}, and would count as a time offset: film a "
+            "longer take, with people who move in view of all cameras."
+        )
+    if method == "board" and any(c.offset_s is None for c in cameras):
+        notes.append(
+            f"More than {MOST_LOST} images lost in one place cannot be counted by a board: film people instead."
         )
     if method == "people" and estimator and any(c.offset_s is None for c in cameras):
         # People do not fit a camera that has also moved; the repair of the rig finds its offset.
