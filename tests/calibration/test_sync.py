@@ -16,7 +16,7 @@ from core.calibration.sync.clock_fit import FittedClocks, fit_clocks, usual_shar
 from core.calibration.sync.delays import PairDelays
 from core.calibration.sync.estimate import MeasuredClocks
 from core.calibration.sync.flash import clocks_by_flashes, find_flashes, read_brightness
-from core.calibration.sync.missing import find_clock_step
+from core.calibration.sync.missing import find_clock_step, suspected_jumps
 from core.calibration.sync.people import PeopleEvidence, clocks_by_people, far_from_search
 from core.pose2d.excerpt import estimate_excerpt
 from core.progress import NullReporter
@@ -70,6 +70,18 @@ def test_a_count_of_missing_images_that_others_fit_as_well_is_doubted() -> None:
     clear, vague = (find_clock_step(0.5 * (delay / sd) ** 2, 6, 4) for sd in (0.3, 1.0))
     assert clear is not None and (clear.place, clear.count, clear.fewest, clear.most) == (10, 3, 3, 3)
     assert vague is not None and vague.fewest < 3 < vague.most
+
+
+def test_images_lost_while_nobody_is_seen_are_suspected() -> None:
+    row = np.r_[0:300, 420:700]
+    delay_s = np.where(row < 360, 0.0, 3 * PERIOD_S) + np.random.default_rng(2).normal(0, 0.02, len(row))
+    information = np.full(len(row), 0.02**-2)
+    pairs = [
+        PairDelays(first=0, second=v, row=row, time_s=row * PERIOD_S, delay_s=delay_s, information=information)
+        for v in (1, 2)
+    ]
+    (jump,) = suspected_jumps(pairs, np.full(3, PERIOD_S))
+    assert jump.view == 0 and 297 <= jump.row <= 423 and round(jump.count) == 3
 
 
 def by_flashes(on_s: np.ndarray, clocks: list[CameraClock], seed: int) -> MeasuredClocks:

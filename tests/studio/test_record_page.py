@@ -24,6 +24,7 @@ from core.session.volume import active_volume
 from studio.main_window import MainWindow
 from studio.pages.record import presenter
 from studio.pages.record.cut_dialog import CutDialog
+from studio.pages.record.page import RecordPage
 from studio.state.app_state import AppState
 from studio.widgets.images.image_view import first_thumbnail
 
@@ -37,6 +38,15 @@ def many(sample_session: Session) -> Session:
         shutil.copytree(take.layout.root, copy.root, copy_function=_link)
         sample_session.write_take(dataclasses.replace(take.manifest, name=copy.name), take.timeline())
     return sample_session
+
+
+def opened(window: MainWindow, qtbot, session: Session) -> RecordPage:
+    """Return the Record page with the only take of a session."""
+    window.open_path(session.root)
+    window.show_page("record")
+    page = window.pages["record"]
+    qtbot.waitUntil(lambda: len(page.takes) == 1, timeout=20_000)
+    return page
 
 
 def _link(source: str, target: str) -> None:
@@ -113,10 +123,7 @@ def test_the_volume_of_many_takes_is_derived_in_the_background(state: AppState, 
 def test_a_take_is_trimmed_and_split_from_its_menu(
     window: MainWindow, qtbot, sample_session: Session, ended: Callable[[AppState], None]
 ) -> None:
-    window.open_path(sample_session.root)
-    window.show_page("record")
-    page = window.pages["record"]
-    qtbot.waitUntil(lambda: len(page.takes) == 1, timeout=20_000)
+    page = opened(window, qtbot, sample_session)
     page.takes[0].trim.trigger()
     trim = next(w for w in QApplication.topLevelWidgets() if isinstance(w, CutDialog) and w.isVisible())
     assert not trim.go.isEnabled()  # nothing is cut off yet
@@ -164,10 +171,7 @@ def test_new_takes_are_certified_in_the_background_one_after_the_other(
 def test_imported_takes_are_certified_and_others_offer_it(
     window: MainWindow, qtbot, sample_session: Session, ended: Callable[[AppState], None]
 ) -> None:
-    window.open_path(sample_session.root)
-    window.show_page("record")
-    page = window.pages["record"]
-    qtbot.waitUntil(lambda: len(page.takes) == 1, timeout=20_000)
+    page = opened(window, qtbot, sample_session)
     assert "synchronisation of two_people was not checked" in session_status(sample_session)["take"].reason
     take = sample_session.take("two_people")
     videos = tuple(str(take.video_path(name)) for name in take.cameras)

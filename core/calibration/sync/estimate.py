@@ -26,7 +26,7 @@ _CONVERGED_S = 0.0001
 _QUIET = 0.1  # change of the offsets in images below which jumps are searched
 _LEAST_GAIN = 6.0  # log likelihood gained by a jump over the take
 _LEAST_BLOCKS = 4  # time blocks for an offset
-_AROUND_S = 4.0  # range around a suspected jump in which every image is compared
+_AROUND_S, _FAR_S = 4.0, 12.0  # range around a suspected jump in which every image is compared, and its limit
 _LEAST_DRIFT_S = 8.0  # duration for a drift
 _USUAL_DRIFT_PPM, _LARGEST_DRIFT_PPM = 50.0, 400.0  # of a real clock
 LARGEST_DRIFT_SD_PPM = 60.0
@@ -194,7 +194,12 @@ def _new_jump(
             continue
         check(reporter)
         rejected.add(place)
-        rows = np.flatnonzero(np.abs(time_s - time_s[suspect.row]) <= _AROUND_S)
+        # As many images that show the clock, on either side, as there are in `_AROUND_S`.
+        shown = np.unique(np.concatenate([d.row for d in delays if d.first == view]))
+        count, at = round(_AROUND_S / evidence.period_s[view]), int(np.searchsorted(shown, suspect.row))
+        ends_s = time_s[shown[[max(at - count, 0), min(at + count, len(shown) - 1)]]] - time_s[suspect.row]
+        ends_s = np.clip(ends_s, [-_FAR_S, _AROUND_S], [-_AROUND_S, _FAR_S])
+        rows = np.flatnonzero((time_s >= time_s[suspect.row] + ends_s[0]) & (time_s <= time_s[suspect.row] + ends_s[1]))
         for points in evidence.points(clocks, rows):
             jump = confirm_jump(points, suspect, float(evidence.period_s[view]))
             if jump is None:

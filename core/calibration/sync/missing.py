@@ -99,8 +99,10 @@ def _series(delays: Sequence[PairDelays]) -> tuple[I64, F64, F64, F64]:
 
 def _steps(time_s: F64, error_s: F64, information: F64) -> tuple[F64, F64]:
     """Return the step (n,) before each image from windows before and after, and its standard error."""
-    edges = np.searchsorted(time_s, time_s - _WINDOW_S), np.searchsorted(time_s, time_s + _WINDOW_S)
     middle = np.arange(len(time_s))
+    # Windows by number of images bridge times in which the camera sees nobody.
+    count = max(round(_WINDOW_S / max(float(np.median(np.diff(time_s))), 1e-3)), 1) if len(time_s) > 1 else 1
+    edges = np.maximum(middle - count, 0), np.minimum(middle + count, len(time_s))
 
     def total(x: F64, low: I64, high: I64) -> F64:
         sums = np.concatenate([[0.0], np.cumsum(x)])
@@ -112,9 +114,9 @@ def _steps(time_s: F64, error_s: F64, information: F64) -> tuple[F64, F64]:
         value = total(information * error_s, low, high) / weight
         square = total(information * error_s**2, low, high) / weight - value**2
         # From the scatter within the window, but at least that of the points.
-        count = np.maximum(high - low, 1)
+        images = np.maximum(high - low, 1)
         seconds = np.maximum((time_s[np.maximum(high - 1, 0)] - time_s[np.minimum(low, len(time_s) - 1)]), 0.0)
-        scatter = np.maximum(_PERSISTENT * np.maximum(square, 0) / count, 1 / weight)
+        scatter = np.maximum(_PERSISTENT * np.maximum(square, 0) / images, 1 / weight)
         variance.append(np.where(seconds >= _LEAST_S, scatter, np.inf))
         mean.append(value)
     return mean[1] - mean[0], np.sqrt(variance[0] + variance[1])
