@@ -79,18 +79,22 @@ def board(seed: int, seconds: float, clocks: list[Any]) -> Any:
 
 
 def flash(seed: int, seconds: float, clocks: list[Any]) -> Any:
-    """Return the clocks measured from a lamp that lights up twelve times a minute for 0.15 s."""
+    """Return the clocks measured from a lamp that lights up twelve times a minute for 0.15 s.
+
+    The cameras expose at different times within an image period. In step, all would date a flash with the same error.
+    """
     import numpy as np
 
     from core.calibration.sync.flash import clocks_by_flashes, find_flashes
 
     rng, parts, exposure_s = np.random.default_rng(seed), 192, 0.4 / _FPS
-    time_s, image, error_s = _recorded(clocks, seconds)
+    image = np.arange(int(seconds * _FPS))
     on = np.sort(rng.uniform(2, seconds - 2, max(4, round(seconds / 5))))
     on = on[np.diff(on, prepend=-9.0) > 0.6]
     flashes = {}
-    for v, error in enumerate(error_s):
-        start = (time_s - error)[:, None] - exposure_s / 2
+    for v, clock in enumerate(clocks):
+        time_s = (image + rng.uniform()) / _FPS
+        start = (time_s - clock.error_s(time_s, image))[:, None] - exposure_s / 2
         lit = np.clip((start + exposure_s - on) / exposure_s, 0, 1) * np.clip((on + 0.15 - start) / exposure_s, 0, 1)
         brightness = 60 + rng.normal(0, 0.15, (len(image), parts))
         brightness += lit.sum(1, keepdims=True) * np.where(np.arange(parts) == 50 + v, 60, 3)
