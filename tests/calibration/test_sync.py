@@ -10,7 +10,7 @@ import pytest
 
 from core.board.pattern import Board
 from core.calibration.people.bundle import CameraPoses
-from core.calibration.sync.board import BoardEvidence, find_lost_images
+from core.calibration.sync.board import BoardEvidence, find_lost_images, joined_jumps
 from core.calibration.sync.certificate import CameraSync, ClockReport, FoundDrop, SyncCertificate, summarise
 from core.calibration.sync.clock_fit import FittedClocks, fit_clocks, usual_share
 from core.calibration.sync.delays import PairDelays
@@ -146,6 +146,9 @@ def test_a_board_shows_lost_images_and_no_others(lost: int) -> None:
     else:
         assert jump is not None and (jump.view, jump.count, jump.fewest, jump.most) == (2, lost, lost, lost)
         assert jump.earliest <= 120 <= jump.latest
+        parts = [dataclasses.replace(jump, row=112, count=1), dataclasses.replace(jump, count=2)]
+        assert [(j.view, j.count) for j in joined_jumps(evidence, [right] * 3, parts)] == [(2, lost)]
+        assert len(joined_jumps(evidence, [right] * 3, [dataclasses.replace(parts[0], row=30), parts[1]])) == 2
 
 
 def test_the_timeline_uses_offset_drift_and_missing_images() -> None:

@@ -33,6 +33,7 @@ MOST_LOST = 8
 _STEPS = 4  # delays per image to compare
 _LEAST_GAIN = 100.0  # log likelihood of missing images over any drift; high because pose errors last for seconds
 _USUAL_PPM, _LARGEST_PPM = 100, 300  # drifts to compare with missing images
+_NEAR_S = 3.0  # distance of jumps that may be one
 _ROUNDS = 5  # of calibration with the known missing images
 _GAP = 1.6  # in usual intervals between images, above which tracks of the board are cut
 
@@ -131,6 +132,9 @@ def clocks_by_board(evidence: BoardEvidence, reporter: Reporter) -> MeasuredCloc
         offset_s = evidence.calibrate(clocks)
         at_offset = [dataclasses.replace(c, offset_s=float(o)) for c, o in zip(clocks, offset_s, strict=True)]
         if (found := find_lost_images(evidence, at_offset, {j.view for j in jumps})) is None:
+            if (joined := joined_jumps(evidence, at_offset, jumps)) != jumps:
+                jumps = joined
+                offset_s = evidence.calibrate([with_jumps(evidence, c, v, jumps) for v, c in enumerate(clocks)])
             return measure_clocks(evidence, offset_s, reporter, jumps)
         lossy, jumps = evidence.cameras[found.view], merge_jump(jumps, found)
         clocks = [with_jumps(evidence, c, v, jumps) for v, c in enumerate(clocks)]
@@ -138,6 +142,23 @@ def clocks_by_board(evidence: BoardEvidence, reporter: Reporter) -> MeasuredCloc
         f"{lossy} seems to have lost images, but the board does not determine how many.",
         "Film the board again, or certify a take of people.",
     )
+
+
+def joined_jumps(evidence: BoardEvidence, clocks: Sequence[CameraClock], jumps: list[Jump]) -> list[Jump]:
+    """Return the jumps with those of a camera, if near, in the one place in which all its missing images fit best.
+
+    The first jump is found with poses that the missing images distort, and may take a part of them elsewhere.
+    """
+    for view in {j.view for j in jumps}:
+        own = [j for j in jumps if j.view == view]
+        apart = max(j.row for j in own) - min(j.row for j in own)
+        if len(own) < 2 or apart * evidence.period_s[view] > _NEAR_S:
+            continue
+        without = [with_jumps(evidence, c, v, [j for j in jumps if j.view != view]) for v, c in enumerate(clocks)]
+        found = find_lost_images(evidence, without, {view})
+        if found is not None and found.view == view and found.count == sum(j.count for j in own):
+            jumps = merge_jump([j for j in jumps if j.view != view], found)
+    return jumps
 
 
 def find_lost_images(evidence: BoardEvidence, clocks: Sequence[CameraClock], lossy: set[int]) -> Jump | None:
